@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The client library: gives the sans-I/O client memory, a clock, randomness and a way to wait. How
+// it comes to its fabric is in open.c.
+#include "channel.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+// Looks before giving way for the first time, and looks with giving way before sleeping. A round
+// trip on one machine takes 5 to 20 us; a look some 100 ns, a yield some 500 ns.
+#define SPINS 64u
+#define YIELDS 200u
+#define LOOKS_A_YIELD 16u
+
+struct tacit_channel {
+    struct tacit_client *client;
+    struct tacit_fabric *fabric;
+    void (*fabric_close)(struct tacit_fabric *fabric);
+    tacit_time_ns_t (*now_ns)(void);
+    struct tacit_client_config config;
+    enum tacit_channel_waiting waiting;
+    uint64_t random; // of the jitter
+    uint64_t calls;  // tokens of connect() and call()
+    void *memory;    // of the client
+};
+
+// SplitMix64: jitter only, no secret.
+static uint32_t draw(void *context, uint32_t bound)
+{
+    struct tacit_channel *channel = context;
+    channel->random += 0x9e3779b97f4a7c15u;
+    uint64_t z = channel->random;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return (uint32_t)((z ^ (z >> 31)) >> 32) % bound;
+}
+
+enum tacit_status tacit_channel_build(const struct tacit_channel_parts *parts,
+                                      struct tacit_channel **channel_out, struct tacit_error *error)
+{
+    struct tacit_channel *channel = calloc(1, sizeof *channel);
+    if (channel == NULL) {
+        return tacit_error_set(error, TACIT_ENOMEM, errno, "client: no memory for a channel");
+    }
+    channel->config = parts->client;
+    uint64_t draws[2]; // start of the jitter, first nonce of sessions
+    if (getrandom(draws, sizeof draws, 0) != (ssize_t)sizeof draws) {
+        int os_errno = errno;
+        free(channel);
+        return tacit_error_set(error, TACIT_EIO, os_errno,
+                               "client: the kernel gave no random numbers");
+    }
+    channel->random = draws[0];
+    if (channel->config.draw == NULL) {
+        channel->config.draw = draw;
+        channel->config.draw_context = channel;
+        channel->config.first_nonce = draws[1];
+    }
+    enum tacit_status status = tacit_client_config_check(&channel->config, error);
+    if (status != TACIT_OK) {
+        free(channel);
+        return status;
+    }
+    size_t bytes = tacit_client_size(&channel->config);
+    channel->memory = aligned_alloc(TACIT_CACHE_LINE, bytes);
+    if (channel->memory == NULL) {
+        free(channel);
+        return tacit_error_set(error, TACIT_ENOMEM, ENOMEM,
+                               "client: no memory for %zu bytes of requests in flight", bytes);
+    }
+    channel->fabric = parts->fabric;
+    channel->fabric_close = parts->fabric_close;
+    channel->now_ns = parts->now_ns;
+    channel->waiting = parts->waiting;
+    tacit_client_init(&channel->client, channel->memory, &channel->config, channel->fabric);
+    *channel_out = channel;
+    return TACIT_OK;
+}
+
+void tacit_channel_close(struct tacit_channel *channel)
+{
+    if (channel == NULL) {
+        return;
+    }
+    if (channel->fabric_close != NULL) {
+        channel->fabric_close(channel->fabric);
+    }
+    free(channel->memory);
+    free(channel);
+}
+
+void tacit_channel_limits(const struct tacit_channel *channel, struct tacit_channel_limits *limits)
+{
+    const struct tacit_client_config *config = &channel->config;
+    uint64_t windows = (uint64_t)config->sessions * config->pipeline;
+    *limits = (struct tacit_channel_limits){
+        .request_bytes = config->request_bytes,
+        .reply_bytes = config->reply_bytes,
+        .sessions = config->sessions,
+        .pipeline = config->pipeline,
+        .outstanding = windows < config->ring_slots ? (uint32_t)windows : config->ring_slots,
+    };
+}
+
+void tacit_channel_status(const struct tacit_channel *channel, struct tacit_channel_status *status)
+{
+    const struct tacit_client_counters *counters = tacit_client_counters(channel->client);
+    *status = (struct tacit_channel_status){
+        .outstanding = tacit_client_outstanding(channel->client),
+        .sent = counters->sent,
+        .resent = counters->resent,
+        .time_outs = counters->time_outs,
+        .fail_overs = counters->fail_overs,
+        .hints = counters->hints,
+        .results = counters->results,
+        .duplicates = counters->duplicates,
+        .malformed = counters->malformed,
+    };
+    status->leader = tacit_client_leader(channel->client, &status->up);
+}
+
+tacit_time_ns_t tacit_channel_now_ns(const struct tacit_channel *channel)
+{
+    return channel->now_ns();
+}
+
+tacit_time_ns_t tacit_channel_deadline_ns(const struct tacit_channel *channel)
+{
+    return tacit_client_deadline(channel->client);
+}
+
+uint32_t tacit_channel_outstanding(const struct tacit_channel *channel)
+{
+    return tacit_client_outstanding(channel->client);
+}
+
+enum tacit_status tacit_channel_session_open(struct tacit_channel *channel, uint64_t token,
+                                             uint32_t *session)
+{
+    return tacit_client_session_open(channel->client, token, channel->now_ns(), session);
+}
+
+enum tacit_status tacit_channel_session_close(struct tacit_channel *channel, uint32_t session)
+{
+    return tacit_client_session_close(channel->client, session, channel->now_ns());
+}
+
+enum tacit_status tacit_channel_submit(struct tacit_channel *channel, uint32_t session,
+                                       const void *request, size_t request_bytes, uint64_t token)
+{
+    return tacit_client_submit(channel->client, session, request, request_bytes, token,
+                               channel->now_ns());
+}
+
+bool tacit_channel_poll(struct tacit_channel *channel, struct tacit_channel_event *event)
+{
+    struct tacit_client_event inner;
+    if (!tacit_client_poll(channel->client, channel->now_ns(), &inner)) {
+        return false;
+    }
+    static const enum tacit_channel_event_kind kinds[] = {
+        [TACIT_CLIENT_OPENED] = TACIT_CHANNEL_OPENED,
+        [TACIT_CLIENT_RESULT] = TACIT_CHANNEL_RESULT,
+        [TACIT_CLIENT_CLOSED] = TACIT_CHANNEL_CLOSED,
+    };
+    *event = (struct tacit_channel_event){
+        .kind = kinds[inner.kind],
+        .session = inner.session,
+        .token = inner.token,
+        .status = inner.status,
+        .index = inner.index,
+        .body = inner.body,
+        .body_bytes = inner.body_bytes,
+    };
+    return true;
+}
+
+void tacit_channel_arm(struct tacit_channel *channel)
+{
+    channel->fabric->ops->arm(channel->fabric);
+}
+
+void tacit_channel_sleep(struct tacit_channel *channel, tacit_time_ns_t until_ns)
+{
+    tacit_time_ns_t deadline_ns = tacit_client_deadline(channel->client);
+    channel->fabric->ops->sleep(channel->fabric, deadline_ns < until_ns ? deadline_ns : until_ns);
+}
+
+void tacit_channel_disarm(struct tacit_channel *channel)
+{
+    channel->fabric->ops->disarm(channel->fabric);
+}
+
+static void pause_briefly(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+bool tacit_channel_wait(struct tacit_channel *channel, uint64_t timeout_ns,
+                        struct tacit_channel_event *event)
+{
+    tacit_time_ns_t start_ns = channel->now_ns();
+    tacit_time_ns_t end_ns =
+        timeout_ns < UINT64_MAX - start_ns ? start_ns + timeout_ns : UINT64_MAX;
+    for (uint32_t looks = 0;; looks++) {
+        if (tacit_channel_poll(channel, event)) {
+            return true;
+        }
+        if (channel->now_ns() >= end_ns) {
+            return false;
+        }
+        if (channel->waiting == TACIT_CHANNEL_SPIN || looks < SPINS) {
+            pause_briefly();
+            // Others may need this core to answer at all.
+            if (channel->waiting != TACIT_CHANNEL_SPIN && looks % LOOKS_A_YIELD == 0) {
+                sched_yield();
+            }
+        } else if (channel->waiting == TACIT_CHANNEL_YIELD || looks < SPINS + YIELDS) {
+            sched_yield();
+        } else {
+            tacit_channel_arm(channel);
+            bool any = tacit_channel_poll(channel, event);
+            if (!any) {
+                tacit_channel_sleep(channel, end_ns);
+            }
+            tacit_channel_disarm(channel);
+            if (any) {
+                return true;
+            }
+            looks = 0;
+        }
+    }
+}
+
+// Waits for the event with this token; events of earlier calls that gave up are dropped.
+static bool wait_for(struct tacit_channel *channel, uint64_t token, tacit_time_ns_t end_ns,
+                     struct tacit_channel_event *event)
+{
+    for (;;) {
+        tacit_time_ns_t now_ns = channel->now_ns();
+        if (!tacit_channel_wait(channel, now_ns < end_ns ? end_ns - now_ns : 0, event)) {
+            return false;
+        }
+        if (event->token == token) {
+            return true;
+        }
+    }
+}
+
+static tacit_time_ns_t end_of(const struct tacit_channel *channel, uint64_t timeout_ns)
+{
+    tacit_time_ns_t now_ns = channel->now_ns();
+    return timeout_ns < UINT64_MAX - now_ns ? now_ns + timeout_ns : UINT64_MAX;
+}
+
+enum tacit_status tacit_channel_connect(struct tacit_channel *channel, uint64_t timeout_ns,
+                                        uint32_t *session, struct tacit_error *error)
+{
+    tacit_time_ns_t end_ns = end_of(channel, timeout_ns);
+    uint64_t token = ++channel->calls;
+    enum tacit_status status = tacit_channel_session_open(channel, token, session);
+    if (status != TACIT_OK) {
+        return tacit_error_set(error, status, 0,
+                               "client: all %u sessions of this channel are in use",
+                               channel->config.sessions);
+    }
+    struct tacit_channel_event event;
+    if (wait_for(channel, token, end_ns, &event) && event.kind == TACIT_CHANNEL_OPENED) {
+        return TACIT_OK;
+    }
+    (void)tacit_channel_session_close(channel, *session);
+    uint32_t up = 0;
+    (void)tacit_client_leader(channel->client, &up);
+    if (up == 0) {
+        return tacit_error_set(error, TACIT_ETIMEDOUT, 0,
+                               "client: no replica can be reached; are they running, and is this "
+                               "client's key in their cluster file?");
+    }
+    return tacit_error_set(error, TACIT_ETIMEDOUT, 0,
+                           "client: %d of %u replicas are connected, but none leads; is a majority "
+                           "running?",
+                           __builtin_popcount(up), channel->config.replicas);
+}
+
+enum tacit_status tacit_channel_call(struct tacit_channel *channel, uint32_t session,
+                                     const void *request, size_t request_bytes, uint64_t timeout_ns,
+                                     struct tacit_channel_reply *reply)
+{
+    tacit_time_ns_t end_ns = end_of(channel, timeout_ns);
+    uint64_t token = ++channel->calls;
+    struct tacit_channel_event event;
+    enum tacit_status status;
+    // The window may still be full of calls that gave up: then the first of them has to end.
+    while ((status = tacit_channel_submit(channel, session, request, request_bytes, token)) ==
+           TACIT_EBUSY) {
+        tacit_time_ns_t now_ns = channel->now_ns();
+        if (!tacit_channel_wait(channel, now_ns < end_ns ? end_ns - now_ns : 0, &event)) {
+            return TACIT_ETIMEDOUT;
+        }
+    }
+    if (status != TACIT_OK) {
+        return status;
+    }
+    if (!wait_for(channel, token, end_ns, &event)) {
+        return TACIT_ETIMEDOUT;
+    }
+    reply->size = event.body_bytes;
+    reply->index = event.index;
+    if (event.status != TACIT_OK) {
+        return event.status;
+    }
+    if (event.body_bytes > reply->max) {
+        return TACIT_ETOOBIG;
+    }
+    if (event.body_bytes > 0) {
+        memcpy(reply->bytes, event.body, event.body_bytes);
+    }
+    return TACIT_OK;
+}

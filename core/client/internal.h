@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The client's state, shared by its three parts: client.c (what the caller asks for), send.c (rings
+// of the replicas, retries, fail-over) and receive.c (what comes back).
+#ifndef TACIT_CLIENT_INTERNAL_H
+#define TACIT_CLIENT_INTERNAL_H
+
+#include "tacit/client_core.h"
+#include "tacit/ring.h"
+#include "tacit/wire.h"
+
+#define TACIT_CLIENT_RECORD_NONE 0xffffu
+#define TACIT_CLIENT_NOBODY 0xffu // event.replica: nobody answered
+// Set in every nonce, never in a request's number: an answer to OPEN, repeated because OPEN was,
+// must not pass for the answer to a request of the session that it opened.
+#define TACIT_CLIENT_NONCE_BIT (1ull << 63)
+
+enum tacit_client_session_state {
+    TACIT_SESSION_FREE = 0,
+    TACIT_SESSION_OPENING, // `control` is the OPEN
+    TACIT_SESSION_OPEN,
+    TACIT_SESSION_DRAINING, // close() was called; CLOSE goes out when nothing is outstanding
+    TACIT_SESSION_CLOSING,  // `control` is the CLOSE
+    TACIT_SESSION_OVER,     // the remaining requests fail, then CLOSED is reported
+};
+
+struct tacit_client_session {
+    uint8_t state;
+    bool close_wanted; // close() came before OPENED
+    uint16_t
+        turn; // of this table entry; part of the handle, so that an old handle is not valid again
+    uint16_t control; // record of the OPEN or CLOSE
+    uint32_t outstanding;
+    enum tacit_status reason; // OVER: status of CLOSED
+    uint64_t id;              // number in the group
+    uint64_t next_number;
+    uint64_t token;
+};
+
+// A message that waits for its answer. Its image is a ring slot, encoded once and sealed at every
+// send.
+struct tacit_client_record {
+    uint8_t kind;        // enum tacit_request_kind, 0: free
+    uint16_t session;    // table index
+    uint8_t attempts;    // time-outs so far
+    uint8_t hint_rounds; // rounds in which nobody led
+    uint16_t sent_mask;  // replicas that have it in the present round
+    uint16_t hint_mask;  // of these, those that answered "not me"
+    uint32_t payload_bytes;
+    uint64_t number;
+    uint64_t token;
+    tacit_time_ns_t first_sent_ns;
+    tacit_time_ns_t deadline_ns;
+};
+_Static_assert(TACIT_REPLICAS_MAX <= 16, "masks");
+
+// The connection with one replica.
+struct tacit_client_link {
+    bool up;
+    tacit_incarnation_t incarnation;
+    int32_t requests;                 // region handle of its request ring, -1: not known yet
+    uint64_t sequence;                // of the last message that was posted whole
+    struct tacit_ring_reader replies; // memory NULL: not there yet
+};
+
+struct tacit_client {
+    struct tacit_client_config config;
+    struct tacit_fabric *fabric;
+    struct tacit_ring_shape request_shape;
+    struct tacit_ring_shape reply_shape;
+
+    struct tacit_client_link links[TACIT_REPLICAS_MAX];
+    tacit_node_t leader;
+    uint32_t next_link; // whose replies are read first, for fairness
+
+    struct tacit_client_session *sessions;
+    uint16_t *windows; // sessions * pipeline: record of number n at n % pipeline
+    struct tacit_client_record *records;
+    uint8_t *images; // records * request_shape.slot_bytes
+    uint16_t *free_records;
+    uint32_t record_count;
+    uint32_t free_count;
+    uint8_t *reply; // private copy of the reply at hand
+
+    uint32_t draining; // sessions in DRAINING
+    uint32_t over;     // sessions in OVER
+    uint64_t next_nonce;
+    tacit_time_ns_t round_trip_ns; // smoothed, and its deviation
+    tacit_time_ns_t deviation_ns;
+    tacit_time_ns_t deadline_ns; // no record is due before
+    struct tacit_client_counters counters;
+};
+
+// ---- client.c ----
+uint16_t *tacit_client_window(struct tacit_client *client, uint32_t session, uint64_t number);
+uint8_t *tacit_client_image(struct tacit_client *client, const struct tacit_client_record *record);
+// A record with its image encoded, not sent yet; NULL when all are in use.
+struct tacit_client_record *tacit_client_record_take(struct tacit_client *client,
+                                                     const struct tacit_wire_request *request,
+                                                     uint32_t session, uint64_t token);
+void tacit_client_record_free(struct tacit_client *client, struct tacit_client_record *record);
+// Sends the CLOSE of a session that is DRAINING and has nothing outstanding, if a record is free.
+void tacit_client_session_drained(struct tacit_client *client, uint32_t session,
+                                  tacit_time_ns_t now_ns);
+
+// ---- send.c ----
+void tacit_client_send_first(struct tacit_client *client, struct tacit_client_record *record,
+                             tacit_time_ns_t now_ns);
+void tacit_client_send_due(struct tacit_client *client, tacit_time_ns_t now_ns);
+void tacit_client_on_event(struct tacit_client *client, const struct tacit_event *event,
+                           tacit_time_ns_t now_ns);
+void tacit_client_on_hint(struct tacit_client *client, struct tacit_client_record *record,
+                          uint32_t replica, uint8_t leader, tacit_time_ns_t now_ns);
+void tacit_client_on_round_trip(struct tacit_client *client, tacit_time_ns_t took_ns);
+// Looks for the reply ring of a replica that is up.
+void tacit_client_find_replies(struct tacit_client *client, uint32_t replica);
+
+#endif

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// To whom a client sends, and when again. A *round* is one try: the message goes to the believed
+// leader, or to all, and each replica that gets it in the round is remembered, so that answers "not
+// the leader" never make it bounce between two replicas. A round ends with the time-out, or shortly
+// after the last replica of the round said that it is not the leader; the next one goes to all.
+#include "base/assert.h"
+#include "client/internal.h"
+
+#define ATTEMPTS_MAX 16u // more makes no difference to a capped back-off
+#define HINT_ROUNDS_A_STEP 8u
+#define HINT_STEPS_MAX 4u
+
+static tacit_time_ns_t jitter(struct tacit_client *client, tacit_time_ns_t span_ns)
+{
+    uint32_t bound = span_ns < UINT32_MAX ? (uint32_t)span_ns : UINT32_MAX;
+    return bound == 0 ? 0 : client->config.draw(client->config.draw_context, bound);
+}
+
+// First time-out: as configured, or longer where round trips are long: the sum of TCP (RFC 6298).
+static tacit_time_ns_t time_out_ns(struct tacit_client *client, uint32_t attempts)
+{
+    tacit_time_ns_t wait = client->round_trip_ns + 4 * client->deviation_ns;
+    if (wait < client->config.retry_ns) {
+        wait = client->config.retry_ns;
+    }
+    for (uint32_t i = 0; i < attempts && wait < client->config.retry_max_ns; i++) {
+        wait *= 2;
+    }
+    if (wait > client->config.retry_max_ns) {
+        wait = client->config.retry_max_ns;
+    }
+    return wait + jitter(client, wait / 4);
+}
+
+void tacit_client_on_round_trip(struct tacit_client *client, tacit_time_ns_t took_ns)
+{
+    // Counted from the first send, also after retries: that can only lengthen the time-out, and an
+    // outage must not lengthen it for long.
+    tacit_time_ns_t sample =
+        took_ns < client->config.retry_max_ns ? took_ns : client->config.retry_max_ns;
+    tacit_time_ns_t error = sample > client->round_trip_ns ? sample - client->round_trip_ns
+                                                           : client->round_trip_ns - sample;
+    client->deviation_ns = client->deviation_ns - client->deviation_ns / 4 + error / 4;
+    client->round_trip_ns = client->round_trip_ns - client->round_trip_ns / 8 + sample / 8;
+}
+
+static void set_deadline(struct tacit_client *client, struct tacit_client_record *record,
+                         tacit_time_ns_t deadline_ns)
+{
+    record->deadline_ns = deadline_ns;
+    if (deadline_ns < client->deadline_ns) {
+        client->deadline_ns = deadline_ns;
+    }
+}
+
+static bool post_image(struct tacit_client *client, uint32_t replica, uint8_t *image,
+                       uint64_t offset, uint32_t bytes)
+{
+    struct tacit_client_link *link = &client->links[replica];
+    for (uint32_t done = 0; done < bytes; done += TACIT_OP_QUIET_BYTES) {
+        uint32_t left = bytes - done;
+        struct tacit_op op = {
+            .kind = TACIT_OP_WRITE,
+            .plane = TACIT_PLANE_DATA,
+            .flags = TACIT_OP_QUIET,
+            .host = (tacit_node_t)replica,
+            .region = link->requests,
+            .bytes = left < TACIT_OP_QUIET_BYTES ? left : TACIT_OP_QUIET_BYTES,
+            .offset = offset + done,
+            .local = image + done,
+            .cookie = TACIT_COOKIE(TACIT_COOKIE_CLIENT, replica),
+        };
+        if (!client->fabric->ops->post(client->fabric, &op)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Writes a message into the request ring of one replica. False: it cannot be reached now.
+static bool send_to(struct tacit_client *client, struct tacit_client_record *record,
+                    uint32_t replica)
+{
+    struct tacit_client_link *link = &client->links[replica];
+    if (!link->up) {
+        return false;
+    }
+    if (link->requests < 0) {
+        struct tacit_region_key key = {.region_class = TACIT_REGION_REQUESTS,
+                                       .owner = TACIT_NODE_SELF};
+        link->requests = client->fabric->ops->region(client->fabric, (tacit_node_t)replica, key);
+        if (link->requests < 0) {
+            return false;
+        }
+    }
+    uint8_t *image = tacit_client_image(client, record);
+    uint64_t sequence = link->sequence + 1;
+    uint32_t bytes = tacit_ring_seal(client->request_shape, sequence, image, record->payload_bytes);
+    // When only a part was posted the number is used again by the next message, which overwrites
+    // it: the replica waits for this number and would never look behind a torn one.
+    if (!post_image(client, replica, image, tacit_ring_offset(client->request_shape, sequence),
+                    bytes)) {
+        client->counters.refused++;
+        return false;
+    }
+    link->sequence = sequence;
+    client->fabric->ops->ring(client->fabric, (tacit_node_t)replica);
+    client->counters.sent++;
+    record->sent_mask |= (uint16_t)(1u << replica);
+    return true;
+}
+
+// Sends to each replica that does not have the message in this round.
+static void send_to_all(struct tacit_client *client, struct tacit_client_record *record)
+{
+    for (uint32_t i = 0; i < client->config.replicas; i++) {
+        if ((record->sent_mask >> i & 1) == 0) {
+            (void)send_to(client, record, i);
+        }
+    }
+}
+
+void tacit_client_send_first(struct tacit_client *client, struct tacit_client_record *record,
+                             tacit_time_ns_t now_ns)
+{
+    record->first_sent_ns = now_ns;
+    if (client->leader == TACIT_NODE_NONE || !send_to(client, record, client->leader)) {
+        send_to_all(client, record);
+    }
+    set_deadline(client, record, now_ns + time_out_ns(client, 0));
+}
+
+static void begin_round(struct tacit_client *client, struct tacit_client_record *record,
+                        tacit_time_ns_t now_ns)
+{
+    uint64_t before = client->counters.sent;
+    record->sent_mask = 0;
+    record->hint_mask = 0;
+    send_to_all(client, record);
+    client->counters.resent += client->counters.sent - before;
+    set_deadline(client, record, now_ns + time_out_ns(client, record->attempts));
+}
+
+// Everybody who was asked in this round said no.
+static bool nobody_leads(const struct tacit_client_record *record)
+{
+    return record->sent_mask != 0 && record->hint_mask == record->sent_mask;
+}
+
+void tacit_client_send_due(struct tacit_client *client, tacit_time_ns_t now_ns)
+{
+    if (now_ns < client->deadline_ns) {
+        return;
+    }
+    client->deadline_ns = UINT64_MAX;
+    for (uint32_t i = 0; i < client->record_count; i++) {
+        struct tacit_client_record *record = &client->records[i];
+        if (record->kind == 0) {
+            continue;
+        }
+        if (record->deadline_ns > now_ns) {
+            set_deadline(client, record, record->deadline_ns);
+            continue;
+        }
+        if (!nobody_leads(record)) {
+            client->counters.time_outs++;
+            if (record->attempts < ATTEMPTS_MAX) {
+                record->attempts++;
+            }
+            // Whoever does not answer in time is not relied on by the next requests either.
+            if (client->leader != TACIT_NODE_NONE &&
+                (record->sent_mask >> client->leader & 1) != 0) {
+                client->leader = TACIT_NODE_NONE;
+            }
+        }
+        begin_round(client, record, now_ns);
+    }
+}
+
+void tacit_client_on_hint(struct tacit_client *client, struct tacit_client_record *record,
+                          uint32_t replica, uint8_t leader, tacit_time_ns_t now_ns)
+{
+    // An answer to an earlier round says nothing about this one.
+    record->hint_mask |= (uint16_t)(record->sent_mask & 1u << replica);
+    if (client->leader == replica) {
+        client->leader = TACIT_NODE_NONE;
+    }
+    if (leader < client->config.replicas && leader != replica && client->links[leader].up) {
+        if (client->leader == TACIT_NODE_NONE) {
+            client->leader = leader;
+        }
+        if ((record->sent_mask >> leader & 1) == 0) {
+            client->counters.resent += send_to(client, record, leader);
+        }
+    }
+    if (nobody_leads(record)) {
+        // An election is under way, and short: ask often at first, then less often.
+        uint32_t steps = record->hint_rounds / HINT_ROUNDS_A_STEP;
+        tacit_time_ns_t pause = client->config.hint_ns
+                                << (steps < HINT_STEPS_MAX ? steps : HINT_STEPS_MAX);
+        if (record->hint_rounds < UINT8_MAX) {
+            record->hint_rounds++;
+        }
+        tacit_time_ns_t again = now_ns + pause + jitter(client, pause);
+        if (again < record->deadline_ns) {
+            set_deadline(client, record, again);
+        }
+    }
+}
+
+void tacit_client_find_replies(struct tacit_client *client, uint32_t replica)
+{
+    struct tacit_client_link *link = &client->links[replica];
+    struct tacit_region_key key = {.region_class = TACIT_REGION_REPLIES,
+                                   .owner = (tacit_node_t)replica,
+                                   .incarnation = link->incarnation};
+    size_t bytes = 0;
+    const void *memory = client->fabric->ops->local(client->fabric, key, &bytes);
+    if (memory != NULL) {
+        TACIT_ASSERT(bytes >= tacit_ring_bytes(client->reply_shape));
+        tacit_ring_reader_init(&link->replies, client->reply_shape, memory);
+    }
+}
+
+// A replica can be reached (again): it gets what waits for it, or for anybody.
+static void catch_up(struct tacit_client *client, uint32_t replica)
+{
+    if (client->links[replica].replies.memory == NULL) {
+        tacit_client_find_replies(client, replica);
+    }
+    for (uint32_t i = 0; i < client->record_count; i++) {
+        struct tacit_client_record *record = &client->records[i];
+        bool has_it = (record->sent_mask >> replica & 1) != 0;
+        if (record->kind != 0 && !has_it &&
+            (record->sent_mask == 0 || client->leader == TACIT_NODE_NONE ||
+             client->leader == replica)) {
+            (void)send_to(client, record, replica);
+        }
+    }
+}
+
+static void on_down(struct tacit_client *client, uint32_t replica, tacit_time_ns_t now_ns)
+{
+    bool led = client->leader == replica;
+    client->counters.lapped += client->links[replica].replies.lost;
+    client->links[replica] = (struct tacit_client_link){.requests = -1};
+    if (led) {
+        client->leader = TACIT_NODE_NONE;
+        client->counters.fail_overs++;
+    }
+    for (uint32_t i = 0; i < client->record_count; i++) {
+        struct tacit_client_record *record = &client->records[i];
+        if (record->kind == 0 || (record->sent_mask >> replica & 1) == 0) {
+            continue;
+        }
+        record->sent_mask &= (uint16_t) ~(1u << replica);
+        record->hint_mask &= (uint16_t) ~(1u << replica);
+        if (led || record->sent_mask == 0) {
+            record->attempts = 0;
+            record->hint_rounds = 0;
+            begin_round(client, record, now_ns);
+        }
+    }
+}
+
+void tacit_client_on_event(struct tacit_client *client, const struct tacit_event *event,
+                           tacit_time_ns_t now_ns)
+{
+    if (event->kind == TACIT_EVENT_COMPLETION) {
+        // Sends are quiet: one that completes has failed, and the DOWN that follows says the rest.
+        client->counters.refused += event->status != TACIT_COMPLETION_OK;
+        return;
+    }
+    if (event->node >= client->config.replicas) {
+        return;
+    }
+    struct tacit_client_link *link = &client->links[event->node];
+    switch (event->kind) {
+    case TACIT_EVENT_UP:
+        *link = (struct tacit_client_link){
+            .up = true, .incarnation = event->incarnation, .requests = -1};
+        catch_up(client, event->node);
+        break;
+    case TACIT_EVENT_REGIONS:
+        if (link->up) {
+            catch_up(client, event->node);
+        }
+        break;
+    case TACIT_EVENT_DOWN:
+        on_down(client, event->node, now_ns);
+        break;
+    default:
+        break;
+    }
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The permission server; see grants.h.
+#include "tacit/grants.h"
+
+#include <string.h>
+
+#include "../base/assert.h"
+#include "../base/bug.h"
+#include "../base/words.h"
+#include "tacit/layout.h"
+
+static void *page_of(struct tacit_grants *grants)
+{
+    size_t bytes;
+    struct tacit_region_key key = {TACIT_REGION_PAGE, grants->fabric->self, grants->fabric->incarnation};
+    void *page = grants->fabric->ops->local(grants->fabric, key, &bytes);
+    TACIT_ASSERT(page != NULL && bytes >= TACIT_PAGE_REGION_BYTES);
+    return page;
+}
+
+static uint64_t control_word(struct tacit_grants *grants, tacit_node_t node,
+                             tacit_incarnation_t incarnation, size_t offset)
+{
+    size_t bytes;
+    struct tacit_region_key key = {TACIT_REGION_CONTROL, node, incarnation};
+    const void *control = grants->fabric->ops->local(grants->fabric, key, &bytes);
+    return control == NULL ? 0 : tacit_word_load(control, offset);
+}
+
+void tacit_grants_publish_regions(struct tacit_grants *grants)
+{
+    struct tacit_region_key keys[TACIT_PAGE_REGIONS_MAX];
+    size_t count = grants->fabric->ops->log_regions(grants->fabric, keys, TACIT_PAGE_REGIONS_MAX);
+    void *page = page_of(grants);
+    for (size_t i = 0; i < count; i++) {
+        tacit_word_store(page, TACIT_PAGE_REGION_KEYS + 8 * i,
+                         tacit_owner_word(keys[i].owner, keys[i].incarnation));
+    }
+    tacit_word_store(page, TACIT_PAGE_REGIONS, count);
+    grants->regions = count;
+}
+
+void tacit_grants_init(struct tacit_grants *grants, const struct tacit_grants_config *config,
+                       struct tacit_fabric *fabric)
+{
+    memset(grants, 0, sizeof(*grants));
+    grants->config = *config;
+    grants->fabric = fabric;
+    grants->holder = TACIT_NODE_NONE;
+    grants->next = TACIT_NODE_NONE;
+    grants->deadline_ns = UINT64_MAX;
+    void *page = page_of(grants);
+    tacit_word_store(page, TACIT_PAGE_GENERATION, 0);
+    tacit_word_store(page, TACIT_PAGE_HOLDER, tacit_owner_word(TACIT_NODE_NONE, 0));
+    tacit_word_store(page, TACIT_PAGE_ACK, 0);
+    tacit_grants_publish_regions(grants);
+}
+
+// Takes the permission away, or goes on to grant if nobody has it.
+static void start_revoke(struct tacit_grants *grants)
+{
+    tacit_word_store(page_of(grants), TACIT_PAGE_HOLDER, tacit_owner_word(TACIT_NODE_NONE, 0));
+    grants->holder = TACIT_NODE_NONE;
+    grants->state = TACIT_GRANTS_REVOKING;
+    grants->generation++;
+    grants->counters.revocations++;
+    grants->fabric->ops->revoke(grants->fabric, grants->generation);
+}
+
+static void start_grant(struct tacit_grants *grants)
+{
+    grants->state = TACIT_GRANTS_GRANTING;
+    grants->generation++;
+    grants->fabric->ops->grant(grants->fabric, grants->next, grants->next_incarnation,
+                               grants->generation);
+}
+
+static void acknowledge(struct tacit_grants *grants, tacit_time_ns_t now_ns)
+{
+    void *page = page_of(grants);
+    // The list first: a candidate that sees the acknowledgement reads the regions next, and must not miss
+    // one that was written under an earlier generation.
+    tacit_grants_publish_regions(grants);
+    grants->holder = grants->next;
+    grants->holder_incarnation = grants->next_incarnation;
+    grants->holder_request = grants->next_request;
+    grants->next = TACIT_NODE_NONE;
+    grants->state = TACIT_GRANTS_STEADY;
+    grants->active_ns = now_ns;
+    grants->activity = 0;
+    grants->counters.grants++;
+    tacit_word_store(page, TACIT_PAGE_GENERATION, grants->generation);
+    tacit_word_store(page, TACIT_PAGE_HOLDER,
+                     tacit_owner_word(grants->holder, grants->holder_incarnation));
+    tacit_word_store(page, TACIT_PAGE_ACK, grants->holder_request);
+}
+
+void tacit_grants_event(struct tacit_grants *grants, const struct tacit_event *event,
+                        tacit_time_ns_t now_ns)
+{
+    switch (event->kind) {
+    case TACIT_EVENT_UP:
+        if (event->node < grants->config.replicas) {
+            grants->peers[event->node] =
+                (struct tacit_grants_peer){.up = true, .incarnation = event->incarnation};
+            tacit_grants_publish_regions(grants);
+        }
+        break;
+    case TACIT_EVENT_DOWN:
+        if (event->node < grants->config.replicas) {
+            grants->peers[event->node].up = false;
+        }
+        break;
+    case TACIT_EVENT_REVOKED:
+        if (grants->state == TACIT_GRANTS_REVOKING && event->generation == grants->generation) {
+            if (grants->next != TACIT_NODE_NONE) {
+                start_grant(grants);
+            } else {
+                grants->state = TACIT_GRANTS_STEADY;
+            }
+        }
+        break;
+    case TACIT_EVENT_GRANTED:
+        if (grants->state == TACIT_GRANTS_GRANTING && event->generation == grants->generation) {
+            acknowledge(grants, now_ns);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+// The pending request number of a replica, 0 if it has none that may be served.
+static uint64_t pending(struct tacit_grants *grants, tacit_node_t node, uint32_t trusted,
+                        const tacit_incarnation_t *admitted)
+{
+    struct tacit_grants_peer *peer = &grants->peers[node];
+    bool self = node == grants->fabric->self;
+    tacit_incarnation_t incarnation = self ? grants->fabric->incarnation : peer->incarnation;
+    if ((!self && !peer->up) || (trusted & 1u << node) == 0 ||
+        (admitted != NULL && admitted[node] != incarnation)) {
+        return 0;
+    }
+    uint64_t number = control_word(grants, node, incarnation, TACIT_CONTROL_REQUEST);
+    uint64_t released = control_word(grants, node, incarnation, TACIT_CONTROL_RELEASED);
+    bool served = node == grants->holder && incarnation == grants->holder_incarnation &&
+                  number <= grants->holder_request;
+    return number <= released || number <= peer->dropped || served ? 0 : number;
+}
+
+// Whether the present holder keeps the permission although somebody asks.
+static bool holder_keeps(struct tacit_grants *grants, uint32_t trusted, tacit_time_ns_t now_ns)
+{
+    tacit_node_t holder = grants->holder;
+    if ((trusted & 1u << holder) == 0) {
+        return false;
+    }
+    size_t bytes;
+    struct tacit_region_key key = {TACIT_REGION_LOG, holder, grants->holder_incarnation};
+    const void *log = grants->fabric->ops->local(grants->fabric, key, &bytes);
+    if (log == NULL) {
+        return false;
+    }
+    uint64_t seen = tacit_word_load(log, TACIT_LOG_COMMIT) + tacit_word_load(log, TACIT_LOG_TOUCH);
+    if (seen != grants->activity) {
+        grants->activity = seen;
+        grants->active_ns = now_ns;
+    }
+    return now_ns - grants->active_ns <= grants->config.suspicion_ns;
+}
+
+static bool holder_released(struct tacit_grants *grants)
+{
+    if (grants->holder == TACIT_NODE_NONE) {
+        return false;
+    }
+    uint64_t released = control_word(grants, grants->holder, grants->holder_incarnation,
+                                     TACIT_CONTROL_RELEASED);
+    return released >= grants->holder_request;
+}
+
+// Serves `node`: every other pending request is passed over and has to be renewed.
+static void serve(struct tacit_grants *grants, tacit_node_t node, uint64_t number)
+{
+    for (tacit_node_t r = 0; r < grants->config.replicas; r++) {
+        bool self = r == grants->fabric->self;
+        tacit_incarnation_t incarnation =
+            self ? grants->fabric->incarnation : grants->peers[r].incarnation;
+        if (r != node && (self || grants->peers[r].up)) {
+            grants->peers[r].dropped = control_word(grants, r, incarnation, TACIT_CONTROL_REQUEST);
+        }
+    }
+    bool self = node == grants->fabric->self;
+    grants->peers[node].dropped = number; // served once
+    grants->next = node;
+    grants->next_incarnation = self ? grants->fabric->incarnation : grants->peers[node].incarnation;
+    grants->next_request = number;
+    grants->deferring = false;
+    if (TACIT_BUG(ACK_BEFORE_REVOKE)) {
+        start_grant(grants);
+        acknowledge(grants, grants->active_ns);
+        return;
+    }
+    start_revoke(grants);
+}
+
+bool tacit_grants_poll(struct tacit_grants *grants, uint32_t trusted,
+                       const tacit_incarnation_t *admitted, tacit_time_ns_t now_ns)
+{
+    grants->deadline_ns = UINT64_MAX;
+    if (grants->state != TACIT_GRANTS_STEADY) {
+        return false;
+    }
+    if (holder_released(grants)) {
+        start_revoke(grants);
+        return true;
+    }
+    for (tacit_node_t r = 0; r < grants->config.replicas; r++) {
+        uint64_t number = pending(grants, r, trusted, admitted);
+        if (number == 0) {
+            continue;
+        }
+        if (grants->holder != TACIT_NODE_NONE && r != grants->holder) {
+            if (!grants->deferring) {
+                // Watch from now on: what was last seen may be as old as the grant.
+                grants->deferring = true;
+                grants->active_ns = now_ns;
+                grants->counters.deferred++;
+            }
+            if (holder_keeps(grants, trusted, now_ns)) {
+                grants->deadline_ns = now_ns + grants->config.suspicion_ns / 8 + 1;
+                return false;
+            }
+        }
+        serve(grants, r, number);
+        return true;
+    }
+    grants->deferring = false;
+    return false;
+}
+
+tacit_time_ns_t tacit_grants_deadline(const struct tacit_grants *grants)
+{
+    return grants->deadline_ns;
+}

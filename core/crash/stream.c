@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The leader's streams (Mu, section 4): every log host gets every index from its start on, in order, from the
+// journal; an entry is decided when a majority has completed it. In steady state that is exactly one write per
+// log host and batch, and no read.
+//
+// Invariants:
+//  * On a host, indices [start, next) of the own region were written (or adopted) in this term in order, so a
+//    completed index vouches for all before it; `acked` counts only completions of this term and generation.
+//  * The commit word of a host never passes min(decided, what it acknowledged).
+//  * A value that stands whole in the own region of a host is adopted by its word, never written again: a
+//    torn rewrite could lose a decided value.
+#include "crash.h"
+
+#include <string.h>
+
+#include "../base/bug.h"
+
+#define STREAM_BUDGET 32u    // entries per host and turn
+
+static unsigned number_of(const struct tacit_crash *crash, const struct tacit_log_host *host)
+{
+    return (unsigned)(host - crash->hosts);
+}
+
+// ---- a host joins the term -----------------------------------------------------------------------------
+
+// Gives journal entries [from, resealed) the present ballot.
+static void reseal(struct tacit_crash *crash, tacit_index_t from)
+{
+    for (tacit_index_t i = from; i < crash->resealed; i++) {
+        uint8_t *slot = tacit_crash_slot(crash, i);
+        struct tacit_entry entry;
+        tacit_entry_peek(&entry, slot);
+        TACIT_ASSERT(entry.index == i);
+        tacit_index_t commit = crash->decided < i + 1 ? crash->decided : i + 1;
+        (void)tacit_entry_seal(slot, i, crash->ballot, commit, entry.length);
+    }
+    if (from < crash->resealed) {
+        crash->resealed = from;
+    }
+}
+
+// The applied head below which nobody who reads this host's log needs entries.
+static tacit_index_t head_of(const struct tacit_crash *crash, const struct tacit_log_host *host)
+{
+    if (host->node == crash->config->self) {
+        return crash->applied;
+    }
+    if (host->node < crash->config->replicas) {
+        return host->head;
+    }
+    tacit_index_t lowest = crash->applied;
+    for (uint8_t r = 0; r < crash->config->replicas; r++) {
+        if (r != crash->config->self && crash->peer_up[r] && crash->heads[r] < lowest) {
+            lowest = crash->heads[r];
+        }
+    }
+    return lowest;
+}
+
+static void begin_at(struct tacit_crash *crash, struct tacit_log_host *host, tacit_index_t start)
+{
+    host->start = start;
+    host->next = start;
+    host->checked = start;
+    host->low_sent = false;
+    memset(host->own, TACIT_OWN_UNKNOWN, sizeof(host->own));
+    reseal(crash, start);
+}
+
+void tacit_stream_enter(struct tacit_crash *crash, struct tacit_log_host *host)
+{
+    tacit_index_t start = head_of(crash, host);
+    if (start < crash->journal_low) {
+        start = crash->journal_low; // its follower fetches a checkpoint: LOW tells it
+    }
+    host->stage = TACIT_HOST_STREAMING;
+    host->acked = 0;
+    begin_at(crash, host, start < crash->tail ? start : crash->tail);
+}
+
+static void send_low(struct tacit_crash *crash, struct tacit_log_host *host)
+{
+    uint64_t words[2] = {host->start, crash->ballot};
+    host->low_sent = tacit_crash_write_quiet(crash, host, host->own_log, TACIT_LOG_LOW, words,
+                                             sizeof(words), host->generation);
+}
+
+// ---- own copies ----------------------------------------------------------------------------------------
+
+static uint8_t *own_copy(struct tacit_log_host *host, tacit_index_t index)
+{
+    return &host->own[index % TACIT_CHECK_AHEAD];
+}
+
+static void look_at_own(struct tacit_crash *crash, struct tacit_log_host *host)
+{
+    while (host->checked < crash->first_free && host->checked < host->next + TACIT_CHECK_AHEAD) {
+        struct tacit_read *read = tacit_crash_read(
+            crash, host, TACIT_READ_OWN, host->own_log, tacit_log_slot(crash->shape, host->checked),
+            TACIT_ENTRY_HEADER, true);
+        if (read == NULL) {
+            return;
+        }
+        read->index = host->checked;
+        *own_copy(host, host->checked) = TACIT_OWN_READING;
+        host->checked++;
+    }
+}
+
+static void look_at_bodies(struct tacit_crash *crash, struct tacit_log_host *host)
+{
+    for (tacit_index_t i = host->next; i < host->checked; i++) {
+        if (*own_copy(host, i) != TACIT_OWN_LOOK_AGAIN) {
+            continue;
+        }
+        struct tacit_entry entry;
+        tacit_entry_peek(&entry, tacit_crash_slot(crash, i));
+        struct tacit_read *read =
+            tacit_crash_read(crash, host, TACIT_READ_OWN_BODY, host->own_log,
+                             tacit_log_slot(crash->shape, i), tacit_entry_bytes(entry.length), true);
+        if (read == NULL) {
+            return;
+        }
+        read->index = i;
+        *own_copy(host, i) = TACIT_OWN_READING;
+    }
+}
+
+void tacit_stream_own(struct tacit_crash *crash, struct tacit_log_host *host, const struct tacit_read *read)
+{
+    tacit_index_t index = read->index;
+    if (host->stage != TACIT_HOST_STREAMING || index < host->next || index >= host->checked ||
+        *own_copy(host, index) != TACIT_OWN_READING) {
+        return;
+    }
+    const uint8_t *ours = tacit_crash_slot(crash, index);
+    struct tacit_entry mine;
+    struct tacit_entry there;
+    tacit_entry_peek(&mine, ours);
+    if (read->kind == TACIT_READ_OWN) {
+        tacit_entry_peek(&there, read->buffer);
+        bool may = there.index == index && there.ballot != 0 && there.length == mine.length;
+        *own_copy(host, index) = may ? TACIT_OWN_LOOK_AGAIN : TACIT_OWN_ABSENT;
+        return;
+    }
+    bool same = tacit_entry_read(&there, read->buffer, crash->shape, index) &&
+                there.length == mine.length &&
+                memcmp(read->buffer + TACIT_ENTRY_HEADER, ours + TACIT_ENTRY_HEADER, mine.length) == 0;
+    *own_copy(host, index) = same ? TACIT_OWN_SAME : TACIT_OWN_ABSENT;
+}
+
+// ---- appending -----------------------------------------------------------------------------------------
+
+static bool post_append(struct tacit_crash *crash, struct tacit_log_host *host, tacit_index_t index,
+                        bool word_only)
+{
+    uint8_t *slot = tacit_crash_slot(crash, index);
+    struct tacit_entry entry;
+    tacit_entry_peek(&entry, slot);
+    struct tacit_op op = {.kind = TACIT_OP_WRITE,
+                          .plane = TACIT_PLANE_DATA,
+                          .flags = TACIT_OP_AS_HOLDER,
+                          .host = host->node,
+                          .region = host->own_log,
+                          .bytes = word_only ? 8 : tacit_entry_bytes(entry.length),
+                          .offset = tacit_log_slot(crash->shape, index) + TACIT_ENTRY_ADOPTED,
+                          .local = word_only ? (void *)&crash->ballot_word : slot,
+                          .generation = host->generation,
+                          .cookie = tacit_crash_cookie(crash, TACIT_COOKIE_APPEND,
+                                                       number_of(crash, host), index)};
+    if (!crash->fabric->ops->post(crash->fabric, &op)) {
+        return false;
+    }
+    if (word_only) {
+        crash->counters.adopted_words++;
+        tacit_mark(&crash->marker, TACIT_MARK_ADOPTED_WORD);
+    }
+    return true;
+}
+
+// Posts what the host lacks. An index below first_free may stand there already.
+static bool stream_host(struct tacit_crash *crash, struct tacit_log_host *host)
+{
+    bool worked = false;
+    for (uint32_t budget = STREAM_BUDGET; budget > 0 && host->next < crash->tail; budget--) {
+        if (host->next < crash->journal_low) {
+            // The journal went past this host: everything up to there is decided and applied by f+1.
+            begin_at(crash, host, crash->journal_low);
+            worked = true;
+            continue;
+        }
+        bool word_only = false;
+        if (host->next < crash->first_free && !host->own_fresh) {
+            uint8_t own = host->next < host->checked ? *own_copy(host, host->next) : 0;
+            if (own != TACIT_OWN_ABSENT && own != TACIT_OWN_SAME) {
+                break;
+            }
+            word_only = own == TACIT_OWN_SAME;
+        }
+        if (!post_append(crash, host, host->next, word_only)) {
+            break;
+        }
+        host->next++;
+        worked = true;
+    }
+    return worked;
+}
+
+void tacit_stream_decide(struct tacit_crash *crash)
+{
+    tacit_index_t acked[TACIT_HOSTS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < crash->host_count; i++) {
+        const struct tacit_log_host *host = &crash->hosts[i];
+        if (host->stage != TACIT_HOST_STREAMING || host->acked == 0) {
+            continue;
+        }
+        uint32_t at = count++;
+        while (at > 0 && acked[at - 1] < host->acked) {
+            acked[at] = acked[at - 1];
+            at--;
+        }
+        acked[at] = host->acked;
+    }
+    uint32_t quorum = tacit_crash_quorum(crash);
+    if (TACIT_BUG(QUORUM_MINUS_ONE) && quorum > 1) {
+        quorum--;
+    }
+    if (count >= quorum && acked[quorum - 1] > crash->decided) {
+        crash->decided = acked[quorum - 1];
+        crash->progress_ns = crash->now_ns;
+    }
+}
+
+void tacit_stream_acked(struct tacit_crash *crash, struct tacit_log_host *host, tacit_index_t index)
+{
+    if (host->stage != TACIT_HOST_STREAMING || index < host->start || index >= host->next) {
+        return;
+    }
+    if (index + 1 > host->acked) {
+        host->acked = index + 1;
+        tacit_stream_decide(crash);
+    }
+}
+
+// ---- commit words, heads, doorbells --------------------------------------------------------------------
+
+static void write_commit(struct tacit_crash *crash, struct tacit_log_host *host)
+{
+    tacit_index_t commit = host->acked > host->start ? host->acked : host->start;
+    if (commit > crash->decided || TACIT_BUG(COMMIT_WHILE_FILLING)) {
+        commit = crash->decided;
+    }
+    if (commit < host->commit_sent) {
+        commit = host->commit_sent;
+    }
+    uint64_t words[2] = {commit, crash->touch};
+    if (tacit_crash_write_quiet(crash, host, host->own_log, TACIT_LOG_COMMIT, words, sizeof(words),
+                                host->generation)) {
+        host->commit_sent = commit;
+        crash->counters.touches++;
+    }
+}
+
+static void write_commits(struct tacit_crash *crash)
+{
+    bool idle = crash->tail == crash->decided &&
+                crash->now_ns - crash->proposed_ns >= TACIT_IDLE_COMMIT_NS;
+    bool touch = crash->now_ns - crash->touched_ns >= crash->config->beat_period_ns;
+    if (touch) {
+        crash->touch++;
+        crash->touched_ns = crash->now_ns;
+    }
+    for (uint32_t i = 0; i < crash->host_count; i++) {
+        struct tacit_log_host *host = &crash->hosts[i];
+        if (host->stage != TACIT_HOST_STREAMING) {
+            continue;
+        }
+        if (touch || (idle && host->commit_sent < crash->decided && host->acked > host->commit_sent)) {
+            write_commit(crash, host);
+        }
+        if (!host->low_sent) {
+            send_low(crash, host);
+        }
+    }
+}
+
+static void read_heads(struct tacit_crash *crash)
+{
+    crash->heads_ns = crash->now_ns;
+    for (uint8_t r = 0; r < crash->config->replicas; r++) {
+        if (r == crash->config->self || !crash->peer_up[r] || crash->head_pending[r]) {
+            continue;
+        }
+        struct tacit_region_key key = {TACIT_REGION_PAGE, r, crash->peer_incarnation[r]};
+        struct tacit_log_host peer = {.node = r};
+        int32_t page = crash->fabric->ops->region(crash->fabric, r, key);
+        struct tacit_read *read =
+            tacit_crash_read(crash, &peer, TACIT_READ_HEAD, page, TACIT_PAGE_APPLIED, 8, false);
+        if (read != NULL) {
+            read->host = r;
+            crash->head_pending[r] = true;
+            crash->counters.head_reads++;
+        }
+    }
+}
+
+// Every quarter of a ring: parked followers are woken and their heads read, so that positions come free.
+static void quarter(struct tacit_crash *crash)
+{
+    uint32_t span = crash->shape.entries / 4;
+    if (crash->tail / span == crash->rung / span) {
+        return;
+    }
+    crash->rung = crash->tail;
+    for (uint8_t r = 0; r < crash->config->replicas; r++) {
+        if (r != crash->config->self && crash->peer_up[r]) {
+            crash->fabric->ops->ring(crash->fabric, r);
+        }
+    }
+    read_heads(crash);
+}
+
+// ---- proposing -----------------------------------------------------------------------------------------
+
+static uint32_t replicas_that_must_apply(const struct tacit_crash *crash)
+{
+    uint32_t replicas = crash->config->replicas;
+    if (TACIT_BUG(RECYCLE_EARLY)) {
+        return 1;
+    }
+    if (crash->hosts_log) {
+        return (replicas - 1) / 2 + 1;
+    }
+    uint32_t members = 0;
+    for (uint8_t r = 0; r < replicas; r++) {
+        members += crash->members[r] != 0;
+    }
+    return members;
+}
+
+// The applied head that enough admitted replicas have published.
+static tacit_index_t applied_by_enough(struct tacit_crash *crash)
+{
+    tacit_index_t heads[TACIT_REPLICAS_MAX];
+    uint32_t count = 0;
+    for (uint8_t r = 0; r < crash->config->replicas; r++) {
+        bool self = r == crash->config->self;
+        bool member = self || (crash->peer_up[r] && crash->members[r] == crash->peer_incarnation[r]);
+        if (!member) {
+            continue;
+        }
+        tacit_index_t head = self ? crash->applied : crash->heads[r];
+        uint32_t at = count++;
+        while (at > 0 && heads[at - 1] < head) {
+            heads[at] = heads[at - 1];
+            at--;
+        }
+        heads[at] = head;
+    }
+    uint32_t need = replicas_that_must_apply(crash);
+    return count >= need ? heads[need - 1] : 0;
+}
+
+// Whether position `tail` of the ring and of the journal may be used for the next lap.
+static bool position_free(struct tacit_crash *crash)
+{
+    if (crash->tail < crash->shape.entries) {
+        return true;
+    }
+    tacit_index_t old = crash->tail - crash->shape.entries;
+    if (crash->applied <= old) {
+        return false;
+    }
+    for (uint32_t i = 0; i < crash->host_count; i++) {
+        struct tacit_log_host *host = &crash->hosts[i];
+        // Posted from the journal and not completed: those bytes must not change. A connection that
+        // completes nothing any more is broken on purpose.
+        if (host->stage != TACIT_HOST_STREAMING || host->next <= old || host->start > old ||
+            host->acked > old) {
+            host->blocked_ns = 0;
+            continue;
+        }
+        if (host->blocked_ns == 0) {
+            host->blocked_ns = crash->now_ns;
+        } else if (crash->now_ns - host->blocked_ns > crash->config->suspicion_ns) {
+            host->blocked_ns = 0;
+            crash->fabric->ops->reset(crash->fabric, host->node);
+        }
+        return false;
+    }
+    if (crash->free_below > old) {
+        return true;
+    }
+    crash->free_below = applied_by_enough(crash);
+    return crash->free_below > old;
+}
+
+uint8_t *tacit_crash_open(struct tacit_crash *crash)
+{
+    if (crash->role != TACIT_ROLE_LEADER || crash->applied < crash->first_free ||
+        crash->tail - crash->decided >= crash->config->inflight) {
+        return NULL;
+    }
+    if (!position_free(crash)) {
+        tacit_mark(&crash->marker, TACIT_MARK_RING_FULL);
+        if (crash->now_ns - crash->heads_ns >= 100000) {
+            read_heads(crash);
+        }
+        return NULL;
+    }
+    return tacit_crash_slot(crash, crash->tail) + TACIT_ENTRY_HEADER;
+}
+
+void tacit_crash_propose(struct tacit_crash *crash, uint32_t length)
+{
+    tacit_index_t index = crash->tail;
+    if (index + 1 > crash->journal_low + crash->shape.entries) {
+        crash->journal_low = index + 1 - crash->shape.entries;
+        tacit_mark(&crash->marker, TACIT_MARK_RING_WRAPPED);
+    }
+    if (crash->tail == crash->decided) {
+        crash->progress_ns = crash->now_ns;
+    }
+    (void)tacit_entry_seal(tacit_crash_slot(crash, index), index, crash->ballot, crash->decided, length);
+    crash->tail++;
+    crash->proposed_ns = crash->now_ns;
+    crash->counters.proposed++;
+    for (uint32_t i = 0; i < crash->host_count; i++) {
+        struct tacit_log_host *host = &crash->hosts[i];
+        if (host->stage == TACIT_HOST_STREAMING && host->next == index) {
+            (void)stream_host(crash, host);
+        }
+    }
+    quarter(crash);
+}
+
+bool tacit_stream_poll(struct tacit_crash *crash)
+{
+    bool worked = false;
+    for (uint32_t i = 0; i < crash->host_count; i++) {
+        struct tacit_log_host *host = &crash->hosts[i];
+        if (host->stage != TACIT_HOST_STREAMING || host->next == crash->tail) {
+            continue;
+        }
+        if (host->next < crash->first_free && !host->own_fresh) {
+            look_at_own(crash, host);
+            look_at_bodies(crash, host);
+        }
+        worked |= stream_host(crash, host);
+    }
+    write_commits(crash);
+    // Nothing is decided although entries wait: this replica may be cut off from its log hosts.
+    if (crash->tail > crash->decided &&
+        crash->now_ns - crash->progress_ns > 2 * crash->config->suspicion_ns) {
+        tacit_crash_step_down(crash);
+    }
+    return worked;
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a replica tells about itself: the source of `tacit status` and of the counters that benchmarks and
+// tests assert on. Plain data; filled in by the protocol thread, copied out by others.
+#ifndef TACIT_STATUS_H
+#define TACIT_STATUS_H
+
+#include "tacit/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum tacit_role {
+    TACIT_ROLE_JOINING = 0, // a new incarnation that waits for admission
+    TACIT_ROLE_FOLLOWER,
+    TACIT_ROLE_CANDIDATE, // asks for permission
+    TACIT_ROLE_RECOVERING, // holds a majority; catches up and prepares
+    TACIT_ROLE_LEADER,
+};
+const char *tacit_role_name(enum tacit_role role);
+
+struct tacit_status_report {
+    enum tacit_role role;
+    tacit_node_t self;
+    tacit_node_t leader; // believed; TACIT_NODE_NONE
+    tacit_incarnation_t incarnation;
+    uint64_t ballot;       // own newest, 0 if never a leader
+    tacit_index_t commit;  // entries below are decided as far as this replica knows
+    tacit_index_t applied; // entries below are executed here
+    uint32_t confirmed;    // leader: bit h = log host h is written to and counted
+    uint32_t trusted;      // bit r = replica r is trusted
+    uint32_t up;           // bit r = replica r is connected
+    uint32_t memnodes_up;
+    uint32_t waiting;      // bit r = r waits for admission
+    tacit_incarnation_t members[TACIT_REPLICAS_MAX]; // admitted incarnation of each replica
+
+    // Paths taken, since start.
+    uint64_t batches_proposed, batches_decided, requests_executed, requests_duplicate;
+    uint64_t elections_started, elections_won, elections_lost, steps_down;
+    uint64_t entries_adopted, entries_noop, entries_copied, adopted_words;
+    uint64_t grants, revocations, grants_deferred; // permission server
+    uint64_t checkpoints_taken, state_transfers, state_pages_fetched;
+    uint64_t touches, head_reads; // background plane
+    uint64_t hints, replies, rings_lapped;
+    uint64_t malformed, unexpected; // what peers and clients did wrong
+    uint64_t sessions_open;
+
+    // The last election that this replica won, each a duration in ns.
+    uint64_t last_detect_to_ask_ns, last_permission_ns, last_recovery_ns;
+
+    // Fabric operations by plane (0 data, 1 background): to other hosts and to the own one.
+    uint64_t fabric_writes[2], fabric_reads[2], fabric_self_writes[2], fabric_denied[2], fabric_lost[2];
+    uint64_t fabric_write_bytes[2];
+
+    uint64_t memory_bytes; // of the replica, regions included
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

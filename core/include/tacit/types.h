@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Plain types that every folder shares: scalar names, the four kinds of trouble as values, and the
+// error record that start-up code fills in. No functions with state, no dependency.
+#ifndef TACIT_TYPES_H
+#define TACIT_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Limits that size bit sets and tables at compile time. The cluster file is refused beyond them.
+#define TACIT_REPLICAS_MAX 15 // replica ids 0 .. 14
+#define TACIT_MEMNODES_MAX 15 // memory-node ids 0 .. 14
+#define TACIT_CLIENTS_MAX 64  // client processes connected to one replica at a time
+#define TACIT_CACHE_LINE 64
+
+// A monotonic time or a duration in nanoseconds. The protocols never read a clock: every entry point
+// takes `now_ns`, which must not run backwards between two calls on one object.
+typedef uint64_t tacit_time_ns_t;
+
+// A process as the fabric names it: replicas 0.., memory nodes TACIT_NODE_MEMNODE.., clients
+// TACIT_NODE_CLIENT.. (a connection slot of this process, not the client's identity).
+typedef uint16_t tacit_node_t;
+#define TACIT_NODE_MEMNODE 16
+#define TACIT_NODE_CLIENT 32
+#define TACIT_NODES_MAX (TACIT_NODE_CLIENT + TACIT_CLIENTS_MAX)
+#define TACIT_NODE_NONE 0xffffu
+
+// Counts the starts of a node: persisted, raised by one before a node speaks to anybody. A node that
+// lost its memory comes back under a larger one and is never taken for its old self. 1 .. 2^24-1.
+typedef uint32_t tacit_incarnation_t;
+#define TACIT_INCARNATION_MAX 0xffffffu
+
+// Position in the replicated log, from 0, never reused.
+typedef uint64_t tacit_index_t;
+
+// Start-up trouble (and argument trouble of public calls): a status and a filled-in error.
+enum tacit_status {
+    TACIT_OK = 0,
+    TACIT_EINVAL,   // an argument or a configuration value is wrong
+    TACIT_ENOMEM,   // not enough memory, or the limit on locked or shared memory
+    TACIT_EIO,      // the operating system refused (errno in the error)
+    TACIT_EPERM,    // a permission is missing, or a secret is readable by others
+    TACIT_EBUSY,    // a port, socket or directory is used by somebody else
+    TACIT_EEXIST,   // would overwrite something that must not be lost
+    TACIT_ENOENT,   // a file, key or node is not there
+    TACIT_EAUTH,    // the other side could not prove who it is
+    TACIT_EVERSION, // the other side speaks another version or has another cluster digest
+    TACIT_ETIMEDOUT,
+    TACIT_ETOOBIG, // a request, reply or file is larger than configured
+    TACIT_ECLOSED, // the session or connection is closed
+};
+
+// What a check of a peer's bytes found. Never an assertion, a throw or a wait: a value and a counter.
+enum tacit_verdict {
+    TACIT_VERDICT_OK = 0,
+    TACIT_VERDICT_EMPTY,     // nothing there, or torn: look again later
+    TACIT_VERDICT_STALE,     // well-formed but old
+    TACIT_VERDICT_MALFORMED, // no correct peer writes this
+    TACIT_VERDICT_BAD_AUTH,  // a MAC or signature does not hold
+    TACIT_VERDICT_PROOF,     // evidence of misbehaviour that convinces others
+};
+
+// Filled in by the callee of a failing start-up call; `text` is a whole sentence for a person: what was
+// wrong, where, and what is accepted.
+struct tacit_error {
+    enum tacit_status status;
+    int os_errno; // 0 when the operating system was not involved
+    char text[480];
+};
+
+// Static name of a status, such as "TACIT_EINVAL". Any thread. Never NULL.
+const char *tacit_status_name(enum tacit_status status);
+
+// Fills `error` (may be NULL) like printf and returns `status`, so that a failing path is one line.
+// Truncates silently at the record's size. Any thread; start-up code only (it formats).
+enum tacit_status tacit_error_set(struct tacit_error *error, enum tacit_status status, int os_errno,
+                                  const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

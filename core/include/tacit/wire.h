@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What clients and replicas write into each other's rings, and what a log entry carries: one place for
+// every layout, with the only functions that write and read them. All fields little-endian, fixed width.
+// Readers take private copies; every length is checked against the bytes at hand before it is used.
+#ifndef TACIT_WIRE_H
+#define TACIT_WIRE_H
+
+#include "tacit/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// ---- client -> replica (payload of a REQUESTS ring slot) --------------------------------------------
+//
+//   u8 kind | u8 0 | u16 0 | u32 body bytes | u64 session | u64 number | body
+//
+// OPEN:    session 0, number = a nonce that the client draws; a retry with the same nonce gets the same
+//          session. No body.
+// REQUEST: number counts from 1 in the session, without gaps. Body for the application.
+// CLOSE:   ends the session. No body.
+enum tacit_request_kind { TACIT_REQUEST_OPEN = 1, TACIT_REQUEST_APPLY, TACIT_REQUEST_CLOSE };
+
+struct tacit_wire_request {
+    uint8_t kind;
+    uint64_t session;
+    uint64_t number;
+    const uint8_t *body; // into the caller's buffer
+    uint32_t body_bytes;
+};
+#define TACIT_WIRE_REQUEST_HEADER 24u
+
+// Writes a request into `out` (capacity `max`); returns its size, or 0 when it does not fit.
+size_t tacit_wire_request_encode(uint8_t *out, size_t max, const struct tacit_wire_request *request);
+// Reads a request from `bytes` (private copy). OK or MALFORMED; exact: trailing bytes are malformed.
+enum tacit_verdict tacit_wire_request_decode(struct tacit_wire_request *request, const uint8_t *bytes,
+                                             size_t size);
+
+// ---- replica -> client (payload of a REPLIES ring slot) ----------------------------------------------
+//
+//   u8 kind | u8 leader | u16 0 | u32 body bytes | u64 session | u64 number | u64 index | body
+//
+// RESULT:  body is the application's reply; index is where the request was decided. For OPEN: session is
+//          the new session, number the nonce, no body. For CLOSE: no body.
+// HINT:    not the leader; `leader` is the believed one or NO_LEADER. Nothing happened to the request (yet).
+// CLOSED:  that session is closed; the request was not and will not be executed in it.
+// TOO_BIG: the request exceeds the configured limits; it was dropped.
+// STALE:   executed before, but its reply is no longer kept.
+enum tacit_reply_kind {
+    TACIT_REPLY_RESULT = 1,
+    TACIT_REPLY_HINT,
+    TACIT_REPLY_CLOSED,
+    TACIT_REPLY_TOO_BIG,
+    TACIT_REPLY_STALE,
+};
+
+struct tacit_wire_reply {
+    uint8_t kind;
+    uint8_t leader;
+    uint64_t session;
+    uint64_t number;
+    uint64_t index;
+    const uint8_t *body;
+    uint32_t body_bytes;
+};
+#define TACIT_WIRE_REPLY_HEADER 32u
+#define TACIT_WIRE_NO_LEADER 255u // `leader`: nobody is believed to lead
+
+size_t tacit_wire_reply_encode(uint8_t *out, size_t max, const struct tacit_wire_reply *reply);
+enum tacit_verdict tacit_wire_reply_decode(struct tacit_wire_reply *reply, const uint8_t *bytes, size_t size);
+
+// ---- items of a batch (payload of a log entry is a sequence of items) --------------------------------
+//
+//   u8 kind | u8 0 | u16 client or node | u32 body bytes | u64 session | u64 number | body | pad to 8
+//
+// OPEN, APPLY, CLOSE as above with the authenticated client id. ADMIT: node's new incarnation is `number`;
+// `session` is the incarnation that it replaces. REMOVE: the node's incarnation `number` is no member any more.
+// An entry without items is a no-op.
+enum tacit_item_kind {
+    TACIT_ITEM_OPEN = 1,
+    TACIT_ITEM_APPLY,
+    TACIT_ITEM_CLOSE,
+    TACIT_ITEM_ADMIT,
+    TACIT_ITEM_REMOVE,
+};
+
+struct tacit_wire_item {
+    uint8_t kind;
+    uint16_t subject; // client id, or node of ADMIT
+    uint64_t session;
+    uint64_t number;
+    const uint8_t *body;
+    uint32_t body_bytes;
+};
+#define TACIT_WIRE_ITEM_HEADER 24u
+
+// Appends an item at out[*used]; false (and nothing written) when it does not fit into `max`.
+bool tacit_wire_item_encode(uint8_t *out, size_t max, size_t *used, const struct tacit_wire_item *item);
+// Reads the item at bytes[*offset] and advances; EMPTY at the end of the batch, MALFORMED on nonsense.
+enum tacit_verdict tacit_wire_item_decode(struct tacit_wire_item *item, const uint8_t *bytes, size_t size,
+                                          size_t *offset);
+// Bytes that an item with this body takes in a batch.
+size_t tacit_wire_item_bytes(size_t body_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Rings in a receiver's memory (tacit/ring.h; uBFT, section 6). The receiver never trusts what it
+// reads in place: words are copied once, each by a single load because the writer may be storing at
+// the same time, and only the private copy is checked and used.
+#include "tacit/ring.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/words.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "rings are read and written word by word");
+
+#define SLOT_ALIGN 64u
+
+// The header, word by word.
+enum { WORD_SEQUENCE, WORD_LENGTH, WORD_CHECKSUM, HEADER_WORDS };
+static_assert(HEADER_WORDS * 8 == TACIT_RING_HEADER, "header");
+
+static uint32_t padded(uint32_t length)
+{
+    return (length + 7u) & ~7u;
+}
+
+static uint32_t payload_max(struct tacit_ring_shape shape)
+{
+    return shape.slot_bytes - TACIT_RING_HEADER;
+}
+
+struct tacit_ring_shape tacit_ring_shape(uint32_t slots, uint32_t payload_bytes)
+{
+    uint32_t bytes = TACIT_RING_HEADER + payload_bytes;
+    return (struct tacit_ring_shape){
+        .slots = slots,
+        .slot_bytes = (bytes + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN,
+    };
+}
+
+size_t tacit_ring_bytes(struct tacit_ring_shape shape)
+{
+    return (size_t)shape.slots * shape.slot_bytes;
+}
+
+uint64_t tacit_ring_offset(struct tacit_ring_shape shape, uint64_t sequence)
+{
+    return (sequence - 1) % shape.slots * shape.slot_bytes;
+}
+
+// Of a private slot whose length was checked.
+static uint64_t checksum(const uint8_t *slot, uint32_t length)
+{
+    uint64_t payload = XXH3_64bits(slot + TACIT_RING_HEADER, padded(length));
+    return XXH3_64bits_withSeed(slot, WORD_CHECKSUM * 8, payload);
+}
+
+uint32_t tacit_ring_seal(struct tacit_ring_shape shape, uint64_t sequence, uint8_t *out,
+                         uint32_t length)
+{
+    TACIT_ASSERT(length <= payload_max(shape));
+    uint64_t length_word = length;
+    memcpy(out + 8 * WORD_SEQUENCE, &sequence, 8);
+    memcpy(out + 8 * WORD_LENGTH, &length_word, 8);
+    memset(out + TACIT_RING_HEADER + length, 0, padded(length) - length);
+    uint64_t sum = checksum(out, length);
+    memcpy(out + 8 * WORD_CHECKSUM, &sum, 8);
+    return TACIT_RING_HEADER + padded(length);
+}
+
+void tacit_ring_reader_init(struct tacit_ring_reader *reader, struct tacit_ring_shape shape,
+                            const void *memory)
+{
+    *reader = (struct tacit_ring_reader){.shape = shape, .memory = memory, .next = 1};
+}
+
+static const uint8_t *slot_of(const struct tacit_ring_reader *reader, uint64_t sequence)
+{
+    return reader->memory + tacit_ring_offset(reader->shape, sequence);
+}
+
+// Moves on to the oldest message that can still be there. `found` is in the slot of the expected
+// one. A number that does not belong there is garbage of a hostile sender and moves nothing.
+static void resume(struct tacit_ring_reader *reader, uint64_t found)
+{
+    uint32_t slots = reader->shape.slots;
+    for (uint32_t i = 0; i < slots; i++) {
+        if (found <= reader->next || (found - reader->next) % slots != 0) {
+            return;
+        }
+        uint64_t oldest = found - slots + 1;
+        reader->lost += oldest - reader->next;
+        reader->next = oldest;
+        found = tacit_word_load(slot_of(reader, oldest), 8 * WORD_SEQUENCE);
+    }
+}
+
+enum tacit_verdict tacit_ring_read(struct tacit_ring_reader *reader, uint8_t *out, uint32_t *length)
+{
+    const uint8_t *slot = slot_of(reader, reader->next);
+    uint64_t sequence = tacit_word_load(slot, 8 * WORD_SEQUENCE);
+    if (sequence > reader->next) {
+        resume(reader, sequence);
+        slot = slot_of(reader, reader->next);
+    } else if (sequence < reader->next) {
+        return TACIT_VERDICT_EMPTY;
+    }
+
+    uint64_t words[HEADER_WORDS];
+    tacit_words_in(out, slot, TACIT_RING_HEADER);
+    memcpy(words, out, sizeof words);
+    if (words[WORD_SEQUENCE] != reader->next) {
+        return TACIT_VERDICT_EMPTY; // not yet, or overwritten just now
+    }
+    if (words[WORD_LENGTH] > payload_max(reader->shape)) {
+        // One word lands whole, so no tear explains this.
+        reader->next++;
+        return TACIT_VERDICT_MALFORMED;
+    }
+    uint32_t bytes = (uint32_t)words[WORD_LENGTH];
+    tacit_words_in(out + TACIT_RING_HEADER, slot + TACIT_RING_HEADER, padded(bytes));
+    if (checksum(out, bytes) != words[WORD_CHECKSUM]) {
+        return TACIT_VERDICT_EMPTY;
+    }
+    *length = bytes;
+    reader->next++;
+    return TACIT_VERDICT_OK;
+}

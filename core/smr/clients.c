@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Clients of a replica: reading their rings, deciding what becomes of a request (propose, answer from the
+// kept replies, hold, refuse, hint), and writing replies into their memory.
+//
+// A request is taken out of a ring only when there is room for it: the ring is the queue. While no leader is
+// known requests stay there, for whoever leads next.
+#include <string.h>
+
+#include "../base/bug.h"
+#include "internal.h"
+
+// ---- connections ---------------------------------------------------------------------------------------
+
+void tacit_smr_client_up(struct tacit_smr *smr, const struct tacit_event *event)
+{
+    struct tacit_smr_client *client = &smr->clients[event->node - TACIT_NODE_CLIENT];
+    memset(client, 0, sizeof(*client));
+    if (event->identity >= smr->config.clients) {
+        smr->counters.unexpected++;
+        return;
+    }
+    struct tacit_region_key requests = {TACIT_REGION_REQUESTS, event->node, event->incarnation};
+    struct tacit_region_key replies = {TACIT_REGION_REPLIES, TACIT_NODE_SELF, 0};
+    size_t bytes = 0;
+    const void *memory = smr->fabric->ops->local(smr->fabric, requests, &bytes);
+    client->replies = smr->fabric->ops->region(smr->fabric, event->node, replies);
+    if (memory == NULL || bytes < tacit_ring_bytes(smr->request_shape) || client->replies < 0) {
+        smr->counters.unexpected++;
+        return;
+    }
+    client->id = event->identity;
+    client->incarnation = event->incarnation;
+    client->up = true;
+    tacit_ring_reader_init(&client->reader, smr->request_shape, memory);
+}
+
+void tacit_smr_client_down(struct tacit_smr *smr, const struct tacit_event *event)
+{
+    struct tacit_smr_client *client = &smr->clients[event->node - TACIT_NODE_CLIENT];
+    smr->counters.lapped += client->reader.lost;
+    memset(client, 0, sizeof(*client));
+    if (smr->spilled && smr->spilled_from == event->node) {
+        smr->spilled = false;
+    }
+    for (uint32_t i = 0; i < TACIT_HELD_MAX; i++) {
+        if (smr->held[i].length != 0 && smr->held[i].from == event->node) {
+            smr->held[i].length = 0;
+            smr->held_count--;
+        }
+    }
+}
+
+// ---- replies -------------------------------------------------------------------------------------------
+
+void tacit_smr_reply(struct tacit_smr *smr, tacit_node_t to, const struct tacit_wire_reply *reply)
+{
+    if (to < TACIT_NODE_CLIENT || to >= TACIT_NODES_MAX) {
+        return;
+    }
+    struct tacit_smr_client *client = &smr->clients[to - TACIT_NODE_CLIENT];
+    if (!client->up) {
+        return;
+    }
+    size_t length = tacit_wire_reply_encode(smr->out + TACIT_RING_HEADER,
+                                            smr->reply_shape.slot_bytes - TACIT_RING_HEADER, reply);
+    TACIT_ASSERT(length != 0);
+    uint64_t sequence = client->reply_sequence + 1;
+    uint32_t bytes = tacit_ring_seal(smr->reply_shape, sequence, smr->out, (uint32_t)length);
+    struct tacit_op op = {.kind = TACIT_OP_WRITE,
+                          .plane = TACIT_PLANE_DATA,
+                          .flags = TACIT_OP_QUIET,
+                          .host = to,
+                          .region = client->replies,
+                          .bytes = bytes,
+                          .offset = tacit_ring_offset(smr->reply_shape, sequence),
+                          .local = smr->out,
+                          .cookie = TACIT_COOKIE(TACIT_COOKIE_CLIENT, to)};
+    if (smr->fabric->ops->post(smr->fabric, &op)) { // else the client asks again
+        client->reply_sequence = sequence;
+        client->ring_due = true;
+        smr->counters.replies++;
+    }
+}
+
+void tacit_smr_reply_kept(struct tacit_smr *smr, tacit_node_t to, const struct tacit_session *session,
+                          uint64_t number)
+{
+    struct tacit_wire_reply reply = {.kind = TACIT_REPLY_STALE,
+                                     .leader = (uint8_t)smr->config.self,
+                                     .session = session->number,
+                                     .number = number};
+    const uint8_t *body;
+    const struct tacit_session_reply *kept =
+        tacit_sessions_reply(&smr->sessions, session, number, &body);
+    if (kept != NULL) {
+        reply.kind = TACIT_REPLY_RESULT;
+        reply.index = kept->index;
+        reply.body = body;
+        reply.body_bytes = (uint32_t)kept->length;
+        tacit_mark(&smr->marker, TACIT_MARK_DUPLICATE_ANSWERED);
+    }
+    smr->counters.duplicates++;
+    tacit_smr_reply(smr, to, &reply);
+}
+
+void tacit_smr_ring_clients(struct tacit_smr *smr)
+{
+    for (uint32_t i = 0; i < TACIT_CLIENTS_MAX; i++) {
+        if (smr->clients[i].ring_due) {
+            smr->clients[i].ring_due = false;
+            smr->fabric->ops->ring(smr->fabric, (tacit_node_t)(TACIT_NODE_CLIENT + i));
+        }
+    }
+}
+
+static void refuse(struct tacit_smr *smr, tacit_node_t to, const struct tacit_wire_request *request,
+                   enum tacit_reply_kind kind)
+{
+    tacit_node_t leader = smr->crash.leader;
+    struct tacit_wire_reply reply = {.kind = (uint8_t)kind,
+                                     .leader = leader == TACIT_NODE_NONE ? 255 : (uint8_t)leader,
+                                     .session = request->session,
+                                     .number = request->number};
+    tacit_smr_reply(smr, to, &reply);
+}
+
+// ---- admission -----------------------------------------------------------------------------------------
+
+enum outcome { DONE, NO_ROOM };
+
+static enum outcome add_item(struct tacit_smr *smr, tacit_node_t from, uint8_t kind,
+                             const struct tacit_wire_request *request)
+{
+    struct tacit_wire_item item = {
+        .kind = kind,
+        .subject = (uint16_t)smr->clients[from - TACIT_NODE_CLIENT].id,
+        .session = request->session,
+        .number = request->number,
+        .body = request->body,
+        .body_bytes = request->body_bytes,
+    };
+    if (smr->batch_items >= smr->config.batch_requests ||
+        !tacit_wire_item_encode(smr->batch, smr->config.batch_bytes, &smr->batch_used, &item)) {
+        return NO_ROOM;
+    }
+    tacit_node_t *askers = tacit_smr_askers(smr, smr->batch_index);
+    askers[smr->batch_items++] = from;
+    return DONE;
+}
+
+static struct tacit_smr_admitted *admitted_of(struct tacit_smr *smr, const struct tacit_session *session)
+{
+    struct tacit_smr_admitted *admitted =
+        &smr->admitted[tacit_sessions_position(&smr->sessions, session)];
+    if (admitted->session != session->number || admitted->term != smr->crash.term) {
+        *admitted = (struct tacit_smr_admitted){
+            .session = session->number, .proposed = session->last, .term = smr->crash.term};
+    }
+    return admitted;
+}
+
+static void hold(struct tacit_smr *smr, tacit_node_t from, const struct tacit_wire_request *request,
+                 uint32_t length)
+{
+    uint32_t place = TACIT_HELD_MAX;
+    for (uint32_t i = 0; i < TACIT_HELD_MAX; i++) {
+        struct tacit_smr_held *held = &smr->held[i];
+        if (held->length == 0) {
+            place = i;
+        } else if (held->session == request->session && held->number == request->number) {
+            return; // is held already
+        }
+    }
+    if (place == TACIT_HELD_MAX) {
+        return; // full: the client sends it again
+    }
+    smr->held[place] = (struct tacit_smr_held){
+        .length = length, .from = from, .session = request->session, .number = request->number};
+    memcpy(smr->held_bytes + (size_t)place * smr->request_shape.slot_bytes, smr->message, length);
+    smr->held_count++;
+    tacit_mark(&smr->marker, TACIT_MARK_REQUEST_HELD);
+}
+
+static enum outcome admit_apply(struct tacit_smr *smr, tacit_node_t from,
+                                const struct tacit_wire_request *request, uint32_t length)
+{
+    uint32_t id = smr->clients[from - TACIT_NODE_CLIENT].id;
+    const struct tacit_session *session =
+        tacit_sessions_find(&smr->sessions, id, request->session);
+    if (session == NULL) {
+        refuse(smr, from, request, TACIT_REPLY_CLOSED);
+        return DONE;
+    }
+    struct tacit_smr_admitted *admitted = admitted_of(smr, session);
+    if (request->number <= session->last && !TACIT_BUG(DUPLICATE_EXECUTED)) {
+        tacit_smr_reply_kept(smr, from, session, request->number);
+        return DONE;
+    }
+    if (request->number <= admitted->proposed && !TACIT_BUG(DUPLICATE_EXECUTED)) {
+        return DONE; // under way: the reply comes when it is decided
+    }
+    if (request->number > admitted->proposed + 1) {
+        hold(smr, from, request, length);
+        return DONE;
+    }
+    if (add_item(smr, from, TACIT_ITEM_APPLY, request) == NO_ROOM) {
+        return NO_ROOM;
+    }
+    admitted->proposed = request->number;
+    return DONE;
+}
+
+static enum outcome admit_open(struct tacit_smr *smr, tacit_node_t from,
+                               const struct tacit_wire_request *request)
+{
+    uint32_t id = smr->clients[from - TACIT_NODE_CLIENT].id;
+    const struct tacit_session *session =
+        tacit_sessions_nonce(&smr->sessions, id, request->number);
+    if (session == NULL) {
+        return add_item(smr, from, TACIT_ITEM_OPEN, request);
+    }
+    struct tacit_wire_reply reply = {.kind = TACIT_REPLY_RESULT,
+                                     .leader = (uint8_t)smr->config.self,
+                                     .session = session->number,
+                                     .number = request->number};
+    tacit_smr_reply(smr, from, &reply);
+    return DONE;
+}
+
+// What becomes of a whole message from a client. NO_ROOM: nothing happened, try with the next batch.
+static enum outcome admit(struct tacit_smr *smr, tacit_node_t from, const uint8_t *message, uint32_t length)
+{
+    struct tacit_wire_request request;
+    if (tacit_wire_request_decode(&request, message, length) != TACIT_VERDICT_OK) {
+        smr->counters.malformed++;
+        return DONE;
+    }
+    if (request.body_bytes > smr->config.request_bytes) {
+        refuse(smr, from, &request, TACIT_REPLY_TOO_BIG);
+        return DONE;
+    }
+    switch (request.kind) {
+    case TACIT_REQUEST_OPEN:
+        return admit_open(smr, from, &request);
+    case TACIT_REQUEST_APPLY:
+        return admit_apply(smr, from, &request, length);
+    default:
+        return add_item(smr, from, TACIT_ITEM_CLOSE, &request);
+    }
+}
+
+// Looks again at what was held: a predecessor may have come.
+static bool admit_held(struct tacit_smr *smr)
+{
+    bool progress = false;
+    for (uint32_t i = 0; i < TACIT_HELD_MAX && smr->held_count > 0; i++) {
+        struct tacit_smr_held *held = &smr->held[i];
+        if (held->length == 0) {
+            continue;
+        }
+        uint32_t id = smr->clients[held->from - TACIT_NODE_CLIENT].id;
+        const struct tacit_session *session =
+            tacit_sessions_find(&smr->sessions, id, held->session);
+        if (session != NULL && held->number > admitted_of(smr, session)->proposed + 1) {
+            continue;
+        }
+        const uint8_t *bytes = smr->held_bytes + (size_t)i * smr->request_shape.slot_bytes;
+        if (admit(smr, held->from, bytes, held->length) == NO_ROOM) {
+            return progress;
+        }
+        held->length = 0;
+        smr->held_count--;
+        progress = true;
+    }
+    return progress;
+}
+
+// Reads one client's ring into the batch. False: no room is left.
+static bool admit_from(struct tacit_smr *smr, tacit_node_t from, bool *worked)
+{
+    struct tacit_smr_client *client = &smr->clients[from - TACIT_NODE_CLIENT];
+    for (uint32_t budget = smr->config.ring_slots; budget > 0; budget--) {
+        uint32_t length;
+        enum tacit_verdict verdict = tacit_ring_read(&client->reader, smr->message, &length);
+        if (verdict == TACIT_VERDICT_EMPTY) {
+            return true;
+        }
+        *worked = true;
+        if (verdict != TACIT_VERDICT_OK) {
+            smr->counters.malformed++;
+            continue;
+        }
+        if (admit(smr, from, smr->message + TACIT_RING_HEADER, length) == NO_ROOM) {
+            smr->spilled = true;
+            smr->spilled_length = length;
+            smr->spilled_from = from;
+            return false;
+        }
+    }
+    return true;
+}
+
+static void fill_batch(struct tacit_smr *smr, bool *worked)
+{
+    if (smr->spilled) {
+        if (admit(smr, smr->spilled_from, smr->message + TACIT_RING_HEADER, smr->spilled_length) ==
+            NO_ROOM) {
+            return;
+        }
+        smr->spilled = false;
+    }
+    for (uint32_t i = 0; i < TACIT_CLIENTS_MAX; i++) {
+        uint32_t slot = (smr->turn + i) % TACIT_CLIENTS_MAX;
+        if (smr->clients[slot].up &&
+            !admit_from(smr, (tacit_node_t)(TACIT_NODE_CLIENT + slot), worked)) {
+            smr->turn = slot;
+            return;
+        }
+    }
+    while (smr->held_count > 0 && admit_held(smr)) {
+    }
+    smr->turn = (smr->turn + 1) % TACIT_CLIENTS_MAX;
+}
+
+// ---- not the leader ------------------------------------------------------------------------------------
+
+static bool hint_all(struct tacit_smr *smr)
+{
+    bool worked = false;
+    smr->spilled = false;
+    for (uint32_t i = 0; i < TACIT_CLIENTS_MAX; i++) {
+        struct tacit_smr_client *client = &smr->clients[i];
+        for (uint32_t budget = smr->config.ring_slots; client->up && budget > 0; budget--) {
+            uint32_t length;
+            struct tacit_wire_request request;
+            enum tacit_verdict verdict = tacit_ring_read(&client->reader, smr->message, &length);
+            if (verdict == TACIT_VERDICT_EMPTY) {
+                break;
+            }
+            worked = true;
+            if (verdict != TACIT_VERDICT_OK ||
+                tacit_wire_request_decode(&request, smr->message + TACIT_RING_HEADER, length) !=
+                    TACIT_VERDICT_OK) {
+                smr->counters.malformed++;
+                continue;
+            }
+            smr->counters.hints++;
+            tacit_mark(&smr->marker, TACIT_MARK_HINT_SENT);
+            refuse(smr, (tacit_node_t)(TACIT_NODE_CLIENT + i), &request, TACIT_REPLY_HINT);
+        }
+    }
+    return worked;
+}
+
+static bool leads(const struct tacit_smr *smr)
+{
+    return smr->config.engine == TACIT_ENGINE_NONE || smr->crash.role == TACIT_ROLE_LEADER;
+}
+
+static bool knows_leader(const struct tacit_smr *smr)
+{
+    tacit_node_t leader = smr->crash.leader;
+    return !smr->active || (smr->crash.role == TACIT_ROLE_FOLLOWER && leader != TACIT_NODE_NONE &&
+                            leader != smr->config.self && (smr->crash.trusted & 1u << leader) != 0);
+}
+
+bool tacit_smr_serve(struct tacit_smr *smr)
+{
+    bool worked = false;
+    if (!leads(smr)) {
+        return knows_leader(smr) && hint_all(smr);
+    }
+    if (smr->config.engine == TACIT_ENGINE_NONE) {
+        smr->batch = smr->none_batch;
+        smr->batch_index = smr->applied;
+    } else {
+        smr->batch = tacit_crash_open(&smr->crash);
+        smr->batch_index = smr->crash.tail;
+    }
+    if (smr->batch == NULL || smr->batch_index - smr->applied >= smr->askers_rows) {
+        return false;
+    }
+    smr->batch_used = 0;
+    smr->batch_items = 0;
+    tacit_smr_admissions(smr);
+    fill_batch(smr, &worked);
+    if (smr->batch_used == 0) {
+        return worked;
+    }
+    if (smr->askers_term != smr->crash.term) {
+        smr->askers_term = smr->crash.term;
+        memset(smr->askers_index, 0, smr->askers_rows * sizeof(smr->askers_index[0]));
+    }
+    smr->askers_index[smr->batch_index % smr->askers_rows] = smr->batch_index + 1;
+    if (smr->config.engine == TACIT_ENGINE_NONE) {
+        tacit_smr_execute_batch(smr, smr->applied, smr->none_batch, smr->batch_used);
+        smr->applied++;
+    } else {
+        tacit_crash_propose(&smr->crash, (uint32_t)smr->batch_used);
+    }
+    return true;
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Executing decided batches, in order, on every replica alike: sessions, membership, the application; and
+// answering those who asked this replica. Session order is judged here and nowhere else.
+#include <string.h>
+
+#include "../base/bug.h"
+#include "internal.h"
+
+static void reply_to(struct tacit_smr *smr, tacit_node_t to, uint8_t kind, uint64_t session,
+                     uint64_t number, tacit_index_t index)
+{
+    struct tacit_wire_reply reply = {.kind = kind,
+                                     .leader = (uint8_t)smr->config.self,
+                                     .session = session,
+                                     .number = number,
+                                     .index = index};
+    tacit_smr_reply(smr, to, &reply);
+}
+
+static void execute_open(struct tacit_smr *smr, tacit_index_t index, const struct tacit_wire_item *item,
+                         tacit_node_t asker)
+{
+    bool displaced;
+    const struct tacit_session *session =
+        tacit_sessions_open(&smr->sessions, item->subject, item->number, &displaced);
+    if (session == NULL) {
+        smr->counters.unexpected++;
+        return;
+    }
+    if (displaced) {
+        tacit_mark(&smr->marker, TACIT_MARK_SESSION_CLOSED_OLDEST);
+    }
+    reply_to(smr, asker, TACIT_REPLY_RESULT, session->number, item->number, index);
+}
+
+static void execute_apply(struct tacit_smr *smr, tacit_index_t index, const struct tacit_wire_item *item,
+                          tacit_node_t asker)
+{
+    struct tacit_session *session =
+        tacit_sessions_find(&smr->sessions, item->subject, item->session);
+    if (session == NULL) {
+        reply_to(smr, asker, TACIT_REPLY_CLOSED, item->session, item->number, index);
+        return;
+    }
+    bool again = TACIT_BUG(DUPLICATE_EXECUTED) && item->number == session->last;
+    if (item->number != session->last + 1 && !again) {
+        // A repetition, or out of order: no effect, no trace.
+        if (item->number <= session->last) {
+            tacit_smr_reply_kept(smr, asker, session, item->number);
+        }
+        return;
+    }
+    struct tacit_request request = {.bytes = item->body,
+                                    .size = item->body_bytes,
+                                    .index = index,
+                                    .client = item->subject,
+                                    .session = item->session};
+    size_t bytes =
+        smr->app->apply(&smr->app_host, &request, smr->reply, smr->config.reply_bytes);
+    TACIT_ASSERT(bytes <= smr->config.reply_bytes);
+    tacit_sessions_executed(&smr->sessions, session, item->number, index, smr->reply,
+                            (uint32_t)bytes);
+    smr->counters.executed++;
+    if (smr->probe != NULL && smr->probe->executed != NULL) {
+        smr->probe->executed(smr->probe->context, index, item->subject, item->session, item->number,
+                             smr->reply, bytes);
+    }
+    struct tacit_wire_reply reply = {.kind = TACIT_REPLY_RESULT,
+                                     .leader = (uint8_t)smr->config.self,
+                                     .session = item->session,
+                                     .number = item->number,
+                                     .index = index,
+                                     .body = smr->reply,
+                                     .body_bytes = (uint32_t)bytes};
+    tacit_smr_reply(smr, asker, &reply);
+}
+
+static void execute_close(struct tacit_smr *smr, tacit_index_t index, const struct tacit_wire_item *item,
+                          tacit_node_t asker)
+{
+    struct tacit_session *session =
+        tacit_sessions_find(&smr->sessions, item->subject, item->session);
+    if (session != NULL) {
+        tacit_sessions_close(&smr->sessions, session);
+    }
+    reply_to(smr, asker, TACIT_REPLY_RESULT, item->session, item->number, index);
+}
+
+static void execute_membership(struct tacit_smr *smr, const struct tacit_wire_item *item)
+{
+    tacit_node_t node = item->subject;
+    bool known = node < smr->config.replicas ||
+                 (node >= TACIT_NODE_MEMNODE && node < TACIT_NODE_MEMNODE + smr->config.memnodes);
+    if (!known) {
+        smr->counters.unexpected++;
+        return;
+    }
+    tacit_incarnation_t now = tacit_sessions_member(&smr->sessions, node);
+    if (item->kind == TACIT_ITEM_REMOVE) {
+        if (now == item->number) {
+            tacit_sessions_admit(&smr->sessions, node, 0);
+        }
+    } else if (now == (tacit_incarnation_t)item->session && item->number <= TACIT_INCARNATION_MAX) {
+        // Replaces exactly the incarnation that its proposer saw: a repetition changes nothing.
+        tacit_sessions_admit(&smr->sessions, node, (tacit_incarnation_t)item->number);
+        tacit_mark(&smr->marker, TACIT_MARK_ADMITTED);
+    }
+    tacit_crash_membership(&smr->crash, node);
+    smr->admitting[node] = 0;
+    if (node == smr->config.self &&
+        tacit_sessions_member(&smr->sessions, node) != smr->config.incarnation) {
+        smr->active = false;
+        tacit_crash_deactivate(&smr->crash);
+    }
+}
+
+void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const uint8_t *batch,
+                             size_t bytes)
+{
+    size_t offset = 0;
+    uint32_t number = 0;
+    struct tacit_wire_item item;
+    // Only what was proposed in this term: at the same index another leader may have put something else.
+    bool mine = smr->askers_term == smr->crash.term &&
+                smr->askers_index[index % smr->askers_rows] == index + 1;
+    const tacit_node_t *askers = tacit_smr_askers(smr, index);
+    smr->askers_index[index % smr->askers_rows] = 0;
+    if (smr->probe != NULL && smr->probe->decided != NULL) {
+        smr->probe->decided(smr->probe->context, index, batch, bytes);
+    }
+    smr->counters.decided++;
+    while (tacit_wire_item_decode(&item, batch, bytes, &offset) == TACIT_VERDICT_OK) {
+        uint32_t limit = smr->config.batch_requests + TACIT_BATCH_EXTRA;
+        tacit_node_t asker = mine && number < limit ? askers[number] : TACIT_NODE_NONE;
+        number++;
+        switch (item.kind) {
+        case TACIT_ITEM_OPEN:
+            execute_open(smr, index, &item, asker);
+            break;
+        case TACIT_ITEM_APPLY:
+            execute_apply(smr, index, &item, asker);
+            break;
+        case TACIT_ITEM_CLOSE:
+            execute_close(smr, index, &item, asker);
+            break;
+        case TACIT_ITEM_ADMIT:
+        case TACIT_ITEM_REMOVE:
+            execute_membership(smr, &item);
+            break;
+        default:
+            smr->counters.unexpected++;
+            break;
+        }
+    }
+}
+
+bool tacit_smr_execute(struct tacit_smr *smr)
+{
+    bool worked = false;
+    uint32_t length;
+    const uint8_t *batch;
+    for (uint32_t budget = 64; budget > 0 && smr->state_valid; budget--) {
+        batch = tacit_crash_next(&smr->crash, &length);
+        if (batch == NULL) {
+            break;
+        }
+        TACIT_ASSERT(smr->crash.applied == smr->applied);
+        tacit_index_t index = smr->applied;
+        // Counted first: membership entries in the batch may stop the engine.
+        tacit_crash_executed(&smr->crash);
+        smr->applied++;
+        tacit_smr_execute_batch(smr, index, batch, length);
+        worked = true;
+    }
+    if (worked) {
+        tacit_word_store(smr->page, TACIT_PAGE_APPLIED, smr->applied);
+    }
+    return worked;
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A replica's parts, for the files of this folder: smr.c (life and turn), clients.c (request and reply
+// rings, admission), execute.c (decided batches), keep.c (checkpoints, state transfer, joining).
+#ifndef TACIT_SMR_INTERNAL_H
+#define TACIT_SMR_INTERNAL_H
+
+#include "../base/bug.h"
+#include "../base/mark.h"
+#include "../base/words.h"
+#include "../crash/crash.h"
+#include "../state/pages.h"
+#include "../state/sessions.h"
+#include "../state/transfer.h"
+#include "tacit/ring.h"
+#include "tacit/smr.h"
+#include "tacit/wire.h"
+
+#define TACIT_HELD_MAX 32u
+
+struct tacit_smr_client {
+    bool up;
+    bool ring_due; // replies were written since it was last rung
+    uint32_t id;
+    tacit_incarnation_t incarnation;
+    int32_t replies; // handle of the region that this replica writes at the client
+    uint64_t reply_sequence;
+    struct tacit_ring_reader reader;
+};
+
+// A leader's volatile view of a session: what was proposed in it beyond what is executed.
+struct tacit_smr_admitted {
+    uint64_t session;
+    uint64_t proposed;
+    uint32_t term;
+};
+
+// A request that came ahead of its predecessor.
+struct tacit_smr_held {
+    uint32_t length; // 0: free
+    tacit_node_t from;
+    uint64_t session;
+    uint64_t number;
+};
+
+struct tacit_smr {
+    struct tacit_smr_config config;
+    struct tacit_fabric *fabric;
+    const struct tacit_app *app;
+    struct tacit_app_host app_host;
+    const struct tacit_smr_probe *probe;
+    const struct tacit_detector *detector;
+    struct tacit_marker marker;
+    tacit_time_ns_t now_ns;
+    size_t memory_bytes;
+
+    struct tacit_pages pages;
+    struct tacit_sessions sessions;
+    struct tacit_transfer transfer;
+    struct tacit_crash crash;
+    uint8_t *page; // own PAGE region
+
+    bool active;      // takes part in the group
+    bool state_valid; // pages hold the state after `applied` entries
+    tacit_index_t applied;
+    uint64_t beats;
+    tacit_time_ns_t beat_ns;
+    tacit_time_ns_t keep_ns;       // next look at what peers want
+    tacit_time_ns_t checkpoint_ns; // last checkpoint
+    tacit_time_ns_t join_ns;       // next time to ask for admission
+    uint64_t admitting[TACIT_MEMBERS]; // proposed, not executed yet
+    uint32_t admitting_term;
+    uint32_t waiting; // replicas that ask for admission
+
+    struct tacit_ring_shape request_shape, reply_shape;
+    struct tacit_smr_client clients[TACIT_CLIENTS_MAX];
+    uint32_t turn; // client to begin with
+    struct tacit_smr_admitted *admitted; // by position in the table of sessions
+    uint8_t *message;  // a request as read from a ring
+    bool spilled;      // it did not fit into the last batch
+    uint32_t spilled_length;
+    tacit_node_t spilled_from;
+    uint8_t *out;   // a reply ring slot being built
+    uint8_t *reply; // an application's reply
+    struct tacit_smr_held held[TACIT_HELD_MAX];
+    uint8_t *held_bytes;
+    uint32_t held_count;
+
+    // Batch under construction and who asked for its items; kept until it is executed.
+    uint8_t *batch;
+    tacit_index_t batch_index;
+    size_t batch_used;
+    uint32_t batch_items;
+    uint8_t *none_batch; // engine NONE: where batches are built
+    tacit_node_t *askers; // [askers_rows][batch_requests + members]
+    tacit_index_t *askers_index;
+    uint32_t askers_rows;
+    uint32_t askers_term; // of the rows
+
+    struct {
+        uint64_t decided, executed, duplicates, hints, replies, lapped, malformed, unexpected;
+    } counters;
+};
+
+#define TACIT_BATCH_EXTRA 4u // membership items beside requests
+
+// clients.c
+void tacit_smr_client_up(struct tacit_smr *smr, const struct tacit_event *event);
+void tacit_smr_client_down(struct tacit_smr *smr, const struct tacit_event *event);
+bool tacit_smr_serve(struct tacit_smr *smr);
+void tacit_smr_reply(struct tacit_smr *smr, tacit_node_t to, const struct tacit_wire_reply *reply);
+// Replies what is kept of an executed request.
+void tacit_smr_reply_kept(struct tacit_smr *smr, tacit_node_t to, const struct tacit_session *session,
+                          uint64_t number);
+void tacit_smr_ring_clients(struct tacit_smr *smr);
+
+// execute.c
+bool tacit_smr_execute(struct tacit_smr *smr);
+void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const uint8_t *batch,
+                             size_t bytes);
+
+// keep.c
+bool tacit_smr_keep(struct tacit_smr *smr);
+void tacit_smr_admissions(struct tacit_smr *smr);
+tacit_time_ns_t tacit_smr_keep_deadline(const struct tacit_smr *smr);
+
+static inline tacit_node_t *tacit_smr_askers(struct tacit_smr *smr, tacit_index_t index)
+{
+    return smr->askers +
+           (index % smr->askers_rows) * (smr->config.batch_requests + TACIT_BATCH_EXTRA);
+}
+
+#endif

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Keeping the group's members in step: checkpoints for peers that ask, fetching one when this replica has no
+// state or was lapped, asking for admission, and proposing those who ask.
+#include <string.h>
+
+#include "internal.h"
+
+#define LOOK_NS 100000u        // between two looks at what peers want
+#define CHECKPOINT_NS 500000u  // between two checkpoints
+#define DIGEST_BUDGET 32u      // pages a turn
+#define JOIN_AGAIN_NS 1000000u // a joining replica repeats itself
+
+static uint64_t control_word(struct tacit_smr *smr, tacit_node_t node, size_t offset)
+{
+    size_t bytes;
+    struct tacit_region_key key = {TACIT_REGION_CONTROL, node, smr->crash.peer_incarnation[node]};
+    const void *control = smr->fabric->ops->local(smr->fabric, key, &bytes);
+    return control == NULL ? 0 : tacit_word_load(control, offset);
+}
+
+// ---- for others ----------------------------------------------------------------------------------------
+
+static bool offer_checkpoint(struct tacit_smr *smr)
+{
+    bool wanted = false;
+    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
+        if (r == smr->config.self || !smr->crash.peer_up[r]) {
+            continue;
+        }
+        uint64_t wish = control_word(smr, r, TACIT_CONTROL_CHECKPOINT);
+        bool published = tacit_word_load(smr->pages.region, TACIT_STATE_READY) != 0;
+        if (wish == 0 || wish - 1 > smr->applied || (published && smr->pages.index >= wish - 1)) {
+            continue;
+        }
+        wanted = true;
+    }
+    if (!wanted || smr->pages.digesting ||
+        (smr->pages.number != 0 && smr->now_ns - smr->checkpoint_ns < CHECKPOINT_NS)) {
+        return false;
+    }
+    smr->checkpoint_ns = smr->now_ns;
+    return tacit_pages_checkpoint(&smr->pages, smr->applied);
+}
+
+static void propose_membership(struct tacit_smr *smr, uint8_t kind, tacit_node_t node,
+                               tacit_incarnation_t incarnation)
+{
+    if (smr->admitting_term != smr->crash.term) {
+        smr->admitting_term = smr->crash.term;
+        memset(smr->admitting, 0, sizeof(smr->admitting));
+    }
+    uint64_t mark = kind == TACIT_ITEM_ADMIT ? incarnation : UINT64_MAX;
+    if (smr->admitting[node] == mark || smr->batch_items >= TACIT_BATCH_EXTRA) {
+        return;
+    }
+    struct tacit_wire_item item = {.kind = kind,
+                                   .subject = node,
+                                   .session = tacit_sessions_member(&smr->sessions, node),
+                                   .number = incarnation};
+    if (tacit_wire_item_encode(smr->batch, smr->config.batch_bytes, &smr->batch_used, &item)) {
+        tacit_smr_askers(smr, smr->batch_index)[smr->batch_items++] = TACIT_NODE_NONE;
+        smr->admitting[node] = mark;
+    }
+}
+
+// A leader proposes whoever asks for admission; memory nodes, which cannot ask, when they come back empty.
+void tacit_smr_admissions(struct tacit_smr *smr)
+{
+    if (smr->config.engine == TACIT_ENGINE_NONE) {
+        return;
+    }
+    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
+        tacit_incarnation_t incarnation = smr->crash.peer_incarnation[r];
+        if (r != smr->config.self && smr->crash.peer_up[r] &&
+            tacit_sessions_member(&smr->sessions, r) != incarnation &&
+            control_word(smr, r, TACIT_CONTROL_JOIN) == incarnation) {
+            propose_membership(smr, TACIT_ITEM_ADMIT, r, incarnation);
+        }
+    }
+    for (uint32_t i = 0; !smr->crash.hosts_log && i < smr->crash.host_count; i++) {
+        const struct tacit_log_host *host = &smr->crash.hosts[i];
+        if (host->up && tacit_sessions_member(&smr->sessions, host->node) < host->incarnation) {
+            propose_membership(smr, TACIT_ITEM_ADMIT, host->node, host->incarnation);
+        }
+    }
+    if (smr->crash.laggard != TACIT_NODE_NONE) {
+        tacit_node_t laggard = smr->crash.laggard;
+        propose_membership(smr, TACIT_ITEM_REMOVE, laggard,
+                           tacit_sessions_member(&smr->sessions, laggard));
+    }
+}
+
+// ---- for itself ----------------------------------------------------------------------------------------
+
+static void announce_join(struct tacit_smr *smr)
+{
+    uint64_t incarnation = smr->config.incarnation;
+    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
+        if (r == smr->config.self || !smr->crash.peer_up[r]) {
+            continue;
+        }
+        struct tacit_region_key key = {TACIT_REGION_CONTROL, TACIT_NODE_SELF, 0};
+        int32_t control = smr->fabric->ops->region(smr->fabric, r, key);
+        struct tacit_op op = {.kind = TACIT_OP_WRITE,
+                              .plane = TACIT_PLANE_BACKGROUND,
+                              .flags = TACIT_OP_QUIET,
+                              .host = r,
+                              .region = control,
+                              .bytes = 8,
+                              .offset = TACIT_CONTROL_JOIN,
+                              .local = &incarnation,
+                              .cookie = TACIT_COOKIE(TACIT_COOKIE_CLIENT, r)};
+        if (control >= 0 && smr->fabric->ops->post(smr->fabric, &op)) {
+            smr->fabric->ops->ring(smr->fabric, r);
+        }
+    }
+}
+
+static void installed(struct tacit_smr *smr)
+{
+    smr->applied = smr->transfer.index;
+    smr->state_valid = true;
+    tacit_word_store(smr->page, TACIT_PAGE_APPLIED, smr->applied);
+    if (smr->app->reload != NULL) {
+        smr->app->reload(&smr->app_host);
+    }
+    bool member =
+        tacit_sessions_member(&smr->sessions, smr->config.self) == smr->config.incarnation;
+    if (smr->active && member) {
+        tacit_crash_installed(&smr->crash, smr->applied);
+    } else if (member) {
+        smr->active = true;
+        tacit_crash_activate(&smr->crash, smr->sessions.members->incarnation, smr->applied);
+    } else if (smr->active) {
+        smr->active = false;
+        tacit_crash_deactivate(&smr->crash);
+    }
+}
+
+static uint32_t peers_up(const struct tacit_smr *smr)
+{
+    uint32_t up = 0;
+    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
+        up |= smr->crash.peer_up[r] ? 1u << r : 0;
+    }
+    return up;
+}
+
+static bool keep_itself(struct tacit_smr *smr)
+{
+    if (!tacit_transfer_busy(&smr->transfer)) {
+        if (smr->active && smr->crash.need_state != 0) {
+            tacit_transfer_start(&smr->transfer, smr->crash.need_state, smr->now_ns);
+        } else if (!smr->active && smr->config.engine != TACIT_ENGINE_NONE &&
+                   smr->now_ns >= smr->join_ns) {
+            // Every look brings the state nearer, and shows whether the admission is in it.
+            smr->join_ns = smr->now_ns + JOIN_AGAIN_NS;
+            tacit_transfer_start(&smr->transfer, smr->state_valid ? smr->applied + 1 : 0,
+                                 smr->now_ns);
+            if (smr->state_valid) {
+                announce_join(smr);
+            }
+        }
+    }
+    if (!tacit_transfer_busy(&smr->transfer)) {
+        return false;
+    }
+    if (!smr->active && smr->state_valid && smr->now_ns >= smr->join_ns) {
+        smr->join_ns = smr->now_ns + JOIN_AGAIN_NS;
+        announce_join(smr);
+    }
+    if (smr->active && smr->crash.need_state == 0) {
+        return false; // a leader's entries made it needless before a page was replaced
+    }
+    bool done = tacit_transfer_poll(&smr->transfer, peers_up(smr), smr->crash.peer_incarnation,
+                                    smr->now_ns);
+    if (done) {
+        installed(smr);
+    } else if (smr->transfer.step == TACIT_TRANSFER_PAGES) {
+        smr->state_valid = false;
+    }
+    return done || smr->transfer.step >= TACIT_TRANSFER_TABLE;
+}
+
+bool tacit_smr_keep(struct tacit_smr *smr)
+{
+    bool worked = keep_itself(smr);
+    if (smr->state_valid) {
+        if (smr->now_ns >= smr->keep_ns) {
+            smr->keep_ns = smr->now_ns + LOOK_NS;
+            worked |= offer_checkpoint(smr);
+        }
+        worked |= tacit_pages_digest(&smr->pages, DIGEST_BUDGET);
+    }
+    return worked;
+}
+
+tacit_time_ns_t tacit_smr_keep_deadline(const struct tacit_smr *smr)
+{
+    if (smr->pages.digesting) {
+        return smr->now_ns;
+    }
+    tacit_time_ns_t at = tacit_transfer_deadline(&smr->transfer);
+    if (!smr->active && smr->join_ns < at) {
+        at = smr->join_ns;
+    }
+    return at;
+}

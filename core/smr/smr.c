@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A replica's life and its turn; see tacit/smr.h and internal.h.
+#include <string.h>
+
+#include "internal.h"
+#include "tacit/layout.h"
+
+// ---- configuration -------------------------------------------------------------------------------------
+
+static enum tacit_status refuse(struct tacit_error *error, const char *text)
+{
+    if (error != NULL) {
+        memset(error, 0, sizeof(*error));
+        error->status = TACIT_EINVAL;
+        size_t length = strlen(text);
+        memcpy(error->text, text, length < sizeof(error->text) ? length : sizeof(error->text) - 1);
+    }
+    return TACIT_EINVAL;
+}
+
+enum tacit_status tacit_smr_config_check(const struct tacit_smr_config *config, struct tacit_error *error)
+{
+    if (config->replicas < 1 || config->replicas > TACIT_REPLICAS_MAX) {
+        return refuse(error, "replicas: 1 to 15 are accepted");
+    }
+    if (config->memnodes > TACIT_MEMNODES_MAX) {
+        return refuse(error, "memory nodes: at most 15 are accepted");
+    }
+    if (config->log_on == TACIT_LOG_ON_MEMNODES && config->memnodes % 2 == 0) {
+        return refuse(error, "log_on: memnodes needs an odd number of memory nodes");
+    }
+    if (config->self >= config->replicas) {
+        return refuse(error, "the replica's id must be below the number of replicas");
+    }
+    if (config->incarnation < 1 || config->incarnation > TACIT_INCARNATION_MAX) {
+        return refuse(error, "incarnations 1 to 16777215 are accepted; bootstrap a new group");
+    }
+    if (config->log_entries < 16 || (config->log_entries & (config->log_entries - 1)) != 0) {
+        return refuse(error, "log_entries: a power of two of at least 16 is accepted");
+    }
+    if (config->inflight < 1 || config->log_entries <= 2 * config->inflight ||
+        config->inflight + 2 * TACIT_SCAN_GROUP > TACIT_SCAN_MEMORY) {
+        return refuse(error, "inflight: 1 to 496 and less than half of log_entries is accepted");
+    }
+    if (config->batch_bytes < tacit_wire_item_bytes(config->request_bytes) ||
+        config->batch_bytes > 1u << 20) {
+        return refuse(error, "batch_bytes: at least one request with its header, at most 1 MiB");
+    }
+    if (config->batch_requests < 1 || config->batch_requests > 65536) {
+        return refuse(error, "batch_requests: 1 to 65536 are accepted");
+    }
+    if (config->reply_bytes + TACIT_WIRE_REPLY_HEADER + 2 * TACIT_RING_HEADER > TACIT_OP_QUIET_BYTES) {
+        return refuse(error, "reply_bytes: at most 65456 are accepted");
+    }
+    if (config->clients < 1 || config->sessions_per_client < 1 || config->session_pipeline < 1 ||
+        (uint64_t)config->clients * config->sessions_per_client > 65536) {
+        return refuse(error, "clients x sessions_per_client: 1 to 65536 sessions are accepted");
+    }
+    if (config->ring_slots < 2 || config->ring_slots > 65536) {
+        return refuse(error, "ring_slots: 2 to 65536 are accepted");
+    }
+    if (config->arena_bytes == 0 || config->arena_bytes % TACIT_PAGE_BYTES != 0) {
+        return refuse(error, "arena_bytes: a positive multiple of 4096 is accepted");
+    }
+    return TACIT_OK;
+}
+
+static struct tacit_sessions_shape sessions_shape(const struct tacit_smr_config *config)
+{
+    return (struct tacit_sessions_shape){.clients = config->clients,
+                                         .per_client = config->sessions_per_client,
+                                         .pipeline = config->session_pipeline,
+                                         .reply_bytes = config->reply_bytes};
+}
+
+static uint32_t page_count(const struct tacit_smr_config *config)
+{
+    struct tacit_sessions_shape shape = sessions_shape(config);
+    return tacit_sessions_pages(&shape) + (uint32_t)(config->arena_bytes / TACIT_PAGE_BYTES);
+}
+
+static struct tacit_ring_shape request_shape(const struct tacit_smr_config *config)
+{
+    return tacit_ring_shape(config->ring_slots, TACIT_WIRE_REQUEST_HEADER + config->request_bytes);
+}
+
+static struct tacit_ring_shape reply_shape(const struct tacit_smr_config *config)
+{
+    return tacit_ring_shape(config->ring_slots, TACIT_WIRE_REPLY_HEADER + config->reply_bytes);
+}
+
+struct tacit_host_layout tacit_smr_replica_layout(const struct tacit_smr_config *config)
+{
+    struct tacit_host_layout layout = {.page_bytes = TACIT_PAGE_REGION_BYTES,
+                                       .control_bytes = TACIT_CONTROL_REGION_BYTES,
+                                       .requests_bytes = tacit_ring_bytes(request_shape(config)),
+                                       .state_bytes = tacit_pages_region_bytes(page_count(config))};
+    if (config->log_on == TACIT_LOG_ON_REPLICAS && config->engine != TACIT_ENGINE_NONE) {
+        layout.log_bytes = tacit_log_bytes(tacit_log_shape(config->log_entries, config->batch_bytes));
+    }
+    return layout;
+}
+
+struct tacit_host_layout tacit_smr_memnode_layout(const struct tacit_smr_config *config)
+{
+    return (struct tacit_host_layout){
+        .page_bytes = TACIT_PAGE_REGION_BYTES,
+        .control_bytes = TACIT_CONTROL_REGION_BYTES,
+        .log_bytes = tacit_log_bytes(tacit_log_shape(config->log_entries, config->batch_bytes))};
+}
+
+struct tacit_host_layout tacit_smr_client_layout(const struct tacit_smr_config *config)
+{
+    return (struct tacit_host_layout){.replies_bytes = tacit_ring_bytes(reply_shape(config))};
+}
+
+// ---- life ----------------------------------------------------------------------------------------------
+
+// Takes all memory from `bump`, in one order; with no base it measures.
+static struct tacit_smr *lay_out(struct tacit_bump *bump, const struct tacit_smr_config *config,
+                                 struct tacit_fabric *fabric, struct tacit_smr *measured,
+                                 uint8_t *state, tacit_time_ns_t now_ns)
+{
+    struct tacit_smr *smr = tacit_bump_take(bump, sizeof(*smr), 64);
+    if (bump->base == NULL) {
+        smr = measured;
+    }
+    smr->config = *config;
+    smr->fabric = fabric;
+    smr->request_shape = request_shape(config);
+    smr->reply_shape = reply_shape(config);
+    smr->askers_rows = config->inflight + 1;
+    smr->message = tacit_bump_take(bump, smr->request_shape.slot_bytes, 64);
+    smr->out = tacit_bump_take(bump, smr->reply_shape.slot_bytes, 64);
+    smr->reply = tacit_bump_take(bump, config->reply_bytes, 64);
+    smr->held_bytes =
+        tacit_bump_take(bump, (size_t)TACIT_HELD_MAX * smr->request_shape.slot_bytes, 64);
+    smr->admitted = tacit_bump_take(
+        bump, (size_t)config->clients * config->sessions_per_client * sizeof(*smr->admitted), 64);
+    smr->none_batch = tacit_bump_take(
+        bump, config->engine == TACIT_ENGINE_NONE ? config->batch_bytes : 0, 64);
+    smr->askers = tacit_bump_take(bump,
+                                  (size_t)smr->askers_rows *
+                                      (config->batch_requests + TACIT_BATCH_EXTRA) *
+                                      sizeof(*smr->askers),
+                                  64);
+    smr->askers_index = tacit_bump_take(bump, smr->askers_rows * sizeof(*smr->askers_index), 64);
+    tacit_pages_init(&smr->pages, bump, state, page_count(config));
+    tacit_transfer_init(&smr->transfer, bump, fabric, &smr->pages, config->replicas,
+                        4 * config->suspicion_ns, smr->marker);
+    tacit_crash_init(&smr->crash, bump, &smr->config, fabric, smr->marker, now_ns);
+    return smr;
+}
+
+size_t tacit_smr_size(const struct tacit_smr_config *config)
+{
+    struct tacit_bump bump = {NULL, 0};
+    static const struct tacit_smr zero;
+    struct tacit_smr scratch = zero;
+    (void)lay_out(&bump, config, NULL, &scratch, NULL, 0);
+    return tacit_round_up(bump.used, 64);
+}
+
+static void touch(struct tacit_app_host *host, const void *address, size_t bytes)
+{
+    // The arena is the tail of the live pages; what lies before it is not the application's.
+    struct tacit_smr *smr =
+        (struct tacit_smr *)(void *)((char *)host - offsetof(struct tacit_smr, app_host));
+    TACIT_ASSERT((const uint8_t *)address >= (const uint8_t *)host->arena);
+    tacit_pages_touch(&smr->pages, address, bytes);
+}
+
+static void found(struct tacit_smr *smr)
+{
+    // First members of a bootstrapped group all have incarnation 1, memory nodes too.
+    for (tacit_node_t node = 0; node < TACIT_MEMBERS; node++) {
+        bool known = node < smr->config.replicas ||
+                     (node >= TACIT_NODE_MEMNODE && node < TACIT_NODE_MEMNODE + smr->config.memnodes);
+        smr->sessions.members->incarnation[node] = known ? 1 : 0;
+    }
+}
+
+enum tacit_status tacit_smr_init(struct tacit_smr **out, void *memory, const struct tacit_smr_config *config,
+                                 struct tacit_fabric *fabric, const struct tacit_app *app,
+                                 const struct tacit_smr_probe *probe, tacit_time_ns_t now_ns,
+                                 struct tacit_error *error)
+{
+    enum tacit_status status = tacit_smr_config_check(config, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    size_t state_bytes = 0;
+    struct tacit_region_key state_key = {TACIT_REGION_STATE, config->self, config->incarnation};
+    struct tacit_region_key page_key = {TACIT_REGION_PAGE, config->self, config->incarnation};
+    uint8_t *state = fabric->ops->local(fabric, state_key, &state_bytes);
+    TACIT_ASSERT(state != NULL && state_bytes >= tacit_pages_region_bytes(page_count(config)));
+    size_t memory_bytes = tacit_smr_size(config);
+    memset(memory, 0, memory_bytes);
+    struct tacit_bump bump = {memory, 0};
+    struct tacit_smr *smr = memory;
+    if (probe != NULL) {
+        smr->marker = (struct tacit_marker){probe->mark, probe->context};
+    }
+    fabric->ops->attach(fabric, memory, memory_bytes);
+    smr = lay_out(&bump, config, fabric, NULL, state, now_ns);
+    size_t page_bytes = 0;
+    smr->page = fabric->ops->local(fabric, page_key, &page_bytes);
+    smr->app = app;
+    smr->probe = probe;
+    smr->now_ns = now_ns;
+    smr->memory_bytes = memory_bytes + state_bytes;
+    struct tacit_sessions_shape shape = sessions_shape(config);
+    tacit_sessions_init(&smr->sessions, &shape, &smr->pages);
+    smr->transfer.skip_first = 1;
+    smr->transfer.skip_last = tacit_sessions_pages(&shape);
+    smr->app_host = (struct tacit_app_host){
+        .arena = smr->pages.live + (size_t)tacit_sessions_pages(&shape) * TACIT_PAGE_BYTES,
+        .arena_bytes = config->arena_bytes,
+        .touch = touch};
+    status = app->init(&smr->app_host, config->app_options, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    tacit_word_store(smr->page, TACIT_PAGE_BEAT_PERIOD_NS, config->beat_period_ns);
+    if (config->first_member || config->engine == TACIT_ENGINE_NONE || TACIT_BUG(RESTART_IS_OLD_SELF)) {
+        found(smr);
+        if (TACIT_BUG(RESTART_IS_OLD_SELF)) {
+            smr->sessions.members->incarnation[config->self] = config->incarnation;
+        }
+        smr->active = true;
+        smr->state_valid = true;
+        tacit_crash_activate(&smr->crash, smr->sessions.members->incarnation, 0);
+    }
+    *out = smr;
+    return TACIT_OK;
+}
+
+void tacit_smr_fini(struct tacit_smr *smr)
+{
+    if (smr->app->fini != NULL) {
+        smr->app->fini(&smr->app_host);
+    }
+}
+
+void tacit_smr_detector(struct tacit_smr *smr, const struct tacit_detector *detector)
+{
+    smr->detector = detector;
+}
+
+void tacit_smr_suspicion(struct tacit_smr *smr, uint32_t trusted, uint32_t dead, tacit_time_ns_t now_ns)
+{
+    smr->now_ns = now_ns;
+    tacit_crash_suspicion(&smr->crash, trusted, dead);
+}
+
+// ---- one turn ------------------------------------------------------------------------------------------
+
+static void on_event(struct tacit_smr *smr, const struct tacit_event *event)
+{
+    if (event->kind == TACIT_EVENT_COMPLETION) {
+        switch (TACIT_COOKIE_OWNER(event->cookie)) {
+        case TACIT_COOKIE_ENGINE:
+            tacit_crash_event(&smr->crash, event, smr->now_ns);
+            break;
+        case TACIT_COOKIE_TRANSFER:
+            tacit_transfer_completion(&smr->transfer, event, smr->now_ns);
+            break;
+        case TACIT_COOKIE_FD:
+            if (smr->detector != NULL) {
+                smr->detector->event(smr->detector->context, event, smr->now_ns);
+            }
+            break;
+        default:
+            break; // a reply or a wish was lost: asked for again
+        }
+        return;
+    }
+    if (smr->detector != NULL && (event->kind == TACIT_EVENT_UP || event->kind == TACIT_EVENT_DOWN)) {
+        smr->detector->event(smr->detector->context, event, smr->now_ns);
+    }
+    if (event->node >= TACIT_NODE_CLIENT && event->node < TACIT_NODES_MAX &&
+        (event->kind == TACIT_EVENT_UP || event->kind == TACIT_EVENT_DOWN)) {
+        if (event->kind == TACIT_EVENT_UP) {
+            tacit_smr_client_up(smr, event);
+        } else {
+            tacit_smr_client_down(smr, event);
+        }
+        return;
+    }
+    if (event->kind == TACIT_EVENT_DOWN) {
+        tacit_transfer_down(&smr->transfer, event->node, smr->now_ns);
+    }
+    tacit_crash_event(&smr->crash, event, smr->now_ns);
+}
+
+static bool poll_fabric(struct tacit_smr *smr)
+{
+    struct tacit_event events[32];
+    bool worked = false;
+    for (uint32_t rounds = 8; rounds > 0; rounds--) {
+        size_t count = smr->fabric->ops->poll(smr->fabric, events, 32);
+        for (size_t i = 0; i < count; i++) {
+            on_event(smr, &events[i]);
+        }
+        worked |= count > 0;
+        if (count < 32) {
+            break;
+        }
+    }
+    return worked;
+}
+
+bool tacit_smr_responsive(const struct tacit_smr *smr)
+{
+    const struct tacit_crash *crash = &smr->crash;
+    return crash->role != TACIT_ROLE_LEADER || crash->tail == crash->decided ||
+           smr->now_ns - crash->progress_ns <= smr->config.suspicion_ns;
+}
+
+static void beat(struct tacit_smr *smr)
+{
+    if (smr->now_ns - smr->beat_ns >= smr->config.beat_period_ns && tacit_smr_responsive(smr)) {
+        smr->beat_ns = smr->now_ns;
+        smr->beats++;
+        tacit_word_store(smr->page, TACIT_PAGE_BEATS, smr->beats);
+    }
+}
+
+static void poll_detector(struct tacit_smr *smr)
+{
+    uint32_t trusted = smr->crash.trusted;
+    uint32_t dead = smr->crash.dead;
+    if (smr->detector != NULL &&
+        smr->detector->poll(smr->detector->context, smr->now_ns, &trusted, &dead)) {
+        tacit_crash_suspicion(&smr->crash, trusted, dead);
+    }
+}
+
+bool tacit_smr_poll(struct tacit_smr *smr, tacit_time_ns_t now_ns)
+{
+    smr->now_ns = now_ns;
+    bool worked = poll_fabric(smr);
+    poll_detector(smr);
+    if (smr->config.engine != TACIT_ENGINE_NONE) {
+        worked |= tacit_crash_poll(&smr->crash, now_ns);
+        worked |= tacit_smr_execute(smr);
+    }
+    worked |= tacit_smr_serve(smr);
+    // What was just proposed may be complete already: one turn then answers it.
+    if (smr->crash.role == TACIT_ROLE_LEADER && worked) {
+        (void)poll_fabric(smr);
+        (void)tacit_smr_execute(smr);
+    }
+    worked |= tacit_smr_keep(smr);
+    tacit_smr_ring_clients(smr);
+    beat(smr);
+    return worked;
+}
+
+tacit_time_ns_t tacit_smr_deadline(const struct tacit_smr *smr)
+{
+    tacit_time_ns_t at = smr->beat_ns + smr->config.beat_period_ns;
+    tacit_time_ns_t other[3] = {tacit_crash_deadline(&smr->crash), tacit_smr_keep_deadline(smr),
+                                smr->detector == NULL
+                                    ? UINT64_MAX
+                                    : smr->detector->deadline(smr->detector->context)};
+    for (uint32_t i = 0; i < 3; i++) {
+        if (other[i] < at) {
+            at = other[i];
+        }
+    }
+    return at;
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Replicated state that Tacit itself keeps, in pages like the application's: who is a member (incarnations),
+// and the table of client sessions with the last replies, which makes execution exactly-once.
+//
+// A session is opened by an ordered OPEN. Its number is unique in the life of the group: {count of sessions
+// ever opened, position in the table}, so that it is found without a search. Beyond `per_client` the client's
+// oldest session closes. Requests count from 1 in a session and are executed in that order, each once; the
+// last `pipeline` replies are kept.
+//
+// Invariants: `last` of a session only grows, by one with each executed request; all functions here are
+// deterministic in the sequence of calls.
+#ifndef TACIT_STATE_SESSIONS_H
+#define TACIT_STATE_SESSIONS_H
+
+#include "pages.h"
+#include "tacit/types.h"
+
+#define TACIT_MEMBERS 32u // replicas 0.., memory nodes TACIT_NODE_MEMNODE..
+
+struct tacit_sessions_shape {
+    uint32_t clients;
+    uint32_t per_client;
+    uint32_t pipeline;
+    uint32_t reply_bytes;
+};
+
+struct tacit_members {
+    uint64_t opened; // sessions ever opened
+    uint64_t incarnation[TACIT_MEMBERS];
+};
+
+struct tacit_session {
+    uint64_t number; // 0: free
+    uint64_t nonce;
+    uint64_t last; // newest executed request
+};
+
+struct tacit_session_reply {
+    uint64_t number;
+    tacit_index_t index;
+    uint64_t length;
+};
+
+struct tacit_sessions {
+    struct tacit_sessions_shape shape;
+    struct tacit_pages *pages;
+    struct tacit_members *members; // in page 0
+    uint8_t *records;              // sessions, each followed by its reply headers
+    uint8_t *bodies;
+    uint32_t record_bytes;
+    uint32_t body_bytes; // of one reply
+};
+
+// Pages needed in front of the application's arena.
+uint32_t tacit_sessions_pages(const struct tacit_sessions_shape *shape);
+void tacit_sessions_init(struct tacit_sessions *sessions, const struct tacit_sessions_shape *shape,
+                         struct tacit_pages *pages);
+
+// The session with this number of this client, NULL if there is none (any more).
+struct tacit_session *tacit_sessions_find(struct tacit_sessions *sessions, uint32_t client,
+                                          uint64_t number);
+// The client's session with this nonce, or NULL.
+struct tacit_session *tacit_sessions_nonce(struct tacit_sessions *sessions, uint32_t client,
+                                           uint64_t nonce);
+// Opens a session, or returns the one that has this nonce. *displaced: the oldest one was closed for it.
+struct tacit_session *tacit_sessions_open(struct tacit_sessions *sessions, uint32_t client,
+                                          uint64_t nonce, bool *displaced);
+void tacit_sessions_close(struct tacit_sessions *sessions, struct tacit_session *session);
+// Records that request `number` (= last + 1, asserted) was executed at `index` with this reply.
+void tacit_sessions_executed(struct tacit_sessions *sessions, struct tacit_session *session,
+                             uint64_t number, tacit_index_t index, const void *reply, uint32_t length);
+// The kept reply of request `number`, NULL if it is no longer (or not yet) there.
+const struct tacit_session_reply *tacit_sessions_reply(struct tacit_sessions *sessions,
+                                                       const struct tacit_session *session,
+                                                       uint64_t number, const uint8_t **body);
+// Position in the table, below clients * per_client.
+uint32_t tacit_sessions_position(const struct tacit_sessions *sessions,
+                                 const struct tacit_session *session);
+uint32_t tacit_sessions_count(const struct tacit_sessions *sessions);
+
+void tacit_sessions_admit(struct tacit_sessions *sessions, tacit_node_t node,
+                          tacit_incarnation_t incarnation);
+static inline tacit_incarnation_t tacit_sessions_member(const struct tacit_sessions *sessions,
+                                                        tacit_node_t node)
+{
+    return (tacit_incarnation_t)sessions->members->incarnation[node];
+}
+
+#endif

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The only functions that write and read what travels in rings and log entries (layouts in
+// tacit/wire.h). Decoding is canonical: what is accepted encodes to the same bytes again, so two
+// encodings of one message never exist.
+#include "tacit/wire.h"
+
+#include <string.h>
+
+static void put_u16(uint8_t *out, uint16_t value)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        out[i] = (uint8_t)(value >> (8 * i));
+    }
+}
+
+static void put_u32(uint8_t *out, uint32_t value)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        out[i] = (uint8_t)(value >> (8 * i));
+    }
+}
+
+static void put_u64(uint8_t *out, uint64_t value)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        out[i] = (uint8_t)(value >> (8 * i));
+    }
+}
+
+static uint16_t get_u16(const uint8_t *bytes)
+{
+    return (uint16_t)(bytes[0] | bytes[1] << 8);
+}
+
+static uint32_t get_u32(const uint8_t *bytes)
+{
+    uint32_t value = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        value |= (uint32_t)bytes[i] << (8 * i);
+    }
+    return value;
+}
+
+static uint64_t get_u64(const uint8_t *bytes)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        value |= (uint64_t)bytes[i] << (8 * i);
+    }
+    return value;
+}
+
+static void put_body(uint8_t *out, const uint8_t *body, uint32_t body_bytes)
+{
+    // The body of an empty message may be NULL, which memcpy must not see.
+    if (body_bytes > 0) {
+        memcpy(out, body, body_bytes);
+    }
+}
+
+size_t tacit_wire_request_encode(uint8_t *out, size_t max, const struct tacit_wire_request *request)
+{
+    if (max < TACIT_WIRE_REQUEST_HEADER || max - TACIT_WIRE_REQUEST_HEADER < request->body_bytes) {
+        return 0;
+    }
+    out[0] = request->kind;
+    out[1] = 0;
+    put_u16(out + 2, 0);
+    put_u32(out + 4, request->body_bytes);
+    put_u64(out + 8, request->session);
+    put_u64(out + 16, request->number);
+    put_body(out + TACIT_WIRE_REQUEST_HEADER, request->body, request->body_bytes);
+    return TACIT_WIRE_REQUEST_HEADER + (size_t)request->body_bytes;
+}
+
+enum tacit_verdict tacit_wire_request_decode(struct tacit_wire_request *request,
+                                             const uint8_t *bytes, size_t size)
+{
+    if (size < TACIT_WIRE_REQUEST_HEADER || bytes[1] != 0 || get_u16(bytes + 2) != 0 ||
+        get_u32(bytes + 4) != size - TACIT_WIRE_REQUEST_HEADER) {
+        return TACIT_VERDICT_MALFORMED;
+    }
+    request->kind = bytes[0];
+    request->body_bytes = get_u32(bytes + 4);
+    request->session = get_u64(bytes + 8);
+    request->number = get_u64(bytes + 16);
+    request->body = bytes + TACIT_WIRE_REQUEST_HEADER;
+    switch (request->kind) {
+    case TACIT_REQUEST_OPEN:
+        return request->session == 0 && request->body_bytes == 0 ? TACIT_VERDICT_OK
+                                                                 : TACIT_VERDICT_MALFORMED;
+    case TACIT_REQUEST_APPLY:
+        return request->number != 0 ? TACIT_VERDICT_OK : TACIT_VERDICT_MALFORMED;
+    case TACIT_REQUEST_CLOSE:
+        return request->body_bytes == 0 ? TACIT_VERDICT_OK : TACIT_VERDICT_MALFORMED;
+    default:
+        return TACIT_VERDICT_MALFORMED;
+    }
+}
+
+size_t tacit_wire_reply_encode(uint8_t *out, size_t max, const struct tacit_wire_reply *reply)
+{
+    if (max < TACIT_WIRE_REPLY_HEADER || max - TACIT_WIRE_REPLY_HEADER < reply->body_bytes) {
+        return 0;
+    }
+    out[0] = reply->kind;
+    out[1] = reply->leader;
+    put_u16(out + 2, 0);
+    put_u32(out + 4, reply->body_bytes);
+    put_u64(out + 8, reply->session);
+    put_u64(out + 16, reply->number);
+    put_u64(out + 24, reply->index);
+    put_body(out + TACIT_WIRE_REPLY_HEADER, reply->body, reply->body_bytes);
+    return TACIT_WIRE_REPLY_HEADER + (size_t)reply->body_bytes;
+}
+
+enum tacit_verdict tacit_wire_reply_decode(struct tacit_wire_reply *reply, const uint8_t *bytes,
+                                           size_t size)
+{
+    if (size < TACIT_WIRE_REPLY_HEADER || get_u16(bytes + 2) != 0 ||
+        get_u32(bytes + 4) != size - TACIT_WIRE_REPLY_HEADER) {
+        return TACIT_VERDICT_MALFORMED;
+    }
+    reply->kind = bytes[0];
+    reply->leader = bytes[1];
+    reply->body_bytes = get_u32(bytes + 4);
+    reply->session = get_u64(bytes + 8);
+    reply->number = get_u64(bytes + 16);
+    reply->index = get_u64(bytes + 24);
+    reply->body = bytes + TACIT_WIRE_REPLY_HEADER;
+    if (reply->leader >= TACIT_REPLICAS_MAX && reply->leader != TACIT_WIRE_NO_LEADER) {
+        return TACIT_VERDICT_MALFORMED;
+    }
+    switch (reply->kind) {
+    case TACIT_REPLY_RESULT:
+        return TACIT_VERDICT_OK;
+    case TACIT_REPLY_HINT:
+    case TACIT_REPLY_CLOSED:
+    case TACIT_REPLY_TOO_BIG:
+    case TACIT_REPLY_STALE:
+        return reply->body_bytes == 0 ? TACIT_VERDICT_OK : TACIT_VERDICT_MALFORMED;
+    default:
+        return TACIT_VERDICT_MALFORMED;
+    }
+}
+
+size_t tacit_wire_item_bytes(size_t body_bytes)
+{
+    return (TACIT_WIRE_ITEM_HEADER + body_bytes + 7) & ~(size_t)7;
+}
+
+bool tacit_wire_item_encode(uint8_t *out, size_t max, size_t *used,
+                            const struct tacit_wire_item *item)
+{
+    size_t bytes = tacit_wire_item_bytes(item->body_bytes);
+    if (*used > max || max - *used < bytes) {
+        return false;
+    }
+    uint8_t *at = out + *used;
+    at[0] = item->kind;
+    at[1] = 0;
+    put_u16(at + 2, item->subject);
+    put_u32(at + 4, item->body_bytes);
+    put_u64(at + 8, item->session);
+    put_u64(at + 16, item->number);
+    put_body(at + TACIT_WIRE_ITEM_HEADER, item->body, item->body_bytes);
+    size_t end = TACIT_WIRE_ITEM_HEADER + (size_t)item->body_bytes;
+    memset(at + end, 0, bytes - end);
+    *used += bytes;
+    return true;
+}
+
+static bool item_is_sane(const struct tacit_wire_item *item)
+{
+    switch (item->kind) {
+    case TACIT_ITEM_OPEN:
+        return item->session == 0 && item->body_bytes == 0;
+    case TACIT_ITEM_APPLY:
+        return item->number != 0;
+    case TACIT_ITEM_CLOSE:
+        return item->body_bytes == 0;
+    case TACIT_ITEM_ADMIT:
+        return item->body_bytes == 0 && item->subject < TACIT_REPLICAS_MAX && item->number != 0 &&
+               item->number <= TACIT_INCARNATION_MAX && item->session <= TACIT_INCARNATION_MAX;
+    default:
+        return false;
+    }
+}
+
+enum tacit_verdict tacit_wire_item_decode(struct tacit_wire_item *item, const uint8_t *bytes,
+                                          size_t size, size_t *offset)
+{
+    if (*offset == size) {
+        return TACIT_VERDICT_EMPTY;
+    }
+    if (*offset > size || size - *offset < TACIT_WIRE_ITEM_HEADER) {
+        return TACIT_VERDICT_MALFORMED;
+    }
+    const uint8_t *at = bytes + *offset;
+    size_t left = size - *offset;
+    uint32_t body_bytes = get_u32(at + 4);
+    // The first test keeps the rounding of the second from overflowing.
+    if (at[1] != 0 || body_bytes > left - TACIT_WIRE_ITEM_HEADER ||
+        tacit_wire_item_bytes(body_bytes) > left) {
+        return TACIT_VERDICT_MALFORMED;
+    }
+    size_t bytes_all = tacit_wire_item_bytes(body_bytes);
+    for (size_t i = TACIT_WIRE_ITEM_HEADER + (size_t)body_bytes; i < bytes_all; i++) {
+        if (at[i] != 0) {
+            return TACIT_VERDICT_MALFORMED;
+        }
+    }
+    item->kind = at[0];
+    item->subject = get_u16(at + 2);
+    item->body_bytes = body_bytes;
+    item->session = get_u64(at + 8);
+    item->number = get_u64(at + 16);
+    item->body = at + TACIT_WIRE_ITEM_HEADER;
+    if (!item_is_sane(item)) {
+        return TACIT_VERDICT_MALFORMED;
+    }
+    *offset += bytes_all;
+    return TACIT_VERDICT_OK;
+}

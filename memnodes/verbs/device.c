@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is asked of the device: to be found, and to move queue pairs between their states. Every
+// queue pair but the control one is moved here by hand, because it is reset and started again while
+// the connection stays, which rdma_cm does not do.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <string.h>
+
+#include "internal.h"
+
+struct ibv_qp *tacit_verbs_qp_make(struct ibv_pd *pd, struct ibv_cq *cq, uint32_t sends,
+                                   uint32_t receives)
+{
+    struct ibv_qp_init_attr attr = {
+        .qp_type = IBV_QPT_RC,
+        .send_cq = cq,
+        .recv_cq = cq,
+        .cap = {.max_send_wr = sends,
+                .max_recv_wr = receives,
+                .max_send_sge = 1,
+                .max_recv_sge = 1,
+                .max_inline_data = TACIT_VERBS_INLINE},
+    };
+    return ibv_create_qp(pd, &attr);
+}
+
+bool tacit_verbs_qp_reset(struct ibv_qp *qp)
+{
+    struct ibv_qp_attr attr = {.qp_state = IBV_QPS_RESET};
+    return ibv_modify_qp(qp, &attr, IBV_QP_STATE) == 0;
+}
+
+bool tacit_verbs_qp_fail(struct ibv_qp *qp)
+{
+    struct ibv_qp_attr attr = {.qp_state = IBV_QPS_ERR};
+    return ibv_modify_qp(qp, &attr, IBV_QP_STATE) == 0;
+}
+
+bool tacit_verbs_qp_start(const struct tacit_verbs *v, const struct verbs_link *link,
+                          struct ibv_qp *qp, int access, uint32_t remote_qpn, uint32_t receive_psn,
+                          uint32_t send_psn)
+{
+    struct ibv_qp_attr attr = link->init;
+    attr.qp_state = IBV_QPS_INIT;
+    attr.qp_access_flags = (unsigned)access;
+    if (ibv_modify_qp(qp, &attr,
+                      IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS) != 0) {
+        return false;
+    }
+    attr = link->path;
+    attr.qp_state = IBV_QPS_RTR;
+    attr.dest_qp_num = remote_qpn;
+    attr.rq_psn = receive_psn;
+    attr.max_dest_rd_atomic = TACIT_VERBS_READS;
+    attr.min_rnr_timer = 12;
+    if (ibv_modify_qp(qp, &attr,
+                      IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
+                          IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER) != 0) {
+        return false;
+    }
+    memset(&attr, 0, sizeof(attr));
+    attr.qp_state = IBV_QPS_RTS;
+    attr.timeout = v->config.timeout_exponent;
+    attr.retry_cnt = 7;
+    attr.rnr_retry = 7;
+    attr.sq_psn = send_psn;
+    attr.max_rd_atomic = TACIT_VERBS_READS;
+    return ibv_modify_qp(qp, &attr,
+                         IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
+                             IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC) == 0;
+}
+
+bool tacit_verbs_qp_allow(struct ibv_qp *qp, int access)
+{
+    struct ibv_qp_attr attr = {.qp_access_flags = (unsigned)access};
+    return ibv_modify_qp(qp, &attr, IBV_QP_ACCESS_FLAGS) == 0;
+}
+
+// First packet number of a fresh start. Random, so that a packet that was under way during a reset
+// is taken for one of the new connection only by a chance of 2^-24, and never counts as a new one's
+// repetition at the other end, which was reset before.
+uint32_t tacit_verbs_psn(void)
+{
+    uint32_t psn;
+    tacit_random_bytes(&psn, sizeof(psn));
+    return psn & 0xffffff;
+}
+
+static bool numeric_address(const char *text, uint16_t port, struct sockaddr_storage *out)
+{
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    if (text == NULL || getaddrinfo(text, NULL, &hints, &found) != 0) {
+        return false;
+    }
+    memset(out, 0, sizeof(*out));
+    memcpy(out, found->ai_addr, found->ai_addrlen);
+    freeaddrinfo(found);
+    if (out->ss_family == AF_INET) {
+        ((struct sockaddr_in *)out)->sin_port = htons(port);
+    } else {
+        ((struct sockaddr_in6 *)out)->sin6_port = htons(port);
+    }
+    return true;
+}
+
+// Whether this process connects to `node`: replicas to memory nodes and smaller ids, clients to
+// replicas.
+static bool dials(const struct tacit_verbs_config *config, tacit_node_t node)
+{
+    switch (config->kind) {
+    case TACIT_VERBS_REPLICA:
+        return node < config->id || (node >= TACIT_NODE_MEMNODE && node < TACIT_NODE_CLIENT);
+    case TACIT_VERBS_CLIENT:
+        return node < TACIT_NODE_MEMNODE;
+    case TACIT_VERBS_MEMNODE:
+    case TACIT_VERBS_KINDS:
+    default:
+        return false;
+    }
+}
+
+static enum tacit_status peers_open(struct tacit_verbs *v, struct tacit_error *error)
+{
+    for (size_t i = 0; i < v->config.peers_count; i++) {
+        const struct tacit_verbs_peer *peer = &v->config.peers[i];
+        if (!dials(&v->config, peer->node)) {
+            continue;
+        }
+        struct verbs_dial *dial = &v->dials[v->dials_count];
+        for (unsigned k = 0; k < v->dials_count; k++) {
+            if (v->dials[k].node == peer->node) {
+                return tacit_error_set(error, TACIT_EINVAL, 0, "Node %u is listed twice.",
+                                       peer->node);
+            }
+        }
+        if (peer->port == 0 || !numeric_address(peer->address, peer->port, &dial->address)) {
+            return tacit_error_set(
+                error, TACIT_EINVAL, 0,
+                "Node %u has the address \"%s\" and port %u; needed are a numeric "
+                "IPv4 or IPv6 address and a port from 1 to 65535.",
+                peer->node, peer->address == NULL ? "" : peer->address, peer->port);
+        }
+        dial->node = peer->node;
+        dial->pause_ns = v->config.reconnect_min_ns;
+        v->dials_count++;
+    }
+    return TACIT_OK;
+}
+
+// The tables of `struct tacit_verbs_config` are sized by node number, so the device comes with the
+// peers' addresses.
+enum tacit_status tacit_verbs_device_open(struct tacit_verbs *v, struct tacit_error *error)
+{
+    struct sockaddr_storage own;
+    const char *address = v->config.address;
+    if (!numeric_address(address, v->config.port, &own)) {
+        return tacit_error_set(
+            error, TACIT_EINVAL, 0,
+            "The own address is \"%s\"; needed is the numeric IPv4 or IPv6 address "
+            "of the RDMA device's interface.",
+            address == NULL ? "" : address);
+    }
+    enum tacit_status status = peers_open(v, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    v->events = rdma_create_event_channel();
+    if (v->events == NULL || rdma_create_id(v->events, &v->listener, v, RDMA_PS_TCP) != 0) {
+        return tacit_error_set(
+            error, TACIT_EIO, errno,
+            "The RDMA connection manager is not available: %s (is the kernel module "
+            "rdma_ucm loaded?).",
+            strerror(errno));
+    }
+    if (rdma_bind_addr(v->listener, (struct sockaddr *)&own) != 0) {
+        int reason = errno;
+        if (reason == EADDRINUSE) {
+            return tacit_error_set(error, TACIT_EBUSY, reason, "Port %u of %s is in use.",
+                                   v->config.port, address);
+        }
+        return tacit_error_set(
+            error, TACIT_ENOENT, reason,
+            "No RDMA device has the address %s: %s. See `rdma link`; for Soft-RoCE: "
+            "`rdma link add rxe0 type rxe netdev INTERFACE`.",
+            address, strerror(reason));
+    }
+    v->device = v->listener->verbs;
+    if (v->device == NULL) {
+        return tacit_error_set(
+            error, TACIT_ENOENT, 0,
+            "The address %s names no single RDMA device; give that of its interface.", address);
+    }
+    v->pd = ibv_alloc_pd(v->device);
+    v->completions = v->pd == NULL ? NULL : ibv_create_comp_channel(v->device);
+    v->idle_cq = v->completions == NULL ? NULL : ibv_create_cq(v->device, 1, NULL, NULL, 0);
+    if (v->idle_cq == NULL) {
+        return tacit_error_set(error, TACIT_EIO, errno, "The RDMA device of %s refused: %s.",
+                               address, strerror(errno));
+    }
+    return TACIT_OK;
+}

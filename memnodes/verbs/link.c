@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What two authenticated nodes set up between them, in this order: each makes its queue pairs and
+// tells their numbers (HELLO); with the other's HELLO each starts them, tells its regions and says
+// READY; with the other's READY each is UP. Nothing of a host can be reached before its own HELLO
+// was answered.
+//
+// And how it ends: first every right that the peer has here is gone (its queue pairs are reset),
+// then what was posted to it gets a result, then DOWN is polled, and only then is anything freed.
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+static enum tacit_verbs_kind kind_of(enum tacit_role role)
+{
+    return role == TACIT_ROLE_REPLICA   ? TACIT_VERBS_REPLICA
+           : role == TACIT_ROLE_MEMNODE ? TACIT_VERBS_MEMNODE
+                                        : TACIT_VERBS_CLIENT;
+}
+
+// Whether a process of kind `from` reaches memory of one of kind `to`.
+static bool reaches(enum tacit_verbs_kind from, enum tacit_verbs_kind to)
+{
+    return from == TACIT_VERBS_REPLICA || (from == TACIT_VERBS_CLIENT && to == TACIT_VERBS_REPLICA);
+}
+
+static bool is_free(struct tacit_verbs *v, tacit_node_t node)
+{
+    struct verbs_link *link = tacit_verbs_link(v, node);
+    return link == NULL || atomic_load(&link->state) == TACIT_VERBS_LINK_NONE;
+}
+
+tacit_node_t tacit_verbs_link_place(struct tacit_verbs *v, const struct tacit_identity *peer,
+                                    enum tacit_refusal *reason)
+{
+    tacit_node_t node = TACIT_NODE_NONE;
+    *reason = TACIT_REFUSAL_ROLE;
+    if (peer->name.role == TACIT_ROLE_REPLICA && peer->name.id < TACIT_REPLICAS_MAX) {
+        node = peer->name.id;
+    } else if (peer->name.role == TACIT_ROLE_MEMNODE && peer->name.id < TACIT_MEMNODES_MAX) {
+        node = (tacit_node_t)(TACIT_NODE_MEMNODE + peer->name.id);
+    } else if (peer->name.role == TACIT_ROLE_CLIENT && v->config.kind == TACIT_VERBS_REPLICA) {
+        *reason = TACIT_REFUSAL_BUSY;
+        for (node = TACIT_NODE_CLIENT; node < TACIT_NODES_MAX; node++) {
+            if (is_free(v, node)) {
+                return node;
+            }
+        }
+        return TACIT_NODE_NONE;
+    }
+    enum tacit_verbs_kind kind = kind_of(peer->name.role);
+    if (node == TACIT_NODE_NONE ||
+        (!reaches(v->config.kind, kind) && !reaches(kind, v->config.kind))) {
+        return TACIT_NODE_NONE;
+    }
+    if (peer->incarnation < v->seen[node]) {
+        *reason = TACIT_REFUSAL_STALE;
+        return TACIT_NODE_NONE;
+    }
+    if (!is_free(v, node)) {
+        // It has come back before the end of its old connection was noticed here, or was polled.
+        struct verbs_link *link = tacit_verbs_link(v, node);
+        if (link->connection != NULL) {
+            tacit_verbs_connection_end(v, link->connection);
+        }
+        *reason = TACIT_REFUSAL_BUSY;
+        return TACIT_NODE_NONE;
+    }
+    return node;
+}
+
+static struct verbs_link *link_of(struct tacit_verbs *v, tacit_node_t node)
+{
+    struct verbs_link *link = tacit_verbs_link(v, node);
+    if (link == NULL) {
+        link = calloc(1, sizeof(*link));
+        if (link == NULL) {
+            return NULL;
+        }
+        link->node = node;
+        (void)pthread_mutex_init(&link->lock, NULL);
+        (void)pthread_mutex_init(&link->directory_lock, NULL);
+        atomic_store_explicit(&v->links[node], link, memory_order_release);
+    }
+    return link;
+}
+
+static bool peer_plane_make(struct tacit_verbs *v, struct verbs_plane *plane)
+{
+    plane->cq = ibv_create_cq(v->device, (int)TACIT_VERBS_WORK + 8, NULL, NULL, 0);
+    plane->bounce = aligned_alloc(4096, TACIT_VERBS_BOUNCE);
+    if (plane->cq == NULL || plane->bounce == NULL) {
+        return false;
+    }
+    memset(plane->bounce, 0, TACIT_VERBS_BOUNCE);
+    plane->bounce_mr = ibv_reg_mr(v->pd, plane->bounce, TACIT_VERBS_BOUNCE, 0);
+    plane->qp = tacit_verbs_qp_make(v->pd, plane->cq, TACIT_VERBS_WORK, 1);
+    plane->psn = tacit_verbs_psn();
+    return plane->bounce_mr != NULL && plane->qp != NULL;
+}
+
+static bool host_plane_make(struct tacit_verbs *v, struct verbs_link *link,
+                            struct verbs_host_plane *host)
+{
+    host->pd = ibv_alloc_pd(v->device);
+    if (host->pd == NULL) {
+        return false;
+    }
+    host->bell_mr = ibv_reg_mr(host->pd, &v->bells[link->node], sizeof(v->bells[link->node]),
+                               IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
+    host->qp = tacit_verbs_qp_make(host->pd, v->idle_cq, 1, 1);
+    return host->bell_mr != NULL && host->qp != NULL;
+}
+
+static bool path_of(struct verbs_connection *connection, struct verbs_link *link)
+{
+    int mask;
+    memset(&link->init, 0, sizeof(link->init));
+    memset(&link->path, 0, sizeof(link->path));
+    link->init.qp_state = IBV_QPS_INIT;
+    link->path.qp_state = IBV_QPS_RTR;
+    return rdma_init_qp_attr(connection->id, &link->init, &mask) == 0 &&
+           rdma_init_qp_attr(connection->id, &link->path, &mask) == 0;
+}
+
+static bool send_hello(struct tacit_verbs *v, struct verbs_link *link)
+{
+    struct verbs_message message = {.type = TACIT_VERBS_HELLO};
+    union ibv_gid gid;
+    if (ibv_query_gid(v->device, link->init.port_num, link->path.ah_attr.grh.sgid_index, &gid) !=
+        0) {
+        return false;
+    }
+    memcpy(message.hello.gid, gid.raw, sizeof(gid.raw));
+    for (unsigned p = 0; p < TACIT_PLANES; p++) {
+        if (link->is_reached) {
+            message.hello.plane[p].host_qpn = link->host[p].qp->qp_num;
+            message.hello.plane[p].bell_rkey = link->host[p].bell_mr->rkey;
+            message.hello.plane[p].bell_address = (uintptr_t)&v->bells[link->node];
+        }
+        if (link->reaches) {
+            message.hello.plane[p].peer_qpn = link->plane[p].qp->qp_num;
+            message.hello.plane[p].peer_psn = link->plane[p].psn;
+        }
+    }
+    return tacit_verbs_send(v, link->connection, &message);
+}
+
+bool tacit_verbs_link_begin(struct tacit_verbs *v, struct verbs_connection *connection,
+                            const struct tacit_identity *peer, tacit_node_t node)
+{
+    struct verbs_link *link = link_of(v, node);
+    if (link == NULL) {
+        return false;
+    }
+    assert(atomic_load(&link->state) == TACIT_VERBS_LINK_NONE);
+    link->kind = kind_of(peer->name.role);
+    link->incarnation = peer->incarnation;
+    link->identity = peer->name.id;
+    link->reaches = reaches(v->config.kind, link->kind);
+    link->is_reached = reaches(link->kind, v->config.kind);
+    link->announced = false;
+    link->was_up = false;
+    link->connection = connection;
+    connection->link = link;
+    connection->state = TACIT_VERBS_CONNECTION_BOUND;
+    atomic_store(&link->regions_news, false);
+    atomic_store(&link->state, TACIT_VERBS_LINK_SETUP);
+    v->seen[node] = peer->incarnation;
+    memset(&v->bells[node], 0, sizeof(v->bells[node]));
+    bool made = path_of(connection, link);
+    for (unsigned p = 0; p < TACIT_PLANES && made; p++) {
+        made = (!link->reaches || peer_plane_make(v, &link->plane[p])) &&
+               (!link->is_reached || host_plane_make(v, link, &link->host[p]));
+    }
+    made = made && (!link->is_reached || tacit_verbs_regions_for(v, link)) && send_hello(v, link);
+    if (!made) {
+        tacit_verbs_report(v, TACIT_VERBS_REPORT_RESOURCE,
+                           "No queue pairs, registered memory or regions left for node %u.", node);
+    }
+    return made;
+}
+
+static bool is_same_place(const struct verbs_link *link, const struct verbs_hello *hello)
+{
+    // Without a global route (InfiniBand inside of one subnet) there is no such address to compare.
+    return !link->path.ah_attr.is_global ||
+           memcmp(hello->gid, link->path.ah_attr.grh.dgid.raw, sizeof(hello->gid)) == 0;
+}
+
+static bool take_hello(struct tacit_verbs *v, struct verbs_link *link,
+                       const struct verbs_hello *hello)
+{
+    if (link->announced || !is_same_place(link, hello)) {
+        return false;
+    }
+    for (unsigned p = 0; p < TACIT_PLANES; p++) {
+        struct verbs_plane *plane = &link->plane[p];
+        if (link->is_reached) {
+            link->host[p].peer_qpn = hello->plane[p].peer_qpn;
+            if (!tacit_verbs_permit_open(v, link, p, hello->plane[p].peer_psn & 0xffffff)) {
+                return false;
+            }
+        }
+        if (link->reaches) {
+            plane->host_qpn = hello->plane[p].host_qpn;
+            plane->bell_rkey = hello->plane[p].bell_rkey;
+            plane->bell_address = hello->plane[p].bell_address;
+            if (!tacit_verbs_qp_start(v, link, plane->qp, 0, plane->host_qpn, 0, plane->psn)) {
+                return false;
+            }
+        }
+    }
+    link->announced = true;
+    struct verbs_message ready = {.type = TACIT_VERBS_READY};
+    tacit_verbs_permit_news(v, link, &ready.news);
+    return (!link->is_reached || tacit_verbs_regions_announce(v, link, UINT32_MAX)) &&
+           tacit_verbs_send(v, link->connection, &ready);
+}
+
+static bool take_ready(struct tacit_verbs *v, struct verbs_link *link,
+                       const struct verbs_plane_news *news)
+{
+    if (!link->announced || link->was_up) {
+        return false; // READY before HELLO, or twice
+    }
+    (void)pthread_mutex_lock(&link->lock);
+    for (unsigned p = 0; p < TACIT_PLANES && link->reaches; p++) {
+        link->plane[p].floor = news->floor;
+        link->plane[p].granted = news->granted;
+        link->plane[p].state = TACIT_VERBS_PLANE_OPEN;
+    }
+    (void)pthread_mutex_unlock(&link->lock);
+    link->was_up = true;
+    struct verbs_connection *connection = link->connection;
+    if (connection->dials) {
+        v->dials[connection->peer].pause_ns = v->config.reconnect_min_ns;
+    }
+    atomic_fetch_add(connection->dials ? &v->count.connected : &v->count.accepted, 1);
+    atomic_store(&link->state, TACIT_VERBS_LINK_RISING);
+    tacit_verbs_wake_sleeper(v);
+    return true;
+}
+
+bool tacit_verbs_link_message(struct tacit_verbs *v, struct verbs_link *link,
+                              const struct verbs_message *message)
+{
+    switch (message->type) {
+    case TACIT_VERBS_HELLO:
+        return take_hello(v, link, &message->hello);
+    case TACIT_VERBS_READY:
+        return take_ready(v, link, &message->news);
+    case TACIT_VERBS_REGIONS:
+        return link->reaches && link->announced &&
+               tacit_verbs_directory_add(v, link, &message->regions);
+    case TACIT_VERBS_GONE:
+        tacit_verbs_directory_gone(link, message->index);
+        return true;
+    case TACIT_VERBS_GONE_ACK:
+        if (message->index < TACIT_VERBS_OWN_REGIONS) {
+            link->gone_waiting[message->index] = false;
+        }
+        return message->index < TACIT_VERBS_OWN_REGIONS;
+    case TACIT_VERBS_BROKEN:
+    case TACIT_VERBS_CYCLE:
+    case TACIT_VERBS_CYCLED:
+    case TACIT_VERBS_OPEN:
+    case TACIT_VERBS_GRANT:
+        return link->was_up && tacit_verbs_permit_message(v, link, message);
+    case TACIT_VERBS_PING:
+        return true;
+    case TACIT_VERBS_TYPES:
+    default:
+        return false;
+    }
+}
+
+// ---- the end
+// ----------------------------------------------------------------------------------------
+
+static void host_plane_end(struct verbs_host_plane *host)
+{
+    if (host->qp != NULL) {
+        (void)ibv_destroy_qp(host->qp);
+    }
+    if (host->bell_mr != NULL) {
+        (void)ibv_dereg_mr(host->bell_mr);
+    }
+    if (host->pd != NULL) {
+        (void)ibv_dealloc_pd(host->pd);
+    }
+    memset(host, 0, sizeof(*host));
+}
+
+static void peer_plane_end(struct verbs_plane *plane)
+{
+    if (plane->qp != NULL) {
+        (void)ibv_destroy_qp(plane->qp);
+    }
+    if (plane->cq != NULL) {
+        (void)ibv_destroy_cq(plane->cq);
+    }
+    if (plane->bounce_mr != NULL) {
+        (void)ibv_dereg_mr(plane->bounce_mr);
+    }
+    free(plane->bounce);
+    memset(plane, 0, sizeof(*plane));
+}
+
+void tacit_verbs_link_release(struct tacit_verbs *v, struct verbs_link *link)
+{
+    (void)v;
+    tacit_verbs_regions_unregister(link);
+    (void)pthread_mutex_lock(&link->lock);
+    for (unsigned p = 0; p < TACIT_PLANES; p++) {
+        host_plane_end(&link->host[p]);
+        peer_plane_end(&link->plane[p]);
+    }
+    (void)pthread_mutex_lock(&link->directory_lock);
+    for (unsigned i = 0; i < TACIT_VERBS_DIRECTORY; i++) {
+        struct verbs_entry *entry = &link->directory[i];
+        *entry = (struct verbs_entry){.use = entry->use + entry->used};
+    }
+    (void)pthread_mutex_unlock(&link->directory_lock);
+    (void)pthread_mutex_unlock(&link->lock);
+    atomic_store(&link->state, TACIT_VERBS_LINK_NONE);
+}
+
+// The connection has ended: the peer loses every right here, what was posted to it is LOST.
+void tacit_verbs_link_break(struct tacit_verbs *v, struct verbs_link *link)
+{
+    for (unsigned p = 0; p < TACIT_PLANES; p++) {
+        struct verbs_host_plane *host = &link->host[p];
+        if (host->qp != NULL && !tacit_verbs_qp_reset(host->qp)) {
+            (void)ibv_destroy_qp(host->qp);
+            host->qp = NULL;
+        }
+        host->open = false;
+    }
+    (void)pthread_mutex_lock(&link->lock);
+    for (unsigned p = 0; p < TACIT_PLANES; p++) {
+        if (link->plane[p].qp != NULL) {
+            tacit_verbs_harvest(v, &link->plane[p]);
+            tacit_verbs_plane_stop(&link->plane[p]);
+        }
+    }
+    (void)pthread_mutex_unlock(&link->lock);
+    if (link->was_up) {
+        atomic_fetch_add(&v->count.broken, 1);
+    }
+    int expected = TACIT_VERBS_LINK_RISING;
+    if (atomic_load(&link->state) == TACIT_VERBS_LINK_SETUP ||
+        atomic_compare_exchange_strong(&link->state, &expected, TACIT_VERBS_LINK_DOWN)) {
+        tacit_verbs_link_release(v, link); // nobody has seen it
+        return;
+    }
+    expected = TACIT_VERBS_LINK_UP;
+    (void)atomic_compare_exchange_strong(&link->state, &expected, TACIT_VERBS_LINK_FALLING);
+    tacit_verbs_wake_sleeper(v);
+}

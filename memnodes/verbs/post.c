@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The protocol thread's side: operations are posted to the device, results are taken from it in
+// poll(). Each plane keeps its operations in a ring, in posting order, in which results wait until
+// they are polled; so the control thread can give a result to what a broken connection has left,
+// without an event queue that could overflow. The protocol thread never waits for the control
+// thread: when that has a link in its hands, post() refuses and poll() comes back later.
+#include <assert.h>
+#include <string.h>
+
+#include "internal.h"
+
+// What an operation that is not sent gets.
+enum refusal { TO_SEND, DENIED, NOT_NOW };
+
+static bool is_attached(const struct tacit_verbs *v, const struct tacit_op *op)
+{
+    uintptr_t at = (uintptr_t)op->local;
+    return v->attached != NULL && at >= (uintptr_t)v->attached->addr &&
+           op->bytes <= v->attached->length &&
+           at - (uintptr_t)v->attached->addr <= v->attached->length - op->bytes;
+}
+
+// ---- operations of other hosts
+// ----------------------------------------------------------------------
+
+static uint64_t work_id(const struct verbs_plane *plane, uint32_t index)
+{
+    return (uint64_t)plane->epoch << 32 | index;
+}
+
+// A place of `bytes` in the bounce buffer, in one piece; counts what is skipped at its end too.
+static uint8_t *bounce_take(struct verbs_plane *plane, uint32_t bytes, uint32_t *taken)
+{
+    uint32_t at = plane->bounce_next % TACIT_VERBS_BOUNCE;
+    uint32_t skipped = TACIT_VERBS_BOUNCE - at < bytes ? TACIT_VERBS_BOUNCE - at : 0;
+    uint32_t used = plane->bounce_next - plane->bounce_first;
+    if (skipped + bytes > TACIT_VERBS_BOUNCE - used) {
+        return NULL;
+    }
+    *taken = skipped + bytes;
+    plane->bounce_next += *taken;
+    return plane->bounce + (skipped != 0 ? 0 : at);
+}
+
+// A holder's read: what the device checks on a read is the right to read, which all have. The write
+// that follows waits for the data (fence) and is refused if this process is not the holder any
+// more; as no two grants follow each other without a reset in between, it was the holder when the
+// data was loaded.
+static bool post_holder_read(struct verbs_plane *plane, struct ibv_send_wr *read, uint64_t *probe)
+{
+    struct ibv_sge sge = {.addr = (uintptr_t)probe, .length = sizeof(*probe)};
+    struct ibv_send_wr write = {
+        .wr_id = read->wr_id,
+        .sg_list = &sge,
+        .num_sge = 1,
+        .opcode = IBV_WR_RDMA_WRITE,
+        .send_flags = IBV_SEND_SIGNALED | IBV_SEND_INLINE | IBV_SEND_FENCE,
+        .wr.rdma = {.remote_addr = plane->bell_address + offsetof(struct verbs_bells, probe),
+                    .rkey = plane->bell_rkey},
+    };
+    struct ibv_send_wr *bad = NULL;
+    read->send_flags = 0;
+    read->next = &write;
+    if (ibv_post_send(plane->qp, read, &bad) == 0) {
+        return true;
+    }
+    // If only the probe was refused, its read is under way without an end.
+    plane->state = bad == &write ? TACIT_VERBS_PLANE_BROKEN : plane->state;
+    return bad == &write;
+}
+
+static bool post_to_device(struct tacit_verbs *v, struct verbs_plane *plane,
+                           const struct verbs_region_entry *region, const struct tacit_op *op,
+                           struct verbs_op *record)
+{
+    struct ibv_sge sge = {.addr = (uintptr_t)op->local, .length = op->bytes};
+    struct ibv_send_wr work = {
+        .wr_id = work_id(plane, plane->next),
+        .sg_list = &sge,
+        .num_sge = 1,
+        .opcode = op->kind == TACIT_OP_WRITE ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ,
+        .send_flags = IBV_SEND_SIGNALED,
+        .wr.rdma = {.remote_addr = region->address + op->offset, .rkey = region->rkey[op->plane]},
+    };
+    struct ibv_send_wr *bad;
+    if (op->kind == TACIT_OP_WRITE && op->bytes <= TACIT_VERBS_INLINE) {
+        work.send_flags |= IBV_SEND_INLINE;
+    } else if ((op->flags & TACIT_OP_QUIET) != 0) {
+        uint8_t *copy = bounce_take(plane, op->bytes, &record->bounce_bytes);
+        if (copy == NULL) {
+            return false;
+        }
+        memcpy(copy, op->local, op->bytes);
+        sge.addr = (uintptr_t)copy;
+        sge.lkey = plane->bounce_mr->lkey;
+    } else {
+        assert(is_attached(v, op));
+        sge.lkey = v->attached->lkey;
+    }
+    bool posted;
+    if (op->kind == TACIT_OP_READ && (op->flags & TACIT_OP_AS_HOLDER) != 0) {
+        uint64_t probe = op->generation;
+        posted = post_holder_read(plane, &work, &probe);
+    } else {
+        posted = ibv_post_send(plane->qp, &work, &bad) == 0;
+    }
+    if (!posted) {
+        plane->bounce_next -= record->bounce_bytes;
+    }
+    return posted;
+}
+
+// What is known to be refused here is not sent: on the wire it would interrupt the plane.
+static enum refusal judge(const struct verbs_plane *plane, const struct verbs_entry *entry,
+                          const struct tacit_op *op)
+{
+    uint8_t region_class = entry->entry.region_class;
+    bool data = op->plane == TACIT_PLANE_DATA;
+    if (entry->gone) {
+        return DENIED;
+    }
+    if ((op->flags & TACIT_OP_AS_HOLDER) != 0 &&
+        (!data || op->generation < plane->floor ||
+         (plane->granted != 0 && op->generation != plane->granted))) {
+        return DENIED;
+    }
+    if (op->kind == TACIT_OP_WRITE &&
+        (!entry->entry.is_receivers || (region_class == TACIT_REGION_LOG && !data) ||
+         (region_class == TACIT_REGION_CONTROL && data))) {
+        return DENIED;
+    }
+    return plane->state == TACIT_VERBS_PLANE_OPEN ? TO_SEND : NOT_NOW;
+}
+
+static bool post_remote(struct tacit_verbs *v, struct verbs_link *link, const struct tacit_op *op)
+{
+    struct verbs_plane *plane = &link->plane[op->plane];
+    if (plane->qp == NULL || plane->next - plane->first == TACIT_VERBS_OPS) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&link->directory_lock);
+    unsigned place = (unsigned)op->region % 256;
+    assert(op->region >= 0 && place < TACIT_VERBS_DIRECTORY);
+    struct verbs_entry entry = link->directory[place];
+    (void)pthread_mutex_unlock(&link->directory_lock);
+    if (!entry.used || entry.use % 65536 != (unsigned)op->region / 256) {
+        entry.gone = true; // retired by its host, meanwhile forgotten
+    } else {
+        assert(op->offset <= entry.entry.bytes && op->bytes <= entry.entry.bytes - op->offset);
+    }
+    enum refusal refusal = judge(plane, &entry, op);
+    struct verbs_op *record = &plane->ops[plane->next % TACIT_VERBS_OPS];
+    *record = (struct verbs_op){.cookie = op->cookie,
+                                .generation = op->generation,
+                                .flags = op->flags,
+                                .state = TACIT_VERBS_OP_POSTED};
+    if (refusal == DENIED) {
+        record->state = TACIT_VERBS_OP_ENDED;
+        record->status = TACIT_COMPLETION_DENIED;
+        plane->ended += plane->ended == plane->next; // else in its turn
+    } else if (refusal == NOT_NOW || !post_to_device(v, plane, &entry.entry, op, record)) {
+        return false;
+    }
+    plane->next++;
+    if (plane->state == TACIT_VERBS_PLANE_BROKEN) {
+        tacit_verbs_wake_control(v);
+    }
+    if (op->kind == TACIT_OP_WRITE && refusal == TO_SEND) {
+        plane->dirty = true;
+        plane->dirty_epoch = plane->epoch;
+    }
+    return true;
+}
+
+bool tacit_verbs_plane_ring(struct tacit_verbs *v, struct verbs_plane *plane, unsigned number)
+{
+    (void)v;
+    if (plane->state != TACIT_VERBS_PLANE_OPEN || plane->next - plane->first == TACIT_VERBS_OPS) {
+        return false;
+    }
+    uint64_t bell = plane->bells + 1;
+    struct ibv_sge sge = {.addr = (uintptr_t)&bell, .length = sizeof(bell)};
+    struct ibv_send_wr work = {
+        .wr_id = work_id(plane, plane->next),
+        .sg_list = &sge,
+        .num_sge = 1,
+        .opcode = IBV_WR_RDMA_WRITE,
+        .send_flags = IBV_SEND_SIGNALED | IBV_SEND_INLINE,
+        .wr.rdma = {.remote_addr = plane->bell_address + number * sizeof(bell),
+                    .rkey = plane->bell_rkey},
+    };
+    struct ibv_send_wr *bad;
+    if (ibv_post_send(plane->qp, &work, &bad) != 0) {
+        return false;
+    }
+    plane->bells = bell;
+    plane->ops[plane->next++ % TACIT_VERBS_OPS] = (struct verbs_op){.silent = true};
+    return true;
+}
+
+// ---- operations of the own host
+// ---------------------------------------------------------------------
+
+static void self_complete(struct tacit_verbs *v, const struct tacit_op *op, uint8_t status)
+{
+    if ((op->flags & TACIT_OP_QUIET) != 0 && status == TACIT_COMPLETION_OK) {
+        return;
+    }
+    v->base.counters.plane[op->plane].denied += status == TACIT_COMPLETION_DENIED;
+    v->self[v->self_next++ % TACIT_VERBS_SELF_QUEUE] =
+        (struct tacit_event){.kind = TACIT_EVENT_COMPLETION,
+                             .status = status,
+                             .node = v->base.self,
+                             .cookie = op->cookie};
+}
+
+static bool self_holds(struct tacit_verbs *v, const struct tacit_op *op)
+{
+    return (op->flags & TACIT_OP_AS_HOLDER) == 0 ||
+           atomic_load(&v->self_generation) == op->generation;
+}
+
+static void copy_words(void *to, const void *from, uint32_t bytes)
+{
+    uint64_t *words = to;
+    const uint64_t *source = from;
+    for (uint32_t i = 0; i < bytes / 8; i++) {
+        __atomic_store_n(&words[i], __atomic_load_n(&source[i], __ATOMIC_RELAXED),
+                         __ATOMIC_RELAXED);
+    }
+}
+
+static bool post_self(struct tacit_verbs *v, const struct tacit_op *op)
+{
+    if (v->self_next - v->self_first == TACIT_VERBS_SELF_QUEUE) {
+        return false;
+    }
+    unsigned place = (unsigned)op->region % 256;
+    assert(op->region >= 0 && place < TACIT_VERBS_OWN_REGIONS);
+    (void)pthread_mutex_lock(&v->regions_lock);
+    struct verbs_region region = v->regions[place];
+    (void)pthread_mutex_unlock(&v->regions_lock);
+    bool there = region.used && !region.retired && region.use % 65536 == (unsigned)op->region / 256;
+    bool writes = op->kind == TACIT_OP_WRITE;
+    if (writes) {
+        v->base.counters.plane[op->plane].self_writes++;
+    } else {
+        v->base.counters.plane[op->plane].self_reads++;
+    }
+    bool own = region.key.owner == v->base.self && region.key.incarnation == v->base.incarnation;
+    bool log = region.key.region_class == TACIT_REGION_LOG;
+    if (!there || (writes && (!own || (log && atomic_load(&v->self_generation) == 0))) ||
+        !self_holds(v, op)) {
+        self_complete(v, op, TACIT_COMPLETION_DENIED);
+        return true;
+    }
+    assert(op->offset <= region.bytes && op->bytes <= region.bytes - op->offset);
+    char *at = (char *)region.base + op->offset;
+    if (writes) {
+        copy_words(at, op->local, op->bytes);
+    } else {
+        copy_words(op->local, at, op->bytes);
+    }
+    // The revocation is announced after it has cleared the generation: either it is seen here, or
+    // the stores above are seen by whoever has heard of the revocation.
+    atomic_thread_fence(memory_order_seq_cst);
+    self_complete(v, op, self_holds(v, op) ? TACIT_COMPLETION_OK : TACIT_COMPLETION_DENIED);
+    return true;
+}
+
+bool tacit_verbs_post(struct tacit_fabric *fabric, const struct tacit_op *op)
+{
+    struct tacit_verbs *v = tacit_verbs_of(fabric);
+    assert(op->plane < TACIT_PLANES && op->bytes > 0 && op->bytes % 8 == 0 && op->offset % 8 == 0);
+    assert((uintptr_t)op->local % 8 == 0);
+    assert(op->kind == TACIT_OP_READ || op->kind == TACIT_OP_WRITE);
+    assert((op->flags & TACIT_OP_QUIET) == 0 ||
+           (op->kind == TACIT_OP_WRITE && op->bytes <= TACIT_OP_QUIET_BYTES));
+    if (op->host == fabric->self) {
+        return post_self(v, op);
+    }
+    struct verbs_link *link = tacit_verbs_link(v, op->host);
+    if (link == NULL || atomic_load(&link->state) != TACIT_VERBS_LINK_UP ||
+        pthread_mutex_trylock(&link->lock) != 0) {
+        return false;
+    }
+    // It may have fallen before the lock was taken; nothing may be added after its last results.
+    bool posted = atomic_load(&link->state) == TACIT_VERBS_LINK_UP && post_remote(v, link, op);
+    (void)pthread_mutex_unlock(&link->lock);
+    struct tacit_plane_counters *counters = &fabric->counters.plane[op->plane];
+    if (posted && op->kind == TACIT_OP_WRITE) {
+        counters->writes++;
+        counters->write_bytes += op->bytes;
+    } else if (posted) {
+        counters->reads++;
+        counters->read_bytes += op->bytes;
+    }
+    return posted;
+}
+
+void tacit_verbs_attach(struct tacit_fabric *fabric, void *base, size_t bytes)
+{
+    struct tacit_verbs *v = tacit_verbs_of(fabric);
+    assert(v->attached == NULL);
+    v->attached = ibv_reg_mr(v->pd, base, bytes, IBV_ACCESS_LOCAL_WRITE);
+    if (v->attached == NULL) {
+        tacit_verbs_report(v, TACIT_VERBS_REPORT_RESOURCE,
+                           "The memory of the protocol (%zu bytes) cannot be registered; is "
+                           "RLIMIT_MEMLOCK large enough?",
+                           bytes);
+    }
+}
+
+// ---- results
+// ----------------------------------------------------------------------------------------
+
+static void take_result(struct verbs_plane *plane, const struct ibv_wc *wc)
+{
+    uint32_t index = (uint32_t)wc->wr_id;
+    if (wc->wr_id >> 32 != plane->epoch || index - plane->ended >= plane->next - plane->ended) {
+        return; // of before a reset, or the second of a holder's read
+    }
+    struct verbs_op *op = &plane->ops[index % TACIT_VERBS_OPS];
+    if (op->state == TACIT_VERBS_OP_ENDED) {
+        return;
+    }
+    op->state = TACIT_VERBS_OP_ENDED;
+    if (wc->status == IBV_WC_SUCCESS) {
+        op->status = TACIT_COMPLETION_OK;
+        return;
+    }
+    // Refused by the flags of the queue pair, or by the memory's registration. What follows on the
+    // wire is not executed.
+    bool refused = wc->status == IBV_WC_REM_INV_REQ_ERR || wc->status == IBV_WC_REM_ACCESS_ERR;
+    bool follows = plane->denied && (op->flags & TACIT_OP_AS_HOLDER) != 0;
+    op->status = refused || follows ? TACIT_COMPLETION_DENIED : TACIT_COMPLETION_LOST;
+    plane->denied |= refused;
+    if (plane->state == TACIT_VERBS_PLANE_OPEN) {
+        plane->state = TACIT_VERBS_PLANE_BROKEN;
+    }
+}
+
+bool tacit_verbs_harvest(struct tacit_verbs *v, struct verbs_plane *plane)
+{
+    enum verbs_plane_state before = plane->state;
+    struct ibv_wc wc[16];
+    int got;
+    unsigned turns = 0;
+    do {
+        got = ibv_poll_cq(plane->cq, 16, wc);
+        for (int i = 0; i < got; i++) {
+            take_result(plane, &wc[i]);
+        }
+    } while (got == 16 && ++turns < TACIT_VERBS_WORK / 16);
+    while (plane->ended != plane->next &&
+           plane->ops[plane->ended % TACIT_VERBS_OPS].state == TACIT_VERBS_OP_ENDED) {
+        plane->ended++;
+    }
+    if (plane->state == TACIT_VERBS_PLANE_BROKEN && before != plane->state) {
+        tacit_verbs_wake_control(v);
+    }
+    return plane->first != plane->ended;
+}
+
+static size_t take_ended(struct tacit_verbs *v, struct verbs_link *link, unsigned p,
+                         struct tacit_event *events, size_t max)
+{
+    struct verbs_plane *plane = &link->plane[p];
+    struct tacit_plane_counters *counters = &v->base.counters.plane[p];
+    size_t count = 0;
+    while (plane->first != plane->ended && count < max) {
+        const struct verbs_op *op = &plane->ops[plane->first % TACIT_VERBS_OPS];
+        plane->first++;
+        plane->bounce_first += op->bounce_bytes;
+        if (op->silent) {
+            continue;
+        }
+        counters->denied += op->status == TACIT_COMPLETION_DENIED;
+        counters->lost += op->status == TACIT_COMPLETION_LOST;
+        if (op->status != TACIT_COMPLETION_OK || (op->flags & TACIT_OP_QUIET) == 0) {
+            events[count++] = (struct tacit_event){.kind = TACIT_EVENT_COMPLETION,
+                                                   .status = op->status,
+                                                   .node = link->node,
+                                                   .cookie = op->cookie};
+        }
+    }
+    return count;
+}
+
+// Completions, and at the end of a connection DOWN after the last of them.
+static size_t poll_link(struct tacit_verbs *v, struct verbs_link *link, struct tacit_event *events,
+                        size_t max)
+{
+    size_t count = 0;
+    int state = TACIT_VERBS_LINK_RISING;
+    struct tacit_event change = {
+        .node = link->node, .incarnation = link->incarnation, .identity = link->identity};
+    if (atomic_compare_exchange_strong(&link->state, &state, TACIT_VERBS_LINK_UP)) {
+        change.kind = TACIT_EVENT_UP;
+        events[count++] = change;
+        state = TACIT_VERBS_LINK_UP;
+    }
+    if ((state != TACIT_VERBS_LINK_UP && state != TACIT_VERBS_LINK_FALLING) ||
+        pthread_mutex_trylock(&link->lock) != 0) {
+        return count;
+    }
+    state = atomic_load(&link->state);
+    bool some = false;
+    for (unsigned p = 0; p < TACIT_PLANES; p++) {
+        if (link->plane[p].qp != NULL) {
+            tacit_verbs_harvest(v, &link->plane[p]);
+            count += take_ended(v, link, p, events + count, max - count);
+            some |= link->plane[p].first != link->plane[p].next;
+        }
+    }
+    if (state == TACIT_VERBS_LINK_UP) {
+        tacit_verbs_bells_flush(v, link);
+    }
+    (void)pthread_mutex_unlock(&link->lock);
+    if (state == TACIT_VERBS_LINK_FALLING && !some && count < max) {
+        change.kind = TACIT_EVENT_DOWN;
+        events[count++] = change;
+        atomic_store(&link->state, TACIT_VERBS_LINK_DOWN);
+        tacit_verbs_wake_control(v);
+    } else if (state == TACIT_VERBS_LINK_UP && count < max &&
+               atomic_exchange(&link->regions_news, false)) {
+        events[count++] = (struct tacit_event){.kind = TACIT_EVENT_REGIONS, .node = link->node};
+    }
+    return count;
+}
+
+size_t tacit_verbs_poll(struct tacit_fabric *fabric, struct tacit_event *events, size_t max)
+{
+    struct tacit_verbs *v = tacit_verbs_of(fabric);
+    size_t count = 0;
+    while (v->self_first != v->self_next && count < max) {
+        events[count++] = v->self[v->self_first++ % TACIT_VERBS_SELF_QUEUE];
+    }
+    (void)pthread_mutex_lock(&v->queue_lock);
+    while (v->notices_first != v->notices_next && count < max) {
+        events[count++] = v->notices[v->notices_first++ % TACIT_VERBS_NOTICES];
+    }
+    (void)pthread_mutex_unlock(&v->queue_lock);
+    if (count < max && atomic_exchange(&v->regions_news, false)) {
+        events[count++] = (struct tacit_event){.kind = TACIT_EVENT_REGIONS, .node = fabric->self};
+    }
+    for (unsigned i = 0; i < TACIT_NODES_MAX && count < max; i++) {
+        struct verbs_link *link = tacit_verbs_link(v, v->poll_from);
+        if (link != NULL) {
+            count += poll_link(v, link, events + count, max - count);
+        }
+        v->poll_from = (tacit_node_t)((v->poll_from + 1) % TACIT_NODES_MAX);
+    }
+    return count;
+}

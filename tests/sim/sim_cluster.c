@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Processes of a simulated cluster: memory, clocks, polling, death and pauses.
+#include "sim_cluster.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mark.h"
+#include "sim_app.h"
+
+#define OP_BYTES 1024u
+#define NET_MEMORY_BYTES (24u << 20)
+#define EVENTS_MAX 4000000u // of a run; beyond that something spins
+
+_Static_assert(TACIT_MARKS <= SIM_MARKS_MAX, "marks");
+
+struct sim_cluster *sim_cluster_open(void)
+{
+    struct sim_cluster *cluster = calloc(1, sizeof *cluster);
+    if (cluster == NULL) {
+        return NULL;
+    }
+    cluster->net = sim_net_open(
+        &(struct sim_net_limits){.op_bytes = OP_BYTES, .memory_bytes = NET_MEMORY_BYTES});
+    cluster->heap = malloc(sizeof *cluster->heap);
+    cluster->checker = checker_group_open();
+    if (cluster->net == NULL || cluster->heap == NULL || cluster->checker == NULL) {
+        sim_cluster_close(cluster);
+        return NULL;
+    }
+    return cluster;
+}
+
+void sim_cluster_close(struct sim_cluster *cluster)
+{
+    if (cluster == NULL) {
+        return;
+    }
+    sim_net_close(cluster->net);
+    free(cluster->heap);
+    checker_group_close(cluster->checker);
+    for (uint32_t i = 0; i < SIM_SLOTS; i++) {
+        free(cluster->process[i].memory);
+    }
+    free(cluster);
+}
+
+void sim_say(struct sim_cluster *cluster, const char *format, ...)
+{
+    if (!cluster->verbose) {
+        return;
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, "%10.3f us  ", (double)cluster->net->now_ns / 1000.0);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+}
+
+const char *sim_cluster_violation(struct sim_cluster *cluster)
+{
+    if (cluster->net->violation != NULL) {
+        checker_group_fail(cluster->checker, "node %u misuses the fabric: %s",
+                           cluster->net->violator, cluster->net->violation);
+    }
+    return checker_group_violation(cluster->checker);
+}
+
+// ---- memory and clocks -------------------------------------------------------------------------------
+
+void sim_process_memory(struct sim_process *process, size_t bytes)
+{
+    if (process->memory_bytes >= bytes) {
+        return;
+    }
+    free(process->memory);
+    process->memory_bytes = (bytes + 4095) / 4096 * 4096;
+    process->memory = aligned_alloc(4096, process->memory_bytes);
+    assert(process->memory != NULL);
+    // Whatever does not initialise its memory shall not find zeros.
+    memset(process->memory, 0xa5, process->memory_bytes);
+}
+
+uint64_t sim_local_ns(const struct sim_cluster *cluster, const struct sim_process *process)
+{
+    int64_t now = (int64_t)cluster->net->now_ns;
+    return process->clock_offset_ns + (uint64_t)(now + now / 1000 * process->clock_ppm / 1000);
+}
+
+static uint64_t world_ns(const struct sim_process *process, uint64_t local_ns)
+{
+    if (local_ns <= process->clock_offset_ns) {
+        return 0;
+    }
+    uint64_t passed = local_ns - process->clock_offset_ns;
+    if (passed > 1ull << 50) {
+        return UINT64_MAX;
+    }
+    return (uint64_t)((int64_t)passed - (int64_t)passed / 1000 * process->clock_ppm / 1000) + 1;
+}
+
+// ---- observers ---------------------------------------------------------------------------------------
+
+struct probe_context {
+    struct sim_cluster *cluster;
+    uint32_t slot;
+};
+static struct probe_context probe_contexts[SIM_SLOTS];
+
+static void on_decided(void *context, tacit_index_t index, const void *batch, size_t bytes)
+{
+    const struct probe_context *probe = context;
+    struct sim_process *process = &probe->cluster->process[probe->slot];
+    if (index != process->executing) {
+        struct tacit_status_report report;
+        tacit_smr_status(process->smr, &report);
+        if (report.state_transfers > process->transfers) {
+            process->transfers = report.state_transfers;
+            checker_replica_jumped(probe->cluster->checker, process->id);
+        }
+    }
+    process->executing = index + 1;
+    checker_decided(probe->cluster->checker, process->id, index, batch, bytes);
+}
+
+static void on_executed(void *context, tacit_index_t index, uint32_t client, uint64_t session,
+                        uint64_t number, const void *reply, size_t reply_bytes)
+{
+    const struct probe_context *probe = context;
+    checker_executed(probe->cluster->checker, probe->cluster->process[probe->slot].id, index, client,
+                     session, number, reply, reply_bytes);
+}
+
+static void on_mark(void *context, uint32_t mark)
+{
+    const struct probe_context *probe = context;
+    if (mark < SIM_MARKS_MAX) {
+        probe->cluster->marks[mark]++;
+    }
+}
+
+static uint32_t draw(void *context, uint32_t bound)
+{
+    return choice_u32(context, bound);
+}
+
+// ---- life --------------------------------------------------------------------------------------------
+
+static void start_replica(struct sim_cluster *cluster, struct sim_process *process)
+{
+    struct tacit_smr_config config = cluster->shape.smr;
+    config.self = process->node->node;
+    config.incarnation = process->incarnation;
+    config.first_member = process->incarnation == 1;
+    config.draw = draw;
+    config.draw_context = cluster->choice;
+    config.app_options = "";
+    sim_process_memory(process, tacit_smr_size(&config));
+    uint32_t slot = process->node->slot;
+    probe_contexts[slot] = (struct probe_context){.cluster = cluster, .slot = slot};
+    const struct tacit_smr_probe probe = {.context = &probe_contexts[slot],
+                                          .decided = on_decided,
+                                          .executed = on_executed,
+                                          .mark = on_mark};
+    struct tacit_error error = {0};
+    process->executing = 0;
+    process->transfers = 0;
+    memset(&process->status, 0, sizeof process->status);
+    checker_replica_started(cluster->checker, process->id);
+    if (tacit_smr_init(&process->smr, process->memory, &config, &process->node->fabric, &sim_app,
+                       &probe, sim_local_ns(cluster, process), &error) != TACIT_OK) {
+        checker_group_fail(cluster->checker, "replica %u does not start: %s", process->id,
+                           error.text);
+    }
+    sim_detector_start(cluster, slot);
+}
+
+static void start_process(struct sim_cluster *cluster, struct sim_process *process)
+{
+    process->paused = process->frozen = false;
+    process->poll_ns = UINT64_MAX;
+    process->poll_version++;
+    process->starts++;
+    if (process->role == SIM_REPLICA) {
+        start_replica(cluster, process);
+    } else if (process->role == SIM_MEMNODE) {
+        process->replicas_up = 0;
+        tacit_grants_init(&process->grants,
+                          &(struct tacit_grants_config){.replicas = cluster->shape.smr.replicas,
+                                                        .suspicion_ns =
+                                                            cluster->shape.smr.suspicion_ns},
+                          &process->node->fabric);
+    } else {
+        sim_client_start(cluster, process);
+    }
+    sim_poll_at(cluster, process->node->slot, cluster->net->now_ns);
+}
+
+void sim_process_crash(struct sim_cluster *cluster, uint32_t slot)
+{
+    struct sim_process *process = &cluster->process[slot];
+    sim_say(cluster, "node %u crashes (incarnation %u)", process->node->node, process->incarnation);
+    if (process->role == SIM_REPLICA) {
+        tacit_smr_fini(process->smr);
+        process->smr = NULL;
+    }
+    process->client = NULL;
+    process->poll_version++;
+    process->poll_ns = UINT64_MAX;
+    sim_net_crash(cluster->net, slot);
+    sim_detector_changed(cluster, slot);
+    // Nothing of a dead process may be used by the living.
+    memset(process->memory, 0x5a, process->memory_bytes);
+}
+
+void sim_process_restart(struct sim_cluster *cluster, uint32_t slot)
+{
+    struct sim_process *process = &cluster->process[slot];
+    process->incarnation++;
+    cluster->net->fault[SIM_FAULT_RESTART]++;
+    sim_say(cluster, "node %u restarts as incarnation %u", process->node->node,
+            process->incarnation);
+    sim_net_restart(cluster->net, slot, process->incarnation);
+    start_process(cluster, process);
+    sim_detector_changed(cluster, slot);
+}
+
+void sim_process_pause(struct sim_cluster *cluster, uint32_t slot, bool paused)
+{
+    struct sim_process *process = &cluster->process[slot];
+    if (process->paused == paused) {
+        return;
+    }
+    sim_say(cluster, "node %u %s", process->node->node, paused ? "pauses" : "goes on");
+    process->paused = paused;
+    sim_detector_changed(cluster, slot);
+    if (!paused) {
+        sim_poll_at(cluster, slot, cluster->net->now_ns);
+    }
+}
+
+// ---- polling -----------------------------------------------------------------------------------------
+
+void sim_poll_at(struct sim_cluster *cluster, uint32_t slot, uint64_t time_ns)
+{
+    struct sim_process *process = &cluster->process[slot];
+    if (time_ns == UINT64_MAX || process->poll_ns <= time_ns) {
+        return;
+    }
+    process->poll_ns = time_ns;
+    process->poll_version++;
+    sim_heap_push(cluster->heap, (struct sim_timer){.time_ns = time_ns,
+                                                    .kind = SIM_TIMER_POLL,
+                                                    .a = (uint8_t)slot,
+                                                    .version = process->poll_version});
+}
+
+static void wake(void *context, uint32_t slot, uint64_t delay_ns)
+{
+    struct sim_cluster *cluster = context;
+    const struct sim_shape *shape = &cluster->shape;
+    delay_ns += choice_u32(cluster->choice, shape->poll_ns + 1);
+    if (choice_chance(cluster->choice, shape->starve_rate)) {
+        delay_ns += choice_spread_ns(cluster->choice, shape->starve_ns);
+    }
+    sim_poll_at(cluster, slot, cluster->net->now_ns + delay_ns);
+}
+
+static void landed(void *context, uint32_t slot, bool whole)
+{
+    struct sim_cluster *cluster = context;
+    if (whole ? cluster->shape.spin : choice_chance(cluster->choice, cluster->shape.look_rate)) {
+        sim_poll_at(cluster, slot, cluster->net->now_ns + (whole ? cluster->shape.poll_ns / 4 : 0));
+    }
+}
+
+static void changed(void *context, uint32_t peer, uint32_t host)
+{
+    sim_detector_pair_changed(context, peer, host);
+}
+
+static void watch_replica(struct sim_cluster *cluster, struct sim_process *process)
+{
+    checker_settled(cluster->checker, process->id);
+    const struct tacit_status_report was = process->status;
+    struct tacit_status_report *now = &process->status;
+    tacit_smr_status(process->smr, now);
+    checker_monotone(cluster->checker, process->id,
+                     (struct checker_marks){
+                         .commit = now->commit, .applied = now->applied, .ballot = now->ballot});
+    if (cluster->shape.hash_states && now->applied != was.applied) {
+        checker_state(cluster->checker, process->id, now->applied,
+                      tacit_smr_state_hash(process->smr));
+    }
+    if (now->role != was.role) {
+        sim_say(cluster, "replica %u: %s -> %s (commit %llu, applied %llu)", process->id,
+                tacit_role_name(was.role), tacit_role_name(now->role),
+                (unsigned long long)now->commit, (unsigned long long)now->applied);
+    }
+    if (cluster->shape.check_each_poll) {
+        const char *broken = tacit_smr_check(process->smr);
+        if (broken != NULL) {
+            checker_group_fail(cluster->checker, "replica %u: broken invariant: %s", process->id,
+                               broken);
+        }
+    }
+}
+
+static bool poll_memnode(struct sim_cluster *cluster, struct sim_process *process, uint64_t now_ns)
+{
+    struct tacit_fabric *fabric = &process->node->fabric;
+    struct tacit_event events[16];
+    size_t count = fabric->ops->poll(fabric, events, 16);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bit = events[i].node < cluster->shape.smr.replicas ? 1u << events[i].node : 0;
+        if (events[i].kind == TACIT_EVENT_UP) {
+            process->replicas_up |= bit;
+        } else if (events[i].kind == TACIT_EVENT_DOWN) {
+            process->replicas_up &= ~bit;
+        }
+        tacit_grants_event(&process->grants, &events[i], now_ns);
+    }
+    return tacit_grants_poll(&process->grants, process->replicas_up, NULL, now_ns) || count > 0;
+}
+
+static void poll_process(struct sim_cluster *cluster, struct sim_process *process)
+{
+    uint64_t now_ns = sim_local_ns(cluster, process);
+    uint32_t slot = process->node->slot;
+    uint64_t deadline_ns;
+    bool busy = false;
+    if (process->role == SIM_REPLICA) {
+        if (process->suspicion_changed) {
+            process->suspicion_changed = false;
+            tacit_smr_suspicion(process->smr, process->trusted, process->dead, now_ns);
+        }
+        busy = tacit_smr_poll(process->smr, now_ns);
+        watch_replica(cluster, process);
+        deadline_ns = tacit_smr_deadline(process->smr);
+    } else if (process->role == SIM_MEMNODE) {
+        busy = poll_memnode(cluster, process, now_ns);
+        deadline_ns = tacit_grants_deadline(&process->grants);
+    } else {
+        sim_client_poll(cluster, process);
+        deadline_ns = tacit_client_deadline(process->client);
+        if (process->to_submit > 0 && process->submit_ns > cluster->net->now_ns) {
+            sim_poll_at(cluster, slot, process->submit_ns);
+        }
+    }
+    sim_trace(cluster->net, 0x706f6c6cull << 32 ^ slot << 1 ^ busy);
+    uint64_t earliest_ns = cluster->net->now_ns + 200;
+    if (busy) {
+        wake(cluster, slot, 50);
+    } else if (deadline_ns != UINT64_MAX) {
+        uint64_t at_ns = world_ns(process, deadline_ns);
+        sim_poll_at(cluster, slot, at_ns > earliest_ns ? at_ns : earliest_ns);
+    }
+}
+
+static void poll_timer(struct sim_cluster *cluster, const struct sim_timer *timer)
+{
+    struct sim_process *process = &cluster->process[timer->a];
+    if (timer->version != process->poll_version) {
+        return;
+    }
+    process->poll_ns = UINT64_MAX;
+    if (process->paused || !process->node->alive) {
+        return; // going on polls
+    }
+    poll_process(cluster, process);
+}
+
+bool sim_cluster_step(struct sim_cluster *cluster)
+{
+    if (cluster->heap->count == 0) {
+        return false;
+    }
+    struct sim_timer timer = sim_heap_pop(cluster->heap);
+    cluster->net->now_ns = timer.time_ns;
+    if (++cluster->events > EVENTS_MAX) {
+        checker_group_fail(cluster->checker, "the run does not end: %u events", EVENTS_MAX);
+        return false;
+    }
+    if (sim_net_timer(cluster->net, &timer)) {
+        return true;
+    }
+    switch (timer.kind) {
+    case SIM_TIMER_POLL:
+        poll_timer(cluster, &timer);
+        break;
+    case SIM_TIMER_DETECT:
+    case SIM_TIMER_TRUST:
+        sim_detector_timer(cluster, &timer);
+        break;
+    default:
+        sim_faults_timer(cluster, &timer);
+        break;
+    }
+    return true;
+}
+
+// ---- building ----------------------------------------------------------------------------------------
+
+static void add_process(struct sim_cluster *cluster, enum sim_role role, uint32_t id,
+                        struct tacit_host_layout layout)
+{
+    static const tacit_node_t base[] = {
+        [SIM_REPLICA] = 0, [SIM_MEMNODE] = TACIT_NODE_MEMNODE, [SIM_CLIENT] = TACIT_NODE_CLIENT};
+    struct sim_process *process = &cluster->process[cluster->processes++];
+    void *memory = process->memory;
+    size_t memory_bytes = process->memory_bytes;
+    uint32_t version = process->poll_version;
+    memset(process, 0, sizeof *process);
+    process->memory = memory;
+    process->memory_bytes = memory_bytes;
+    process->poll_version = version;
+    process->role = role;
+    process->id = id;
+    process->incarnation = 1;
+    process->clock_offset_ns = 1000000000ull + choice_spread_ns(cluster->choice, 1ull << 40);
+    int64_t drift = (int64_t)cluster->shape.drift_ppm;
+    process->clock_ppm =
+        (int64_t)choice_u32(cluster->choice, 2 * cluster->shape.drift_ppm + 1) - drift;
+    process->to_submit = role == SIM_CLIENT ? cluster->shape.operations : 0;
+    process->node = sim_net_add(cluster->net, &(struct sim_node_config){
+                                                  .role = role,
+                                                  .node = (tacit_node_t)(base[role] + id),
+                                                  .identity = id,
+                                                  .incarnation = 1,
+                                                  .layout = layout,
+                                              });
+}
+
+static void connect_all(struct sim_cluster *cluster)
+{
+    for (uint32_t peer = 0; peer < cluster->processes; peer++) {
+        for (uint32_t host = 0; host < cluster->processes; host++) {
+            enum sim_role from = cluster->process[peer].role;
+            enum sim_role to = cluster->process[host].role;
+            // Memory nodes use nobody's memory, but are told which replicas are there.
+            bool wanted = from == SIM_REPLICA || to == SIM_REPLICA;
+            if (wanted) {
+                sim_net_connect(cluster->net, peer, host);
+            }
+        }
+    }
+}
+
+void sim_cluster_start(struct sim_cluster *cluster, struct choice *choice,
+                       const struct sim_shape *shape, const struct sim_model *model)
+{
+    cluster->choice = choice;
+    cluster->shape = *shape;
+    cluster->processes = 0;
+    cluster->healing = false;
+    cluster->events = 0;
+    cluster->memnodes_lost = 0;
+    cluster->faults_max = sim_replicas_faulty_max(&shape->smr);
+    memset(cluster->wrongly, 0, sizeof cluster->wrongly);
+    checker_group_reset(cluster->checker);
+    sim_net_reset(cluster->net, choice, cluster->heap, model);
+    cluster->net->wake = wake;
+    cluster->net->landed = landed;
+    cluster->net->changed = changed;
+    cluster->net->wake_context = cluster;
+    for (uint32_t i = 0; i < shape->smr.replicas; i++) {
+        add_process(cluster, SIM_REPLICA, i, tacit_smr_replica_layout(&shape->smr));
+    }
+    for (uint32_t i = 0; i < shape->smr.memnodes; i++) {
+        add_process(cluster, SIM_MEMNODE, i, tacit_smr_memnode_layout(&shape->smr));
+    }
+    for (uint32_t i = 0; i < shape->clients; i++) {
+        add_process(cluster, SIM_CLIENT, i, tacit_smr_client_layout(&shape->smr));
+    }
+    connect_all(cluster);
+    for (uint32_t i = 0; i < cluster->processes; i++) {
+        start_process(cluster, &cluster->process[i]);
+    }
+    sim_faults_start(cluster);
+}

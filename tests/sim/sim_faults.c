@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What goes wrong in a run besides the fabric's own troubles: crashes, restarts, pauses, partitions, broken
+// connections, wrong suspicions; and the end of it all before the liveness phase. Before each crash it is
+// asserted that no more than f replicas are down or not admitted again, and no more than fm memory nodes
+// ever lost their memory: that is the claim, and a run that breaks it would prove nothing.
+#include <assert.h>
+
+#include "sim_cluster.h"
+
+#define RESTARTS_MAX 12u // of replicas in one run: hosts list a bounded number of log regions
+
+static uint64_t around(struct sim_cluster *cluster, uint32_t mean_ns)
+{
+    return 1 + choice_u32(cluster->choice, 2 * mean_ns);
+}
+
+void sim_faults_start(struct sim_cluster *cluster)
+{
+    for (uint32_t kind = 0; kind < SIM_INJECTIONS; kind++) {
+        if (cluster->shape.inject_ns[kind] != 0) {
+            sim_cluster_after(cluster, around(cluster, cluster->shape.inject_ns[kind]),
+                              (struct sim_timer){.kind = SIM_TIMER_FAULT, .c = (uint8_t)kind});
+        }
+    }
+}
+
+static bool faulty(const struct sim_process *process)
+{
+    return !process->node->alive || process->frozen ||
+           (process->incarnation > 1 && process->status.role == TACIT_ROLE_JOINING);
+}
+
+uint32_t sim_faulty(const struct sim_cluster *cluster)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
+        count += faulty(&cluster->process[i]);
+    }
+    return count;
+}
+
+static uint32_t restarts(const struct sim_cluster *cluster)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
+        count += cluster->process[i].incarnation - 1;
+    }
+    return count;
+}
+
+static bool may_lose_replica(const struct sim_cluster *cluster, uint32_t slot)
+{
+    uint32_t already = faulty(&cluster->process[slot]) ? 1u : 0u;
+    return sim_faulty(cluster) + 1 - already <= cluster->faults_max;
+}
+
+static bool may_lose_memnode(const struct sim_cluster *cluster, uint32_t memnode)
+{
+    uint32_t lost = (uint32_t)__builtin_popcountll(cluster->memnodes_lost | 1ull << memnode);
+    return lost <= (cluster->shape.smr.memnodes - 1u) / 2u;
+}
+
+static bool crash(struct sim_cluster *cluster, uint32_t slot)
+{
+    struct sim_process *process = &cluster->process[slot];
+    if (!process->node->alive || process->frozen) {
+        return false;
+    }
+    if (process->role == SIM_REPLICA) {
+        if (!may_lose_replica(cluster, slot) || restarts(cluster) >= RESTARTS_MAX) {
+            return false;
+        }
+    } else if (process->role == SIM_MEMNODE) {
+        if (!may_lose_memnode(cluster, process->id)) {
+            return false;
+        }
+        cluster->memnodes_lost |= 1ull << process->id;
+    }
+    cluster->net->fault[process->role == SIM_CLIENT ? SIM_FAULT_CLIENT_CRASH : SIM_FAULT_CRASH]++;
+    sim_process_crash(cluster, slot);
+    assert(sim_faulty(cluster) <= cluster->faults_max);
+    return true;
+}
+
+static void crash_somebody(struct sim_cluster *cluster)
+{
+    uint32_t servers = cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
+    uint32_t slot = choice_u32(cluster->choice, servers);
+    // The leader is the most interesting victim.
+    if (choice_u32(cluster->choice, 2) != 0) {
+        for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
+            if (cluster->process[i].node->alive &&
+                cluster->process[i].status.role == TACIT_ROLE_LEADER) {
+                slot = i;
+            }
+        }
+    }
+    if (!crash(cluster, slot)) {
+        return;
+    }
+    // A memory node that comes back is empty; it stays among the lost ones.
+    if (choice_u32(cluster->choice, 8) != 7) {
+        sim_cluster_after(cluster, 1 + choice_spread_ns(cluster->choice, cluster->shape.restart_ns),
+                          (struct sim_timer){.kind = SIM_TIMER_RESTART, .a = (uint8_t)slot});
+    }
+}
+
+static void pause_somebody(struct sim_cluster *cluster)
+{
+    uint32_t slot = choice_u32(cluster->choice, cluster->processes);
+    if (cluster->process[slot].node->alive && !cluster->process[slot].paused) {
+        cluster->net->fault[SIM_FAULT_PAUSE]++;
+        sim_process_pause(cluster, slot, true);
+        sim_cluster_after(cluster, 1 + choice_spread_ns(cluster->choice, cluster->shape.pause_ns),
+                          (struct sim_timer){.kind = SIM_TIMER_RESUME, .a = (uint8_t)slot});
+    }
+}
+
+static void block(struct sim_cluster *cluster, uint32_t from, uint32_t to)
+{
+    if (from == to || cluster->net->blocked[from][to]) {
+        return;
+    }
+    cluster->net->fault[SIM_FAULT_PARTITION]++;
+    sim_say(cluster, "%u -> %u blocked", cluster->process[from].node->node,
+            cluster->process[to].node->node);
+    sim_net_block(cluster->net, from, to, true);
+    sim_detector_pair_changed(cluster, from, to);
+    sim_detector_pair_changed(cluster, to, from);
+    sim_cluster_after(
+        cluster, 1 + choice_spread_ns(cluster->choice, cluster->shape.partition_ns),
+        (struct sim_timer){.kind = SIM_TIMER_UNBLOCK, .a = (uint8_t)from, .b = (uint8_t)to});
+}
+
+static void unblock(struct sim_cluster *cluster, uint32_t from, uint32_t to)
+{
+    if (cluster->net->blocked[from][to]) {
+        sim_say(cluster, "%u -> %u free", cluster->process[from].node->node,
+                cluster->process[to].node->node);
+        sim_net_block(cluster->net, from, to, false);
+        sim_detector_pair_changed(cluster, from, to);
+        sim_detector_pair_changed(cluster, to, from);
+    }
+}
+
+// One direction of a pair, both, or everything from, to, or around one node. Each blocked direction ends at a
+// time of its own, so that a partition heals link by link.
+static void partition_somebody(struct sim_cluster *cluster)
+{
+    struct choice *choice = cluster->choice;
+    uint32_t a = choice_u32(choice, cluster->processes);
+    uint32_t b = choice_u32(choice, cluster->processes);
+    uint32_t ways = choice_u32(choice, 3); // 0 out, 1 in, 2 both
+    bool isolate = choice_u32(choice, 3) == 2;
+    for (uint32_t other = 0; other < cluster->processes; other++) {
+        if (!isolate && other != b) {
+            continue;
+        }
+        if (ways != 1) {
+            block(cluster, a, other);
+        }
+        if (ways != 0) {
+            block(cluster, other, a);
+        }
+    }
+}
+
+static void break_something(struct sim_cluster *cluster)
+{
+    uint32_t peer = choice_u32(cluster->choice, cluster->processes);
+    uint32_t host = choice_u32(cluster->choice, cluster->processes);
+    if (peer != host) {
+        sim_net_break(cluster->net, peer, host);
+    }
+}
+
+static void suspect_somebody(struct sim_cluster *cluster)
+{
+    uint32_t replicas = cluster->shape.smr.replicas;
+    uint32_t observer = choice_u32(cluster->choice, replicas);
+    uint32_t observed = choice_u32(cluster->choice, replicas);
+    if (observer != observed) {
+        cluster->net->fault[SIM_FAULT_SUSPICION]++;
+        sim_say(cluster, "replica %u wrongly suspects %u", observer, observed);
+        sim_detector_suspect(cluster, observer, observed,
+                             1 + choice_spread_ns(cluster->choice, cluster->shape.suspicion_ns));
+    }
+}
+
+static void crash_client(struct sim_cluster *cluster)
+{
+    uint32_t first = cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
+    uint32_t slot = first + choice_u32(cluster->choice, cluster->shape.clients);
+    if (cluster->process[slot].starts < 6 && crash(cluster, slot)) {
+        sim_cluster_after(cluster, 1 + choice_spread_ns(cluster->choice, cluster->shape.restart_ns),
+                          (struct sim_timer){.kind = SIM_TIMER_RESTART, .a = (uint8_t)slot});
+    }
+}
+
+static void inject(struct sim_cluster *cluster, uint32_t kind)
+{
+    static void (*const injections[SIM_INJECTIONS])(struct sim_cluster *) = {
+        [SIM_INJECT_CRASH] = crash_somebody,     [SIM_INJECT_PAUSE] = pause_somebody,
+        [SIM_INJECT_PARTITION] = partition_somebody, [SIM_INJECT_BREAK] = break_something,
+        [SIM_INJECT_SUSPICION] = suspect_somebody,   [SIM_INJECT_CLIENT] = crash_client,
+    };
+    if (!cluster->healing) {
+        injections[kind](cluster);
+        sim_cluster_after(cluster, around(cluster, cluster->shape.inject_ns[kind]),
+                          (struct sim_timer){.kind = SIM_TIMER_FAULT, .c = (uint8_t)kind});
+    }
+}
+
+void sim_faults_timer(struct sim_cluster *cluster, const struct sim_timer *timer)
+{
+    struct sim_process *process = &cluster->process[timer->a];
+    switch (timer->kind) {
+    case SIM_TIMER_FAULT:
+        inject(cluster, timer->c);
+        break;
+    case SIM_TIMER_RESUME:
+        if (!process->frozen) {
+            sim_process_pause(cluster, timer->a, false);
+        }
+        break;
+    case SIM_TIMER_RESTART:
+        if (!process->node->alive && !process->frozen) {
+            sim_process_restart(cluster, timer->a);
+        }
+        break;
+    case SIM_TIMER_UNBLOCK:
+        unblock(cluster, timer->a, timer->b);
+        break;
+    default:
+        assert(false);
+    }
+}
+
+// Freezes up to `budget` of [first, first + count) for good, dead ones first.
+static void freeze(struct sim_cluster *cluster, uint32_t first, uint32_t count, uint32_t budget)
+{
+    for (uint32_t pass = 0; pass < 2; pass++) {
+        for (uint32_t slot = first; slot < first + count && budget > 0; slot++) {
+            struct sim_process *process = &cluster->process[slot];
+            // One that is well may only be taken if that leaves enough of the others.
+            bool candidate =
+                pass == 0 ? faulty(process) : !faulty(process) && may_lose_replica(cluster, slot);
+            if (candidate && choice_u32(cluster->choice, 4) == 3) {
+                if (process->node->alive) {
+                    sim_process_pause(cluster, slot, true);
+                }
+                process->frozen = true;
+                budget--;
+                sim_say(cluster, "node %u is left out of the core", process->node->node);
+            }
+        }
+    }
+}
+
+void sim_faults_heal(struct sim_cluster *cluster)
+{
+    struct sim_model *model = &cluster->net->model;
+    sim_say(cluster, "--- liveness phase ---");
+    cluster->healing = true;
+    model->slow_rate = 0;
+    model->plane_break_rate = 0;
+    model->conn_break_rate = 0;
+    model->deny_break_rate = 0;
+    model->full_rate = 0;
+    cluster->shape.starve_rate = 0;
+    for (uint32_t from = 0; from < cluster->processes; from++) {
+        for (uint32_t to = 0; to < cluster->processes; to++) {
+            unblock(cluster, from, to);
+        }
+    }
+    freeze(cluster, 0, cluster->shape.smr.replicas, cluster->faults_max);
+    assert(sim_faulty(cluster) <= cluster->faults_max);
+    for (uint32_t slot = 0; slot < cluster->processes; slot++) {
+        struct sim_process *process = &cluster->process[slot];
+        if (!process->frozen && process->paused) {
+            sim_process_pause(cluster, slot, false);
+        }
+        if (!process->frozen && !process->node->alive && process->role != SIM_MEMNODE) {
+            sim_process_restart(cluster, slot);
+        }
+    }
+    sim_detector_heal(cluster);
+}

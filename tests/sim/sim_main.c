@@ -1,0 +1,568 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command `tacit sim`: many seeds over several processes, progress, reproduction lines, marks, seeded
+// bugs.
+#include "sim_main.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/bug.h"
+#include "base/mark.h"
+#include "sim_run.h"
+
+#ifndef TACIT_COMMIT
+#define TACIT_COMMIT "unknown"
+#endif
+#define TAPE_BYTES (16u << 20)
+#define TWICE_EVERY 100u // one run in so many is executed twice
+#define JOBS_MAX 64u
+
+struct options {
+    uint64_t seed;
+    uint64_t seeds;
+    uint32_t jobs;
+    bool verbose, marks, list_bugs, keep_going;
+    const char *record, *replay;
+    uint32_t bug;
+    struct sim_run_options run;
+    char command[256]; // options that change what a seed does
+};
+
+// What a worker tells; in shared memory, each worker writes its own.
+struct report {
+    uint64_t runs, invalid, gave_up, faults, violations;
+    uint64_t fault[SIM_FAULTS];
+    uint64_t marks[SIM_MARKS_MAX];
+    uint64_t operations, acknowledged, events;
+    uint64_t first_seed; // of the first violation
+    char first[1024];
+};
+
+static const char *bug_name(uint32_t bug)
+{
+    static const char *const names[] = {
+#define NAME(name, text) #name,
+        TACIT_BUG_LIST(NAME)
+#undef NAME
+    };
+    return names[bug];
+}
+
+static const char *bug_text(uint32_t bug)
+{
+    static const char *const texts[] = {
+#define TEXT(name, text) text,
+        TACIT_BUG_LIST(TEXT)
+#undef TEXT
+    };
+    return texts[bug];
+}
+
+static bool set_bug(uint32_t bug)
+{
+#if defined(TACIT_SEEDED_BUGS) && TACIT_SEEDED_BUGS
+    tacit_seeded_bug = bug;
+    return true;
+#else
+    return bug == TACIT_BUG_NONE;
+#endif
+}
+
+// ---- options -----------------------------------------------------------------------------------------
+
+enum {
+    KEY_MODE = 256,
+    KEY_SEEDS,
+    KEY_SEED,
+    KEY_JOBS,
+    KEY_RECORD,
+    KEY_REPLAY,
+    KEY_BUG,
+    KEY_LIST_BUGS,
+    KEY_LOG_ON,
+    KEY_REPLICAS,
+    KEY_MARKS,
+    KEY_KEEP_GOING,
+    KEY_EXTRA_FAULTS,
+};
+
+static const struct argp_option option_table[] = {
+    {"mode", KEY_MODE, "crash", 0, "Engine to simulate (default crash)", 0},
+    {"seeds", KEY_SEEDS, "N", 0, "Number of runs (default 1000)", 0},
+    {"seed", KEY_SEED, "S", 0, "Seed of the first run; the next ones count on (default 1)", 0},
+    {"jobs", KEY_JOBS, "J", 0, "Processes to use (default: one for each core)", 0},
+    {"verbose", 'v', NULL, 0, "Tell what happens in each run", 0},
+    {"record", KEY_RECORD, "FILE", 0, "Write the draws of a single run to FILE", 0},
+    {"replay", KEY_REPLAY, "FILE", 0, "Take the draws of a single run from FILE", 0},
+    {"log-on", KEY_LOG_ON, "PLACE", 0, "replicas or memnodes (default: drawn)", 0},
+    {"replicas", KEY_REPLICAS, "N", 0, "Number of replicas, 1 to 7 (default: drawn)", 0},
+    {"marks", KEY_MARKS, NULL, 0, "Show which situations and faults were reached", 0},
+    {"keep-going", KEY_KEEP_GOING, NULL, 0, "Do not stop at the first violation", 0},
+    {"bug", KEY_BUG, "NAME", 0, "Switch a seeded bug on (test builds only)", 0},
+    {"list-bugs", KEY_LIST_BUGS, NULL, 0, "List the seeded bugs", 0},
+    {"extra-faults", KEY_EXTRA_FAULTS, "N", 0,
+     "Let N replicas more than f be faulty: this must end in a violation", 0},
+    {0},
+};
+
+static uint64_t number(struct argp_state *state, const char *text, uint64_t low, uint64_t high)
+{
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno != 0 || end == text || *end != 0 || *text == '-' || value < low || value > high) {
+        argp_error(state, "'%s' is not a number from %llu to %llu", text, (unsigned long long)low,
+                   (unsigned long long)high);
+    }
+    return value;
+}
+
+static void remember(struct options *options, const char *name, const char *value)
+{
+    size_t used = strlen(options->command);
+    snprintf(options->command + used, sizeof options->command - used, " --%s %s", name, value);
+}
+
+static void choose_bug(struct argp_state *state, struct options *options, const char *name)
+{
+    for (uint32_t bug = 0; bug < TACIT_BUGS; bug++) {
+        if (strcmp(name, bug_name(bug)) == 0) {
+            options->bug = bug;
+            remember(options, "bug", name);
+            if (!set_bug(bug)) {
+                argp_error(state, "this build has no seeded bugs; configure with "
+                                  "-DTACIT_SEEDED_BUGS=ON or use the program sim_bugs");
+            }
+            return;
+        }
+    }
+    argp_error(state, "there is no seeded bug '%s'; --list-bugs lists them", name);
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    struct options *options = state->input;
+    switch (key) {
+    case KEY_MODE:
+        if (strcmp(argument, "crash") != 0) {
+            argp_error(state, "mode '%s' cannot be simulated; accepted is crash", argument);
+        }
+        break;
+    case KEY_SEEDS:
+        options->seeds = number(state, argument, 1, UINT64_MAX / 2);
+        break;
+    case KEY_SEED:
+        options->seed = number(state, argument, 0, UINT64_MAX / 2);
+        break;
+    case KEY_JOBS:
+        options->jobs = (uint32_t)number(state, argument, 1, JOBS_MAX);
+        break;
+    case KEY_RECORD:
+        options->record = argument;
+        break;
+    case KEY_REPLAY:
+        options->replay = argument;
+        break;
+    case KEY_LOG_ON:
+        if (strcmp(argument, "replicas") != 0 && strcmp(argument, "memnodes") != 0) {
+            argp_error(state, "logs on '%s' are unknown; accepted are replicas and memnodes",
+                       argument);
+        }
+        options->run.log_on =
+            argument[0] == 'r' ? TACIT_LOG_ON_REPLICAS : TACIT_LOG_ON_MEMNODES;
+        remember(options, "log-on", argument);
+        break;
+    case KEY_REPLICAS:
+        options->run.replicas = (uint32_t)number(state, argument, 1, SIM_REPLICAS_MAX);
+        remember(options, "replicas", argument);
+        break;
+    case KEY_EXTRA_FAULTS:
+        options->run.extra_faults = (uint32_t)number(state, argument, 0, SIM_REPLICAS_MAX);
+        remember(options, "extra-faults", argument);
+        break;
+    case KEY_BUG:
+        choose_bug(state, options, argument);
+        break;
+    case KEY_LIST_BUGS:
+        options->list_bugs = true;
+        break;
+    case KEY_MARKS:
+        options->marks = true;
+        break;
+    case KEY_KEEP_GOING:
+        options->keep_going = true;
+        break;
+    case 'v':
+        options->verbose = true;
+        break;
+    case ARGP_KEY_ARG:
+        argp_error(state, "'%s' is not an option", argument);
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+// ---- one run -----------------------------------------------------------------------------------------
+
+// What an assertion that fails in the middle of a run has to tell.
+static struct {
+    const struct options *options;
+    const struct sim_cluster *cluster;
+    struct report *report;
+    uint64_t seed;
+    const struct choice *choice;
+} present;
+
+static void reproduction(char *line, size_t max, const struct options *options, uint64_t seed,
+                         uint64_t trace, const char *text)
+{
+    char source[300];
+    if (options->replay != NULL) {
+        snprintf(source, sizeof source, "--replay %s", options->replay);
+    } else {
+        snprintf(source, sizeof source, "--seed %llu", (unsigned long long)seed);
+    }
+    snprintf(line, max,
+             "sim: VIOLATION: %s | commit %s mode crash seed %llu trace %016llx | "
+             "tacit sim --mode crash%s --seeds 1 %s",
+             text, TACIT_COMMIT, (unsigned long long)seed, (unsigned long long)trace,
+             options->command, source);
+}
+
+static void save_tape(const struct options *options, const struct choice *choice)
+{
+    if (options->record == NULL) {
+        return;
+    }
+    FILE *file = fopen(options->record, "wb");
+    if (file == NULL ||
+        fwrite(choice->record, 1, choice->record_count, file) != choice->record_count ||
+        fclose(file) != 0) {
+        fprintf(stderr, "sim: cannot write %s: %s\n", options->record, strerror(errno));
+    }
+    if (choice->record_full) {
+        fprintf(stderr, "sim: the run drew more than %s can hold\n", options->record);
+    }
+}
+
+static void note_violation(struct report *report, const struct options *options, uint64_t seed,
+                           uint64_t trace, const char *text)
+{
+    if (report->violations == 0) {
+        report->first_seed = seed;
+        reproduction(report->first, sizeof report->first, options, seed, trace, text);
+    }
+    // Last: the reader takes the text when it sees the count.
+    __atomic_add_fetch(&report->violations, 1, __ATOMIC_RELEASE);
+}
+
+static void on_assert(const char *file, int line, const char *expression)
+{
+    char text[300];
+    const char *base = strrchr(file, '/');
+    snprintf(text, sizeof text, "assertion failed at %s:%d: %s", base == NULL ? file : base + 1,
+             line, expression);
+    note_violation(present.report, present.options, present.seed, present.cluster->net->trace, text);
+    save_tape(present.options, present.choice);
+    _exit(1);
+}
+
+static void start_choice(struct choice *choice, const struct options *options, uint64_t seed,
+                         uint8_t *tape, size_t tape_count)
+{
+    if (options->replay != NULL) {
+        choice_init_bytes(choice, tape, tape_count);
+        return;
+    }
+    choice_init_seed(choice, seed);
+    if (options->record != NULL) {
+        choice_record(choice, tape, TAPE_BYTES);
+    }
+}
+
+static void add_result(struct report *report, const struct sim_result *result)
+{
+    report->gave_up += result->gave_up;
+    report->invalid += result->invalid;
+    report->faults += result->faults;
+    report->operations += result->operations;
+    report->acknowledged += result->acknowledged;
+    report->events += result->events;
+    for (uint32_t i = 0; i < SIM_FAULTS; i++) {
+        report->fault[i] += result->fault[i];
+    }
+    __atomic_add_fetch(&report->runs, 1, __ATOMIC_RELEASE);
+}
+
+static void one_seed(struct sim_cluster *cluster, const struct options *options, uint64_t seed,
+                     uint8_t *tape, size_t tape_count, struct report *report)
+{
+    struct choice choice;
+    struct sim_result result;
+    start_choice(&choice, options, seed, tape, tape_count);
+    present.seed = seed;
+    present.choice = &choice;
+    cluster->verbose = options->verbose;
+    sim_run(cluster, &choice, &options->run, &result);
+    save_tape(options, &choice);
+    if (result.violation) {
+        note_violation(report, options, seed, result.trace, result.text);
+    } else if (seed % TWICE_EVERY == 0 && !result.invalid) {
+        struct sim_result again;
+        start_choice(&choice, options, seed, tape, tape_count);
+        cluster->verbose = false;
+        sim_run(cluster, &choice, &options->run, &again);
+        if (again.trace != result.trace) {
+            note_violation(report, options, seed, again.trace,
+                           "not deterministic: the second execution has another trace");
+        }
+    }
+    if (result.invalid && options->verbose) {
+        fprintf(stderr, "sim: seed %llu: %s\n", (unsigned long long)seed, result.text);
+    }
+    if (options->verbose) {
+        fprintf(stderr,
+                "seed %llu: trace %016llx, %u operations, %u acknowledged, %llu faults, %u events, "
+                "%.1f ms\n",
+                (unsigned long long)seed, (unsigned long long)result.trace, result.operations,
+                result.acknowledged, (unsigned long long)result.faults, result.events,
+                (double)result.virtual_ns / 1e6);
+    }
+    add_result(report, &result);
+}
+
+// ---- many runs ---------------------------------------------------------------------------------------
+
+static int work(const struct options *options, uint32_t job, struct report *reports, uint8_t *tape,
+                size_t tape_count)
+{
+    struct sim_cluster *cluster = sim_cluster_open();
+    if (cluster == NULL) {
+        fprintf(stderr, "sim: not enough memory for a cluster\n");
+        return 2;
+    }
+    struct report *report = &reports[job];
+    present.options = options;
+    present.cluster = cluster;
+    present.report = report;
+    tacit_assert_hook = on_assert;
+    for (uint64_t i = job; i < options->seeds; i += options->jobs) {
+        one_seed(cluster, options, options->seed + i, tape, tape_count, report);
+        memcpy(report->marks, cluster->marks, sizeof report->marks);
+        bool stop = false;
+        for (uint32_t other = 0; other < options->jobs && !options->keep_going; other++) {
+            stop = stop || __atomic_load_n(&reports[other].violations, __ATOMIC_ACQUIRE) != 0;
+        }
+        if (stop) {
+            break;
+        }
+    }
+    tacit_assert_hook = NULL;
+    sim_cluster_close(cluster);
+    return 0;
+}
+
+static uint64_t runs_of(const struct options *options, const struct report *reports)
+{
+    uint64_t runs = 0;
+    for (uint32_t job = 0; job < options->jobs; job++) {
+        runs += __atomic_load_n(&reports[job].runs, __ATOMIC_ACQUIRE);
+    }
+    return runs;
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+// Runs all workers; returns the worst of their exit statuses.
+static int run_jobs(const struct options *options, struct report *reports, uint8_t *tape,
+                    size_t tape_count)
+{
+    if (options->jobs == 1) {
+        return work(options, 0, reports, tape, tape_count);
+    }
+    double began = seconds();
+    uint32_t running = 0;
+    int worst = 0;
+    for (uint32_t job = 0; job < options->jobs; job++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            _exit(work(options, job, reports, tape, tape_count));
+        }
+        if (pid < 0) {
+            fprintf(stderr, "sim: cannot start a worker: %s\n", strerror(errno));
+            worst = 2;
+            continue;
+        }
+        running++;
+    }
+    bool tty = isatty(STDERR_FILENO) != 0;
+    while (running > 0) {
+        int status = 0;
+        pid_t pid = waitpid(-1, &status, WNOHANG);
+        if (pid > 0) {
+            running--;
+            int code = WIFEXITED(status) ? WEXITSTATUS(status) : 3;
+            if (WIFSIGNALED(status)) {
+                fprintf(stderr, "sim: a worker died of signal %d\n", WTERMSIG(status));
+            }
+            worst = code > worst ? code : worst;
+            continue;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        if (tty) {
+            uint64_t runs = runs_of(options, reports);
+            fprintf(stderr, "\rsim: %llu of %llu runs, %.0f a second ", (unsigned long long)runs,
+                    (unsigned long long)options->seeds, (double)runs / (seconds() - began));
+        }
+    }
+    if (tty) {
+        fprintf(stderr, "\r\033[K");
+    }
+    return worst;
+}
+
+static void print_marks(const struct report *sum)
+{
+    static const char *const names[] = {
+#define NAME(name, text) #name,
+        TACIT_MARK_LIST(NAME)
+#undef NAME
+    };
+    static const char *const texts[] = {
+#define TEXT(name, text) text,
+        TACIT_MARK_LIST(TEXT)
+#undef TEXT
+    };
+    printf("situations reached:\n");
+    for (uint32_t mark = 0; mark < TACIT_MARKS; mark++) {
+        printf("  %10llu  %-22s %s\n", (unsigned long long)sum->marks[mark], names[mark],
+               texts[mark]);
+    }
+    printf("faults injected:\n");
+    for (uint32_t fault = 0; fault < SIM_FAULTS; fault++) {
+        printf("  %10llu  %s\n", (unsigned long long)sum->fault[fault],
+               sim_fault_name((enum sim_fault)fault));
+    }
+    printf("operations: %llu submitted, %llu acknowledged; %llu events\n",
+           (unsigned long long)sum->operations, (unsigned long long)sum->acknowledged,
+           (unsigned long long)sum->events);
+}
+
+static int summarize(const struct options *options, const struct report *reports, int worst)
+{
+    struct report sum = {0};
+    const struct report *first = NULL;
+    for (uint32_t job = 0; job < options->jobs; job++) {
+        const struct report *report = &reports[job];
+        sum.runs += report->runs;
+        sum.invalid += report->invalid;
+        sum.gave_up += report->gave_up;
+        sum.faults += report->faults;
+        sum.violations += report->violations;
+        sum.operations += report->operations;
+        sum.acknowledged += report->acknowledged;
+        sum.events += report->events;
+        for (uint32_t i = 0; i < SIM_FAULTS; i++) {
+            sum.fault[i] += report->fault[i];
+        }
+        for (uint32_t i = 0; i < SIM_MARKS_MAX; i++) {
+            sum.marks[i] += report->marks[i];
+        }
+        if (report->violations != 0) {
+            printf("%s\n", report->first);
+            first = first == NULL || report->first_seed < first->first_seed ? report : first;
+        }
+    }
+    if (options->marks) {
+        print_marks(&sum);
+    }
+    if (sum.gave_up != 0) {
+        printf("sim: in %llu runs a linearizability search gave up\n",
+               (unsigned long long)sum.gave_up);
+    }
+    if (sum.invalid != 0) {
+        printf("sim: %llu runs had a configuration that the replica refuses\n",
+               (unsigned long long)sum.invalid);
+    }
+    printf("sim: %llu runs, %llu faults injected, %llu violations\n", (unsigned long long)sum.runs,
+           (unsigned long long)sum.faults, (unsigned long long)sum.violations);
+    if (worst > 1) {
+        return worst;
+    }
+    return first != NULL || sum.runs == 0 || sum.invalid == sum.runs ? 1 : 0;
+}
+
+static size_t load_tape(const struct options *options, uint8_t *tape)
+{
+    if (options->replay == NULL) {
+        return 0;
+    }
+    FILE *file = fopen(options->replay, "rb");
+    if (file == NULL) {
+        fprintf(stderr, "sim: cannot read %s: %s\n", options->replay, strerror(errno));
+        exit(2);
+    }
+    size_t count = fread(tape, 1, TAPE_BYTES, file);
+    fclose(file);
+    return count;
+}
+
+int tacit_sim_main(int argc, char **argv)
+{
+    static const struct argp parser = {
+        .options = option_table,
+        .parser = parse,
+        .doc = "Runs whole clusters in virtual time under injected faults and checks what they did."
+               "\vEvery run follows from its seed. A violation is reported with the command that "
+               "reproduces it, and the exit status is 1.",
+    };
+    static struct options options;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    options = (struct options){.seed = 1, .seeds = 1000, .run = {.log_on = -1}};
+    options.jobs = cores < 1 ? 1 : cores > JOBS_MAX ? JOBS_MAX : (uint32_t)cores;
+    (void)argp_parse(&parser, argc, argv, 0, NULL, &options);
+    if (options.list_bugs) {
+        for (uint32_t bug = 1; bug < TACIT_BUGS; bug++) {
+            printf("%-24s %s\n", bug_name(bug), bug_text(bug));
+        }
+        return 0;
+    }
+    if (options.record != NULL || options.replay != NULL) {
+        options.seeds = 1;
+    }
+    if (options.jobs > options.seeds) {
+        options.jobs = (uint32_t)options.seeds;
+    }
+    uint8_t *tape = options.record != NULL || options.replay != NULL ? malloc(TAPE_BYTES) : NULL;
+    size_t tape_count = load_tape(&options, tape);
+    size_t bytes = options.jobs * sizeof(struct report);
+    struct report *reports =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (reports == MAP_FAILED) {
+        fprintf(stderr, "sim: not enough memory\n");
+        return 2;
+    }
+    fflush(stdout);
+    int worst = run_jobs(&options, reports, tape, tape_count);
+    int status = summarize(&options, reports, worst);
+    munmap(reports, bytes);
+    free(tape);
+    return status;
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See sim_run.h.
+#include "sim_run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tacit/wire.h"
+
+#define LIVENESS_NS 3000000000ull // everything pending must be done within this after healing
+
+static uint32_t one_of(struct choice *choice, uint32_t count, const uint32_t *values)
+{
+    return values[choice_u32(choice, count)];
+}
+#define ONE_OF(choice, ...)                                                                        \
+    one_of(choice, sizeof((uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t), (uint32_t[]){__VA_ARGS__})
+
+static void draw_config(struct tacit_smr_config *config, struct choice *choice,
+                        const struct sim_run_options *options)
+{
+    *config = (struct tacit_smr_config){.engine = TACIT_ENGINE_CRASH, .app_options = ""};
+    bool memnodes = choice_u32(choice, 4) == 3;
+    if (options->log_on >= 0) {
+        memnodes = options->log_on == TACIT_LOG_ON_MEMNODES;
+    }
+    config->log_on = memnodes ? TACIT_LOG_ON_MEMNODES : TACIT_LOG_ON_REPLICAS;
+    config->memnodes = memnodes ? 3 : 0;
+    config->replicas = (uint8_t)(memnodes ? ONE_OF(choice, 2, 2, 3)
+                                          : ONE_OF(choice, 3, 3, 3, 3, 3, 3, 5, 1));
+    if (options->replicas != 0) {
+        config->replicas = (uint8_t)options->replicas;
+    }
+    config->request_bytes = CHECKER_BODY_BYTES + 8 * choice_u32(choice, 7);
+    config->reply_bytes = CHECKER_REPLY_BYTES;
+    config->batch_requests = ONE_OF(choice, 1, 2, 4, 8);
+    uint32_t item = (uint32_t)tacit_wire_item_bytes(config->request_bytes);
+    config->batch_bytes = item * choice_range(choice, 1, config->batch_requests);
+    config->inflight = ONE_OF(choice, 1, 2, 4, 8);
+    uint32_t least = 4 * config->inflight;
+    config->log_entries = (least < 16 ? 16 : least) << choice_u32(choice, 3);
+    config->sessions_per_client = choice_range(choice, SIM_CLIENT_SESSIONS, 3);
+    config->session_pipeline = ONE_OF(choice, 1, 2, 4);
+    config->ring_slots = 16;
+    config->arena_bytes = (size_t)TACIT_PAGE_BYTES * choice_range(choice, 1, 3);
+    config->beat_period_ns = 1000000;
+    config->suspicion_ns = 1000000u * choice_range(choice, 1, 5);
+    config->permission_timeout_ns = 200000;
+    config->laggard_after_ns = 20000000;
+}
+
+static void draw_injections(struct sim_shape *shape, struct choice *choice)
+{
+    // Mean times between injections, in units of 100 us; 0: none of that kind.
+    static const uint32_t crash[] = {0, 20, 50, 150};
+    static const uint32_t pause[] = {0, 0, 10, 40};
+    static const uint32_t partition[] = {0, 0, 10, 40};
+    static const uint32_t cut[] = {0, 0, 0, 20};
+    static const uint32_t suspicion[] = {0, 0, 10, 30};
+    static const uint32_t client[] = {0, 0, 0, 50};
+    static const uint32_t *const means[SIM_INJECTIONS] = {
+        [SIM_INJECT_CRASH] = crash,         [SIM_INJECT_PAUSE] = pause,
+        [SIM_INJECT_PARTITION] = partition, [SIM_INJECT_BREAK] = cut,
+        [SIM_INJECT_SUSPICION] = suspicion, [SIM_INJECT_CLIENT] = client,
+    };
+    for (uint32_t kind = 0; kind < SIM_INJECTIONS; kind++) {
+        shape->inject_ns[kind] = 100000u * means[kind][choice_u32(choice, 4)];
+    }
+    shape->pause_ns = 1000u << choice_range(choice, 8, 14); // up to 16 ms
+    shape->partition_ns = 1000u << choice_range(choice, 8, 14);
+    shape->suspicion_ns = 1000u << choice_range(choice, 6, 13);
+    shape->restart_ns = 1000u << choice_range(choice, 4, 13);
+}
+
+static void draw_shape(struct sim_shape *shape, struct choice *choice,
+                       const struct sim_run_options *options)
+{
+    memset(shape, 0, sizeof *shape);
+    draw_config(&shape->smr, choice, options);
+    shape->clients = choice_range(choice, 2, 3);
+    shape->smr.clients = shape->clients;
+    shape->operations = choice_range(choice, 4, 16);
+    shape->client_sessions = choice_range(choice, 1, SIM_CLIENT_SESSIONS);
+    shape->client_pipeline = shape->smr.session_pipeline;
+    shape->session_length = ONE_OF(choice, 0, 0, 3, 8);
+    shape->think_ns = ONE_OF(choice, 0, 10000, 1000000);
+    shape->keys = choice_range(choice, 1, 3);
+    shape->read_share = ONE_OF(choice, 2, 0, 5);
+    shape->padding = choice_u32(choice, shape->smr.request_bytes - CHECKER_BODY_BYTES + 1);
+    shape->spin = choice_u32(choice, 3) == 2;
+    shape->look_rate = choice_u32(choice, 4) * 20000;
+    shape->poll_ns = ONE_OF(choice, 300, 100, 2000);
+    shape->starve_rate = ONE_OF(choice, 0, 0, 200, 4000);
+    shape->starve_ns = 1000u << choice_u32(choice, 12);
+    shape->drift_ppm = ONE_OF(choice, 0, 100, 20000);
+    shape->detect_ns = ONE_OF(choice, 200000, 50000, 2000000);
+    shape->safety_ns = 1000000ull * ONE_OF(choice, 20, 40, 80);
+    shape->check_each_poll = choice_u32(choice, 2) == 0;
+    shape->hash_states = choice_u32(choice, 2) == 0;
+    shape->linear = choice_u32(choice, 4) == 0;
+    draw_injections(shape, choice);
+}
+
+static bool clients_done(const struct sim_cluster *cluster)
+{
+    uint32_t first = cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
+    for (uint32_t i = first; i < cluster->processes; i++) {
+        if (!sim_client_done(&cluster->process[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Everybody in the core is a member and has executed everything.
+static bool converged(const struct sim_cluster *cluster)
+{
+    if (!clients_done(cluster)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
+        const struct sim_process *process = &cluster->process[i];
+        if (!process->frozen && (process->status.role == TACIT_ROLE_JOINING ||
+                                 process->status.applied != checker_length(cluster->checker))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void report_stuck(struct sim_cluster *cluster)
+{
+    char text[300];
+    size_t used = 0;
+    for (uint32_t i = 0; i < cluster->processes && used < sizeof text - 48; i++) {
+        const struct sim_process *process = &cluster->process[i];
+        int more = 0;
+        if (process->role == SIM_REPLICA) {
+            more = snprintf(text + used, sizeof text - used, " r%u=%s@%llu%s", process->id,
+                            tacit_role_name(process->status.role),
+                            (unsigned long long)process->status.applied,
+                            process->frozen ? "(out)" : "");
+        } else if (process->role == SIM_CLIENT) {
+            more = snprintf(text + used, sizeof text - used, " c%u=%u+%u", process->id,
+                            process->to_submit, process->outstanding);
+        }
+        used += more > 0 ? (size_t)more : 0;
+    }
+    checker_group_fail(cluster->checker, "no progress in %llu ms after healing:%s",
+                       (unsigned long long)(LIVENESS_NS / 1000000), text);
+}
+
+static void conclude(struct sim_cluster *cluster, struct sim_result *result)
+{
+    tacit_index_t kept = CHECKER_NEVER;
+    for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
+        struct sim_process *process = &cluster->process[i];
+        if (!process->frozen) {
+            kept = process->status.applied < kept ? process->status.applied : kept;
+            checker_state(cluster->checker, i, process->status.applied,
+                          tacit_smr_state_hash(process->smr));
+        }
+    }
+    result->gave_up = checker_finish(cluster->checker, kept, cluster->shape.linear);
+}
+
+static void run_phases(struct sim_cluster *cluster, struct sim_result *result)
+{
+    while (sim_cluster_violation(cluster) == NULL && !clients_done(cluster) &&
+           cluster->net->now_ns < cluster->shape.safety_ns && sim_cluster_step(cluster)) {
+    }
+    if (sim_cluster_violation(cluster) != NULL) {
+        return;
+    }
+    sim_faults_heal(cluster);
+    uint64_t end_ns = cluster->net->now_ns + LIVENESS_NS;
+    while (sim_cluster_violation(cluster) == NULL && !converged(cluster)) {
+        if (cluster->net->now_ns > end_ns || !sim_cluster_step(cluster)) {
+            report_stuck(cluster);
+            return;
+        }
+    }
+    if (sim_cluster_violation(cluster) == NULL) {
+        conclude(cluster, result);
+    }
+}
+
+void sim_run(struct sim_cluster *cluster, struct choice *choice, const struct sim_run_options *options,
+             struct sim_result *result)
+{
+    struct sim_shape shape;
+    struct sim_model model;
+    memset(result, 0, sizeof *result);
+    draw_shape(&shape, choice, options);
+    sim_model_draw(&model, choice, 1);
+    struct tacit_error error = {0};
+    if (tacit_smr_config_check(&shape.smr, &error) != TACIT_OK) {
+        result->invalid = true;
+        snprintf(result->text, sizeof result->text, "%s", error.text);
+        return;
+    }
+    sim_cluster_start(cluster, choice, &shape, &model);
+    cluster->faults_max += options->extra_faults;
+    run_phases(cluster, result);
+    const char *violation = sim_cluster_violation(cluster);
+    if (violation != NULL) {
+        result->violation = true;
+        snprintf(result->text, sizeof result->text, "%s", violation);
+    }
+    for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
+        if (cluster->process[i].node->alive) {
+            tacit_smr_fini(cluster->process[i].smr);
+        }
+    }
+    result->trace = cluster->net->trace;
+    result->virtual_ns = cluster->net->now_ns;
+    result->events = cluster->events;
+    for (uint32_t i = 0; i < SIM_FAULTS; i++) {
+        result->fault[i] = cluster->net->fault[i];
+        result->faults += cluster->net->fault[i];
+    }
+    size_t count;
+    const struct checker_op *ops = checker_ops(cluster->checker, &count);
+    result->operations = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        result->acknowledged += ops[i].return_ns != CHECKER_NEVER;
+    }
+}

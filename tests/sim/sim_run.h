@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One run of the simulator: draws a configuration and fault rates, a safety phase, a liveness phase, a
+// verdict.
+#ifndef TACIT_TESTS_SIM_RUN_H
+#define TACIT_TESTS_SIM_RUN_H
+
+#include "sim_cluster.h"
+
+struct sim_run_options {
+    int log_on;        // enum tacit_log_place, -1: drawn
+    uint32_t replicas; // 0: drawn
+    // Deliberately wrong: replicas that may be faulty at a time beyond f. A run with it must fail.
+    uint32_t extra_faults;
+};
+
+struct sim_result {
+    bool violation;
+    bool gave_up; // a linearizability search
+    bool invalid; // the draws made a configuration that the replica refuses
+    char text[512];
+    uint64_t trace;
+    uint64_t faults;
+    uint64_t fault[SIM_FAULTS];
+    uint64_t virtual_ns;
+    uint32_t events;
+    uint32_t operations, acknowledged;
+};
+
+void sim_run(struct sim_cluster *cluster, struct choice *choice, const struct sim_run_options *options,
+             struct sim_result *result);
+
+#endif

@@ -1,0 +1,752 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Cluster files and node files as a user writes them: a table of wrong ones, each with the line and
+// the words that its message must have; good ones and what is read from them; the digest.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tacit/config.h"
+#include "tacit/keyfile.h"
+
+#define TEXT_BYTES 65536
+
+// Line numbers matter: the tables of wrong files name them.
+static const char crash_text[] = "version: 1\n"                                       // 1
+                                 "name: demo\n"                                       // 2
+                                 "mode: crash\n"                                      // 3
+                                 "f: 1\n"                                             // 4
+                                 "fabric: shm\n"                                      // 5
+                                 "replicas:\n"                                        // 6
+                                 "  - {id: 0, address: socket:r0, public_key: @0@}\n" // 7
+                                 "  - {id: 1, address: socket:r1, public_key: @1@}\n" // 8
+                                 "  - {id: 2, address: socket:r2, public_key: @2@}\n" // 9
+                                 "memnodes: []\n"                                     // 10
+                                 "clients:\n"                                         // 11
+                                 "  - id: 0\n"                                        // 12
+                                 "    name: gateway\n"                                // 13
+                                 "    public_key: @6@\n"                              // 14
+                                 "limits:\n"                                          // 15
+                                 "  request_bytes: 4KiB\n"                            // 16
+                                 "  log_entries: 512\n"                               // 17
+                                 "  inflight: 16\n"                                   // 18
+                                 "timing:\n"                                          // 19
+                                 "  suspicion: 20ms\n"                                // 20
+                                 "paths:\n"                                           // 21
+                                 "  runtime_dir: /run/tacit\n"                        // 22
+                                 "memory: {arena_bytes: 1MiB}\n"                      // 23
+                                 "waiting: adaptive\n"                                // 24
+                                 "cores: [0, 2]\n";                                   // 25
+
+static const char byzantine_text[] =
+    "version: 1\n"                                                // 1
+    "name: demo\n"                                                // 2
+    "mode: byzantine\n"                                           // 3
+    "fm: 1\n"                                                     // 4
+    "fabric: verbs\n"                                             // 5
+    "replicas:\n"                                                 // 6
+    "  - {id: 0, address: \"host-a:7000\", public_key: @0@}\n"    // 7
+    "  - {id: 1, address: \"host-b:7000\", public_key: @1@}\n"    // 8
+    "  - {id: 2, address: \"[fe80::1]:7000\", public_key: @2@}\n" // 9
+    "memnodes:\n"                                                 // 10
+    "  - {id: 0, address: \":7003\", public_key: @3@}\n"          // 11
+    "  - {id: 1, address: \":7004\", public_key: @4@}\n"          // 12
+    "  - {id: 2, address: \":7005\", public_key: @5@}\n"          // 13
+    "limits:\n"                                                   // 14
+    "  window: 256\n"                                             // 15
+    "  tail: 128\n"                                               // 16
+    "operator_key: @7@\n";                                        // 17
+
+// The public key of the seed that is `number` 32 times.
+static struct tacit_public_key key_of_seed(int number)
+{
+    struct tacit_keypair keypair;
+    uint8_t seed[TACIT_SEED_BYTES];
+    memset(seed, number, sizeof seed);
+    tacit_keypair_from_seed(&keypair, seed);
+    return keypair.public_key;
+}
+
+// Appends `from` to `out` with each @N@ replaced by a key.
+static void expand(char out[TEXT_BYTES], const char *from)
+{
+    size_t used = 0;
+    for (; *from != '\0' && used < TEXT_BYTES - 200; from++) {
+        if (from[0] == '@' && from[1] >= '0' && from[1] <= '9' && from[2] == '@') {
+            const struct tacit_public_key key = key_of_seed(from[1] - '0');
+            tacit_public_key_format(out + used, &key);
+            used += TACIT_PUBLIC_KEY_TEXT_LENGTH;
+            from += 2;
+        } else {
+            out[used++] = *from;
+        }
+    }
+    out[used] = '\0';
+}
+
+// Copies `base` to `out` with the one occurrence of `from` replaced; NULL `from` takes `to` as the
+// whole text. False when `from` does not occur exactly once.
+static bool edit(char out[TEXT_BYTES], const char *base, const char *from, const char *to)
+{
+    if (from == NULL) {
+        (void)snprintf(out, TEXT_BYTES, "%s", to);
+        return true;
+    }
+    const char *found = strstr(base, from);
+    if (found == NULL || strstr(found + 1, from) != NULL) {
+        return false;
+    }
+    (void)snprintf(out, TEXT_BYTES, "%.*s%s%s", (int)(found - base), base, to,
+                   found + strlen(from));
+    return true;
+}
+
+// --- loading
+// ------------------------------------------------------------------------------------------
+
+static struct tacit_config config;
+static struct tacit_config_problems problems;
+
+static void show_problems(void)
+{
+    for (uint32_t i = 0; i < problems.count; i++) {
+        char line[1024];
+        tacit_config_problem_format(&problems, i, line, sizeof line);
+        print_message("%s\n", line);
+    }
+}
+
+static enum tacit_status parse(const char *text)
+{
+    return tacit_config_parse(text, strlen(text), "cluster.yaml", "/etc/tacit", &config, &problems);
+}
+
+// Parses the expanded text after one edit.
+static enum tacit_status parse_edited(const char *base, const char *from, const char *to)
+{
+    static char edited[TEXT_BYTES];
+    static char text[TEXT_BYTES];
+    if (!edit(edited, base, from, to)) {
+        fail_msg("the edit of '%s' does not apply once", from);
+    }
+    expand(text, edited);
+    return parse(text);
+}
+
+// --- wrong files
+// ----------------------------------------------------------------------------------------
+
+#define MANY_KEYS                                                                                  \
+    "a: 1\nb: 1\nc: 1\nd: 1\ne: 1\ng: 1\nh: 1\ni: 1\nj: 1\nk: 1\nl: 1\nm: 1\nn: 1\no: 1\np: 1\n"
+
+struct wrong_case {
+    const char *base; // NULL: `to` is the whole file
+    const char *from; // the text that is replaced
+    const char *to;
+    uint32_t line;        // of the message
+    uint32_t errors;      // in all: one mistake is one message
+    const char *says;     // what is wrong
+    const char *accepted; // what would be right
+};
+
+static const struct wrong_case wrong_cases[] = {
+    // structure
+    {NULL, NULL, "", 0, 1, "the file is empty", "empty"},
+    {NULL, NULL, "# nothing\n", 0, 1, "the file is empty", "empty"},
+    {NULL, NULL, "- a\n- b\n", 1, 1, "the file: is a list", "accepted: keys and values"},
+    {NULL, NULL, "hello\n", 1, 1, "is a single value", "accepted: keys and values"},
+    {NULL, NULL, "version: 1\n\tname: x\n", 2, 1, "not YAML", "tab"},
+    {NULL, NULL, "cores: [1\n", 2, 1, "not YAML", "line 1"},
+    {NULL, NULL, "version: 1\nname: \xff\xfe\n", 2, 1, "not YAML", "UTF-8"},
+    {NULL, NULL, "version: 1\nname: \x01\n", 2, 1, "not YAML", "control"},
+    {crash_text, "name: demo\n", "name: demo\ncolour: red\n", 3, 1, "unknown key 'colour'",
+     "accepted: version, name, mode, f, fm, fabric, log_on"},
+    {crash_text, "name: demo\n", "name: demo\ncolour: {a: [1, {b: 2}]}\n", 3, 1,
+     "unknown key 'colour'", "accepted: version"},
+    {crash_text, "name: demo\n", "name: demo\n\"f\\0x\": 1\n", 3, 1, "unknown key 'f'", "accepted"},
+    {crash_text, "name: demo\n", "name: demo\n\"\\x1b[2J\": 1\n", 3, 1, "unknown key '\\x1b[2J'",
+     "accepted"},
+    {crash_text, "  inflight: 16\n", "  inflights: 16\n", 18, 1,
+     "unknown key 'inflights' in limits", "inflight, clients_max"},
+    {crash_text, "    name: gateway\n", "    address: x\n", 13, 1,
+     "unknown key 'address' in clients", "accepted: id, name, public_key"},
+    {crash_text, "waiting: adaptive\n", "waiting: adaptive\nname: other\n", 25, 1,
+     "name: repeated key", "line 2"},
+    {crash_text, "  inflight: 16\n", "  inflight: 16\n  log_entries: 1024\n", 19, 1,
+     "limits.log_entries: repeated key", "line 17"},
+    {crash_text, "    name: gateway\n", "    name: gateway\n    id: 1\n", 14, 1,
+     "clients[0].id: repeated key", "line 12"},
+    {crash_text, "name: demo\n", "name: demo\n? [a, b]\n: 1\n", 3, 1, "a key must be a plain word",
+     "not a list"},
+    {crash_text, "name: demo", "name: [demo]", 2, 1, "name: is a list", "accepted: a letter"},
+    {crash_text, "name: demo", "name: {a: b}", 2, 1, "name: is a section of keys", "a letter"},
+    {crash_text, "memnodes: []", "memnodes: none", 10, 1, "memnodes: is a single value",
+     "a list of 0 to 15 entries; write [] for none"},
+    {crash_text, "memnodes: []", "memnodes:", 10, 1, "memnodes: is nothing", "write []"},
+    {crash_text, "memnodes: []", "memnodes: [7]", 10, 1, "memnodes[0]: is a single value",
+     "accepted: a section of keys"},
+    {crash_text, "{arena_bytes: 1MiB}", "1MiB", 23, 1, "memory: is a single value",
+     "a section of keys"},
+    {crash_text, "[0, 2]", "[0, [2]]", 25, 1, "cores[1]: is a list", "a number"},
+    {crash_text, "name: demo", "name: &x demo", 2, 1, "anchors, aliases and tags",
+     "write the value"},
+    {crash_text, "name: demo", "name: !!str demo", 2, 1, "anchors, aliases and tags", "name"},
+    {crash_text, "{arena_bytes: 1MiB}", "*x", 23, 1, "memory: anchors, aliases", "write the value"},
+    {crash_text, "name: demo\n", "name: demo\n<<: {f: 2}\n", 3, 1, "unknown key '<<'", "accepted"},
+    {crash_text, "name: demo", "name: \"de\\nmo\"", 2, 1, "line break or control character",
+     "a letter"},
+    {crash_text, "cores: [0, 2]\n", "cores: [0, 2]\n---\nf: 1\n", 26, 1, "a second document",
+     "accepted: one"},
+    {crash_text, "cores: [0, 2]", "other: [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]", 25, 2,
+     "nested too deeply", "3 levels"},
+    {crash_text, "[0, 2]", "[0, 2", 26, 1, "not YAML", "line 25"},
+    // required keys, words, names
+    {crash_text, "version: 1\n", "", 1, 1, "version: is missing", "accepted: 1"},
+    {crash_text, "version: 1\n", "version: 2\n", 1, 1, "version: '2' is out of range",
+     "accepted: 1"},
+    {crash_text, "version: 1\n", "version: 1x\n", 1, 1, "'1x' is not a plain number",
+     "accepted: 1"},
+    {crash_text, "name: demo\n", "", 1, 1, "name: is missing", "a letter"},
+    {crash_text, "mode: crash\n", "", 1, 1, "mode: is missing", "crash or byzantine"},
+    {crash_text, "mode: crash", "mode: raft", 3, 1, "mode: 'raft' is not known",
+     "crash or byzantine"},
+    {crash_text, "mode: crash", "mode: Crash", 3, 1, "'Crash' is not known", "crash or byzantine"},
+    {crash_text, "mode: crash", "mode:", 3, 1, "mode: '' is not known", "crash or byzantine"},
+    {crash_text, "fabric: shm", "fabric: tcp", 5, 1, "fabric: 'tcp' is not known", "shm or verbs"},
+    {crash_text, "waiting: adaptive", "waiting: sleep", 24, 1, "waiting: 'sleep'",
+     "spin, yield or adaptive"},
+    {crash_text, "name: demo", "name: 9lives", 2, 1, "name: '9lives' is no name", "a letter, then"},
+    {crash_text, "name: demo", "name: de/mo", 2, 1, "'de/mo' is no name", "31 characters"},
+    {crash_text, "name: demo", "name: abcdefghijklmnopqrstuvwxyzabcdef", 2, 1, "is no name",
+     "31 characters at most"},
+    // numbers
+    {crash_text, "request_bytes: 4KiB", "request_bytes: 4096", 16, 1, "'4096' has no unit",
+     "64B to 64KiB, in B, KiB, MiB or GiB"},
+    {crash_text, "request_bytes: 4KiB", "request_bytes: 4kB", 16, 1, "one of the units", "64KiB"},
+    {crash_text, "request_bytes: 4KiB", "request_bytes: 128KiB", 16, 1, "'128KiB' is out of range",
+     "64B to 64KiB"},
+    {crash_text, "request_bytes: 4KiB", "request_bytes: 1B", 16, 1, "'1B' is out of range", "64B"},
+    {crash_text, "request_bytes: 4KiB", "request_bytes: -4KiB", 16, 1, "'-4KiB' is not a number",
+     "64B"},
+    {crash_text, "request_bytes: 4KiB", "request_bytes:", 16, 1, "has no value", "64B to 64KiB"},
+    {crash_text, "request_bytes: 4KiB", "request_bytes: 99999999999999999999B", 16, 1,
+     "is out of range", "64B to 64KiB"},
+    {crash_text, "log_entries: 512", "log_entries: 500", 17, 1, "'500' is not a power of two",
+     "64 to 65536, a power of two"},
+    {crash_text, "log_entries: 512", "log_entries: 0512", 17, 1, "begins with a zero",
+     "64 to 65536"},
+    {crash_text, "inflight: 16", "inflight: 0", 18, 1, "'0' is out of range", "1 to 1024"},
+    {crash_text, "suspicion: 20ms", "suspicion: 20", 20, 1, "'20' has no unit", "ns, us, ms or s"},
+    {crash_text, "suspicion: 20ms", "suspicion: 2m", 20, 1, "'2m'", "100us to 60s"},
+    {crash_text, "suspicion: 20ms", "drift_ppm: 10us", 20, 1, "this key has no unit", "0 to 10000"},
+    {crash_text, "arena_bytes: 1MiB", "arena_bytes: 5000B", 23, 1, "not a multiple of 4KiB",
+     "4KiB to 64GiB"},
+    {crash_text, "[0, 2]", "[0, 2, 0]", 25, 1, "cores[2]: '0' is in the list already", "each once"},
+    {crash_text, "[0, 2]", "[0, x]", 25, 1, "cores[1]: 'x' is not the number of a core",
+     "0 to 1023"},
+    {crash_text, "[0, 2]", "[0, 1024]", 25, 1, "cores[1]: '1024'", "0 to 1023"},
+    // keys against each other
+    {crash_text, "inflight: 16", "inflight: 256", 17, 1, "not more than 2 x inflight = 512",
+     "at most 255"},
+    {crash_text, "log_entries: 512", "batch_bytes: 4119B", 17, 1, "cannot hold a request", "4120B"},
+    {crash_text, "log_entries: 512", "batch_bytes: 4KiB", 17, 1, "cannot hold a request",
+     "at least 4120B"},
+    {crash_text, "request_bytes: 4KiB", "request_bytes: 16KiB", 16, 1, "cannot hold a request",
+     "at least 16408B"},
+    {crash_text, "suspicion: 20ms", "suspicion: 1ms", 20, 1, "more than 2 x beat_period",
+     "a shorter beat_period"},
+    {crash_text, "suspicion: 20ms", "laggard_after: 20ms", 20, 1, "must be more than suspicion",
+     "a longer laggard_after"},
+    {crash_text, "inflight: 16", "window: 256", 18, 1,
+     "limits.window: has no meaning in crash mode", "leave the key out"},
+    {byzantine_text, "window: 256", "log_entries: 512", 15, 1, "no meaning in byzantine mode",
+     "leave the key out"},
+    {byzantine_text, "fm: 1\n", "fm: 1\nlog_on: memnodes\n", 5, 1, "log_on: has no meaning",
+     "leave"},
+    // nodes and faults
+    {crash_text, "f: 1\n", "f: 2\n", 4, 1, "f = 2 needs at least 5 replicas (2f+1), but 3",
+     "accepted: 1, or leave"},
+    {crash_text, "f: 1\n", "f: 0\n", 4, 1, "3 replicas listed tolerate f = 1", "accepted: 1"},
+    {crash_text, "f: 1\n", "f: 15\n", 4, 1, "f: '15' is out of range", "0 to 14"},
+    {crash_text, "  - {id: 2, address: socket:r2, public_key: @2@}\n", "", 4, 1,
+     "f = 1 needs at least 3 replicas (2f+1), but 2 are listed", "accepted: 0"},
+    {crash_text, "memnodes: []",
+     "memnodes: [{id: 0, address: socket:m0, public_key: @3@},\n"
+     "  {id: 1, address: socket:m1, public_key: @4@}]",
+     10, 1, "2 memory nodes are listed", "an odd number (2fm+1)"},
+    {crash_text, "fabric: shm\n", "fabric: shm\nlog_on: memnodes\n", 11, 1,
+     "log_on: memnodes needs memory nodes", "such as 3"},
+    {crash_text, "fabric: shm\n", "fabric: shm\nfm: 1\n", 6, 1,
+     "fm = 1 needs exactly 3 memory nodes", "accepted: 0"},
+    {crash_text, "mode: crash\nf: 1\n", "mode: byzantine\nf: 1\n", 10, 3,
+     "byzantine mode needs memory nodes", "such as 3"},
+    {byzantine_text, "  - {id: 2, address: \"[fe80::1]:7000\", public_key: @2@}\n", "", 6, 1,
+     "exactly 2f+1 replicas with f at least 1, but 2 are listed", "3, 5, 7, 9, 11, 13 or 15"},
+    {NULL, NULL,
+     "version: 1\nname: x\nmode: byzantine\nreplicas:\n"
+     "  - {id: 0, address: socket:r0, public_key: @0@}\n"
+     "memnodes: [{id: 0, address: socket:m0, public_key: @3@}]\n",
+     4, 1, "exactly 2f+1 replicas with f at least 1, but 1 is listed", "3, 5, 7"},
+    {byzantine_text, "fm: 1\n", "fm: 1\nf: 2\n", 5, 1, "f = 2 needs at least 5 replicas",
+     "accepted: 1"},
+    {byzantine_text, "fm: 1\n", "fm: 0\n", 4, 1, "fm = 0 needs exactly 1 memory nodes",
+     "accepted: 1"},
+    {NULL, NULL, "version: 1\nname: x\nmode: crash\nreplicas: []\n", 4, 1, "replicas: is empty",
+     "1 to 15 entries"},
+    {NULL, NULL, "version: 1\nname: x\nmode: crash\n", 1, 1, "replicas: is missing",
+     "id, address and public_key"},
+    // members
+    {crash_text, "{id: 2, ", "{", 9, 1, "replicas[2].id: is missing", "0 to 14"},
+    {crash_text, "{id: 2, ", "{id: 1, ", 9, 1, "replicas[2].id: id 1 is taken already, in line 8",
+     "0 to 2, each once"},
+    {crash_text, "{id: 2, ", "{id: 3, ", 9, 1, "id 3 is too large for 3 entries", "0 to 2"},
+    {crash_text, "{id: 2, ", "{id: 15, ", 9, 1, "'15' is out of range", "0 to 14"},
+    {crash_text, "address: socket:r2, ", "", 9, 1, "replicas[2].address: is missing",
+     "socket:PATH"},
+    {crash_text, "socket:r2", "r2", 9, 1, "'r2' is not the address of a Unix socket",
+     "such as socket:replica-0.sock"},
+    {crash_text, "socket:r2", "host:7000", 9, 1, "which fabric: shm needs", "socket:PATH"},
+    {crash_text, "socket:r2", "socket:a/../r2", 9, 1, "is not the address of a Unix socket",
+     "without empty, '.' and '..' parts"},
+    {crash_text, "socket:r2", "socket:r1", 9, 1, "'socket:r1' is taken already, in line 8",
+     "one address a node"},
+    {crash_text, "socket:r2", "socket:/run/tacit/r1", 9, 1, "is taken already, in line 8",
+     "one address a node"},
+    {crash_text, "/run/tacit",
+     "/run/123456789/123456789/123456789/123456789/123456789/123456789/123456789/123456789/"
+     "123456789/1234567890",
+     7, 3, "would have 108 bytes", "paths.runtime_dir"},
+    {crash_text, "paths:\n", "paths:\n  state_dir: state\n", 22, 1, "must have {node} in it once",
+     "state/{node}"},
+    {crash_text, "runtime_dir: /run/tacit", "runtime_dir: ''", 22, 1, "runtime_dir: has no value",
+     "a path"},
+    {crash_text, "@2@", "@1@", 9, 1, "this key is taken already, in line 8", "tacit keygen"},
+    {crash_text, "@6@", "@0@", 14, 1, "clients[0].public_key: this key is taken already, in line 7",
+     "tacit keygen"},
+    {crash_text, "@6@", "abc", 14, 1, "'abc' is not a usable public key",
+     "ed25519: and 64 lower-case hexadecimal digits"},
+    {crash_text, "@6@", "ed25519:0000000000000000000000000000000000000000000000000000000000000000",
+     14, 1, "is not a usable public key", "tacit keygen"},
+    {crash_text, "    public_key: @6@\n", "", 12, 1, "clients[0].public_key: is missing",
+     "ed25519:"},
+    {crash_text, "  - id: 0\n", "  - id: 16\n", 12, 1, "id 16 is not below limits.clients_max (16)",
+     "accepted: 0 to 15"},
+    {crash_text, "    public_key: @6@\n", "    public_key: @6@\n  - {id: 0, public_key: @7@}\n", 15,
+     1, "clients[1].id: id 0 is taken already, in line 12", "another one"},
+    {crash_text, "    public_key: @6@\n",
+     "    public_key: @6@\n  - {id: 1, name: gateway, public_key: @7@}\n", 15, 1,
+     "'gateway' is taken already, in line 13", "another name"},
+    {crash_text, "    public_key: @6@\nlimits:\n",
+     "    public_key: @6@\n  - {id: 1, public_key: @7@}\nlimits:\n  clients_max: 1\n", 17, 2,
+     "1 is less than the 2 clients listed", "2 to 64"},
+    {byzantine_text, "host-b:7000", "host-b", 8, 1, "'host-b' is not a host and port",
+     "HOST:PORT, [IPV6]:PORT or :PORT"},
+    {byzantine_text, "host-b:7000", "host-b:0", 8, 1, "'host-b:0' is not a host and port",
+     "port 1 to 65535"},
+    {byzantine_text, "host-b:7000", "host-b:65536", 8, 1, "is not a host and port", "65535"},
+    {byzantine_text, "host-b:7000", "host b:7000", 8, 1, "is not a host and port", "HOST:PORT"},
+    {byzantine_text, "host-b:7000", "fe80::1:7000", 8, 1, "is not a host and port", "[IPV6]:PORT"},
+    {byzantine_text, "host-b:7000", "socket:r1", 8, 1, "which fabric: verbs needs", "HOST:PORT"},
+    {byzantine_text, "host-b:7000", "HOST-A:7000", 8, 1, "is taken already, in line 7",
+     "one address"},
+    {byzantine_text, "@7@", "@5@", 17, 1, "operator_key: this key is taken already, in line 13",
+     "keygen"},
+    // several mistakes at once: none hides another
+    {crash_text, "name: demo\nmode: crash\nf: 1\n", MANY_KEYS "name: 1\nmode: x\nf: -1\n", 18, 18,
+     "mode: 'x' is not known", "crash or byzantine"},
+    {crash_text, "  inflight: 16\n",
+     "  inflight: 16\n  inflight: 17\n  tial: 3\n  batch_bytes: 9\n", 21, 3, "'9' has no unit",
+     "128B to 256KiB"},
+    {crash_text, "cores: [0, 2]", "cores: [0, x", 25, 2, "cores[1]: 'x'", "0 to 1023"},
+    {crash_text, "cores: [0, 2]", "cores: [0, x", 26, 2, "not YAML", "line 25"},
+};
+
+static bool has_problem(const struct wrong_case *one)
+{
+    for (uint32_t i = 0; i < problems.count; i++) {
+        const struct tacit_config_problem *problem = &problems.items[i];
+        if (problem->severity == TACIT_CONFIG_ERROR && problem->line == one->line &&
+            strstr(problem->text, one->says) != NULL &&
+            strstr(problem->text, one->accepted) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void wrong_files_are_refused_with_line_and_reason(void **state)
+{
+    (void)state;
+    const size_t count = sizeof wrong_cases / sizeof wrong_cases[0];
+    uint32_t failed = 0;
+    assert_true(count >= 60);
+    for (size_t i = 0; i < count; i++) {
+        const struct wrong_case *one = &wrong_cases[i];
+        const enum tacit_status status = parse_edited(one->base, one->from, one->to);
+        if (status != TACIT_EINVAL || !has_problem(one) || problems.errors != one->errors) {
+            print_message("case %zu (%s -> %s): status %s, %u errors; wanted line %u, %u errors, "
+                          "\"%s\" and \"%s\"; got:\n",
+                          i, one->from != NULL ? one->from : "", one->to, tacit_status_name(status),
+                          problems.errors, one->line, one->errors, one->says, one->accepted);
+            show_problems();
+            failed++;
+        }
+    }
+    assert_int_equal(failed, 0);
+}
+
+static void problems_beyond_the_list_are_counted(void **state)
+{
+    (void)state;
+    static char text[TEXT_BYTES];
+    size_t used = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        used += (size_t)snprintf(text + used, sizeof text - used, "k%u: 1\n", i);
+    }
+    assert_int_equal(parse(text), TACIT_EINVAL);
+    assert_int_equal(problems.count, TACIT_CONFIG_PROBLEMS_MAX);
+    assert_int_equal(problems.errors, 1004); // and version, name, mode, replicas
+    assert_int_equal(problems.dropped, 1004 - TACIT_CONFIG_PROBLEMS_MAX);
+    struct tacit_error error;
+    assert_int_equal(tacit_config_problems_to_error(&problems, TACIT_EINVAL, &error), TACIT_EINVAL);
+    assert_non_null(strstr(error.text, "cluster.yaml:1:1: error: unknown key 'k0'"));
+    assert_non_null(strstr(error.text, "and 1003 more: tacit check cluster.yaml"));
+}
+
+// Lists one too long, and bytes that would grow without a bound.
+static void sizes_are_bounded(void **state)
+{
+    (void)state;
+    static char text[TACIT_CONFIG_FILE_BYTES_MAX + 2];
+    memset(text, '[', sizeof text - 1);
+    assert_int_equal(tacit_config_parse(text, sizeof text - 1, "f", ".", &config, &problems),
+                     TACIT_ETOOBIG);
+    assert_int_equal(
+        tacit_config_parse(text, TACIT_CONFIG_FILE_BYTES_MAX, "f", ".", &config, &problems),
+        TACIT_EINVAL);
+    memset(text, 'a', sizeof text - 1);
+    memcpy(text, "name: ", 6);
+    assert_int_equal(
+        tacit_config_parse(text, TACIT_CONFIG_FILE_BYTES_MAX, "f", ".", &config, &problems),
+        TACIT_EINVAL);
+    assert_non_null(strstr(problems.items[0].text, "version: is missing"));
+    assert_non_null(strstr(problems.items[1].text, "mode: is missing"));
+    assert_non_null(strstr(problems.items[3].text, "no value needs more than"));
+    size_t used = (size_t)snprintf(text, sizeof text, "cores: [");
+    for (unsigned i = 0; i < TACIT_CONFIG_CORES_MAX + 5; i++) {
+        used += (size_t)snprintf(text + used, sizeof text - used, "%u,", i);
+    }
+    (void)snprintf(text + used, sizeof text - used, "]\nname: [");
+    assert_int_equal(parse(text), TACIT_EINVAL);
+    assert_int_equal(config.core_count, TACIT_CONFIG_CORES_MAX);
+    assert_non_null(strstr(problems.items[0].text, "too many entries; accepted: 64"));
+}
+
+// --- good files
+// -----------------------------------------------------------------------------------------
+
+static void assert_good(enum tacit_status status, uint32_t notes)
+{
+    if (status != TACIT_OK || problems.errors != 0 || problems.count != notes) {
+        show_problems();
+        fail_msg("status %s, %u errors, %u in all", tacit_status_name(status), problems.errors,
+                 problems.count);
+    }
+}
+
+static void a_crash_file_is_read(void **state)
+{
+    (void)state;
+    assert_good(parse_edited(crash_text, "f: 1\n", "f: 1\n"), 0);
+    assert_string_equal(config.name, "demo");
+    assert_int_equal(config.mode, TACIT_CONFIG_CRASH);
+    assert_int_equal(config.f, 1);
+    assert_int_equal(config.fm, 0);
+    assert_int_equal(config.fabric, TACIT_CONFIG_SHM);
+    assert_int_equal(config.log_on, TACIT_CONFIG_LOG_ON_REPLICAS);
+    assert_int_equal(config.waiting, TACIT_CONFIG_ADAPTIVE);
+    assert_int_equal(config.replica_count, 3);
+    assert_int_equal(config.memnode_count, 0);
+    assert_int_equal(config.client_count, 1);
+    assert_int_equal(config.core_count, 2);
+    assert_int_equal(config.cores[1], 2);
+    assert_int_equal(tacit_config_log_quorum(&config), 2);
+    assert_string_equal(config.replicas[2].address, "socket:r2");
+    assert_string_equal(config.replicas[2].socket_path, "/run/tacit/r2");
+    assert_string_equal(config.clients[0].name, "gateway");
+    const struct tacit_public_key key = key_of_seed(2);
+    assert_true(tacit_public_key_is_equal(&config.replicas[2].public_key, &key));
+    assert_ptr_equal(tacit_config_public_key(&config, TACIT_CONFIG_REPLICA, 2),
+                     &config.replicas[2].public_key);
+    assert_null(tacit_config_public_key(&config, TACIT_CONFIG_REPLICA, 3));
+    assert_null(tacit_config_public_key(&config, TACIT_CONFIG_MEMNODE, 0));
+    assert_null(tacit_config_public_key(&config, TACIT_CONFIG_CLIENT, 1));
+    assert_null(tacit_config_public_key(&config, TACIT_CONFIG_OPERATOR, 0));
+    assert_int_equal(config.memory.arena_bytes, 1048576);
+    // Defaults of what is not in the file.
+    assert_int_equal(config.limits.reply_bytes, 4096);
+    assert_int_equal(config.limits.batch_bytes, 8192);
+    assert_int_equal(config.limits.batch_requests, 64);
+    assert_int_equal(config.limits.clients_max, 16);
+    assert_int_equal(config.limits.sessions_per_client, 64);
+    assert_int_equal(config.limits.session_pipeline, 16);
+    assert_int_equal(config.limits.window, 256);
+    assert_int_equal(config.limits.tail, 128);
+    assert_int_equal(config.timing.beat_period_ns, 800000);
+    assert_int_equal(config.timing.suspicion_ns, 20000000);
+    assert_int_equal(config.timing.permission_timeout_ns, 200000);
+    char path[TACIT_CONFIG_PATH_BYTES];
+    assert_int_equal(tacit_config_runtime_dir(&config, path, NULL), TACIT_OK);
+    assert_string_equal(path, "/run/tacit");
+    assert_int_equal(tacit_config_state_dir(&config, TACIT_CONFIG_MEMNODE, 1, path, NULL),
+                     TACIT_OK);
+    assert_string_equal(path, "/etc/tacit/state/memnode-1");
+}
+
+static void a_byzantine_file_is_read(void **state)
+{
+    (void)state;
+    assert_good(parse_edited(byzantine_text, "fm: 1\n", ""), 0);
+    assert_int_equal(config.mode, TACIT_CONFIG_BYZANTINE);
+    assert_int_equal(config.f, 1);
+    assert_int_equal(config.fm, 1);
+    assert_string_equal(config.replicas[0].host, "host-a");
+    assert_int_equal(config.replicas[0].port, 7000);
+    assert_string_equal(config.replicas[2].host, "fe80::1");
+    assert_string_equal(config.memnodes[1].host, "127.0.0.1");
+    assert_int_equal(config.memnodes[1].port, 7004);
+    assert_string_equal(config.memnodes[1].socket_path, "");
+    assert_true(config.has_operator_key);
+    assert_ptr_equal(tacit_config_public_key(&config, TACIT_CONFIG_OPERATOR, 9),
+                     &config.operator_key);
+}
+
+// The order of entries means nothing: arrays are by id.
+static void entries_are_sorted_by_id(void **state)
+{
+    (void)state;
+    assert_good(parse_edited(crash_text,
+                             "  - {id: 0, address: socket:r0, public_key: @0@}\n"
+                             "  - {id: 1, address: socket:r1, public_key: @1@}\n"
+                             "  - {id: 2, address: socket:r2, public_key: @2@}\n",
+                             "  - {id: 2, address: socket:r2, public_key: @2@}\n"
+                             "  - {id: 0, address: socket:r0, public_key: @0@}\n"
+                             "  - {id: 1, address: socket:r1, public_key: @1@}\n"),
+                0);
+    for (unsigned i = 0; i < 3; i++) {
+        const struct tacit_public_key key = key_of_seed((int)i);
+        assert_int_equal(config.replicas[i].id, i);
+        assert_true(tacit_public_key_is_equal(&config.replicas[i].public_key, &key));
+    }
+}
+
+// The longest path that a socket can have is taken; one byte more is among the wrong files.
+static void the_longest_socket_path_is_taken(void **state)
+{
+    (void)state;
+    assert_good(parse_edited(crash_text, "/run/tacit",
+                             "/run/123456789/123456789/123456789/123456789/123456789/123456789/"
+                             "123456789/123456789/123456789/123456789"),
+                0);
+    assert_int_equal(strlen(config.replicas[0].socket_path), TACIT_CONFIG_SOCKET_BYTES - 1);
+}
+
+// A batch that just holds the largest request is taken; one byte less is among the wrong files.
+static void the_smallest_batch_is_taken(void **state)
+{
+    (void)state;
+    assert_good(parse_edited(crash_text, "log_entries: 512", "batch_bytes: 4120B"), 0);
+    assert_int_equal(config.limits.batch_bytes, 4120);
+}
+
+static void assert_note(enum tacit_status status, const char *text)
+{
+    assert_good(status, 1);
+    assert_int_equal(problems.items[0].severity, TACIT_CONFIG_NOTE);
+    if (strstr(problems.items[0].text, text) == NULL) {
+        show_problems();
+        fail_msg("no note with '%s'", text);
+    }
+}
+
+static void f_is_computed_and_explained(void **state)
+{
+    (void)state;
+    static const char third[] = "  - {id: 2, address: socket:r2, public_key: @2@}\n";
+    static const char fourth[] = "  - {id: 2, address: socket:r2, public_key: @2@}\n"
+                                 "  - {id: 3, address: socket:r3, public_key: @3@}\n";
+    static char base[TEXT_BYTES];
+    assert_note(parse_edited(crash_text, third, fourth),
+                "4 replicas tolerate no more crashes than 3");
+    assert_int_equal(config.f, 1);
+    assert_int_equal(tacit_config_log_quorum(&config), 3);
+    assert_true(edit(base, crash_text, "f: 1\n", ""));
+    assert_note(parse_edited(base, third, ""), "f = 0: with 2 replicas no crash is tolerated");
+    assert_int_equal(config.f, 0);
+    assert_int_equal(tacit_config_log_quorum(&config), 2);
+    // With the logs on memory nodes f+1 replicas suffice, unless the file asks for less.
+    assert_true(edit(base, crash_text, "memnodes: []",
+                     "memnodes: [{id: 0, address: socket:m0, public_key: @3@}]\nlog_on: memnodes"));
+    assert_good(parse_edited(base, "f: 1\n", ""), 0);
+    assert_int_equal(config.f, 2);
+    assert_int_equal(config.fm, 0);
+    assert_int_equal(tacit_config_log_quorum(&config), 1);
+    assert_good(parse_edited(base, "f: 1\n", "f: 1\n"), 0);
+    assert_int_equal(config.f, 1);
+    assert_int_equal(parse_edited(base, "f: 1\n", "f: 3\n"), TACIT_EINVAL);
+    assert_non_null(strstr(problems.items[0].text, "at least 4 replicas (f+1), but 3"));
+    assert_true(edit(base, crash_text, "memnodes: []",
+                     "memnodes: [{id: 0, address: socket:m0, public_key: @3@}]"));
+    assert_note(parse_edited(base, "f: 1\n", ""), "memory nodes have nothing to do");
+}
+
+// --- digest
+// ---------------------------------------------------------------------------------------------
+
+static void digest_hex(char out[2 * TACIT_DIGEST_BYTES + 1])
+{
+    struct tacit_digest digest;
+    tacit_config_digest(&digest, &config);
+    tacit_hex_encode(out, 2 * TACIT_DIGEST_BYTES + 1, digest.bytes, sizeof digest.bytes);
+}
+
+struct digest_case {
+    const char *from, *to;
+    bool changes;
+};
+
+static const struct digest_case digest_cases[] = {
+    {"f: 1\n", "", false}, // computed
+    {"name: demo", "name: other", false},
+    {"waiting: adaptive", "waiting: spin", false},
+    {"[0, 2]", "[]", false},
+    {"/run/tacit", "/run/x", false},
+    {"paths:\n", "paths:\n  state_dir: x{node}\n", false},
+    {"socket:r2", "socket:x2", false},
+    {"@2@", "@8@", false},
+    {"    name: gateway\n", "", false},
+    {"memnodes: []\n", "operator_key: @8@\n", false},
+    {"request_bytes: 4KiB", "request_bytes: 4096B", false}, // the same in other words
+    {"timing:\n", "timing:\n  beat_period: 800000ns\n", false},
+    {"request_bytes: 4KiB", "request_bytes: 4095B", true},
+    {"limits:\n", "limits:\n  reply_bytes: 4095B\n", true},
+    {"limits:\n", "limits:\n  batch_bytes: 8191B\n", true},
+    {"limits:\n", "limits:\n  batch_requests: 65\n", true},
+    {"log_entries: 512", "log_entries: 1024", true},
+    {"inflight: 16", "inflight: 17", true},
+    {"limits:\n", "limits:\n  clients_max: 17\n", true},
+    {"limits:\n", "limits:\n  sessions_per_client: 65\n", true},
+    {"limits:\n", "limits:\n  session_pipeline: 17\n", true},
+    {"arena_bytes: 1MiB", "arena_bytes: 1028KiB", true},
+    {"timing:\n", "timing:\n  beat_period: 801us\n", true},
+    {"suspicion: 20ms", "suspicion: 21ms", true},
+    {"timing:\n", "timing:\n  permission_timeout: 201us\n", true},
+    {"timing:\n", "timing:\n  laggard_after: 2s\n", true},
+    {"timing:\n", "timing:\n  client_retry: 21ms\n", true},
+    {"timing:\n", "timing:\n  drift_ppm: 501\n", true},
+    {"memnodes: []",
+     "memnodes: [{id: 0, address: socket:m0, public_key: @3@}]\nlog_on: memnodes\nfm: 0", true},
+    {"memnodes: []",
+     "memnodes: [{id: 0, address: socket:m0, public_key: @3@},\n"
+     "  {id: 1, address: socket:m1, public_key: @4@}, {id: 2, address: socket:m2, "
+     "public_key: @5@}]",
+     true}, // fm
+};
+
+static void the_digest_covers_what_never_changes(void **state)
+{
+    (void)state;
+    char digests[sizeof digest_cases / sizeof digest_cases[0] + 2][2 * TACIT_DIGEST_BYTES + 1];
+    size_t count = 0;
+    assert_good(parse_edited(crash_text, "f: 1\n", "f: 1\n"), 0);
+    digest_hex(digests[count++]);
+    for (size_t i = 0; i < sizeof digest_cases / sizeof digest_cases[0]; i++) {
+        const struct digest_case *one = &digest_cases[i];
+        assert_int_equal(parse_edited(crash_text, one->from, one->to), TACIT_OK);
+        digest_hex(digests[count]);
+        if ((strcmp(digests[count], digests[0]) != 0) != one->changes) {
+            fail_msg("'%s' -> '%s' %s the digest", one->from, one->to,
+                     one->changes ? "does not change" : "changes");
+        }
+        count += one->changes;
+    }
+    // All that differ from the first differ from each other: no two values share a place.
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            assert_string_not_equal(digests[i], digests[j]);
+        }
+    }
+}
+
+// Every uint64 of the immutable sections, and mode, f, fm, log_on, one by one in the struct: a
+// field that is added to the struct but not to the key table fails here.
+static void the_digest_covers_every_field(void **state)
+{
+    (void)state;
+    struct tacit_digest before;
+    struct tacit_digest after;
+    assert_good(parse_edited(crash_text, "f: 1\n", "f: 1\n"), 0);
+    tacit_config_digest(&before, &config);
+    uint64_t *sections[] = {(uint64_t *)&config.limits, (uint64_t *)&config.memory,
+                            (uint64_t *)&config.timing};
+    const size_t counts[] = {sizeof config.limits / 8, sizeof config.memory / 8,
+                             sizeof config.timing / 8};
+    for (size_t s = 0; s < 3; s++) {
+        for (size_t i = 0; i < counts[s]; i++) {
+            sections[s][i] ^= UINT64_C(1) << 63;
+            tacit_config_digest(&after, &config);
+            assert_false(tacit_digest_is_equal(&before, &after));
+            sections[s][i] ^= UINT64_C(1) << 63;
+        }
+    }
+    uint32_t *numbers[] = {&config.f, &config.fm, (uint32_t *)&config.mode,
+                           (uint32_t *)&config.log_on};
+    for (size_t i = 0; i < 4; i++) {
+        *numbers[i] ^= 1;
+        tacit_config_digest(&after, &config);
+        assert_false(tacit_digest_is_equal(&before, &after));
+        *numbers[i] ^= 1;
+    }
+    tacit_config_digest(&after, &config);
+    assert_true(tacit_digest_is_equal(&before, &after));
+}
+
+// Nodes of different builds compare digests: a change here cuts them off from each other. The
+// values come from another implementation (Python: hashlib.blake2b over struct.pack("<Q") of each
+// number).
+static void the_digest_is_stable(void **state)
+{
+    (void)state;
+    char digest[2 * TACIT_DIGEST_BYTES + 1];
+    assert_good(parse_edited(crash_text, "f: 1\n", "f: 1\n"), 0);
+    digest_hex(digest);
+    assert_string_equal(digest, "65729b21f12ef8d32e643b106fef686e65b411c57427d56987d4ab56f7c5c71a");
+    assert_good(parse_edited(byzantine_text, "fm: 1\n", "fm: 1\n"), 0);
+    digest_hex(digest);
+    assert_string_equal(digest, "7e46f6641d380ac9b8dd44e742068c1c50beba49ef628ddb9ef7640211583f57");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wrong_files_are_refused_with_line_and_reason),
+        cmocka_unit_test(problems_beyond_the_list_are_counted),
+        cmocka_unit_test(sizes_are_bounded),
+        cmocka_unit_test(a_crash_file_is_read),
+        cmocka_unit_test(a_byzantine_file_is_read),
+        cmocka_unit_test(entries_are_sorted_by_id),
+        cmocka_unit_test(the_longest_socket_path_is_taken),
+        cmocka_unit_test(the_smallest_batch_is_taken),
+        cmocka_unit_test(f_is_computed_and_explained),
+        cmocka_unit_test(the_digest_covers_what_never_changes),
+        cmocka_unit_test(the_digest_covers_every_field),
+        cmocka_unit_test(the_digest_is_stable),
+    };
+    return tacit_crypto_init(NULL) == TACIT_OK ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+}
