@@ -17,6 +17,8 @@
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "rings are read and written word by word");
 
 #define SLOT_ALIGN 64u
+// No correct sender gets there, so that numbers never wrap.
+#define SEQUENCE_MAX (UINT64_MAX / 2)
 
 // The header, word by word.
 enum { WORD_SEQUENCE, WORD_LENGTH, WORD_CHECKSUM, HEADER_WORDS };
@@ -88,7 +90,7 @@ static void resume(struct tacit_ring_reader *reader, uint64_t found)
 {
     uint32_t slots = reader->shape.slots;
     for (uint32_t i = 0; i < slots; i++) {
-        if (found <= reader->next || (found - reader->next) % slots != 0) {
+        if (found <= reader->next || found > SEQUENCE_MAX || (found - reader->next) % slots != 0) {
             return;
         }
         uint64_t oldest = found - slots + 1;

@@ -25,18 +25,23 @@
 _Static_assert(OFFSET_SEALED + SEALED_BYTES == MESSAGE_BYTES, "the message is full");
 _Static_assert(OFFSET_EPHEMERAL + crypto_scalarmult_BYTES == OFFSET_SEALED, "ephemeral key size");
 
-enum message_type { TYPE_HELLO = 1, TYPE_CONNECT = 2, TYPE_ACCEPT = 3, TYPE_REFUSE = 4 };
+enum message_type {
+    TACIT_TYPE_HELLO = 1,
+    TACIT_TYPE_CONNECT = 2,
+    TACIT_TYPE_ACCEPT = 3,
+    TACIT_TYPE_REFUSE = 4
+};
 
 enum step {
-    STEP_SEND_HELLO,    // acceptor
-    STEP_AWAIT_CONNECT, // acceptor
-    STEP_SEND_ACCEPT,   // acceptor; the peer is authenticated
-    STEP_AWAIT_HELLO,   // connector
-    STEP_SEND_CONNECT,  // connector
-    STEP_AWAIT_ACCEPT,  // connector
-    STEP_DONE,
-    STEP_SEND_REFUSE,
-    STEP_REFUSED,
+    TACIT_STEP_SEND_HELLO,    // acceptor
+    TACIT_STEP_AWAIT_CONNECT, // acceptor
+    TACIT_STEP_SEND_ACCEPT,   // acceptor; the peer is authenticated
+    TACIT_STEP_AWAIT_HELLO,   // connector
+    TACIT_STEP_SEND_CONNECT,  // connector
+    TACIT_STEP_AWAIT_ACCEPT,  // connector
+    TACIT_STEP_DONE,
+    TACIT_STEP_SEND_REFUSE,
+    TACIT_STEP_REFUSED,
 };
 
 struct tacit_handshake {
@@ -44,7 +49,7 @@ struct tacit_handshake {
     struct tacit_scope scope;
     enum step step;
     bool session_is_ready;
-    struct tacit_identity peer; // authenticated from STEP_SEND_ACCEPT or STEP_DONE on
+    struct tacit_identity peer; // authenticated from TACIT_STEP_SEND_ACCEPT or TACIT_STEP_DONE on
     struct tacit_handshake_outcome outcome;
     uint8_t hello[MESSAGE_BYTES]; // as sent or received
     uint8_t connect[MESSAGE_BYTES];
@@ -68,7 +73,7 @@ static bool bytes_are_zero(const uint8_t *data, size_t bytes)
 
 static bool name_is_valid(struct tacit_peer_name name)
 {
-    return name.role >= TACIT_ROLE_REPLICA && name.role <= TACIT_ROLE_OPERATOR;
+    return name.role >= TACIT_PEER_REPLICA && name.role <= TACIT_PEER_OPERATOR;
 }
 
 static bool name_is_equal(struct tacit_peer_name a, struct tacit_peer_name b)
@@ -91,7 +96,7 @@ static void name_encode(uint8_t out[NAME_BYTES], struct tacit_peer_name name)
 
 static bool name_decode(struct tacit_peer_name *out, const uint8_t in[NAME_BYTES])
 {
-    out->role = (enum tacit_role)in[0];
+    out->role = (enum tacit_peer_role)in[0];
     out->id = load_le16(in + 2);
     return in[1] == 0 && name_is_valid(*out);
 }
@@ -161,7 +166,7 @@ static enum tacit_verdict refuse(struct tacit_handshake *handshake, enum tacit_r
     secrets_wipe(handshake);
     handshake->outcome.reason = reason;
     handshake->outcome.by_peer = false;
-    handshake->step = STEP_SEND_REFUSE;
+    handshake->step = TACIT_STEP_SEND_REFUSE;
     return refusal_verdict(reason);
 }
 
@@ -172,7 +177,7 @@ static enum tacit_verdict refused_by_peer(struct tacit_handshake *handshake, uin
     handshake->outcome.reason = reason >= TACIT_REFUSAL_MALFORMED && reason < TACIT_REFUSAL_OTHER
                                     ? (enum tacit_refusal)reason
                                     : TACIT_REFUSAL_OTHER;
-    handshake->step = STEP_REFUSED;
+    handshake->step = TACIT_STEP_REFUSED;
     return TACIT_VERDICT_OK;
 }
 
@@ -247,7 +252,7 @@ static void session_make(struct tacit_handshake *handshake)
     sodium_memzero(&handshake->secret.root, sizeof handshake->secret.root);
     sodium_memzero(&handshake->secret.seal, sizeof handshake->secret.seal);
     handshake->session_is_ready = true;
-    handshake->step = STEP_DONE;
+    handshake->step = TACIT_STEP_DONE;
 }
 
 // --- Sealed bodies
@@ -353,7 +358,7 @@ static enum tacit_refusal frame_check(struct tacit_handshake *handshake,
     memcpy(outcome->peer_group.bytes, message + OFFSET_GROUP, sizeof outcome->peer_group.bytes);
     memcpy(outcome->peer_cluster.bytes, message + OFFSET_CLUSTER,
            sizeof outcome->peer_cluster.bytes);
-    if (message[OFFSET_TYPE] == TYPE_REFUSE) {
+    if (message[OFFSET_TYPE] == TACIT_TYPE_REFUSE) {
         return TACIT_REFUSAL_NONE; // comes from any version, group or cluster: that is its purpose
     }
     if (outcome->peer_version != TACIT_HANDSHAKE_VERSION) {
@@ -372,17 +377,17 @@ static enum tacit_refusal frame_check(struct tacit_handshake *handshake,
 static enum tacit_verdict hello_input(struct tacit_handshake *handshake,
                                       const uint8_t message[MESSAGE_BYTES])
 {
-    if (message[OFFSET_TYPE] != TYPE_HELLO ||
+    if (message[OFFSET_TYPE] != TACIT_TYPE_HELLO ||
         !bytes_are_zero(message + OFFSET_SEALED, SEALED_BYTES)) {
         return refuse(handshake, TACIT_REFUSAL_MALFORMED);
     }
     memcpy(handshake->hello, message, MESSAGE_BYTES);
-    frame_make(handshake->connect, handshake, TYPE_CONNECT);
+    frame_make(handshake->connect, handshake, TACIT_TYPE_CONNECT);
     ephemeral_make(handshake, handshake->connect);
     if (!root_make(handshake, message + OFFSET_EPHEMERAL)) {
         return refuse(handshake, TACIT_REFUSAL_BAD_AUTH);
     }
-    handshake->step = STEP_SEND_CONNECT;
+    handshake->step = TACIT_STEP_SEND_CONNECT;
     return TACIT_VERDICT_OK;
 }
 
@@ -391,7 +396,7 @@ static enum tacit_verdict connect_input(struct tacit_handshake *handshake,
 {
     struct tacit_digest transcript;
     struct tacit_peer_name named;
-    if (message[OFFSET_TYPE] != TYPE_CONNECT) {
+    if (message[OFFSET_TYPE] != TACIT_TYPE_CONNECT) {
         return refuse(handshake, TACIT_REFUSAL_MALFORMED);
     }
     memcpy(handshake->connect, message, MESSAGE_BYTES);
@@ -406,7 +411,7 @@ static enum tacit_verdict connect_input(struct tacit_handshake *handshake,
     if (reason != TACIT_REFUSAL_NONE) {
         return refuse(handshake, reason);
     }
-    handshake->step = STEP_SEND_ACCEPT;
+    handshake->step = TACIT_STEP_SEND_ACCEPT;
     return TACIT_VERDICT_OK;
 }
 
@@ -415,7 +420,7 @@ static enum tacit_verdict accept_input(struct tacit_handshake *handshake,
 {
     struct tacit_digest transcript;
     struct tacit_peer_name named;
-    if (message[OFFSET_TYPE] != TYPE_ACCEPT ||
+    if (message[OFFSET_TYPE] != TACIT_TYPE_ACCEPT ||
         !bytes_are_zero(message + OFFSET_EPHEMERAL, OFFSET_SEALED - OFFSET_EPHEMERAL)) {
         return refuse(handshake, TACIT_REFUSAL_MALFORMED);
     }
@@ -441,28 +446,28 @@ enum tacit_verdict tacit_handshake_input(struct tacit_handshake *handshake, cons
 {
     uint8_t message[MESSAGE_BYTES];
     enum step step = handshake->step;
-    bool accepted = step == STEP_DONE && !handshake->options.connects;
-    bool awaits =
-        step == STEP_AWAIT_HELLO || step == STEP_AWAIT_CONNECT || step == STEP_AWAIT_ACCEPT;
+    bool accepted = step == TACIT_STEP_DONE && !handshake->options.connects;
+    bool awaits = step == TACIT_STEP_AWAIT_HELLO || step == TACIT_STEP_AWAIT_CONNECT ||
+                  step == TACIT_STEP_AWAIT_ACCEPT;
     if (bytes != MESSAGE_BYTES) {
         return awaits ? refuse(handshake, TACIT_REFUSAL_MALFORMED) : TACIT_VERDICT_MALFORMED;
     }
     memcpy(message, data, MESSAGE_BYTES);
-    if (!awaits &&
-        !(accepted && memcmp(message, "TCTH", 4) == 0 && message[OFFSET_TYPE] == TYPE_REFUSE)) {
+    if (!awaits && !(accepted && memcmp(message, "TCTH", 4) == 0 &&
+                     message[OFFSET_TYPE] == TACIT_TYPE_REFUSE)) {
         return TACIT_VERDICT_MALFORMED;
     }
     enum tacit_refusal reason = frame_check(handshake, message);
     if (reason != TACIT_REFUSAL_NONE) {
         return refuse(handshake, reason);
     }
-    if (message[OFFSET_TYPE] == TYPE_REFUSE) {
+    if (message[OFFSET_TYPE] == TACIT_TYPE_REFUSE) {
         return refused_by_peer(handshake, message[OFFSET_REASON]);
     }
-    if (step == STEP_AWAIT_HELLO) {
+    if (step == TACIT_STEP_AWAIT_HELLO) {
         return hello_input(handshake, message);
     }
-    if (step == STEP_AWAIT_CONNECT) {
+    if (step == TACIT_STEP_AWAIT_CONNECT) {
         return connect_input(handshake, message);
     }
     return accept_input(handshake, message);
@@ -477,13 +482,13 @@ static void connect_output(struct tacit_handshake *handshake)
     transcript_make(&transcript, handshake, OFFSET_SEALED, 0);
     body_seal(handshake->connect, handshake, &from_connector, &transcript,
               handshake->options.wanted);
-    handshake->step = STEP_AWAIT_ACCEPT;
+    handshake->step = TACIT_STEP_AWAIT_ACCEPT;
 }
 
 static void accept_output(struct tacit_handshake *handshake)
 {
     struct tacit_digest transcript;
-    frame_make(handshake->accept, handshake, TYPE_ACCEPT);
+    frame_make(handshake->accept, handshake, TACIT_TYPE_ACCEPT);
     transcript_make(&transcript, handshake, MESSAGE_BYTES, OFFSET_SEALED);
     body_seal(handshake->accept, handshake, &from_acceptor, &transcript, handshake->peer.name);
     session_make(handshake);
@@ -493,28 +498,28 @@ bool tacit_handshake_output(struct tacit_handshake *handshake,
                             uint8_t out[TACIT_HANDSHAKE_MESSAGE_BYTES])
 {
     switch (handshake->step) {
-    case STEP_SEND_HELLO:
+    case TACIT_STEP_SEND_HELLO:
         memcpy(out, handshake->hello, MESSAGE_BYTES);
-        handshake->step = STEP_AWAIT_CONNECT;
+        handshake->step = TACIT_STEP_AWAIT_CONNECT;
         return true;
-    case STEP_SEND_CONNECT:
+    case TACIT_STEP_SEND_CONNECT:
         connect_output(handshake);
         memcpy(out, handshake->connect, MESSAGE_BYTES);
         return true;
-    case STEP_SEND_ACCEPT:
+    case TACIT_STEP_SEND_ACCEPT:
         accept_output(handshake);
         memcpy(out, handshake->accept, MESSAGE_BYTES);
         return true;
-    case STEP_SEND_REFUSE:
-        frame_make(out, handshake, TYPE_REFUSE);
+    case TACIT_STEP_SEND_REFUSE:
+        frame_make(out, handshake, TACIT_TYPE_REFUSE);
         out[OFFSET_REASON] = (uint8_t)handshake->outcome.reason;
-        handshake->step = STEP_REFUSED;
+        handshake->step = TACIT_STEP_REFUSED;
         return true;
-    case STEP_AWAIT_CONNECT:
-    case STEP_AWAIT_HELLO:
-    case STEP_AWAIT_ACCEPT:
-    case STEP_DONE:
-    case STEP_REFUSED:
+    case TACIT_STEP_AWAIT_CONNECT:
+    case TACIT_STEP_AWAIT_HELLO:
+    case TACIT_STEP_AWAIT_ACCEPT:
+    case TACIT_STEP_DONE:
+    case TACIT_STEP_REFUSED:
         break;
     }
     return false;
@@ -556,11 +561,11 @@ enum tacit_status tacit_handshake_init(struct tacit_handshake **out, void *memor
     handshake->outcome.own_version = TACIT_HANDSHAKE_VERSION;
     handshake->outcome.own_group = options->group;
     handshake->outcome.own_cluster = options->cluster;
-    handshake->step = STEP_AWAIT_HELLO;
+    handshake->step = TACIT_STEP_AWAIT_HELLO;
     if (!options->connects) {
-        frame_make(handshake->hello, handshake, TYPE_HELLO);
+        frame_make(handshake->hello, handshake, TACIT_TYPE_HELLO);
         ephemeral_make(handshake, handshake->hello);
-        handshake->step = STEP_SEND_HELLO;
+        handshake->step = TACIT_STEP_SEND_HELLO;
     }
     *out = handshake;
     return TACIT_OK;
@@ -576,18 +581,18 @@ void tacit_handshake_fini(struct tacit_handshake *handshake)
 enum tacit_handshake_state tacit_handshake_state(const struct tacit_handshake *handshake)
 {
     switch (handshake->step) {
-    case STEP_SEND_HELLO:
-    case STEP_SEND_CONNECT:
-    case STEP_SEND_ACCEPT:
+    case TACIT_STEP_SEND_HELLO:
+    case TACIT_STEP_SEND_CONNECT:
+    case TACIT_STEP_SEND_ACCEPT:
         return TACIT_HANDSHAKE_SENDING;
-    case STEP_AWAIT_CONNECT:
-    case STEP_AWAIT_HELLO:
-    case STEP_AWAIT_ACCEPT:
+    case TACIT_STEP_AWAIT_CONNECT:
+    case TACIT_STEP_AWAIT_HELLO:
+    case TACIT_STEP_AWAIT_ACCEPT:
         return TACIT_HANDSHAKE_RECEIVING;
-    case STEP_DONE:
+    case TACIT_STEP_DONE:
         return TACIT_HANDSHAKE_DONE;
-    case STEP_SEND_REFUSE:
-    case STEP_REFUSED:
+    case TACIT_STEP_SEND_REFUSE:
+    case TACIT_STEP_REFUSED:
         break;
     }
     return TACIT_HANDSHAKE_REFUSED;
@@ -595,7 +600,7 @@ enum tacit_handshake_state tacit_handshake_state(const struct tacit_handshake *h
 
 bool tacit_handshake_peer(const struct tacit_handshake *handshake, struct tacit_identity *out)
 {
-    if (handshake->step != STEP_SEND_ACCEPT && handshake->step != STEP_DONE) {
+    if (handshake->step != TACIT_STEP_SEND_ACCEPT && handshake->step != TACIT_STEP_DONE) {
         return false;
     }
     *out = handshake->peer;
@@ -622,7 +627,7 @@ tacit_handshake_outcome(const struct tacit_handshake *handshake)
 
 bool tacit_handshake_take(struct tacit_handshake *handshake, struct tacit_session *out)
 {
-    if (handshake->step != STEP_DONE || !handshake->session_is_ready) {
+    if (handshake->step != TACIT_STEP_DONE || !handshake->session_is_ready) {
         return false;
     }
     *out = handshake->secret.session;
@@ -671,16 +676,16 @@ const char *tacit_refusal_text(enum tacit_refusal reason)
     return "a reason that this version does not know";
 }
 
-const char *tacit_role_name(enum tacit_role role)
+const char *tacit_peer_role_name(enum tacit_peer_role role)
 {
     switch (role) {
-    case TACIT_ROLE_REPLICA:
+    case TACIT_PEER_REPLICA:
         return "replica";
-    case TACIT_ROLE_MEMNODE:
+    case TACIT_PEER_MEMNODE:
         return "memnode";
-    case TACIT_ROLE_CLIENT:
+    case TACIT_PEER_CLIENT:
         return "client";
-    case TACIT_ROLE_OPERATOR:
+    case TACIT_PEER_OPERATOR:
         return "operator";
     }
     return "unknown role";
@@ -691,10 +696,10 @@ static void explain_start(char *out, size_t out_bytes, const struct tacit_handsh
 {
     const struct tacit_handshake_options *options = &handshake->options;
     const char *by = handshake->outcome.by_peer ? "by the other side" : "by this node";
-    const char *own_role = tacit_role_name(options->self.name.role);
+    const char *own_role = tacit_peer_role_name(options->self.name.role);
     if (options->connects) {
         (void)snprintf(out, out_bytes, "connection of %s %u to %s %u refused %s", own_role,
-                       options->self.name.id, tacit_role_name(options->wanted.role),
+                       options->self.name.id, tacit_peer_role_name(options->wanted.role),
                        options->wanted.id, by);
     } else {
         (void)snprintf(out, out_bytes, "connection to %s %u refused %s", own_role,
@@ -740,7 +745,7 @@ enum tacit_status tacit_handshake_explain(const struct tacit_handshake *handshak
     if (outcome->peer_is_named) {
         return tacit_error_set(error, status, 0,
                                "%s: %s; the other side calls itself %s %u, incarnation %u", start,
-                               reason, tacit_role_name(outcome->peer.name.role),
+                               reason, tacit_peer_role_name(outcome->peer.name.role),
                                outcome->peer.name.id, outcome->peer.incarnation);
     }
     return tacit_error_set(error, status, 0, "%s: %s", start, reason);

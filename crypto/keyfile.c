@@ -290,7 +290,7 @@ static enum tacit_status file_create(const char *path, const char *text, size_t 
                                      struct tacit_error *error)
 {
     int directory = -1;
-    const char *base = NULL;
+    const char *base = path;
     enum tacit_status status = directory_open(&directory, &base, path, error);
     if (status != TACIT_OK) {
         return status;

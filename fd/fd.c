@@ -151,7 +151,7 @@ static void on_read(struct tacit_fd *fd, struct peer *peer, const struct tacit_e
     }
     uint64_t beats = peer->words[0];
     uint64_t period_ns = peer->words[1];
-    uint64_t bound_ns = TACIT_FD_PERIOD_BOUND * fd->config.beat_period_ns;
+    uint64_t bound_ns = fd->config.period_max_ns;
     if (period_ns == 0) {
         period_ns = fd->config.beat_period_ns; // not published yet
     }

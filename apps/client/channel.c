@@ -19,7 +19,8 @@
 struct tacit_channel {
     struct tacit_client *client;
     struct tacit_fabric *fabric;
-    void (*fabric_close)(struct tacit_fabric *fabric);
+    void (*fabric_close)(struct tacit_fabric *fabric, void *owner);
+    void *owner;
     tacit_time_ns_t (*now_ns)(void);
     struct tacit_client_config config;
     enum tacit_channel_waiting waiting;
@@ -74,6 +75,7 @@ enum tacit_status tacit_channel_build(const struct tacit_channel_parts *parts,
     }
     channel->fabric = parts->fabric;
     channel->fabric_close = parts->fabric_close;
+    channel->owner = parts->owner;
     channel->now_ns = parts->now_ns;
     channel->waiting = parts->waiting;
     tacit_client_init(&channel->client, channel->memory, &channel->config, channel->fabric);
@@ -87,7 +89,7 @@ void tacit_channel_close(struct tacit_channel *channel)
         return;
     }
     if (channel->fabric_close != NULL) {
-        channel->fabric_close(channel->fabric);
+        channel->fabric_close(channel->fabric, channel->owner);
     }
     free(channel->memory);
     free(channel);

@@ -17,8 +17,9 @@ extern "C" {
 struct tacit_channel_parts {
     struct tacit_client_config client; // `draw` NULL: the channel's own generator
     struct tacit_fabric *fabric;       // polled by nobody yet
-    // Called by tacit_channel_close() with the fabric; NULL: it stays open.
-    void (*fabric_close)(struct tacit_fabric *fabric);
+    // Called by tacit_channel_close(); NULL: the fabric stays open.
+    void (*fabric_close)(struct tacit_fabric *fabric, void *owner);
+    void *owner;
     tacit_time_ns_t (*now_ns)(void); // the clock of the fabric's sleep()
     enum tacit_channel_waiting waiting;
 };

@@ -10,8 +10,7 @@
 #include "loader.h"
 #include "tacit/wire.h"
 
-// --- how many nodes, how many faults
-// ----------------------------------------------------------------
+// --- how many nodes, how many faults ------------------------------------------------------
 
 static bool list_is_good(const struct loader *loader, uint32_t container)
 {
@@ -156,8 +155,7 @@ static void check_memnodes(struct loader *loader)
     }
 }
 
-// --- duplicates
-// -------------------------------------------------------------------------------------
+// --- duplicates ---------------------------------------------------------------------------
 
 // One thing that must be unique, and where it stands.
 struct unique {
@@ -331,8 +329,7 @@ static void check_public_keys(struct loader *loader)
     }
 }
 
-// --- sizes and durations that depend on each other
-// ----------------------------------------------------
+// --- sizes and durations that depend on each other ----------------------------------------
 
 // Reports at the first of two keys that is in the file; false when one of them is not to be judged.
 static bool pair_is_good(const struct loader *loader, enum schema_section section, uint32_t a,
@@ -407,8 +404,7 @@ static void check_longer(struct loader *loader, uint32_t longer, uint32_t shorte
         bound_text, keys->keys[longer].name, keys->keys[shorter].name);
 }
 
-// --- keys that mean nothing in this mode
-// ---------------------------------------------------------------
+// --- keys that mean nothing in this mode --------------------------------------------------
 
 static void check_mode_of_section(struct loader *loader, enum schema_section section)
 {
@@ -433,8 +429,7 @@ static void check_mode_of_keys(struct loader *loader)
     }
 }
 
-// --- order
-// ------------------------------------------------------------------------------------------
+// --- order --------------------------------------------------------------------------------
 
 static int compare_members(const void *a, const void *b)
 {

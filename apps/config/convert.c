@@ -235,8 +235,7 @@ bool loader_public_key(struct loader *loader, enum schema_section section, uint3
     return false;
 }
 
-// --- the sections
-// -----------------------------------------------------------------------------------
+// --- the sections -------------------------------------------------------------------------
 
 static void convert_numbers(struct loader *loader, enum schema_section section, char *const *texts)
 {

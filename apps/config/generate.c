@@ -75,8 +75,7 @@ enum tacit_status tacit_config_plan_fill(struct tacit_config *config,
     return TACIT_OK;
 }
 
-// --- files
-// --------------------------------------------------------------------------------------------
+// --- files --------------------------------------------------------------------------------
 
 // The nodes of a cluster in one row; false beyond the last.
 static bool node_at(struct tacit_config *config, uint32_t index, enum tacit_config_role *role,

@@ -56,8 +56,7 @@ __attribute__((format(printf, 3, 4))) static void report(struct walk *walk, stru
     walk->outline->errors++;
 }
 
-// --- the clean copy
-// ---------------------------------------------------------------------------------
+// --- the clean copy -----------------------------------------------------------------------
 
 static void copy_bytes(struct outline *outline, const char *bytes, size_t count)
 {
@@ -91,8 +90,7 @@ static void copy_key(struct outline *outline, const struct schema_key *key)
     copy_text(outline, ": ");
 }
 
-// --- events
-// -----------------------------------------------------------------------------------------
+// --- events -------------------------------------------------------------------------------
 
 static bool next(struct walk *walk)
 {
@@ -242,8 +240,7 @@ static bool read_scalar(struct walk *walk, const char *path, const char *accepte
     return true;
 }
 
-// --- keys
-// -------------------------------------------------------------------------------------------
+// --- keys ---------------------------------------------------------------------------------
 
 static void list_keys(enum schema_section section, char *out, size_t room)
 {

@@ -69,7 +69,7 @@ static const cyaml_schema_value_t config_value = {
 static const cyaml_schema_value_t node_value = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_node, node_fields)};
 
-// The library's last words before it gave up; the place is in its innermost line.
+// The library's last words before it gave up; the place is that of the last key that it accepted.
 struct last_words {
     uint32_t line, column;
     char text[200];
@@ -82,7 +82,7 @@ static void listen(cyaml_log_t level, void *context, const char *format, va_list
     if (level < CYAML_LOG_ERROR || vsnprintf(text, sizeof text, format, arguments) < 0) {
         return;
     }
-    if (words->text[0] == '\0') {
+    if (words->text[0] == '\0' && strstr(text, "Backtrace") == NULL) {
         (void)snprintf(words->text, sizeof words->text, "%s", text);
     }
     const char *line = strstr(text, "line: ");
@@ -120,13 +120,17 @@ static enum tacit_status load(const cyaml_schema_value_t *schema, const char *te
         return TACIT_ENOMEM;
     }
     for (char *at = words.text; *at != '\0'; at++) {
+        if (*at == '\n') {
+            *at = '\0';
+            break;
+        }
         if (*at < 0x20 || *at >= 0x7f) {
             *at = ' ';
         }
     }
     problems_add(problems, TACIT_CONFIG_ERROR, (struct place){words.line, words.column},
-                 "the YAML library refuses the file here: %s%s%s", cyaml_strerror(result),
-                 words.text[0] != '\0' ? "; it says: " : "", words.text);
+                 "the YAML library refuses the file near this place: %s%s%s",
+                 cyaml_strerror(result), words.text[0] != '\0' ? "; it says: " : "", words.text);
     return TACIT_EINVAL;
 }
 

@@ -219,8 +219,7 @@ void schema_value_set(struct tacit_config *config, enum schema_section section,
     memcpy(values + key->offset, &value, sizeof value);
 }
 
-// --- documentation
-// --------------------------------------------------------------------------------
+// --- documentation ------------------------------------------------------------------------
 
 static void print_default(FILE *out, const struct schema_key *key)
 {

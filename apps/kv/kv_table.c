@@ -263,8 +263,7 @@ bool tacit_kv_remove(const struct tacit_kv_store *store, struct tacit_kv_span ke
     return true;
 }
 
-// ---- invariants
-// -------------------------------------------------------------------------------------
+// ---- invariants -----------------------------------------------------------------------
 
 static const char *check_heap(const struct tacit_kv_store *store, uint64_t *used_blocks)
 {

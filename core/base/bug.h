@@ -25,6 +25,7 @@
     X(DUPLICATE_EXECUTED, "a retried request is executed again")                                   \
     X(REPLY_BEFORE_DECIDED, "the leader answers when it proposed, not when it is decided")         \
     X(NOOP_OVER_DECIDED, "an index without a copy is filled with a no-op though it is decided")    \
+    X(NO_EVIDENCE, "a decided index is copied from any entry, also a stale one")                   \
     X(STATE_WITHOUT_SESSIONS, "state transfer forgets the table of sessions")                      \
     X(TORN_PAGE_TAKEN, "a page is installed without checking its digest")                          \
     X(BALLOT_REUSED, "a new leader does not look at the promises")                                 \

@@ -20,6 +20,7 @@
     X(LATE_JOINER, "a log host joined a running leader")                                           \
     X(LAPPED, "a follower was lapped and asked for a checkpoint")                                  \
     X(CANDIDATE_LACKS_STATE, "a candidate needed a checkpoint before it could lead")               \
+    X(DOUBTFUL_COPY, "a copy of a decided index was not known to be the decided one")              \
     X(STATE_INSTALLED, "state was transferred and installed")                                      \
     X(STATE_SOURCE_CHANGED, "state transfer went on with another source or checkpoint")            \
     X(SHADOW_PAGE_READ, "a page of a checkpoint came from its shadow")                             \

@@ -123,6 +123,7 @@ void tacit_crash_init(struct tacit_crash *crash, struct tacit_bump *bump,
     crash->journal = journal;
     crash->leader = TACIT_NODE_NONE;
     crash->laggard = TACIT_NODE_NONE;
+    crash->slowest = TACIT_NODE_NONE;
     crash->remote.holder = TACIT_NODE_NONE;
     crash->now_ns = now_ns;
     crash->attempt_ns = config->permission_timeout_ns;
@@ -255,7 +256,6 @@ void tacit_crash_step_down(struct tacit_crash *crash)
     crash->term++;
     crash->role = crash->active ? TACIT_ROLE_FOLLOWER : TACIT_ROLE_JOINING;
     crash->scan.active = false;
-    crash->ballot = 0;
     crash->leader = TACIT_NODE_NONE;
     crash->laggard = TACIT_NODE_NONE;
     uint32_t jitter = crash->config->draw(crash->config->draw_context,
@@ -494,6 +494,8 @@ void tacit_crash_membership(struct tacit_crash *crash, tacit_node_t node)
 {
     if (node < crash->config->replicas) {
         retire_superseded(crash, node);
+        crash->admitted_at[node] = crash->applied;
+        crash->laggard = crash->laggard == node ? TACIT_NODE_NONE : crash->laggard;
     }
     struct tacit_log_host *host = host_of(crash, node);
     if (host != NULL && host->stage != TACIT_HOST_IDLE && !tacit_crash_eligible(crash, host) &&
@@ -543,7 +545,6 @@ bool tacit_crash_poll(struct tacit_crash *crash, tacit_time_ns_t now_ns)
         if (crash->role == TACIT_ROLE_RECOVERING) {
             worked |= tacit_recovery_poll(crash);
         }
-        worked = true; // a candidate does not sleep
         break;
     case TACIT_ROLE_LEADER:
         worked |= tacit_election_poll(crash); // late log hosts
@@ -565,6 +566,9 @@ tacit_time_ns_t tacit_crash_deadline(const struct tacit_crash *crash)
     if (grants < at) {
         at = grants;
     }
+    if (crash->role == TACIT_ROLE_CANDIDATE || crash->role == TACIT_ROLE_RECOVERING) {
+        return crash->now_ns + TACIT_CANDIDATE_LOOK_NS;
+    }
     if (crash->role == TACIT_ROLE_LEADER) {
         for (uint32_t i = 0; i < crash->host_count; i++) {
             const struct tacit_log_host *host = &crash->hosts[i];
@@ -574,7 +578,8 @@ tacit_time_ns_t tacit_crash_deadline(const struct tacit_crash *crash)
             }
         }
     }
-    if (!crash->hosts_log && crash->role == TACIT_ROLE_FOLLOWER && crash->remote.next_ns < at) {
+    if (!crash->hosts_log && crash->role == TACIT_ROLE_FOLLOWER && crash->remote.out == 0 &&
+        crash->remote.next_ns < at) {
         at = crash->remote.next_ns;
     }
     return at;

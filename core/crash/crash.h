@@ -29,7 +29,9 @@
 #define TACIT_LARGE_READS 16u      // pool of reads with room for an entry
 #define TACIT_SCAN_GROUP 8u        // indices looked at together in a scan
 #define TACIT_SCAN_CANDIDATES 24u  // whole-looking copies of an index that are remembered
+#define TACIT_SCAN_EVIDENCE 16u
 #define TACIT_SCAN_MEMORY 512u     // more than inflight (checked) and a group: span of holes and entries
+#define TACIT_CANDIDATE_LOOK_NS 20000u // a candidate looks again for acknowledgements
 #define TACIT_IDLE_COMMIT_NS 50000u // an idle leader flushes the commit word after this
 #define TACIT_CHECK_AHEAD 32u      // own entries at a host looked at ahead of the stream
 
@@ -49,6 +51,8 @@ struct tacit_host_region {
     tacit_incarnation_t incarnation;
     int32_t handle;
     uint8_t header; // 0 to be read, 1 asked for, 2 known
+    uint64_t promise;
+    tacit_index_t commit;
 };
 
 // What a look at the own region at a host said about one index (rule: a value that stands there whole is
@@ -122,6 +126,12 @@ struct tacit_scan_index {
     struct tacit_scan_candidate candidate[TACIT_SCAN_CANDIDATES];
 };
 
+// All indices below `commit` were decided at `ballot` or before.
+struct tacit_scan_evidence {
+    uint64_t ballot; // 0: none
+    tacit_index_t commit;
+};
+
 // Catch-up and prepare of a new leader (recovery.c).
 struct tacit_scan {
     bool active;
@@ -130,6 +140,7 @@ struct tacit_scan {
     tacit_index_t end;   // scanned when base reaches it
     tacit_index_t found_end; // one above the highest whole entry
     tacit_index_t decided; // D
+    struct tacit_scan_evidence evidence[TACIT_SCAN_EVIDENCE];
     tacit_index_t hole;    // first index without a whole entry, UINT64_MAX: none yet
     tacit_index_t found[TACIT_SCAN_MEMORY]; // index + 1 where a whole entry was found, by index mod size
     uint32_t cursor;     // next (index, host, region) to read in this group
@@ -147,7 +158,6 @@ struct tacit_follow_remote {
     uint32_t looked; // bit h: memory node h was looked at since an active leader was last seen
     tacit_node_t holder;
     tacit_incarnation_t holder_incarnation;
-    uint64_t generation;
     int32_t region;
     tacit_time_ns_t next_ns;
     tacit_index_t base; // of the entries being read
@@ -210,8 +220,11 @@ struct tacit_crash {
     uint64_t touch;
     tacit_index_t rung;  // followers were rung when the tail was here
     tacit_index_t free_below; // entries below were applied by enough replicas
-    tacit_node_t laggard;
-    tacit_time_ns_t laggard_since_ns;
+    tacit_node_t laggard; // memory-node mode: holds up recycling for too long, to be removed
+    tacit_node_t slowest;
+    tacit_time_ns_t slowest_ns;
+    tacit_time_ns_t retire_ns; // next look for superseded regions at memory nodes
+    tacit_index_t admitted_at[TACIT_REPLICAS_MAX]; // an index not below the last admission of r
 
     struct tacit_scan scan;
     struct tacit_follow_remote remote;
@@ -254,8 +267,9 @@ void tacit_crash_executed(struct tacit_crash *crash);
 // A membership entry for `node` took effect (its table word has changed).
 void tacit_crash_membership(struct tacit_crash *crash, tacit_node_t node);
 
-// Leader: room for the payload of the next batch (batch_bytes), NULL while none may be proposed.
-uint8_t *tacit_crash_open(struct tacit_crash *crash);
+// Leader: room for the payload of the next batch (batch_bytes), NULL while none may be proposed. `removal`: for
+// an entry that removes a member which holds up the reuse of positions; a few positions are kept for these.
+uint8_t *tacit_crash_open(struct tacit_crash *crash, bool removal);
 void tacit_crash_propose(struct tacit_crash *crash, uint32_t length);
 
 // --- between the files of the engine ---
@@ -271,6 +285,13 @@ static inline uint32_t tacit_crash_quorum(const struct tacit_crash *crash)
 static inline bool tacit_crash_eligible(const struct tacit_crash *crash, const struct tacit_log_host *host)
 {
     return host->up && crash->members != NULL && crash->members[host->node] == host->incarnation;
+}
+// Whether a replica is believed alive in this incarnation.
+static inline bool tacit_crash_alive(const struct tacit_crash *crash, tacit_node_t node,
+                                     tacit_incarnation_t incarnation)
+{
+    return (crash->trusted & 1u << node) != 0 &&
+           (!crash->peer_up[node] || crash->peer_incarnation[node] == incarnation);
 }
 // Ends the term: drops everything that depends on it, releases permissions, becomes a follower.
 void tacit_crash_step_down(struct tacit_crash *crash);

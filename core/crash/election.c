@@ -45,7 +45,7 @@ static bool look_at_page(struct tacit_crash *crash, struct tacit_log_host *host)
     host->page_pending = true;
     // A candidate waits for this; a leader can afford to look for late hosts now and then.
     host->look_ns = crash->now_ns + (crash->role == TACIT_ROLE_LEADER && host->stage == TACIT_HOST_ASKED
-                                         ? crash->config->beat_period_ns
+                                         ? crash->config->beat_period_ns / 4
                                          : 0);
     return true;
 }
@@ -81,7 +81,8 @@ bool tacit_election_host(struct tacit_crash *crash, struct tacit_log_host *host)
         return host->stage != TACIT_HOST_IDLE;
     case TACIT_HOST_ASKED:
         if (crash->role == TACIT_ROLE_LEADER &&
-            crash->now_ns - host->asked_ns > crash->config->suspicion_ns / 2) {
+            crash->now_ns - host->asked_ns >
+                2 * crash->config->suspicion_ns + 4 * crash->config->beat_period_ns) {
             ask(crash, host); // it may have passed the request over
         }
         return look_at_page(crash, host);
@@ -166,6 +167,8 @@ void tacit_election_header(struct tacit_crash *crash, struct tacit_log_host *hos
     uint64_t promise = tacit_word_load(read->buffer, TACIT_LOG_PROMISE);
     uint64_t commit = tacit_word_load(read->buffer, TACIT_LOG_COMMIT);
     region->header = 2;
+    region->promise = promise;
+    region->commit = commit;
     if (promise > host->promise) {
         host->promise = promise;
     }
@@ -220,8 +223,10 @@ void tacit_election_promised(struct tacit_crash *crash, struct tacit_log_host *h
 static bool has_leader(struct tacit_crash *crash)
 {
     tacit_node_t leader = crash->leader;
+    tacit_incarnation_t incarnation = crash->remote.holder_incarnation;
     if (crash->hosts_log) {
         leader = crash->grants.holder;
+        incarnation = crash->grants.holder_incarnation;
         if (crash->grants.generation != crash->holder_generation) {
             crash->holder_generation = crash->grants.generation;
             crash->active_ns = crash->now_ns;
@@ -236,7 +241,7 @@ static bool has_leader(struct tacit_crash *crash)
         return false;
     }
     if (leader == TACIT_NODE_NONE || leader == crash->config->self ||
-        (crash->trusted & 1u << leader) == 0) {
+        !tacit_crash_alive(crash, leader, incarnation)) {
         return false;
     }
     // A holder that is alive and does nothing is no leader: it gave up and its release was lost, or it is

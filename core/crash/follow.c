@@ -106,12 +106,17 @@ bool tacit_follow_poll(struct tacit_crash *crash)
     size_t bytes;
     struct tacit_region_key key = {TACIT_REGION_LOG, grants->holder, grants->holder_incarnation};
     const uint8_t *log = crash->fabric->ops->local(crash->fabric, key, &bytes);
-    if (log == NULL || !same_term(crash, log)) {
+    if (log == NULL) {
+        return false;
+    }
+    // Loaded before the promise: it is then of that term or an earlier one, and true for entries of that
+    // term. A commit index of a later term says nothing about entries that were seen before.
+    tacit_index_t commit = tacit_word_load(log, TACIT_LOG_COMMIT);
+    if (!same_term(crash, log)) {
         return false;
     }
     crash->leader = grants->holder;
-    tacit_follow_activity(crash, tacit_word_load(log, TACIT_LOG_COMMIT) +
-                                     tacit_word_load(log, TACIT_LOG_TOUCH));
+    tacit_follow_activity(crash, commit + tacit_word_load(log, TACIT_LOG_TOUCH));
     uint64_t low = tacit_word_load(log, TACIT_LOG_LOW);
     if (tacit_word_load(log, TACIT_LOG_LOW_BALLOT) == crash->follow_ballot && low > crash->seen) {
         lapped(crash, low);
@@ -124,7 +129,7 @@ bool tacit_follow_poll(struct tacit_crash *crash)
         worked = true;
     }
     tacit_index_t before = crash->decided;
-    tacit_follow_advance(crash, tacit_word_load(log, TACIT_LOG_COMMIT));
+    tacit_follow_advance(crash, commit);
     const uint8_t *slot = log + tacit_log_slot(crash->shape, crash->seen);
     if (tacit_word_load(slot, TACIT_ENTRY_INDEX) > crash->seen &&
         tacit_word_load(slot, TACIT_ENTRY_BALLOT) == crash->follow_ballot) {

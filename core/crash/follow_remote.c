@@ -29,7 +29,6 @@ static void next_host(struct tacit_crash *crash)
     remote->looked |= 1u << remote->host;
     remote->host = (uint8_t)((remote->host + 1) % crash->host_count);
     remote->step = STEP_HOLDER;
-    remote->generation = 0;
     remote->next_ns = crash->now_ns + crash->config->beat_period_ns / 4;
 }
 
@@ -44,7 +43,9 @@ static void got_holder(struct tacit_crash *crash, const uint8_t *page)
 {
     struct tacit_follow_remote *remote = &crash->remote;
     uint64_t holder = tacit_word_load(page, TACIT_PAGE_HOLDER - TACIT_PAGE_ACK);
-    uint64_t generation = tacit_word_load(page, TACIT_PAGE_GENERATION - TACIT_PAGE_ACK);
+    if (holder != tacit_owner_word(remote->holder, remote->holder_incarnation)) {
+        crash->active_ns = crash->now_ns;
+    }
     remote->holder = tacit_owner_node(holder);
     remote->holder_incarnation = tacit_owner_incarnation(holder);
     struct tacit_region_key key = {TACIT_REGION_LOG, remote->holder, remote->holder_incarnation};
@@ -52,14 +53,10 @@ static void got_holder(struct tacit_crash *crash, const uint8_t *page)
                          ? -1
                          : crash->fabric->ops->region(crash->fabric,
                                                       crash->hosts[remote->host].node, key);
-    if (remote->region < 0 || (crash->trusted & 1u << remote->holder) == 0) {
+    if (remote->region < 0 || !tacit_crash_alive(crash, remote->holder, remote->holder_incarnation)) {
         crash->leader = TACIT_NODE_NONE;
         next_host(crash);
         return;
-    }
-    if (generation != remote->generation) {
-        remote->generation = generation;
-        crash->active_ns = crash->now_ns;
     }
     remote->step = STEP_HEADER;
 }
@@ -78,6 +75,7 @@ static void got_header(struct tacit_crash *crash, const uint8_t *header)
     if (promise != crash->follow_ballot) {
         tacit_follow_reset(crash);
         crash->follow_ballot = promise;
+        remote->commit = 0;
     }
     crash->leader = remote->holder;
     remote->looked = 0;
@@ -88,8 +86,10 @@ static void got_header(struct tacit_crash *crash, const uint8_t *header)
         rest(crash);
         return;
     }
-    remote->commit = tacit_word_load(header, TACIT_LOG_COMMIT);
+    // The commit word of the previous look is of this term or an earlier one, as the promise read after it
+    // is still the same. That of this look may be newer than the promise: words of one read are not ordered.
     tacit_follow_advance(crash, remote->commit);
+    remote->commit = tacit_word_load(header, TACIT_LOG_COMMIT);
     remote->base = crash->seen;
     remote->step = STEP_ENTRIES;
 }
@@ -185,7 +185,7 @@ bool tacit_follow_remote_poll(struct tacit_crash *crash)
 {
     struct tacit_follow_remote *remote = &crash->remote;
     if (remote->out > 0 || crash->now_ns < remote->next_ns) {
-        return remote->out > 0;
+        return false;
     }
     struct tacit_log_host *host = &crash->hosts[remote->host];
     if (remote->failed || !host->up) {

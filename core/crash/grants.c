@@ -153,7 +153,9 @@ static uint64_t pending(struct tacit_grants *grants, tacit_node_t node, uint32_t
 static bool holder_keeps(struct tacit_grants *grants, uint32_t trusted, tacit_time_ns_t now_ns)
 {
     tacit_node_t holder = grants->holder;
-    if ((trusted & 1u << holder) == 0) {
+    bool another = holder != grants->fabric->self && grants->peers[holder].up &&
+                   grants->peers[holder].incarnation != grants->holder_incarnation;
+    if ((trusted & 1u << holder) == 0 || another) {
         return false;
     }
     size_t bytes;

@@ -11,11 +11,48 @@
 //    below the highest whole entry become no-ops.
 //  * An index word i + m * capacity in the slot of i proves that i was applied by f+1 replicas (the position
 //    would not have been reused): such an index is never a hole; if no copy is left, a checkpoint is needed.
+//  * Below D the deciding copies may be gone (their positions reused, their region freed), and what is found
+//    may be a stale entry of a lower ballot. So a copy below D counts only with *evidence*: a pair {ballot p,
+//    commit c}, read from a region's header or a whole entry, with c above the index and p not above the
+//    copy's effective ballot. The index was then decided at p or before, and every entry of a ballot from
+//    there on repeats that value. Without evidence a checkpoint is needed: somebody has applied the index.
 #include "crash.h"
 
 #include <string.h>
 
 #include "../base/bug.h"
+
+// ---- evidence ------------------------------------------------------------------------------------------
+
+static void witness(struct tacit_scan *scan, uint64_t ballot, tacit_index_t commit)
+{
+    uint32_t lowest = 0;
+    for (uint32_t i = 0; i < TACIT_SCAN_EVIDENCE; i++) {
+        struct tacit_scan_evidence *evidence = &scan->evidence[i];
+        if (evidence->ballot == ballot) {
+            evidence->commit = evidence->commit < commit ? commit : evidence->commit;
+            return;
+        }
+        if (evidence->commit < scan->evidence[lowest].commit) {
+            lowest = i;
+        }
+    }
+    // Dropping some is safe: at worst a checkpoint is fetched.
+    if (ballot != 0 && scan->evidence[lowest].commit < commit) {
+        scan->evidence[lowest] = (struct tacit_scan_evidence){ballot, commit};
+    }
+}
+
+static bool evident(const struct tacit_scan *scan, tacit_index_t index, uint64_t ballot)
+{
+    for (uint32_t i = 0; i < TACIT_SCAN_EVIDENCE; i++) {
+        const struct tacit_scan_evidence *evidence = &scan->evidence[i];
+        if (evidence->ballot != 0 && evidence->ballot <= ballot && evidence->commit > index) {
+            return true;
+        }
+    }
+    return TACIT_BUG(NO_EVIDENCE);
+}
 
 void tacit_recovery_start(struct tacit_crash *crash)
 {
@@ -32,6 +69,9 @@ void tacit_recovery_start(struct tacit_crash *crash)
             scan->hosts |= 1u << i;
             if (host->commit > scan->decided) {
                 scan->decided = host->commit;
+            }
+            for (uint32_t r = 0; r < host->region_count; r++) {
+                witness(scan, host->regions[r].promise, host->regions[r].commit);
             }
         }
     }
@@ -111,6 +151,7 @@ static void take_body(struct tacit_crash *crash, const struct tacit_read *read)
     if (entry.commit > scan->decided) {
         scan->decided = entry.commit;
     }
+    witness(scan, entry.ballot, entry.commit);
 }
 
 void tacit_recovery_read(struct tacit_crash *crash, const struct tacit_read *read, bool ok)
@@ -238,11 +279,23 @@ static void lead(struct tacit_crash *crash)
     crash->counters.elections_won++;
     crash->counters.recovery_ns = crash->now_ns - crash->granted_ns;
     tacit_mark(&crash->marker, TACIT_MARK_ELECTION_WON);
+    for (uint8_t r = 0; r < crash->config->replicas; r++) {
+        if (crash->admitted_at[r] < crash->tail) {
+            crash->admitted_at[r] = crash->tail;
+        }
+    }
     for (uint32_t i = 0; i < crash->host_count; i++) {
         if (crash->hosts[i].stage == TACIT_HOST_PROMISED) {
             tacit_stream_enter(crash, &crash->hosts[i]);
         }
     }
+}
+
+static void lack_state(struct tacit_crash *crash, tacit_index_t want)
+{
+    tacit_mark(&crash->marker, TACIT_MARK_CANDIDATE_LACKS_STATE);
+    tacit_crash_want_state(crash, want);
+    tacit_crash_step_down(crash);
 }
 
 // Gives the group's indices their verdict. False: the term ended because state is missing.
@@ -264,12 +317,24 @@ static bool judge_group(struct tacit_crash *crash)
     scan->cursor = 0;
     if (scan->hole < scan->decided && !TACIT_BUG(NOOP_OVER_DECIDED)) {
         // A decided index without a copy: its position was reused, f+1 replicas have applied it.
-        tacit_mark(&crash->marker, TACIT_MARK_CANDIDATE_LACKS_STATE);
-        tacit_crash_want_state(crash, scan->decided);
-        tacit_crash_step_down(crash);
+        lack_state(crash, scan->hole + 1);
         return false;
     }
     return true;
+}
+
+// The first decided index whose copy is not known to be the decided one; UINT64_MAX: none.
+static tacit_index_t first_doubtful(struct tacit_crash *crash)
+{
+    const struct tacit_scan *scan = &crash->scan;
+    for (tacit_index_t i = crash->decided; i < scan->decided && i < scan->found_end; i++) {
+        struct tacit_entry entry;
+        tacit_entry_peek(&entry, tacit_crash_slot(crash, i));
+        if (!evident(scan, i, tacit_entry_effective(&entry))) {
+            return i;
+        }
+    }
+    return UINT64_MAX;
 }
 
 // Everything between the first hole and the end that was not found becomes a no-op. (Journal slots cannot tell:
@@ -311,12 +376,17 @@ bool tacit_recovery_poll(struct tacit_crash *crash)
         if (TACIT_BUG(NOOP_OVER_DECIDED) && scan->found_end < scan->decided) {
             scan->found_end = scan->decided;
         }
+        tacit_index_t doubtful = first_doubtful(crash);
+        if (doubtful != UINT64_MAX) {
+            tacit_mark(&crash->marker, TACIT_MARK_DOUBTFUL_COPY);
+            lack_state(crash, doubtful + 1);
+            return true;
+        }
         fill_holes(crash);
         lead(crash);
     } else if (scan->base + TACIT_SCAN_GROUP > crash->decided + crash->shape.entries) {
         // A whole lap of entries beyond what was executed here: more than the journal takes.
-        tacit_crash_want_state(crash, scan->decided);
-        tacit_crash_step_down(crash);
+        lack_state(crash, crash->decided + 1);
     }
     return true;
 }

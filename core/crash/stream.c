@@ -135,6 +135,7 @@ void tacit_stream_own(struct tacit_crash *crash, struct tacit_log_host *host, co
         *own_copy(host, index) != TACIT_OWN_READING) {
         return;
     }
+    crash->progress_ns = crash->now_ns;
     const uint8_t *ours = tacit_crash_slot(crash, index);
     struct tacit_entry mine;
     struct tacit_entry there;
@@ -230,7 +231,6 @@ void tacit_stream_decide(struct tacit_crash *crash)
     }
     if (count >= quorum && acked[quorum - 1] > crash->decided) {
         crash->decided = acked[quorum - 1];
-        crash->progress_ns = crash->now_ns;
     }
 }
 
@@ -240,6 +240,7 @@ void tacit_stream_acked(struct tacit_crash *crash, struct tacit_log_host *host, 
         return;
     }
     if (index + 1 > host->acked) {
+        crash->progress_ns = crash->now_ns; // a host that is being filled is progress, too
         host->acked = index + 1;
         tacit_stream_decide(crash);
     }
@@ -364,13 +365,65 @@ static tacit_index_t applied_by_enough(struct tacit_crash *crash)
     return count >= need ? heads[need - 1] : 0;
 }
 
-// Whether position `tail` of the ring and of the journal may be used for the next lap.
-static bool position_free(struct tacit_crash *crash)
+// Memory-node mode needs every member's head; one that holds recycling up for laggard_after is proposed for
+// removal.
+static void watch_laggard(struct tacit_crash *crash, tacit_index_t old)
 {
-    if (crash->tail < crash->shape.entries) {
+    tacit_node_t slowest = TACIT_NODE_NONE;
+    for (uint8_t r = 0; !crash->hosts_log && r < crash->config->replicas; r++) {
+        bool current = crash->peer_up[r] && crash->members[r] == crash->peer_incarnation[r];
+        if (r != crash->config->self && crash->members[r] != 0 &&
+            (!current || crash->heads[r] <= old)) {
+            slowest = r;
+            break;
+        }
+    }
+    if (slowest != crash->slowest) {
+        crash->slowest = slowest;
+        crash->slowest_ns = crash->now_ns;
+    } else if (slowest != TACIT_NODE_NONE &&
+               crash->now_ns - crash->slowest_ns > crash->config->laggard_after_ns) {
+        crash->laggard = slowest;
+    }
+}
+
+// Frees LOG regions of dead incarnations at memory nodes, which apply nothing and so cannot know: when every
+// member has applied the admission of the successor.
+static void retire_remote(struct tacit_crash *crash)
+{
+    if (crash->hosts_log || crash->now_ns < crash->retire_ns) {
+        return;
+    }
+    crash->retire_ns = crash->now_ns + crash->config->suspicion_ns;
+    tacit_index_t heads = applied_by_enough(crash);
+    for (uint32_t h = 0; h < crash->host_count; h++) {
+        struct tacit_log_host *host = &crash->hosts[h];
+        for (uint32_t i = 0; host->stage == TACIT_HOST_STREAMING && i < host->region_count; i++) {
+            const struct tacit_host_region *region = &host->regions[i];
+            tacit_node_t owner = region->owner;
+            if (owner >= crash->config->replicas || region->incarnation >= crash->members[owner] ||
+                heads <= crash->admitted_at[owner]) {
+                continue;
+            }
+            uint64_t word = tacit_owner_word(owner, region->incarnation);
+            if (tacit_crash_write_quiet(crash, host, host->control, TACIT_CONTROL_RETIRED, &word, 8,
+                                        0)) {
+                crash->fabric->ops->ring(crash->fabric, host->node);
+                tacit_mark(&crash->marker, TACIT_MARK_REGION_RETIRED);
+                host->regions[i] = host->regions[--host->region_count];
+            }
+            break; // one at a time: there is one word for it
+        }
+    }
+}
+
+// Whether position `tail` of the ring and of the journal may be used for the next lap.
+static bool position_free(struct tacit_crash *crash, uint32_t reserve)
+{
+    if (crash->tail + reserve < crash->shape.entries) {
         return true;
     }
-    tacit_index_t old = crash->tail - crash->shape.entries;
+    tacit_index_t old = crash->tail + reserve - crash->shape.entries;
     if (crash->applied <= old) {
         return false;
     }
@@ -395,16 +448,22 @@ static bool position_free(struct tacit_crash *crash)
         return true;
     }
     crash->free_below = applied_by_enough(crash);
-    return crash->free_below > old;
+    if (crash->free_below > old) {
+        crash->slowest = TACIT_NODE_NONE;
+        return true;
+    }
+    watch_laggard(crash, old);
+    return false;
 }
 
-uint8_t *tacit_crash_open(struct tacit_crash *crash)
+uint8_t *tacit_crash_open(struct tacit_crash *crash, bool removal)
 {
+    uint32_t reserve = crash->hosts_log || removal ? 0 : crash->shape.entries / 4;
     if (crash->role != TACIT_ROLE_LEADER || crash->applied < crash->first_free ||
         crash->tail - crash->decided >= crash->config->inflight) {
         return NULL;
     }
-    if (!position_free(crash)) {
+    if (!position_free(crash, reserve)) {
         tacit_mark(&crash->marker, TACIT_MARK_RING_FULL);
         if (crash->now_ns - crash->heads_ns >= 100000) {
             read_heads(crash);
@@ -452,6 +511,7 @@ bool tacit_stream_poll(struct tacit_crash *crash)
         worked |= stream_host(crash, host);
     }
     write_commits(crash);
+    retire_remote(crash);
     // Nothing is decided although entries wait: this replica may be cut off from its log hosts.
     if (crash->tail > crash->decided &&
         crash->now_ns - crash->progress_ns > 2 * crash->config->suspicion_ns) {

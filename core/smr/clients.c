@@ -375,16 +375,22 @@ bool tacit_smr_serve(struct tacit_smr *smr)
         smr->batch = smr->none_batch;
         smr->batch_index = smr->applied;
     } else {
-        smr->batch = tacit_crash_open(&smr->crash);
+        smr->batch = tacit_crash_open(&smr->crash, false);
         smr->batch_index = smr->crash.tail;
+    }
+    bool full = smr->batch == NULL;
+    if (full && smr->crash.laggard != TACIT_NODE_NONE) {
+        smr->batch = tacit_crash_open(&smr->crash, true);
     }
     if (smr->batch == NULL || smr->batch_index - smr->applied >= smr->askers_rows) {
         return false;
     }
     smr->batch_used = 0;
     smr->batch_items = 0;
-    tacit_smr_admissions(smr);
-    fill_batch(smr, &worked);
+    tacit_smr_admissions(smr, full);
+    if (!full) {
+        fill_batch(smr, &worked);
+    }
     if (smr->batch_used == 0) {
         return worked;
     }

@@ -62,8 +62,8 @@ static void execute_apply(struct tacit_smr *smr, tacit_index_t index, const stru
     tacit_sessions_executed(&smr->sessions, session, item->number, index, smr->reply,
                             (uint32_t)bytes);
     smr->counters.executed++;
-    if (smr->probe != NULL && smr->probe->executed != NULL) {
-        smr->probe->executed(smr->probe->context, index, item->subject, item->session, item->number,
+    if (smr->probe.executed != NULL) {
+        smr->probe.executed(smr->probe.context, index, item->subject, item->session, item->number,
                              smr->reply, bytes);
     }
     struct tacit_wire_reply reply = {.kind = TACIT_REPLY_RESULT,
@@ -126,8 +126,8 @@ void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const u
                 smr->askers_index[index % smr->askers_rows] == index + 1;
     const tacit_node_t *askers = tacit_smr_askers(smr, index);
     smr->askers_index[index % smr->askers_rows] = 0;
-    if (smr->probe != NULL && smr->probe->decided != NULL) {
-        smr->probe->decided(smr->probe->context, index, batch, bytes);
+    if (smr->probe.decided != NULL) {
+        smr->probe.decided(smr->probe.context, index, batch, bytes);
     }
     smr->counters.decided++;
     while (tacit_wire_item_decode(&item, batch, bytes, &offset) == TACIT_VERDICT_OK) {

@@ -48,7 +48,7 @@ struct tacit_smr {
     struct tacit_fabric *fabric;
     const struct tacit_app *app;
     struct tacit_app_host app_host;
-    const struct tacit_smr_probe *probe;
+    struct tacit_smr_probe probe; // zero: nobody listens
     const struct tacit_detector *detector;
     struct tacit_marker marker;
     tacit_time_ns_t now_ns;
@@ -121,7 +121,8 @@ void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const u
 
 // keep.c
 bool tacit_smr_keep(struct tacit_smr *smr);
-void tacit_smr_admissions(struct tacit_smr *smr);
+// Adds what is due to the batch; `removals`: only those.
+void tacit_smr_admissions(struct tacit_smr *smr, bool removals);
 tacit_time_ns_t tacit_smr_keep_deadline(const struct tacit_smr *smr);
 
 static inline tacit_node_t *tacit_smr_askers(struct tacit_smr *smr, tacit_index_t index)

@@ -65,12 +65,12 @@ static void propose_membership(struct tacit_smr *smr, uint8_t kind, tacit_node_t
 }
 
 // A leader proposes whoever asks for admission; memory nodes, which cannot ask, when they come back empty.
-void tacit_smr_admissions(struct tacit_smr *smr)
+void tacit_smr_admissions(struct tacit_smr *smr, bool removals)
 {
     if (smr->config.engine == TACIT_ENGINE_NONE) {
         return;
     }
-    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
+    for (tacit_node_t r = 0; !removals && r < smr->config.replicas; r++) {
         tacit_incarnation_t incarnation = smr->crash.peer_incarnation[r];
         if (r != smr->config.self && smr->crash.peer_up[r] &&
             tacit_sessions_member(&smr->sessions, r) != incarnation &&
@@ -78,7 +78,7 @@ void tacit_smr_admissions(struct tacit_smr *smr)
             propose_membership(smr, TACIT_ITEM_ADMIT, r, incarnation);
         }
     }
-    for (uint32_t i = 0; !smr->crash.hosts_log && i < smr->crash.host_count; i++) {
+    for (uint32_t i = 0; !removals && !smr->crash.hosts_log && i < smr->crash.host_count; i++) {
         const struct tacit_log_host *host = &smr->crash.hosts[i];
         if (host->up && tacit_sessions_member(&smr->sessions, host->node) < host->incarnation) {
             propose_membership(smr, TACIT_ITEM_ADMIT, host->node, host->incarnation);
@@ -170,8 +170,12 @@ static bool keep_itself(struct tacit_smr *smr)
         smr->join_ns = smr->now_ns + JOIN_AGAIN_NS;
         announce_join(smr);
     }
-    if (smr->active && smr->crash.need_state == 0) {
-        return false; // a leader's entries made it needless before a page was replaced
+    if (smr->active && smr->state_valid &&
+        smr->now_ns - smr->transfer.started_ns > 8 * smr->config.suspicion_ns) {
+        // Nobody can give it: those who could may be dead. No page was replaced yet, so this replica goes on
+        // with what it has; following or leading will show whether it still lacks something.
+        smr->crash.need_state = 0;
+        tacit_transfer_cancel(&smr->transfer, smr->now_ns);
     }
     bool done = tacit_transfer_poll(&smr->transfer, peers_up(smr), smr->crash.peer_incarnation,
                                     smr->now_ns);
@@ -202,7 +206,8 @@ tacit_time_ns_t tacit_smr_keep_deadline(const struct tacit_smr *smr)
         return smr->now_ns;
     }
     tacit_time_ns_t at = tacit_transfer_deadline(&smr->transfer);
-    if (!smr->active && smr->join_ns < at) {
+    bool joins = !smr->active && (smr->state_valid || !tacit_transfer_busy(&smr->transfer));
+    if (joins && smr->join_ns < at) {
         at = smr->join_ns;
     }
     return at;

@@ -207,7 +207,9 @@ enum tacit_status tacit_smr_init(struct tacit_smr **out, void *memory, const str
     size_t page_bytes = 0;
     smr->page = fabric->ops->local(fabric, page_key, &page_bytes);
     smr->app = app;
-    smr->probe = probe;
+    if (probe != NULL) {
+        smr->probe = *probe;
+    }
     smr->now_ns = now_ns;
     smr->memory_bytes = memory_bytes + state_bytes;
     struct tacit_sessions_shape shape = sessions_shape(config);

@@ -39,6 +39,7 @@ void tacit_transfer_start(struct tacit_transfer *transfer, tacit_index_t want, t
     transfer->again_ns = now_ns;
     if (transfer->step == TACIT_TRANSFER_IDLE) {
         transfer->transfers++;
+        transfer->started_ns = now_ns;
         transfer->step = TACIT_TRANSFER_ASK;
     }
 }
@@ -102,6 +103,13 @@ static void drain(struct tacit_transfer *transfer, enum tacit_transfer_step next
     transfer->after_drain = next;
     transfer->give_up_ns = now_ns + transfer->patience_ns;
     transfer->again_ns = now_ns;
+}
+
+void tacit_transfer_cancel(struct tacit_transfer *transfer, tacit_time_ns_t now_ns)
+{
+    if (transfer->step != TACIT_TRANSFER_IDLE) {
+        drain(transfer, TACIT_TRANSFER_IDLE, now_ns);
+    }
 }
 
 static void next_source(struct tacit_transfer *transfer, uint32_t up,
@@ -221,10 +229,12 @@ void tacit_transfer_completion(struct tacit_transfer *transfer, const struct tac
         drain(transfer, TACIT_TRANSFER_ASK, now_ns);
         return;
     }
-    transfer->give_up_ns = now_ns + transfer->patience_ns;
     if (what == READ_HEADER) {
-        got_header(transfer, now_ns);
-    } else if (what >= READ_PAGE) {
+        got_header(transfer, now_ns); // no progress by itself: a stopped source can be read, too
+        return;
+    }
+    transfer->give_up_ns = now_ns + transfer->patience_ns;
+    if (what >= READ_PAGE) {
         got_page(transfer, (uint32_t)(what - READ_PAGE));
     }
 }
@@ -369,5 +379,9 @@ bool tacit_transfer_poll(struct tacit_transfer *transfer, uint32_t up,
 
 tacit_time_ns_t tacit_transfer_deadline(const struct tacit_transfer *transfer)
 {
-    return transfer->step == TACIT_TRANSFER_IDLE ? UINT64_MAX : transfer->again_ns;
+    if (transfer->step == TACIT_TRANSFER_IDLE) {
+        return UINT64_MAX;
+    }
+    // With reads under way their completions wake the poller.
+    return transfer->outstanding > 0 ? transfer->give_up_ns : transfer->again_ns;
 }

@@ -45,6 +45,7 @@ struct tacit_transfer {
     tacit_node_t source;
     tacit_incarnation_t source_incarnation;
     tacit_time_ns_t patience_ns;
+    tacit_time_ns_t started_ns;
     tacit_time_ns_t give_up_ns; // with this source
     tacit_time_ns_t again_ns;   // read the header again
     uint32_t outstanding;
@@ -68,6 +69,8 @@ void tacit_transfer_init(struct tacit_transfer *transfer, struct tacit_bump *bum
                          tacit_time_ns_t patience_ns, struct tacit_marker marker);
 // Starts (or raises the demand of) a transfer of a checkpoint of at least `want` entries.
 void tacit_transfer_start(struct tacit_transfer *transfer, tacit_index_t want, tacit_time_ns_t now_ns);
+// Gives a transfer up that has not replaced a page yet.
+void tacit_transfer_cancel(struct tacit_transfer *transfer, tacit_time_ns_t now_ns);
 static inline bool tacit_transfer_busy(const struct tacit_transfer *transfer)
 {
     return transfer->step != TACIT_TRANSFER_IDLE;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The control thread: accepts, shakes hands, and keeps the life of every connection, from a stranger's
-// first byte to the moment when the protocol thread has let go of it. Everything that a stranger can make
-// it hold is bounded in number and in time.
+// The control thread: accepts, shakes hands, and keeps the life of every connection, from a
+// stranger's first byte to the moment when the protocol thread has let go of it. Everything that a
+// stranger can make it hold is bounded in number and in time.
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -20,12 +20,14 @@
 #define IDLE_NS 1000000000u
 #define CROWDED_NS 1000000u
 
-void tacit_shm_report(struct tacit_shm *shm, enum tacit_shm_report_kind kind, const char *format, ...)
+void tacit_shm_report(struct tacit_shm *shm, enum tacit_shm_report_kind kind, const char *format,
+                      ...)
 {
     tacit_time_ns_t now_ns = tacit_shm_now_ns();
     if (shm->config.report == NULL ||
-        (shm->reported_ns[kind] != 0 && now_ns - shm->reported_ns[kind] < 1000000000u))
+        (shm->reported_ns[kind] != 0 && now_ns - shm->reported_ns[kind] < 1000000000u)) {
         return;
+    }
     shm->reported_ns[kind] = now_ns;
     char text[600];
     va_list arguments;
@@ -42,8 +44,7 @@ void tacit_shm_notify(struct tacit_shm *shm, const struct tacit_shm_notice *noti
     shm->notices[at % TACIT_SHM_NOTICES] = *notice;
     atomic_store_explicit(&shm->notices_queue.written, at + 1, memory_order_release);
     // Raised after the notice is there: whoever slept on the old value comes back and finds it.
-    __atomic_fetch_add(&shm->wake_word, 1, __ATOMIC_SEQ_CST);
-    tacit_shm_futex_wake(&shm->wake_word, false);
+    tacit_shm_wake(&shm->fabric);
 }
 
 static bool queue_is_crowded(struct tacit_shm *shm)
@@ -52,16 +53,20 @@ static bool queue_is_crowded(struct tacit_shm *shm)
            TACIT_SHM_NOTICES;
 }
 
-// ---- life of a connection ---------------------------------------------------------------------------
+// ---- life of a connection
+// ---------------------------------------------------------------------------
 
 static void handshake_give_back(struct tacit_shm *shm, struct tacit_shm_connection *connection)
 {
-    if (connection->handshake_memory == NULL)
+    if (connection->handshake_memory == NULL) {
         return;
+    }
     tacit_handshake_fini(connection->handshake);
-    for (uint32_t i = 0; i < shm->config.handshakes; i++)
-        if (shm->handshake_pool[i] == connection->handshake_memory)
+    for (uint32_t i = 0; i < shm->config.handshakes; i++) {
+        if (shm->handshake_pool[i] == connection->handshake_memory) {
             shm->handshake_used &= ~(1u << i);
+        }
+    }
     connection->handshake = NULL;
     connection->handshake_memory = NULL;
 }
@@ -70,8 +75,9 @@ static void sockets_close(struct tacit_shm_connection *connection)
 {
     int *fds[] = {&connection->fd, &connection->pidfd, &connection->tail_fd};
     for (unsigned i = 0; i < 3; i++) {
-        if (*fds[i] >= 0)
+        if (*fds[i] >= 0) {
             close(*fds[i]);
+        }
         *fds[i] = -1;
     }
 }
@@ -80,32 +86,36 @@ void tacit_shm_connection_free(struct tacit_shm *shm, struct tacit_shm_connectio
 {
     sockets_close(connection);
     handshake_give_back(shm, connection);
-    for (unsigned slot = 0; slot < TACIT_SHM_SLOTS; slot++)
+    for (unsigned slot = 0; slot < TACIT_SHM_SLOTS; slot++) {
         tacit_shm_view_unmap(&connection->views[slot]);
+    }
     tacit_shm_view_unmap(&connection->tail);
     if (connection->log_slot >= 0 && !shm->logs[connection->log_slot].present) {
         struct tacit_shm_log *log = &shm->logs[connection->log_slot];
         tacit_shm_view_unmap(&log->view);
-        if (log->fd >= 0)
+        if (log->fd >= 0) {
             close(log->fd);
+        }
         log->fd = -1;
         log->serial = 0;
     }
-    if (connection->client_slot >= 0)
+    if (connection->client_slot >= 0) {
         shm->client_slots &= ~(UINT64_C(1) << connection->client_slot);
+    }
     connection->state = TACIT_SHM_FREE;
 }
 
-// True when the process behind the connection is dead for sure: its kernel left the mark of its protocol
-// thread's death, or its pidfd says so.
+// True when the process behind the connection is dead for sure: its kernel left the mark of its
+// protocol thread's death, or its pidfd says so.
 static bool is_dead(const struct tacit_shm_connection *connection)
 {
     const struct tacit_shm_view *host = &connection->views[TACIT_SHM_SLOT_HOST];
     if (host->words != NULL && connection->known_as < TACIT_NODES_MAX) {
         uint64_t word = tacit_shm_load(
             tacit_shm_host_word(host, TACIT_SHM_HOST_DEATHS + 8u * (size_t)connection->known_as));
-        if ((word & FUTEX_OWNER_DIED) != 0)
+        if ((word & FUTEX_OWNER_DIED) != 0) {
             return true;
+        }
     }
     struct pollfd process = {.fd = connection->pidfd, .events = POLLIN};
     return connection->pidfd >= 0 && poll(&process, 1, 0) == 1 && (process.revents & POLLIN) != 0;
@@ -124,23 +134,27 @@ void tacit_shm_connection_end(struct tacit_shm *shm, struct tacit_shm_connection
         };
         sockets_close(connection);
         connection->state = TACIT_SHM_LOST;
-        if (shm->current[connection->node] == connection)
+        if (shm->current[connection->node] == connection) {
             shm->current[connection->node] = NULL;
+        }
         tacit_shm_notify(shm, &notice);
     } else if (connection->state != TACIT_SHM_LOST) {
         tacit_shm_connection_free(shm, connection);
     }
-    if (connection->outbound && shm->reach != NULL)
+    if (connection->outbound && shm->reach != NULL) {
         shm->reach->ended(shm, connection, was_up);
+    }
 }
 
 bool tacit_shm_connection_commit(struct tacit_shm *shm, struct tacit_shm_connection *connection)
 {
     tacit_node_t node = connection->node;
-    if (node < TACIT_NODE_CLIENT && connection->incarnation <= shm->seen[node])
+    if (node < TACIT_NODE_CLIENT && connection->incarnation <= shm->seen[node]) {
         return false; // another connection of this or a later life was faster
-    if (shm->current[node] != NULL)
+    }
+    if (shm->current[node] != NULL) {
         tacit_shm_connection_end(shm, shm->current[node]);
+    }
     shm->current[node] = connection;
     shm->seen[node] = connection->incarnation;
     connection->state = TACIT_SHM_UP;
@@ -162,21 +176,24 @@ bool tacit_shm_connection_commit(struct tacit_shm *shm, struct tacit_shm_connect
     return true;
 }
 
-// ---- handshake ----------------------------------------------------------------------------------------
+// ---- handshake
+// ----------------------------------------------------------------------------------------
 
-static bool kind_of(enum tacit_role role, enum tacit_shm_kind *kind)
+static bool kind_of(enum tacit_peer_role role, enum tacit_shm_kind *kind)
 {
-    if (role != TACIT_ROLE_REPLICA && role != TACIT_ROLE_MEMNODE && role != TACIT_ROLE_CLIENT)
+    if (role != TACIT_PEER_REPLICA && role != TACIT_PEER_MEMNODE && role != TACIT_PEER_CLIENT) {
         return false;
-    *kind = role == TACIT_ROLE_REPLICA   ? TACIT_SHM_REPLICA
-            : role == TACIT_ROLE_MEMNODE ? TACIT_SHM_MEMNODE
+    }
+    *kind = role == TACIT_PEER_REPLICA   ? TACIT_SHM_REPLICA
+            : role == TACIT_PEER_MEMNODE ? TACIT_SHM_MEMNODE
                                          : TACIT_SHM_CLIENT;
     return true;
 }
 
 static struct tacit_peer_name name_of(enum tacit_shm_kind kind, uint16_t id)
 {
-    static const enum tacit_role roles[] = {TACIT_ROLE_REPLICA, TACIT_ROLE_MEMNODE, TACIT_ROLE_CLIENT};
+    static const enum tacit_peer_role roles[] = {TACIT_PEER_REPLICA, TACIT_PEER_MEMNODE,
+                                                 TACIT_PEER_CLIENT};
     return (struct tacit_peer_name){.role = roles[kind], .id = id};
 }
 
@@ -192,11 +209,14 @@ struct tacit_shm_connection *tacit_shm_connection_begin(struct tacit_shm *shm, i
                                                         tacit_time_ns_t now_ns)
 {
     struct tacit_shm_connection *connection = NULL;
-    for (unsigned i = 0; i < TACIT_SHM_CONNECTIONS && connection == NULL; i++)
-        if (shm->connections[i].state == TACIT_SHM_FREE)
+    for (unsigned i = 0; i < TACIT_SHM_CONNECTIONS && connection == NULL; i++) {
+        if (shm->connections[i].state == TACIT_SHM_FREE) {
             connection = &shm->connections[i];
-    if (connection == NULL)
+        }
+    }
+    if (connection == NULL) {
         return NULL;
+    }
     struct tacit_handshake_options options = {
         .connects = peer >= 0,
         .self = {.name = name_of(shm->config.kind, shm->config.id),
@@ -215,8 +235,8 @@ struct tacit_shm_connection *tacit_shm_connection_begin(struct tacit_shm *shm, i
     }
     memset(connection, 0, sizeof *connection);
     struct tacit_error error;
-    if (tacit_handshake_init(&connection->handshake, handshake_memory, tacit_handshake_size(), &options,
-                             &error) != TACIT_OK) {
+    if (tacit_handshake_init(&connection->handshake, handshake_memory, tacit_handshake_size(),
+                             &options, &error) != TACIT_OK) {
         tacit_shm_report(shm, TACIT_SHM_REPORT_RESOURCE, "%s", error.text);
         return NULL;
     }
@@ -252,8 +272,9 @@ static enum tacit_refusal admit(struct tacit_shm *shm, struct tacit_shm_connecti
                                 const struct tacit_identity *identity)
 {
     enum tacit_shm_kind own = shm->config.kind;
-    if (!kind_of(identity->name.role, &connection->kind))
+    if (!kind_of(identity->name.role, &connection->kind)) {
         return TACIT_REFUSAL_ROLE;
+    }
     connection->id = identity->name.id;
     connection->incarnation = identity->incarnation;
     enum tacit_shm_kind kind = connection->kind;
@@ -262,20 +283,23 @@ static enum tacit_refusal admit(struct tacit_shm *shm, struct tacit_shm_connecti
         bool replica_may = kind == TACIT_SHM_REPLICA && connection->id < TACIT_REPLICAS_MAX &&
                            (own == TACIT_SHM_MEMNODE || connection->id > shm->config.id);
         bool client_may = kind == TACIT_SHM_CLIENT && own == TACIT_SHM_REPLICA;
-        if (!replica_may && !client_may)
+        if (!replica_may && !client_may) {
             return TACIT_REFUSAL_ROLE;
+        }
     }
     connection->node = tacit_shm_node(kind, connection->id);
     if (kind == TACIT_SHM_CLIENT) {
-        if (~shm->client_slots == 0)
+        if (~shm->client_slots == 0) {
             return TACIT_REFUSAL_BUSY;
+        }
         connection->client_slot = __builtin_ctzll(~shm->client_slots);
         shm->client_slots |= UINT64_C(1) << connection->client_slot;
         connection->node = (tacit_node_t)(TACIT_NODE_CLIENT + connection->client_slot);
     } else if (connection->incarnation <= shm->seen[connection->node]) {
         return TACIT_REFUSAL_STALE;
     }
-    if (tacit_shm_right(own, kind, TACIT_SHM_SLOT_LOG, &shm->config.layouts[own]) != TACIT_SHM_NOTHING) {
+    if (tacit_shm_right(own, kind, TACIT_SHM_SLOT_LOG, &shm->config.layouts[own]) !=
+        TACIT_SHM_NOTHING) {
         connection->log_slot = log_reserve(shm);
         if (connection->log_slot < 0) {
             tacit_shm_report(shm, TACIT_SHM_REPORT_RESOURCE,
@@ -292,8 +316,9 @@ static_assert(TACIT_CLIENTS_MAX == 64, "client slots are a 64-bit set");
 static bool handshake_refused(struct tacit_shm *shm, struct tacit_shm_connection *connection)
 {
     struct tacit_error error = {.text = ""};
-    if (tacit_handshake_explain(connection->handshake, &error) != TACIT_OK)
+    if (tacit_handshake_explain(connection->handshake, &error) != TACIT_OK) {
         tacit_shm_report(shm, TACIT_SHM_REPORT_REFUSED, "%s", error.text);
+    }
     atomic_fetch_add(&shm->refused, 1);
     return false;
 }
@@ -302,14 +327,18 @@ static bool handshake_refused(struct tacit_shm *shm, struct tacit_shm_connection
 static bool handshake_push(struct tacit_shm *shm, struct tacit_shm_connection *connection)
 {
     uint8_t packet[TACIT_HANDSHAKE_MESSAGE_BYTES];
-    while (tacit_handshake_output(connection->handshake, packet))
-        if (tacit_shm_send(connection->fd, packet, sizeof packet, -1) != TACIT_SHM_IO_DONE)
+    while (tacit_handshake_output(connection->handshake, packet)) {
+        if (tacit_shm_send(connection->fd, packet, sizeof packet, -1) != TACIT_SHM_IO_DONE) {
             return false; // a packet or two always fit into a new socket
+        }
+    }
     enum tacit_handshake_state state = tacit_handshake_state(connection->handshake);
-    if (state == TACIT_HANDSHAKE_REFUSED)
+    if (state == TACIT_HANDSHAKE_REFUSED) {
         return handshake_refused(shm, connection);
-    if (state != TACIT_HANDSHAKE_DONE)
+    }
+    if (state != TACIT_HANDSHAKE_DONE) {
         return true;
+    }
     connection->state = TACIT_SHM_TRADING;
     return tacit_shm_trade_begin(shm, connection) && tacit_shm_trade_push(shm, connection);
 }
@@ -320,13 +349,14 @@ static bool handshake_take(struct tacit_shm *shm, struct tacit_shm_connection *c
     struct tacit_identity identity;
     (void)!tacit_handshake_input(connection->handshake, packet, bytes); // the state says it
     enum tacit_handshake_state state = tacit_handshake_state(connection->handshake);
-    if (state != TACIT_HANDSHAKE_REFUSED && tacit_handshake_peer(connection->handshake, &identity)) {
+    if (state != TACIT_HANDSHAKE_REFUSED &&
+        tacit_handshake_peer(connection->handshake, &identity)) {
         enum tacit_refusal refusal = admit(shm, connection, &identity);
         if (refusal != TACIT_REFUSAL_NONE) {
             tacit_handshake_refuse(connection->handshake, refusal);
             if (connection->outbound) {
                 tacit_shm_report(shm, TACIT_SHM_REPORT_REFUSED, "%s %u, incarnation %u: %s",
-                                 tacit_role_name(identity.name.role), identity.name.id,
+                                 tacit_peer_role_name(identity.name.role), identity.name.id,
                                  identity.incarnation, tacit_refusal_text(refusal));
                 atomic_fetch_add(&shm->refused, 1);
                 return false;
@@ -336,16 +366,19 @@ static bool handshake_take(struct tacit_shm *shm, struct tacit_shm_connection *c
     return handshake_push(shm, connection);
 }
 
-// ---- loop ---------------------------------------------------------------------------------------------
+// ---- loop
+// ---------------------------------------------------------------------------------------------
 
 static void accept_all(struct tacit_shm *shm, tacit_time_ns_t now_ns)
 {
     for (uint32_t i = 0; i < shm->config.handshakes; i++) {
-        if ((shm->handshake_used >> i & 1) != 0)
+        if ((shm->handshake_used >> i & 1) != 0) {
             continue;
+        }
         int fd = tacit_shm_accept(shm->listener.fd);
-        if (fd < 0)
+        if (fd < 0) {
             return;
+        }
         struct tacit_shm_connection *connection =
             tacit_shm_connection_begin(shm, fd, shm->handshake_pool[i], -1, now_ns);
         if (connection == NULL) {
@@ -353,8 +386,9 @@ static void accept_all(struct tacit_shm *shm, tacit_time_ns_t now_ns)
             return;
         }
         shm->handshake_used |= 1u << i;
-        if (!handshake_push(shm, connection))
+        if (!handshake_push(shm, connection)) {
             tacit_shm_connection_end(shm, connection);
+        }
     }
 }
 
@@ -364,15 +398,18 @@ static bool packet_take(struct tacit_shm *shm, struct tacit_shm_connection *conn
     bool trading = connection->state != TACIT_SHM_SHAKING;
     if (trading && !(bytes == TACIT_HANDSHAKE_MESSAGE_BYTES && connection->handshake != NULL)) {
         handshake_give_back(shm, connection); // the peer is past it, so the slot is free for others
-        if (tacit_shm_trade_take(shm, connection, packet, bytes, passed))
+        if (tacit_shm_trade_take(shm, connection, packet, bytes, passed)) {
             return true;
+        }
         atomic_fetch_add(&shm->misbehaved, 1);
         return false;
     }
-    if (passed >= 0)
+    if (passed >= 0) {
         close(passed);
-    if (!trading)
+    }
+    if (!trading) {
         return handshake_take(shm, connection, packet, bytes);
+    }
     // A connector's REFUSE may come after our last word.
     (void)!tacit_handshake_input(connection->handshake, packet, bytes);
     return handshake_refused(shm, connection);
@@ -384,21 +421,25 @@ static void connection_readable(struct tacit_shm *shm, struct tacit_shm_connecti
         uint8_t packet[TACIT_SHM_PACKET_MAX];
         size_t bytes;
         int passed;
-        if (connection->state == TACIT_SHM_UP && queue_is_crowded(shm))
+        if (connection->state == TACIT_SHM_UP && queue_is_crowded(shm)) {
             return;
+        }
         enum tacit_shm_io io = tacit_shm_receive(connection->fd, packet, &bytes, &passed);
-        if (io == TACIT_SHM_IO_AGAIN)
+        if (io == TACIT_SHM_IO_AGAIN) {
             break;
-        if (io == TACIT_SHM_IO_BAD)
+        }
+        if (io == TACIT_SHM_IO_BAD) {
             atomic_fetch_add(&shm->misbehaved, 1);
+        }
         if (io != TACIT_SHM_IO_DONE || !packet_take(shm, connection, packet, bytes, passed)) {
             tacit_shm_connection_end(shm, connection);
             return;
         }
     }
     if (connection->state >= TACIT_SHM_TRADING && connection->fd >= 0 &&
-        !tacit_shm_trade_push(shm, connection))
+        !tacit_shm_trade_push(shm, connection)) {
         tacit_shm_connection_end(shm, connection);
+    }
 }
 
 static void log_retire(struct tacit_shm *shm, unsigned slot)
@@ -426,11 +467,13 @@ static void commands_take(struct tacit_shm *shm)
         } else {
             struct tacit_shm_connection *connection = &shm->connections[command.number];
             bool was_up = connection->state == TACIT_SHM_UP;
-            if (was_up && shm->current[connection->node] == connection)
+            if (was_up && shm->current[connection->node] == connection) {
                 shm->current[connection->node] = NULL;
+            }
             tacit_shm_connection_free(shm, connection);
-            if (was_up && connection->outbound && shm->reach != NULL)
+            if (was_up && connection->outbound && shm->reach != NULL) {
                 shm->reach->ended(shm, connection, true);
+            }
         }
     }
 }
@@ -440,8 +483,9 @@ static tacit_time_ns_t expire(struct tacit_shm *shm, tacit_time_ns_t now_ns)
     tacit_time_ns_t next_ns = now_ns + IDLE_NS;
     for (unsigned i = 0; i < TACIT_SHM_CONNECTIONS; i++) {
         struct tacit_shm_connection *connection = &shm->connections[i];
-        if (connection->state == TACIT_SHM_FREE || connection->deadline_ns == 0)
+        if (connection->state == TACIT_SHM_FREE || connection->deadline_ns == 0) {
             continue;
+        }
         if (connection->deadline_ns <= now_ns) {
             atomic_fetch_add(&shm->expired, 1);
             tacit_shm_connection_end(shm, connection);
@@ -458,8 +502,9 @@ static void logs_announce(struct tacit_shm *shm)
     for (unsigned i = 0; i < TACIT_SHM_CONNECTIONS; i++) {
         struct tacit_shm_connection *connection = &shm->connections[i];
         if ((connection->state == TACIT_SHM_TRADING || connection->state == TACIT_SHM_UP) &&
-            !tacit_shm_trade_push(shm, connection))
+            !tacit_shm_trade_push(shm, connection)) {
             tacit_shm_connection_end(shm, connection);
+        }
     }
 }
 
@@ -476,34 +521,42 @@ static void wait_until(struct tacit_shm *shm, tacit_time_ns_t until_ns)
     nfds_t count = 3;
     for (unsigned i = 0; i < TACIT_SHM_CONNECTIONS; i++) {
         const struct tacit_shm_connection *connection = &shm->connections[i];
-        if (connection->state == TACIT_SHM_FREE || connection->fd < 0)
+        if (connection->state == TACIT_SHM_FREE || connection->fd < 0) {
             continue;
+        }
         bool later = crowded && connection->state == TACIT_SHM_UP;
         fds[count] = (struct pollfd){.fd = later ? -1 : connection->fd, .events = POLLIN};
-        if (connection->want_output)
+        if (connection->want_output) {
             fds[count].events = (short)(fds[count].events | POLLOUT);
+        }
         whose[count++ - 3] = (uint16_t)i;
     }
     tacit_time_ns_t now_ns = tacit_shm_now_ns();
     uint64_t pause_ns = until_ns > now_ns ? until_ns - now_ns : 0;
-    if (crowded && pause_ns > CROWDED_NS)
+    if (crowded && pause_ns > CROWDED_NS) {
         pause_ns = CROWDED_NS;
+    }
     struct timespec pause = {.tv_sec = (time_t)(pause_ns / 1000000000u),
                              .tv_nsec = (long)(pause_ns % 1000000000u)};
-    if (ppoll(fds, count, &pause, NULL) <= 0)
+    if (ppoll(fds, count, &pause, NULL) <= 0) {
         return;
+    }
     // The order matters to nobody but the log: releases first, so that slots are free.
-    if (fds[0].revents != 0)
+    if (fds[0].revents != 0) {
         commands_take(shm);
+    }
     for (nfds_t i = 3; i < count; i++) {
         struct tacit_shm_connection *connection = &shm->connections[whose[i - 3]];
-        if (fds[i].revents != 0 && connection->fd == fds[i].fd)
+        if (fds[i].revents != 0 && connection->fd == fds[i].fd) {
             connection_readable(shm, connection);
+        }
     }
-    if (fds[1].revents != 0)
+    if (fds[1].revents != 0) {
         accept_all(shm, tacit_shm_now_ns());
-    if (fds[2].revents != 0)
+    }
+    if (fds[2].revents != 0) {
         shm->reach->readable(shm);
+    }
 }
 
 void *tacit_shm_control_main(void *context)
@@ -516,8 +569,9 @@ void *tacit_shm_control_main(void *context)
             tacit_time_ns_t reach_ns = shm->reach->turn(shm, now_ns);
             next_ns = reach_ns < next_ns ? reach_ns : next_ns;
         }
-        while (shm->logs_changed) // again if that brought a connection up: at most once for each
+        while (shm->logs_changed) { // again if that brought a connection up: at most once for each
             logs_announce(shm);
+        }
         wait_until(shm, next_ns);
     }
     return NULL;

@@ -2,15 +2,16 @@
 //
 // How two nodes that know each other hand their regions over, on the control thread.
 //
-// Each side, as a host, OFFERs its regions with their descriptors. A region that the other side is to
-// write goes out when it can no longer change its size; the other side maps it and says MAPPED; then the
-// host seals it, and only then maps it itself and offers it to readers: so there is never more than one
-// writer, and no reader ever has to trust one. END: all that the peer needs is offered. When a side has
-// sent END, got END, and has all MAPPED, it is whole. The connecting side then says READY and from there
-// on only waits; the accepting side, once whole and with the peer's READY, counts the connection as up and
-// answers READY, upon which the connecting side does so too. (Up at one side only for as long as that
-// takes, or until the socket hangs up: no time-out of one side can leave the other one with a half.)
-// Later, log regions that come and go are OFFERed and RETIREd.
+// Each side, as a host, OFFERs its regions with their descriptors. A region that the other side is
+// to write goes out when it can no longer change its size; the other side maps it and says MAPPED;
+// then the host seals it, and only then maps it itself and offers it to readers: so there is never
+// more than one writer, and no reader ever has to trust one. END: all that the peer needs is
+// offered. When a side has sent END, got END, and has all MAPPED, it is whole. The connecting side
+// then says READY and from there on only waits; the accepting side, once whole and with the peer's
+// READY, counts the connection as up and answers READY, upon which the connecting side does so too.
+// (Up at one side only for as long as that takes, or until the socket hangs up: no time-out of one
+// side can leave the other one with a half.) Later, log regions that come and go are OFFERed and
+// RETIREd.
 #include <string.h>
 #include <unistd.h>
 
@@ -27,7 +28,8 @@ struct packet {
 };
 static_assert(sizeof(struct packet) == 16, "no padding");
 
-static const struct tacit_host_layout *layout_of(const struct tacit_shm *shm, enum tacit_shm_kind kind)
+static const struct tacit_host_layout *layout_of(const struct tacit_shm *shm,
+                                                 enum tacit_shm_kind kind)
 {
     return &shm->config.layouts[kind];
 }
@@ -37,14 +39,16 @@ static bool is_log(unsigned slot)
     return slot >= TACIT_SHM_SLOT_LOG;
 }
 
-// ---- as a host ----------------------------------------------------------------------------------------
+// ---- as a host
+// ----------------------------------------------------------------------------------------
 
 static bool region_create(struct tacit_shm *shm, unsigned slot, int *fd)
 {
     struct tacit_error error;
     size_t bytes = tacit_shm_slot_file_bytes(layout_of(shm, shm->config.kind), slot);
-    if (tacit_shm_memory_create(fd, bytes, &error) == TACIT_OK)
+    if (tacit_shm_memory_create(fd, bytes, &error) == TACIT_OK) {
         return true;
+    }
     tacit_shm_report(shm, TACIT_SHM_REPORT_RESOURCE, "%s", error.text);
     return false;
 }
@@ -52,24 +56,28 @@ static bool region_create(struct tacit_shm *shm, unsigned slot, int *fd)
 bool tacit_shm_trade_begin(struct tacit_shm *shm, struct tacit_shm_connection *connection)
 {
     enum tacit_shm_kind own = shm->config.kind;
-    for (unsigned slot = TACIT_SHM_SLOT_CONTROL; slot < TACIT_SHM_SLOT_LOG; slot++)
+    for (unsigned slot = TACIT_SHM_SLOT_CONTROL; slot < TACIT_SHM_SLOT_LOG; slot++) {
         if (tacit_shm_right(own, connection->kind, slot, layout_of(shm, own)) == TACIT_SHM_WRITE &&
-            !region_create(shm, slot, &connection->tail_fd))
+            !region_create(shm, slot, &connection->tail_fd)) {
             return false;
+        }
+    }
     return connection->log_slot < 0 ||
            region_create(shm, TACIT_SHM_SLOT_LOG, &shm->logs[connection->log_slot].fd);
 }
 
 // The peer has mapped its region: seal it and map it for reading.
-static bool region_finish(struct tacit_shm *shm, struct tacit_shm_connection *connection, unsigned slot)
+static bool region_finish(struct tacit_shm *shm, struct tacit_shm_connection *connection,
+                          unsigned slot)
 {
     const struct tacit_host_layout *layout = layout_of(shm, shm->config.kind);
     size_t file_bytes = tacit_shm_slot_file_bytes(layout, slot);
     struct tacit_shm_log *log = is_log(slot) ? &shm->logs[connection->log_slot] : NULL;
     int fd = log != NULL ? log->fd : connection->tail_fd;
     void *base = tacit_shm_memory_seal(fd) ? tacit_shm_memory_map(fd, file_bytes, false) : NULL;
-    if (base == NULL)
+    if (base == NULL) {
         return false;
+    }
     struct tacit_shm_view view = {
         .words = base,
         .bytes = tacit_shm_slot_bytes(layout, slot),
@@ -89,8 +97,8 @@ static bool region_finish(struct tacit_shm *shm, struct tacit_shm_connection *co
     return true;
 }
 
-static enum tacit_shm_io packet_send(const struct tacit_shm_connection *connection, struct packet packet,
-                                     int passed)
+static enum tacit_shm_io packet_send(const struct tacit_shm_connection *connection,
+                                     struct packet packet, int passed)
 {
     return tacit_shm_send(connection->fd, &packet, sizeof packet, passed);
 }
@@ -100,14 +108,16 @@ static enum tacit_shm_io offer_fixed(struct tacit_shm *shm, struct tacit_shm_con
 {
     const struct tacit_host_layout *layout = layout_of(shm, shm->config.kind);
     enum tacit_shm_right right = tacit_shm_right(shm->config.kind, connection->kind, slot, layout);
-    if (right == TACIT_SHM_NOTHING)
+    if (right == TACIT_SHM_NOTHING) {
         return TACIT_SHM_IO_DONE;
+    }
     struct packet packet = {
         .kind = OFFER, .slot = (uint8_t)slot, .bytes = tacit_shm_slot_file_bytes(layout, slot)};
     int fd = right == TACIT_SHM_WRITE ? connection->tail_fd : shm->own_fds[slot];
     enum tacit_shm_io io = packet_send(connection, packet, fd);
-    if (io == TACIT_SHM_IO_DONE && right == TACIT_SHM_WRITE)
+    if (io == TACIT_SHM_IO_DONE && right == TACIT_SHM_WRITE) {
         connection->unmapped |= UINT64_C(1) << slot;
+    }
     return io;
 }
 
@@ -119,17 +129,20 @@ static enum tacit_shm_io offer_log(struct tacit_shm *shm, struct tacit_shm_conne
     bool is_own = connection->log_slot == (int)i;
     uint64_t wanted = log->serial != 0 && (log->present || is_own) ? log->serial : 0;
     uint8_t slot = (uint8_t)(TACIT_SHM_SLOT_LOG + i);
-    if (connection->told[i] == wanted)
+    if (connection->told[i] == wanted) {
         return TACIT_SHM_IO_DONE;
+    }
     if (connection->told[i] != 0) {
         struct packet packet = {.kind = RETIRE, .slot = slot};
         enum tacit_shm_io io = packet_send(connection, packet, -1);
-        if (io != TACIT_SHM_IO_DONE)
+        if (io != TACIT_SHM_IO_DONE) {
             return io;
+        }
         connection->told[i] = 0;
     }
-    if (wanted == 0)
+    if (wanted == 0) {
         return TACIT_SHM_IO_DONE;
+    }
     bool to_write = is_own && !log->present;
     struct packet packet = {
         .kind = OFFER,
@@ -141,8 +154,9 @@ static enum tacit_shm_io offer_log(struct tacit_shm *shm, struct tacit_shm_conne
     enum tacit_shm_io io = packet_send(connection, packet, log->fd);
     if (io == TACIT_SHM_IO_DONE) {
         connection->told[i] = wanted;
-        if (to_write)
+        if (to_write) {
             connection->unmapped |= UINT64_C(1) << slot;
+        }
     }
     return io;
 }
@@ -151,18 +165,21 @@ static enum tacit_shm_io offer_all(struct tacit_shm *shm, struct tacit_shm_conne
 {
     for (; connection->next_fixed < TACIT_SHM_SLOT_LOG; connection->next_fixed++) {
         enum tacit_shm_io io = offer_fixed(shm, connection, connection->next_fixed);
-        if (io != TACIT_SHM_IO_DONE)
+        if (io != TACIT_SHM_IO_DONE) {
             return io;
+        }
     }
     bool keeps_logs = tacit_shm_right(shm->config.kind, connection->kind, TACIT_SHM_SLOT_LOG,
                                       layout_of(shm, shm->config.kind)) != TACIT_SHM_NOTHING;
     for (unsigned i = 0; keeps_logs && i < TACIT_SHM_LOGS; i++) {
         enum tacit_shm_io io = offer_log(shm, connection, i);
-        if (io != TACIT_SHM_IO_DONE)
+        if (io != TACIT_SHM_IO_DONE) {
             return io;
+        }
     }
-    if (connection->end_sent)
+    if (connection->end_sent) {
         return TACIT_SHM_IO_DONE;
+    }
     enum tacit_shm_io io =
         packet_send(connection, (struct packet){.kind = END, .node = connection->node}, -1);
     connection->end_sent = io == TACIT_SHM_IO_DONE;
@@ -175,8 +192,9 @@ static enum tacit_shm_io confirm_all(struct tacit_shm_connection *connection)
         unsigned slot = (unsigned)__builtin_ctzll(connection->to_confirm);
         enum tacit_shm_io io =
             packet_send(connection, (struct packet){.kind = MAPPED, .slot = (uint8_t)slot}, -1);
-        if (io != TACIT_SHM_IO_DONE)
+        if (io != TACIT_SHM_IO_DONE) {
             return io;
+        }
         connection->to_confirm &= ~(UINT64_C(1) << slot);
     }
     return TACIT_SHM_IO_DONE;
@@ -184,8 +202,9 @@ static enum tacit_shm_io confirm_all(struct tacit_shm_connection *connection)
 
 static enum tacit_shm_io ready_send(struct tacit_shm_connection *connection)
 {
-    if (connection->ready_sent)
+    if (connection->ready_sent) {
         return TACIT_SHM_IO_DONE;
+    }
     enum tacit_shm_io io = packet_send(connection, (struct packet){.kind = READY}, -1);
     connection->ready_sent = io == TACIT_SHM_IO_DONE;
     return io;
@@ -194,49 +213,59 @@ static enum tacit_shm_io ready_send(struct tacit_shm_connection *connection)
 // Did the peer offer all that it has to?
 static bool have_enough(const struct tacit_shm *shm, const struct tacit_shm_connection *connection)
 {
-    for (unsigned slot = 0; slot < TACIT_SHM_SLOT_LOG; slot++)
+    for (unsigned slot = 0; slot < TACIT_SHM_SLOT_LOG; slot++) {
         if (tacit_shm_right(connection->kind, shm->config.kind, slot,
                             layout_of(shm, connection->kind)) != TACIT_SHM_NOTHING &&
-            (connection->have >> slot & 1) == 0)
+            (connection->have >> slot & 1) == 0) {
             return false;
+        }
+    }
     return true;
 }
 
 bool tacit_shm_trade_push(struct tacit_shm *shm, struct tacit_shm_connection *connection)
 {
     enum tacit_shm_io io = confirm_all(connection);
-    if (io == TACIT_SHM_IO_DONE)
+    if (io == TACIT_SHM_IO_DONE) {
         io = offer_all(shm, connection);
-    if (io == TACIT_SHM_IO_DONE && connection->state == TACIT_SHM_TRADING && connection->end_received &&
-        connection->unmapped == 0) {
-        if (!have_enough(shm, connection))
+    }
+    if (io == TACIT_SHM_IO_DONE && connection->state == TACIT_SHM_TRADING &&
+        connection->end_received && connection->unmapped == 0) {
+        if (!have_enough(shm, connection)) {
             return false;
+        }
         if (connection->outbound) {
             io = ready_send(connection);
             if (io == TACIT_SHM_IO_DONE) {
                 connection->deadline_ns = 0; // see the top of this file
-                if (connection->ready_received && !tacit_shm_connection_commit(shm, connection))
+                if (connection->ready_received && !tacit_shm_connection_commit(shm, connection)) {
                     return false;
+                }
             }
         } else if (connection->ready_received) {
-            if (!tacit_shm_connection_commit(shm, connection))
+            if (!tacit_shm_connection_commit(shm, connection)) {
                 return false;
+            }
         }
     }
-    if (io == TACIT_SHM_IO_DONE && connection->state == TACIT_SHM_UP)
+    if (io == TACIT_SHM_IO_DONE && connection->state == TACIT_SHM_UP) {
         io = ready_send(connection);
+    }
     connection->want_output = io == TACIT_SHM_IO_AGAIN;
     return io == TACIT_SHM_IO_DONE || io == TACIT_SHM_IO_AGAIN;
 }
 
-// ---- as a peer ----------------------------------------------------------------------------------------
+// ---- as a peer
+// ----------------------------------------------------------------------------------------
 
-static bool offer_is_right(const struct tacit_shm *shm, const struct tacit_shm_connection *connection,
+static bool offer_is_right(const struct tacit_shm *shm,
+                           const struct tacit_shm_connection *connection,
                            const struct packet *packet, int fd, bool *writable)
 {
     const struct tacit_host_layout *layout = layout_of(shm, connection->kind);
-    if (packet->slot >= TACIT_SHM_SLOTS || (connection->have >> packet->slot & 1) != 0 || fd < 0)
+    if (packet->slot >= TACIT_SHM_SLOTS || (connection->have >> packet->slot & 1) != 0 || fd < 0) {
         return false;
+    }
     enum tacit_shm_right right =
         tacit_shm_right(connection->kind, shm->config.kind, packet->slot, layout);
     *writable = right == TACIT_SHM_WRITE;
@@ -244,8 +273,9 @@ static bool offer_is_right(const struct tacit_shm *shm, const struct tacit_shm_c
         *writable = *writable && packet->node == shm->fabric.self &&
                     packet->incarnation == shm->fabric.incarnation;
         if (packet->node >= TACIT_REPLICAS_MAX || packet->incarnation == 0 ||
-            packet->incarnation > TACIT_INCARNATION_MAX)
+            packet->incarnation > TACIT_INCARNATION_MAX) {
             return false;
+        }
     }
     // Only before END is anything for us to write.
     return right != TACIT_SHM_NOTHING && !(*writable && connection->end_received) &&
@@ -257,8 +287,9 @@ static bool offer_take(struct tacit_shm *shm, struct tacit_shm_connection *conne
                        const struct packet *packet, int fd)
 {
     bool writable;
-    if (!offer_is_right(shm, connection, packet, fd, &writable))
+    if (!offer_is_right(shm, connection, packet, fd, &writable)) {
         return false;
+    }
     struct tacit_shm_view view = {
         .words = tacit_shm_memory_map(fd, packet->bytes, writable),
         .bytes = tacit_shm_slot_bytes(layout_of(shm, connection->kind), packet->slot),
@@ -269,15 +300,17 @@ static bool offer_take(struct tacit_shm *shm, struct tacit_shm_connection *conne
                 .owner = writable ? shm->fabric.self : connection->node,
                 .incarnation = writable ? shm->fabric.incarnation : connection->incarnation},
     };
-    if (view.words == NULL)
+    if (view.words == NULL) {
         return false;
+    }
     if (is_log(packet->slot)) {
         view.key.owner = packet->node;
         view.key.incarnation = packet->incarnation;
     }
     connection->have |= UINT64_C(1) << packet->slot;
-    if (writable)
+    if (writable) {
         connection->to_confirm |= UINT64_C(1) << packet->slot;
+    }
     if (connection->state == TACIT_SHM_UP) {
         struct tacit_shm_notice notice = {
             .kind = TACIT_SHM_NOTICE_VIEW,
@@ -294,10 +327,12 @@ static bool offer_take(struct tacit_shm *shm, struct tacit_shm_connection *conne
     return true;
 }
 
-static bool retire_take(struct tacit_shm *shm, struct tacit_shm_connection *connection, unsigned slot)
+static bool retire_take(struct tacit_shm *shm, struct tacit_shm_connection *connection,
+                        unsigned slot)
 {
-    if (!is_log(slot) || slot >= TACIT_SHM_SLOTS || (connection->have >> slot & 1) == 0)
+    if (!is_log(slot) || slot >= TACIT_SHM_SLOTS || (connection->have >> slot & 1) == 0) {
         return false;
+    }
     connection->have &= ~(UINT64_C(1) << slot);
     if (connection->state != TACIT_SHM_UP) {
         tacit_shm_view_unmap(&connection->views[slot]);
@@ -314,11 +349,13 @@ static bool retire_take(struct tacit_shm *shm, struct tacit_shm_connection *conn
     return true;
 }
 
-static bool mapped_take(struct tacit_shm *shm, struct tacit_shm_connection *connection, unsigned slot)
+static bool mapped_take(struct tacit_shm *shm, struct tacit_shm_connection *connection,
+                        unsigned slot)
 {
     if (slot >= TACIT_SHM_SLOTS || (connection->unmapped >> slot & 1) == 0 ||
-        !region_finish(shm, connection, slot))
+        !region_finish(shm, connection, slot)) {
         return false;
+    }
     connection->unmapped &= ~(UINT64_C(1) << slot);
     return true;
 }
@@ -329,8 +366,9 @@ static bool end_take(const struct tacit_shm *shm, struct tacit_shm_connection *c
     bool is_right = shm->config.kind == TACIT_SHM_CLIENT
                         ? known_as >= TACIT_NODE_CLIENT && known_as < TACIT_NODES_MAX
                         : known_as == shm->fabric.self;
-    if (connection->end_received || !is_right)
+    if (connection->end_received || !is_right) {
         return false;
+    }
     connection->known_as = known_as;
     connection->end_received = true;
     return true;
@@ -341,25 +379,28 @@ bool tacit_shm_trade_take(struct tacit_shm *shm, struct tacit_shm_connection *co
 {
     struct packet packet = {0};
     bool ok = size == sizeof packet;
-    if (ok)
+    if (ok) {
         memcpy(&packet, bytes, sizeof packet);
-    if (packet.kind == OFFER)
+    }
+    if (packet.kind == OFFER) {
         ok = offer_take(shm, connection, &packet, passed);
-    else if (passed >= 0)
+    } else if (passed >= 0) {
         ok = false;
-    else if (packet.kind == MAPPED)
+    } else if (packet.kind == MAPPED) {
         ok = mapped_take(shm, connection, packet.slot);
-    else if (packet.kind == END)
+    } else if (packet.kind == END) {
         ok = end_take(shm, connection, packet.node);
-    else if (packet.kind == RETIRE)
+    } else if (packet.kind == RETIRE) {
         ok = retire_take(shm, connection, packet.slot);
-    else if (packet.kind == READY && !connection->ready_received)
+    } else if (packet.kind == READY && !connection->ready_received) {
         connection->ready_received = true;
-    else
+    } else {
         ok = false;
-    if (passed >= 0)
+    }
+    if (passed >= 0) {
         close(passed);
-    if (!ok)
+    }
+    if (!ok) {
         tacit_shm_report(shm, TACIT_SHM_REPORT_MISBEHAVED,
                          "%s %u sent something out of place (kind %u, slot %u, %zu bytes) and was "
                          "disconnected; if it is no intruder, its region sizes differ from ours",
@@ -367,5 +408,6 @@ bool tacit_shm_trade_take(struct tacit_shm *shm, struct tacit_shm_connection *co
                          : connection->kind == TACIT_SHM_MEMNODE ? "memory node"
                                                                  : "client",
                          connection->id, packet.kind, packet.slot, (size_t)packet.bytes);
+    }
     return ok;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The protocol thread's half of a host: events, own regions, and the permission that moves. Connections
-// that came up and went down arrive through a queue from the control thread; nothing here blocks, takes a
-// lock or allocates.
+// The protocol thread's half of a host: events, own regions, and the permission that moves.
+// Connections that came up and went down arrive through a queue from the control thread; nothing
+// here blocks, takes a lock or allocates.
 #include <assert.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,14 +26,16 @@ void tacit_shm_command(struct tacit_shm *shm, struct tacit_shm_command command)
 
 static void unmap_later(struct tacit_shm *shm, struct tacit_shm_view *view)
 {
-    if (view->words != NULL)
+    if (view->words != NULL) {
         tacit_shm_command(shm, (struct tacit_shm_command){.kind = TACIT_SHM_COMMAND_UNMAP,
                                                           .base = view->words,
                                                           .bytes = view->file_bytes});
+    }
     memset(view, 0, sizeof *view);
 }
 
-// ---- links --------------------------------------------------------------------------------------------
+// ---- links
+// --------------------------------------------------------------------------------------------
 
 static uint32_t *bell_of(const struct tacit_shm_view *view)
 {
@@ -51,11 +53,14 @@ static void link_up(struct tacit_shm *shm, struct tacit_shm_connection *connecti
         host, TACIT_SHM_HOST_DEATHS + 8u * (size_t)connection->known_as);
     link->pair = tacit_shm_host_word(host, TACIT_SHM_HOST_GENERATION);
     link->sleeping = tacit_shm_host_word(host, TACIT_SHM_HOST_SLEEPING);
-    for (unsigned slot = TACIT_SHM_SLOT_CONTROL; slot < TACIT_SHM_SLOT_LOG; slot++)
-        if (connection->views[slot].words != NULL && connection->views[slot].writable)
+    for (unsigned slot = TACIT_SHM_SLOT_CONTROL; slot < TACIT_SHM_SLOT_LOG; slot++) {
+        if (connection->views[slot].words != NULL && connection->views[slot].writable) {
             link->bell = bell_of(&connection->views[slot]);
-    if (connection->tail.words != NULL)
+        }
+    }
+    if (connection->tail.words != NULL) {
         link->own_bell = bell_of(&connection->tail);
+    }
     if (connection->tail.key.region_class == TACIT_REGION_CONTROL) {
         unmap_later(shm, &link->control);
         link->control = connection->tail;
@@ -85,8 +90,9 @@ void tacit_shm_link_down(struct tacit_shm *shm, tacit_node_t node, bool certain)
                                                       .certain = certain,
                                                       .node = node,
                                                       .incarnation = connection->incarnation};
-    if (certain)
+    if (certain) {
         atomic_fetch_add_explicit(&shm->deaths, 1, memory_order_relaxed);
+    }
     link->connection = NULL;
     shm->link_changes++;
     for (uint32_t i = 0; i < shm->up_count; i++) {
@@ -111,8 +117,9 @@ static void notice_take(struct tacit_shm *shm, const struct tacit_shm_notice *no
     // We may have seen its death ourselves, and the connection may be another one's by now.
     bool is_current = link->connection == connection && connection->serial == notice->serial;
     if (notice->kind == TACIT_SHM_NOTICE_DOWN) {
-        if (is_current)
+        if (is_current) {
             tacit_shm_link_down(shm, notice->node, notice->certain || tacit_shm_link_is_dead(link));
+        }
         return;
     }
     struct tacit_shm_view view = notice->view;
@@ -128,7 +135,8 @@ static void notice_take(struct tacit_shm *shm, const struct tacit_shm_notice *no
 
 static void notices_take(struct tacit_shm *shm)
 {
-    while (tacit_shm_queue_used(&shm->notices_queue) > 0 && tacit_shm_events_free(shm) >= EVENTS_KEPT &&
+    while (tacit_shm_queue_used(&shm->notices_queue) > 0 &&
+           tacit_shm_events_free(shm) >= EVENTS_KEPT &&
            tacit_shm_queue_used(&shm->commands_queue) + COMMANDS_KEPT < TACIT_SHM_COMMANDS) {
         uint32_t at = atomic_load_explicit(&shm->notices_queue.taken, memory_order_relaxed);
         notice_take(shm, &shm->notices[at % TACIT_SHM_NOTICES]);
@@ -139,32 +147,40 @@ static void notices_take(struct tacit_shm *shm)
 size_t tacit_shm_poll(struct tacit_fabric *fabric, struct tacit_event *events, size_t max)
 {
     struct tacit_shm *shm = tacit_shm_of(fabric);
-    if (tacit_shm_queue_used(&shm->notices_queue) > 0)
+    if (tacit_shm_queue_used(&shm->notices_queue) > 0) {
         notices_take(shm);
+    }
     // One host's mark of death a call: a few calls see them all, and none pays for many.
     if (shm->up_count > 0 && tacit_shm_events_free(shm) >= EVENTS_KEPT) {
         shm->death_turn = shm->death_turn + 1 < shm->up_count ? shm->death_turn + 1 : 0;
         tacit_node_t node = shm->up[shm->death_turn];
-        if (tacit_shm_link_is_dead(&shm->links[node]))
+        if (tacit_shm_link_is_dead(&shm->links[node])) {
             tacit_shm_link_down(shm, node, true);
+        }
     }
     size_t count = 0;
-    while (count < max && shm->events_taken != shm->events_written)
+    while (count < max && shm->events_taken != shm->events_written) {
         events[count++] = shm->events[shm->events_taken++ & shm->events_mask];
+    }
     return count;
 }
 
-// ---- own regions --------------------------------------------------------------------------------------
+// ---- own regions
+// --------------------------------------------------------------------------------------
 
-bool tacit_shm_key_matches(const struct tacit_shm_view *view, unsigned slot, struct tacit_region_key key)
+bool tacit_shm_key_matches(const struct tacit_shm_view *view, unsigned slot,
+                           struct tacit_region_key key)
 {
     if (view->words == NULL || slot == TACIT_SHM_SLOT_HOST || view->bytes == 0 ||
-        view->key.region_class != key.region_class)
+        view->key.region_class != key.region_class) {
         return false;
-    if (key.region_class == TACIT_REGION_PAGE || key.region_class == TACIT_REGION_STATE)
+    }
+    if (key.region_class == TACIT_REGION_PAGE || key.region_class == TACIT_REGION_STATE) {
         return true;
-    if (key.owner == TACIT_NODE_SELF)
+    }
+    if (key.owner == TACIT_NODE_SELF) {
         return view->writable;
+    }
     return view->key.owner == key.owner && view->key.incarnation == key.incarnation;
 }
 
@@ -172,22 +188,28 @@ void *tacit_shm_local(struct tacit_fabric *fabric, struct tacit_region_key key, 
 {
     struct tacit_shm *shm = tacit_shm_of(fabric);
     const struct tacit_shm_view *found = NULL;
-    if (key.region_class == TACIT_REGION_CONTROL && key.owner < TACIT_NODES_MAX) {
+    if (key.region_class == TACIT_REGION_CONTROL && key.owner < TACIT_NODES_MAX &&
+        key.owner != fabric->self) {
         found = &shm->links[key.owner].control;
     } else if ((key.region_class == TACIT_REGION_REQUESTS ||
                 key.region_class == TACIT_REGION_REPLIES) &&
                key.owner < TACIT_NODES_MAX) {
-        if (shm->links[key.owner].connection != NULL)
+        if (shm->links[key.owner].connection != NULL) {
             found = &shm->links[key.owner].connection->tail;
+        }
     } else {
-        for (unsigned slot = 0; slot < TACIT_SHM_SLOTS && found == NULL; slot++)
-            if (tacit_shm_key_matches(&shm->self_views[slot], slot, key))
+        for (unsigned slot = 0; slot < TACIT_SHM_SLOTS && found == NULL; slot++) {
+            if (tacit_shm_key_matches(&shm->self_views[slot], slot, key)) {
                 found = &shm->self_views[slot];
+            }
+        }
     }
-    if (found == NULL || !tacit_shm_key_matches(found, TACIT_SHM_SLOTS, key))
+    if (found == NULL || !tacit_shm_key_matches(found, TACIT_SHM_SLOTS, key)) {
         return NULL;
-    if (bytes != NULL)
+    }
+    if (bytes != NULL) {
         *bytes = found->bytes;
+    }
     return found->words;
 }
 
@@ -198,12 +220,15 @@ size_t tacit_shm_log_regions(struct tacit_fabric *fabric, struct tacit_region_ke
     uint64_t last = 0;
     while (count < max) { // selection by age; at most TACIT_SHM_LOGS rounds
         unsigned oldest = TACIT_SHM_LOGS;
-        for (unsigned i = 0; i < TACIT_SHM_LOGS; i++)
+        for (unsigned i = 0; i < TACIT_SHM_LOGS; i++) {
             if (shm->log_order[i] > last &&
-                (oldest == TACIT_SHM_LOGS || shm->log_order[i] < shm->log_order[oldest]))
+                (oldest == TACIT_SHM_LOGS || shm->log_order[i] < shm->log_order[oldest])) {
                 oldest = i;
-        if (oldest == TACIT_SHM_LOGS)
+            }
+        }
+        if (oldest == TACIT_SHM_LOGS) {
             break;
+        }
         last = shm->log_order[oldest];
         keys[count++] = shm->self_views[TACIT_SHM_SLOT_LOG + oldest].key;
     }
@@ -216,8 +241,9 @@ void tacit_shm_retire(struct tacit_fabric *fabric, struct tacit_region_key key)
     assert(key.region_class == TACIT_REGION_LOG && key.owner != TACIT_NODE_SELF);
     for (unsigned i = 0; i < TACIT_SHM_LOGS; i++) {
         struct tacit_shm_view *view = &shm->self_views[TACIT_SHM_SLOT_LOG + i];
-        if (!tacit_shm_key_matches(view, TACIT_SHM_SLOT_LOG + i, key))
+        if (!tacit_shm_key_matches(view, TACIT_SHM_SLOT_LOG + i, key)) {
             continue;
+        }
         assert(!view->writable); // the own one stays
         memset(view, 0, sizeof *view);
         shm->log_order[i] = 0;
@@ -234,16 +260,18 @@ void tacit_shm_attach(struct tacit_fabric *fabric, void *base, size_t bytes)
     (void)bytes;
 }
 
-// ---- permission ---------------------------------------------------------------------------------------
+// ---- permission
+// ---------------------------------------------------------------------------------------
 //
-// A write counts only if its writer, after its stores and a full fence, still finds itself in the pair. The
-// host stores the pair, then makes a full fence. One of the two fences comes first: if the writer's, the
-// host and everybody whom it tells see all of the write; if the host's, the writer sees the new pair and
-// the write is DENIED. The order of the two stores makes sure that no mixture of an old and a new pair names
-// a holder together with a generation that was never its own.
+// A write counts only if its writer, after its stores and a full fence, still finds itself in the
+// pair. The host stores the pair, then makes a full fence. One of the two fences comes first: if
+// the writer's, the host and everybody whom it tells see all of the write; if the host's, the
+// writer sees the new pair and the write is DENIED. The order of the two stores makes sure that no
+// mixture of an old and a new pair names a holder together with a generation that was never its
+// own.
 
-void tacit_shm_grant(struct tacit_fabric *fabric, tacit_node_t holder, tacit_incarnation_t incarnation,
-                     uint64_t generation)
+void tacit_shm_grant(struct tacit_fabric *fabric, tacit_node_t holder,
+                     tacit_incarnation_t incarnation, uint64_t generation)
 {
     struct tacit_shm *shm = tacit_shm_of(fabric);
     uint64_t *pair = tacit_shm_host_word(&shm->own[0], TACIT_SHM_HOST_GENERATION);
@@ -271,7 +299,8 @@ void tacit_shm_revoke(struct tacit_fabric *fabric, uint64_t generation)
         .kind = TACIT_EVENT_REVOKED, .node = TACIT_NODE_NONE, .generation = generation};
 }
 
-// ---- a host that reaches nobody -------------------------------------------------------------------------
+// ---- a host that reaches nobody
+// -------------------------------------------------------------------------
 
 static bool post_refused(struct tacit_fabric *fabric, const struct tacit_op *op)
 {
@@ -280,7 +309,8 @@ static bool post_refused(struct tacit_fabric *fabric, const struct tacit_op *op)
     return false;
 }
 
-static int32_t region_unknown(struct tacit_fabric *fabric, tacit_node_t host, struct tacit_region_key key)
+static int32_t region_unknown(struct tacit_fabric *fabric, tacit_node_t host,
+                              struct tacit_region_key key)
 {
     (void)fabric;
     (void)host;
@@ -294,6 +324,12 @@ static void ring_nobody(struct tacit_fabric *fabric, tacit_node_t host)
     fabric->counters.rings_suppressed++;
 }
 
+static void reset_nothing(struct tacit_fabric *fabric, tacit_node_t host)
+{
+    (void)fabric;
+    (void)host;
+}
+
 const struct tacit_fabric_ops tacit_shm_host_ops = {
     .post = post_refused,
     .poll = tacit_shm_poll,
@@ -304,6 +340,7 @@ const struct tacit_fabric_ops tacit_shm_host_ops = {
     .grant = tacit_shm_grant,
     .revoke = tacit_shm_revoke,
     .retire = tacit_shm_retire,
+    .reset = reset_nothing,
     .attach = tacit_shm_attach,
     .arm = tacit_shm_arm,
     .sleep = tacit_shm_sleep,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the files of the shared-memory provider share: its object, split by the thread that may touch it,
-// and the two queues between these threads.
+// What the files of the shared-memory provider share: its object, split by the thread that may
+// touch it, and the two queues between these threads.
 //
 //   memory.c, socket.c   memfds and sockets
 //   open.c               the object, own regions, start and end
@@ -52,6 +52,9 @@ enum {
     TACIT_SHM_SLOTS = TACIT_SHM_SLOT_LOG + TACIT_SHM_LOGS,
 };
 static_assert(TACIT_SHM_SLOTS <= 64, "sets of slots are 64-bit words");
+// A host writes its regions in the slots below this itself (CONTROL: the one that it has for
+// itself).
+#define TACIT_SHM_OWN (TACIT_SHM_SLOT_CONTROL + 1u)
 
 struct tacit_shm_view {
     uint64_t *words;   // NULL: not there
@@ -62,11 +65,11 @@ struct tacit_shm_view {
     struct tacit_region_key key;
 };
 
-// What a host of one kind lets a peer of another kind do with its region in `slot`. In a LOG slot, WRITE is
-// for the owner and READ for the others.
+// What a host of one kind lets a peer of another kind do with its region in `slot`. In a LOG slot,
+// WRITE is for the owner and READ for the others.
 enum tacit_shm_right { TACIT_SHM_NOTHING = 0, TACIT_SHM_READ, TACIT_SHM_WRITE };
-enum tacit_shm_right tacit_shm_right(enum tacit_shm_kind host, enum tacit_shm_kind peer, unsigned slot,
-                                     const struct tacit_host_layout *layout);
+enum tacit_shm_right tacit_shm_right(enum tacit_shm_kind host, enum tacit_shm_kind peer,
+                                     unsigned slot, const struct tacit_host_layout *layout);
 size_t tacit_shm_slot_bytes(const struct tacit_host_layout *layout, unsigned slot);
 // Size of its file: a region that a peer always writes ends with a line for that peer's bell.
 size_t tacit_shm_slot_file_bytes(const struct tacit_host_layout *layout, unsigned slot);
@@ -75,10 +78,10 @@ uint8_t tacit_shm_slot_class(unsigned slot);
 
 enum tacit_shm_connection_state {
     TACIT_SHM_FREE = 0,
-    TACIT_SHM_SHAKING,   // handshake
-    TACIT_SHM_TRADING,   // regions are being handed over
-    TACIT_SHM_UP,        // the protocol thread knows it
-    TACIT_SHM_LOST,      // hung up; the protocol thread has been told and will release it
+    TACIT_SHM_SHAKING, // handshake
+    TACIT_SHM_TRADING, // regions are being handed over
+    TACIT_SHM_UP,      // the protocol thread knows it
+    TACIT_SHM_LOST,    // hung up; the protocol thread has been told and will release it
 };
 
 // One connection. The control thread's, but for the part that is marked.
@@ -92,14 +95,14 @@ struct tacit_shm_connection {
     struct tacit_handshake *handshake;
     void *handshake_memory; // from the pool
     // Handing over (exchange.c). Sets of slots.
-    uint64_t unmapped;  // written by the peer, who has not said MAPPED yet
-    uint64_t to_confirm; // mapped by us for writing, MAPPED not sent yet
-    uint64_t have;      // regions of the peer that we have
-    uint8_t next_fixed; // fixed slots below are offered
+    uint64_t unmapped;             // written by the peer, who has not said MAPPED yet
+    uint64_t to_confirm;           // mapped by us for writing, MAPPED not sent yet
+    uint64_t have;                 // regions of the peer that we have
+    uint8_t next_fixed;            // fixed slots below are offered
     uint64_t told[TACIT_SHM_LOGS]; // serial of the log region that was offered last, 0 none
     bool end_sent, end_received, ready_sent, ready_received, want_output;
-    int tail_fd;  // the region that this peer always writes here, until it is sealed
-    int log_slot; // reserved for this peer, -1
+    int tail_fd;     // the region that this peer always writes here, until it is sealed
+    int log_slot;    // reserved for this peer, -1
     int client_slot; // reserved for this peer, -1
 
     // Fixed while the protocol thread has it: from the UP notice to its RELEASE.
@@ -111,9 +114,10 @@ struct tacit_shm_connection {
     tacit_node_t known_as; // our number at the peer
     int32_t pid;
     uint32_t uid;
-    struct tacit_shm_view views[TACIT_SHM_SLOTS]; // the peer's memory; the protocol thread's in that time
-    struct tacit_shm_view tail;                   // our memory, written by the peer; likewise
-    struct tacit_shm_view log;                    // our log region for it (words NULL: none); a copy
+    struct tacit_shm_view
+        views[TACIT_SHM_SLOTS]; // the peer's memory; the protocol thread's in that time
+    struct tacit_shm_view tail; // our memory, written by the peer; likewise
+    struct tacit_shm_view log;  // our log region for it (words NULL: none); a copy
 };
 
 // A log region at this host, as the control thread keeps it.
@@ -181,16 +185,17 @@ struct tacit_shm_link {
     const uint32_t *death;                   // our word in its host page
     const uint64_t *pair;                    // its permission pair
     const uint64_t *sleeping;
-    uint32_t *bell;                // our word at that host, NULL: it has none
-    const uint32_t *own_bell;      // its word here, NULL likewise
-    uint64_t last_rung;            // its sleep that we ended
-    struct tacit_shm_view control; // replicas: the CONTROL region that they write here; outlives all that
+    uint32_t *bell;           // our word at that host, NULL: it has none
+    const uint32_t *own_bell; // its word here, NULL likewise
+    uint64_t last_rung;       // its sleep that we ended
+    struct tacit_shm_view
+        control; // replicas: the CONTROL region that they write here; outlives all that
 };
 
 struct tacit_shm;
 
-// The half that reaches other hosts; NULL in a memory node. `turn` does what is due and returns when it
-// wants to be called again.
+// The half that reaches other hosts; NULL in a memory node. `turn` does what is due and returns
+// when it wants to be called again.
 struct tacit_shm_reach {
     enum tacit_status (*open)(struct tacit_shm *shm, struct tacit_error *error);
     void (*close)(struct tacit_shm *shm);
@@ -204,19 +209,21 @@ struct tacit_shm {
     struct tacit_shm_config config;
     const struct tacit_shm_reach *reach;
 
-    // ---- both -------------------------------------------------------------------------------------
+    // ---- both
+    // -------------------------------------------------------------------------------------
     struct tacit_shm_queue notices_queue;
     struct tacit_shm_notice notices[TACIT_SHM_NOTICES];
     struct tacit_shm_queue commands_queue;
     struct tacit_shm_command commands[TACIT_SHM_COMMANDS];
-    uint32_t wake_word;         // futex: raised with each notice
-    int command_event;          // eventfd: commands are there
+    uint32_t wake_word; // futex: raised with each notice
+    int command_event;  // eventfd: commands are there
     _Atomic bool stop;
     _Atomic uint64_t accepted, connected, refused, misbehaved, expired, deaths;
-    struct tacit_shm_view own[TACIT_SHM_SLOT_CONTROL]; // HOST, PAGE, STATE; fixed after open
+    struct tacit_shm_view own[TACIT_SHM_OWN]; // HOST, PAGE, STATE, CONTROL; fixed after open
     struct tacit_shm_connection connections[TACIT_SHM_CONNECTIONS];
 
-    // ---- protocol thread --------------------------------------------------------------------------
+    // ---- protocol thread
+    // --------------------------------------------------------------------------
     struct tacit_shm_link links[TACIT_NODES_MAX];
     tacit_node_t up[TACIT_NODES_MAX]; // those that are
     uint32_t up_count, death_turn;
@@ -231,11 +238,12 @@ struct tacit_shm {
     struct tacit_shm_waiter *waiter; // wait.c
     int attached_tid;
 
-    // ---- control thread ---------------------------------------------------------------------------
+    // ---- control thread
+    // ---------------------------------------------------------------------------
     pthread_t thread;
     bool thread_runs;
     struct tacit_shm_listener listener;
-    int own_fds[TACIT_SHM_SLOT_CONTROL];
+    int own_fds[TACIT_SHM_OWN];
     struct tacit_shm_log logs[TACIT_SHM_LOGS];
     uint64_t next_serial;
     bool logs_changed;
@@ -269,18 +277,19 @@ static inline uint64_t *tacit_shm_host_word(const struct tacit_shm_view *host, s
 // open.c
 enum tacit_status tacit_shm_open_with(const struct tacit_shm_config *config,
                                       const struct tacit_shm_reach *reach,
-                                      const struct tacit_fabric_ops *ops, struct tacit_fabric **fabric,
-                                      struct tacit_error *error);
+                                      const struct tacit_fabric_ops *ops,
+                                      struct tacit_fabric **fabric, struct tacit_error *error);
 void tacit_shm_view_unmap(struct tacit_shm_view *view);
 
 // control.c
 void *tacit_shm_control_main(void *shm);
-void tacit_shm_report(struct tacit_shm *shm, enum tacit_shm_report_kind kind, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void tacit_shm_report(struct tacit_shm *shm, enum tacit_shm_report_kind kind, const char *format,
+                      ...) __attribute__((format(printf, 3, 4)));
 struct tacit_shm_connection *tacit_shm_connection_begin(struct tacit_shm *shm, int fd,
                                                         void *handshake_memory, int peer,
                                                         tacit_time_ns_t now_ns);
-// Ends a connection that is not up (its resources are free at once) or is (the protocol thread is told).
+// Ends a connection that is not up (its resources are free at once) or is (the protocol thread is
+// told).
 void tacit_shm_connection_end(struct tacit_shm *shm, struct tacit_shm_connection *connection);
 void tacit_shm_connection_free(struct tacit_shm *shm, struct tacit_shm_connection *connection);
 // Both sides have everything: makes it known to the protocol thread. False: superseded meanwhile.
@@ -299,13 +308,15 @@ bool tacit_shm_trade_take(struct tacit_shm *shm, struct tacit_shm_connection *co
 extern const struct tacit_fabric_ops tacit_shm_host_ops;
 size_t tacit_shm_poll(struct tacit_fabric *fabric, struct tacit_event *events, size_t max);
 void *tacit_shm_local(struct tacit_fabric *fabric, struct tacit_region_key key, size_t *bytes);
-size_t tacit_shm_log_regions(struct tacit_fabric *fabric, struct tacit_region_key *keys, size_t max);
-void tacit_shm_grant(struct tacit_fabric *fabric, tacit_node_t holder, tacit_incarnation_t incarnation,
-                     uint64_t generation);
+size_t tacit_shm_log_regions(struct tacit_fabric *fabric, struct tacit_region_key *keys,
+                             size_t max);
+void tacit_shm_grant(struct tacit_fabric *fabric, tacit_node_t holder,
+                     tacit_incarnation_t incarnation, uint64_t generation);
 void tacit_shm_revoke(struct tacit_fabric *fabric, uint64_t generation);
 void tacit_shm_retire(struct tacit_fabric *fabric, struct tacit_region_key key);
 void tacit_shm_attach(struct tacit_fabric *fabric, void *base, size_t bytes);
-bool tacit_shm_key_matches(const struct tacit_shm_view *view, unsigned slot, struct tacit_region_key key);
+bool tacit_shm_key_matches(const struct tacit_shm_view *view, unsigned slot,
+                           struct tacit_region_key key);
 static inline uint32_t tacit_shm_events_free(const struct tacit_shm *shm)
 {
     return shm->events_mask + 1 - (shm->events_written - shm->events_taken);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Shared memory in memfds; see memory.h. The seals are what single-writer regions rest on: SHRINK and GROW
-// before anybody else sees the file, FUTURE_WRITE and SEAL as soon as its one writer has mapped it.
+// Shared memory in memfds; see memory.h. The seals are what single-writer regions rest on: SHRINK
+// and GROW before anybody else sees the file, FUTURE_WRITE and SEAL as soon as its one writer has
+// mapped it.
 #include "memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -21,20 +23,39 @@ size_t tacit_shm_file_bytes(size_t bytes)
     return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
 }
 
+uint64_t tacit_shm_memory_available(void)
+{
+    FILE *file = fopen("/proc/meminfo", "re");
+    char line[128];
+    unsigned long long kibibytes;
+    uint64_t bytes = UINT64_MAX;
+    while (file != NULL && bytes == UINT64_MAX && fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "MemAvailable: %llu kB", &kibibytes) == 1) {
+            bytes = (uint64_t)kibibytes * 1024;
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return bytes;
+}
+
 enum tacit_status tacit_shm_memory_create(int *fd, size_t bytes, struct tacit_error *error)
 {
     *fd = memfd_create("tacit", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (*fd < 0)
+    if (*fd < 0) {
         return tacit_error_set(error, TACIT_EIO, errno, "memfd_create failed (errno %d)", errno);
+    }
     // fallocate: what does not fit is an error here, not a signal at the first touch.
     if (fchmod(*fd, 0600) == 0 && ftruncate(*fd, (off_t)bytes) == 0 &&
-        fallocate(*fd, 0, 0, (off_t)bytes) == 0 && fcntl(*fd, F_ADD_SEALS, SIZE_SEALS) == 0)
+        fallocate(*fd, 0, 0, (off_t)bytes) == 0 && fcntl(*fd, F_ADD_SEALS, SIZE_SEALS) == 0) {
         return TACIT_OK;
+    }
     int reason = errno;
     close(*fd);
     *fd = -1;
-    return tacit_error_set(error,
-                           reason == ENOSPC || reason == ENOMEM ? TACIT_ENOMEM : TACIT_EIO, reason,
+    return tacit_error_set(error, reason == ENOSPC || reason == ENOMEM ? TACIT_ENOMEM : TACIT_EIO,
+                           reason,
                            "cannot allocate %zu bytes of shared memory (errno %d); free memory, or "
                            "make the regions in the cluster file smaller",
                            bytes, reason);
@@ -49,10 +70,12 @@ bool tacit_shm_memory_is_sound(int fd, size_t bytes, bool sealed)
 {
     struct statfs system;
     struct stat status;
-    // tmpfs: huge pages or a file system of the peer's own could fault or hang whoever touches them.
+    // tmpfs: huge pages or a file system of the peer's own could fault or hang whoever touches
+    // them.
     if (fstatfs(fd, &system) != 0 || system.f_type != TMPFS_MAGIC || fstat(fd, &status) != 0 ||
-        !S_ISREG(status.st_mode) || status.st_size < 0 || (size_t)status.st_size != bytes)
+        !S_ISREG(status.st_mode) || status.st_size < 0 || (size_t)status.st_size != bytes) {
         return false;
+    }
     int wanted = sealed ? SIZE_SEALS | WRITE_SEALS : SIZE_SEALS;
     int seals = fcntl(fd, F_GET_SEALS);
     return seals >= 0 && (seals & wanted) == wanted;
@@ -62,8 +85,9 @@ void *tacit_shm_memory_map(int fd, size_t bytes, bool writable)
 {
     void *base = mmap(NULL, bytes, PROT_READ | (writable ? PROT_WRITE : 0),
                       MAP_SHARED | MAP_POPULATE, fd, 0);
-    if (base == MAP_FAILED)
+    if (base == MAP_FAILED) {
         return NULL;
+    }
     // A dump of this process must not contain, nor a child inherit, what others wrote.
     (void)madvise(base, bytes, MADV_DONTFORK);
     (void)madvise(base, bytes, MADV_DONTDUMP);
@@ -72,6 +96,7 @@ void *tacit_shm_memory_map(int fd, size_t bytes, bool writable)
 
 void tacit_shm_memory_unmap(void *base, size_t bytes)
 {
-    if (base != NULL)
+    if (base != NULL) {
         munmap(base, bytes);
+    }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Start and end of the shared-memory provider: checks the configuration, allocates everything, makes the
-// regions that this host writes itself, and starts the control thread. Also the access table, from which
-// both sides of a connection derive what they offer and what they may be offered.
+// Start and end of the shared-memory provider: checks the configuration, allocates everything,
+// makes the regions that this host writes itself, and starts the control thread. Also the access
+// table, from which both sides of a connection derive what they offer and what they may be offered.
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
@@ -17,11 +17,12 @@
 
 #include "internal.h"
 
-enum tacit_shm_right tacit_shm_right(enum tacit_shm_kind host, enum tacit_shm_kind peer, unsigned slot,
-                                     const struct tacit_host_layout *layout)
+enum tacit_shm_right tacit_shm_right(enum tacit_shm_kind host, enum tacit_shm_kind peer,
+                                     unsigned slot, const struct tacit_host_layout *layout)
 {
-    if (slot == TACIT_SHM_SLOT_HOST)
+    if (slot == TACIT_SHM_SLOT_HOST) {
         return TACIT_SHM_READ;
+    }
     bool keeps_logs = host != TACIT_SHM_CLIENT && peer == TACIT_SHM_REPLICA;
     switch (slot) {
     case TACIT_SHM_SLOT_PAGE:
@@ -69,8 +70,9 @@ size_t tacit_shm_bell_offset(size_t region_bytes)
 size_t tacit_shm_slot_file_bytes(const struct tacit_host_layout *layout, unsigned slot)
 {
     size_t bytes = tacit_shm_slot_bytes(layout, slot);
-    if (slot >= TACIT_SHM_SLOT_CONTROL && slot < TACIT_SHM_SLOT_LOG)
+    if (slot >= TACIT_SHM_SLOT_CONTROL && slot < TACIT_SHM_SLOT_LOG) {
         bytes = tacit_shm_bell_offset(bytes) + TACIT_CACHE_LINE;
+    }
     return tacit_shm_file_bytes(bytes);
 }
 
@@ -100,35 +102,45 @@ tacit_time_ns_t tacit_shm_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static enum tacit_status config_check(const struct tacit_shm_config *config, struct tacit_error *error)
+static enum tacit_status config_check(const struct tacit_shm_config *config,
+                                      struct tacit_error *error)
 {
     static const unsigned limits[] = {TACIT_REPLICAS_MAX, TACIT_MEMNODES_MAX, 0xffff};
-    if ((unsigned)config->kind >= TACIT_SHM_KINDS || config->id >= limits[config->kind])
-        return tacit_error_set(error, TACIT_EINVAL, 0, "node number %u is out of range", config->id);
-    if (config->incarnation == 0 || config->incarnation > TACIT_INCARNATION_MAX)
+    if ((unsigned)config->kind >= TACIT_SHM_KINDS || config->id >= limits[config->kind]) {
+        return tacit_error_set(error, TACIT_EINVAL, 0, "node number %u is out of range",
+                               config->id);
+    }
+    if (config->incarnation == 0 || config->incarnation > TACIT_INCARNATION_MAX) {
         return tacit_error_set(error, TACIT_EINVAL, 0, "incarnation %u is not in 1 .. %u",
                                config->incarnation, TACIT_INCARNATION_MAX);
-    if ((config->path == NULL) != (config->kind == TACIT_SHM_CLIENT))
+    }
+    if ((config->path == NULL) != (config->kind == TACIT_SHM_CLIENT)) {
         return tacit_error_set(error, TACIT_EINVAL, 0,
                                "replicas and memory nodes need a socket path, clients have none");
+    }
     if (config->keypair == NULL || config->key_of == NULL ||
-        (config->peers == NULL && config->peers_count > 0))
-        return tacit_error_set(error, TACIT_EINVAL, 0, "key pair, key look-up or peers are missing");
+        (config->peers == NULL && config->peers_count > 0)) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "key pair, key look-up or peers are missing");
+    }
     if ((config->completions & (config->completions - 1)) != 0 ||
-        (config->completions != 0 && config->completions < 64) || config->completions > 1u << 20)
+        (config->completions != 0 && config->completions < 64) || config->completions > 1u << 20) {
         return tacit_error_set(error, TACIT_EINVAL, 0,
                                "completions is %u; accepted are powers of two from 64 to 2^20",
                                config->completions);
-    if (config->handshakes > TACIT_SHM_HANDSHAKES_MAX)
+    }
+    if (config->handshakes > TACIT_SHM_HANDSHAKES_MAX) {
         return tacit_error_set(error, TACIT_EINVAL, 0, "handshakes is %u; at most %u are accepted",
                                config->handshakes, TACIT_SHM_HANDSHAKES_MAX);
+    }
     for (unsigned kind = 0; kind < TACIT_SHM_KINDS; kind++) {
         for (unsigned slot = 0; slot <= TACIT_SHM_SLOT_LOG; slot++) {
             size_t bytes = tacit_shm_slot_bytes(&config->layouts[kind], slot);
-            if (bytes % 8 != 0 || bytes > (size_t)1 << 40)
-                return tacit_error_set(error, TACIT_EINVAL, 0,
-                                       "a region of %zu bytes; accepted are multiples of 8 up to 2^40",
-                                       bytes);
+            if (bytes % 8 != 0 || bytes > (size_t)1 << 40) {
+                return tacit_error_set(
+                    error, TACIT_EINVAL, 0,
+                    "a region of %zu bytes; accepted are multiples of 8 up to 2^40", bytes);
+            }
         }
     }
     return TACIT_OK;
@@ -139,19 +151,25 @@ static void config_take(struct tacit_shm *shm, const struct tacit_shm_config *co
     shm->config = *config;
     shm->config.path = NULL; // the listener has its own copy
     shm->config.peers = NULL;
-    if (config->completions == 0)
+    if (config->completions == 0) {
         shm->config.completions = 4096;
-    if (config->handshakes == 0)
+    }
+    if (config->handshakes == 0) {
         shm->config.handshakes = 8;
-    if (config->handshake_timeout_ns == 0)
+    }
+    if (config->handshake_timeout_ns == 0) {
         shm->config.handshake_timeout_ns = 2000000000;
-    if (config->reconnect_min_ns == 0)
+    }
+    if (config->reconnect_min_ns == 0) {
         shm->config.reconnect_min_ns = 1000000;
-    if (config->reconnect_max_ns < shm->config.reconnect_min_ns)
+    }
+    if (config->reconnect_max_ns < shm->config.reconnect_min_ns) {
         shm->config.reconnect_max_ns =
             config->reconnect_min_ns > 200000000 ? config->reconnect_min_ns : 200000000;
-    if (config->sleep_slice_ns == 0)
+    }
+    if (config->sleep_slice_ns == 0) {
         shm->config.sleep_slice_ns = 500000;
+    }
     shm->fabric.self = tacit_shm_node(config->kind, config->id);
     shm->fabric.incarnation = config->incarnation;
     shm->listener.fd = -1;
@@ -159,10 +177,12 @@ static void config_take(struct tacit_shm *shm, const struct tacit_shm_config *co
     shm->command_event = -1;
     shm->reach_fd = -1;
     shm->events_mask = shm->config.completions - 1;
-    for (unsigned i = 0; i < TACIT_SHM_SLOT_CONTROL; i++)
+    for (unsigned i = 0; i < TACIT_SHM_OWN; i++) {
         shm->own_fds[i] = -1;
-    for (unsigned i = 0; i < TACIT_SHM_LOGS; i++)
+    }
+    for (unsigned i = 0; i < TACIT_SHM_LOGS; i++) {
         shm->logs[i].fd = -1;
+    }
 }
 
 // A region that this process writes itself: mapped, sealed, kept to be handed out.
@@ -172,11 +192,13 @@ static enum tacit_status own_region(struct tacit_shm *shm, unsigned slot, int *f
     const struct tacit_host_layout *layout = &shm->config.layouts[shm->config.kind];
     size_t bytes = tacit_shm_slot_bytes(layout, slot);
     size_t file_bytes = tacit_shm_slot_file_bytes(layout, slot);
-    if (bytes == 0)
+    if (bytes == 0) {
         return TACIT_OK;
+    }
     enum tacit_status status = tacit_shm_memory_create(fd, file_bytes, error);
-    if (status != TACIT_OK)
+    if (status != TACIT_OK) {
         return status;
+    }
     void *base = tacit_shm_memory_map(*fd, file_bytes, true);
     if (base == NULL || !tacit_shm_memory_seal(*fd)) {
         int reason = errno;
@@ -207,15 +229,51 @@ static enum tacit_status own_region(struct tacit_shm *shm, unsigned slot, int *f
     return TACIT_OK;
 }
 
+// Linux hands out shared memory until it has to kill a process for it, so ask before: for the own
+// regions and for those that the replicas in the list will get here.
+static enum tacit_status memory_check(const struct tacit_shm *shm,
+                                      const struct tacit_shm_config *config,
+                                      struct tacit_error *error)
+{
+    const struct tacit_host_layout *layout = &config->layouts[config->kind];
+    uint64_t wanted = 0;
+    for (unsigned slot = 0; config->kind != TACIT_SHM_CLIENT && slot < TACIT_SHM_OWN; slot++) {
+        wanted += tacit_shm_slot_file_bytes(layout, slot);
+    }
+    uint64_t writers = config->kind == TACIT_SHM_REPLICA; // of a log here
+    for (size_t i = 0; i < config->peers_count; i++) {
+        writers +=
+            config->peers[i].node < TACIT_REPLICAS_MAX && config->peers[i].node != shm->fabric.self;
+    }
+    if (config->kind == TACIT_SHM_CLIENT) {
+        wanted += writers * tacit_shm_slot_file_bytes(layout, TACIT_SHM_SLOT_REPLIES);
+    } else {
+        wanted += writers * tacit_shm_slot_file_bytes(layout, TACIT_SHM_SLOT_LOG);
+    }
+    uint64_t available = tacit_shm_memory_available();
+    if (wanted <= available) {
+        return TACIT_OK;
+    }
+    return tacit_error_set(
+        error, TACIT_ENOMEM, 0,
+        "the regions of this node need %llu bytes of memory, the machine has %llu "
+        "bytes left; make the arena or the log in the cluster file smaller",
+        (unsigned long long)wanted, (unsigned long long)available);
+}
+
 static enum tacit_status own_regions(struct tacit_shm *shm, struct tacit_error *error)
 {
-    enum tacit_status status = own_region(shm, TACIT_SHM_SLOT_HOST, &shm->own_fds[0], &shm->own[0], error);
-    if (status != TACIT_OK)
+    enum tacit_status status =
+        own_region(shm, TACIT_SHM_SLOT_HOST, &shm->own_fds[0], &shm->own[0], error);
+    if (status != TACIT_OK) {
         return status;
+    }
     tacit_shm_store(tacit_shm_host_word(&shm->own[0], TACIT_SHM_HOST_HOLDER), TACIT_SHM_NOBODY);
-    for (unsigned slot = TACIT_SHM_SLOT_PAGE; slot <= TACIT_SHM_SLOT_STATE && status == TACIT_OK; slot++) {
-        if (shm->config.kind == TACIT_SHM_CLIENT)
-            break;
+    // A client has no more than that, a memory node no CONTROL of its own.
+    unsigned slots = shm->config.kind == TACIT_SHM_CLIENT    ? TACIT_SHM_SLOT_PAGE
+                     : shm->config.kind == TACIT_SHM_MEMNODE ? TACIT_SHM_SLOT_CONTROL
+                                                             : TACIT_SHM_OWN;
+    for (unsigned slot = TACIT_SHM_SLOT_PAGE; slot < slots && status == TACIT_OK; slot++) {
         status = own_region(shm, slot, &shm->own_fds[slot], &shm->own[slot], error);
         shm->self_views[slot] = shm->own[slot];
     }
@@ -236,14 +294,17 @@ static enum tacit_status pools_open(struct tacit_shm *shm, struct tacit_error *e
     shm->events = calloc(shm->config.completions, sizeof *shm->events);
     shm->waiter = calloc(1, tacit_shm_waiter_size());
     shm->command_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (shm->events == NULL || shm->waiter == NULL || shm->command_event < 0)
+    if (shm->events == NULL || shm->waiter == NULL || shm->command_event < 0) {
         return tacit_error_set(error, TACIT_ENOMEM, errno, "no memory for the fabric's queues");
-    if (shm->config.kind == TACIT_SHM_CLIENT)
+    }
+    if (shm->config.kind == TACIT_SHM_CLIENT) {
         return TACIT_OK;
+    }
     for (uint32_t i = 0; i < shm->config.handshakes; i++) {
         shm->handshake_pool[i] = tacit_secret_alloc(tacit_handshake_size(), error);
-        if (shm->handshake_pool[i] == NULL)
+        if (shm->handshake_pool[i] == NULL) {
             return TACIT_ENOMEM;
+        }
     }
     return TACIT_OK;
 }
@@ -257,42 +318,52 @@ static enum tacit_status thread_start(struct tacit_shm *shm, struct tacit_error 
     int reason = pthread_create(&shm->thread, NULL, tacit_shm_control_main, shm);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     shm->thread_runs = reason == 0;
-    if (reason != 0)
+    if (reason != 0) {
         return tacit_error_set(error, TACIT_EIO, reason, "cannot start the fabric's thread: %s",
                                strerror(reason));
+    }
     return TACIT_OK;
 }
 
 enum tacit_status tacit_shm_open_with(const struct tacit_shm_config *config,
                                       const struct tacit_shm_reach *reach,
-                                      const struct tacit_fabric_ops *ops, struct tacit_fabric **fabric,
-                                      struct tacit_error *error)
+                                      const struct tacit_fabric_ops *ops,
+                                      struct tacit_fabric **fabric, struct tacit_error *error)
 {
     *fabric = NULL;
     enum tacit_status status = config_check(config, error);
-    if (status == TACIT_OK)
+    if (status == TACIT_OK) {
         status = tacit_crypto_init(error);
-    if (status != TACIT_OK)
+    }
+    if (status != TACIT_OK) {
         return status;
+    }
     struct tacit_shm *shm = calloc(1, sizeof *shm);
-    if (shm == NULL)
+    if (shm == NULL) {
         return tacit_error_set(error, TACIT_ENOMEM, errno, "no memory for the fabric (%zu bytes)",
                                sizeof *shm);
+    }
     config_take(shm, config);
     shm->fabric.ops = ops;
     shm->reach = reach;
-    status = own_regions(shm, error);
-    if (status == TACIT_OK)
+    status = memory_check(shm, config, error);
+    if (status == TACIT_OK) {
+        status = own_regions(shm, error);
+    }
+    if (status == TACIT_OK) {
         status = pools_open(shm, error);
+    }
     if (status == TACIT_OK && reach != NULL) {
         shm->config.peers = config->peers; // for this call only
         status = reach->open(shm, error);
         shm->config.peers = NULL;
     }
-    if (status == TACIT_OK && config->path != NULL)
+    if (status == TACIT_OK && config->path != NULL) {
         status = tacit_shm_listen(&shm->listener, config->path, config->socket_gid, error);
-    if (status == TACIT_OK)
+    }
+    if (status == TACIT_OK) {
         status = thread_start(shm, error);
+    }
     if (status != TACIT_OK) {
         tacit_shm_close(&shm->fabric);
         return status;
@@ -301,11 +372,12 @@ enum tacit_status tacit_shm_open_with(const struct tacit_shm_config *config,
     return TACIT_OK;
 }
 
-enum tacit_status tacit_shm_host_open(const struct tacit_shm_config *config, struct tacit_fabric **fabric,
-                                      struct tacit_error *error)
+enum tacit_status tacit_shm_host_open(const struct tacit_shm_config *config,
+                                      struct tacit_fabric **fabric, struct tacit_error *error)
 {
-    if (config->kind != TACIT_SHM_MEMNODE)
+    if (config->kind != TACIT_SHM_MEMNODE) {
         return tacit_error_set(error, TACIT_EINVAL, 0, "only a memory node reaches no other host");
+    }
     return tacit_shm_open_with(config, NULL, &tacit_shm_host_ops, fabric, error);
 }
 
@@ -314,13 +386,15 @@ static void queues_drain(struct tacit_shm *shm)
 {
     while (tacit_shm_queue_used(&shm->notices_queue) > 0) {
         uint32_t at = atomic_fetch_add(&shm->notices_queue.taken, 1) % TACIT_SHM_NOTICES;
-        if (shm->notices[at].kind == TACIT_SHM_NOTICE_VIEW)
+        if (shm->notices[at].kind == TACIT_SHM_NOTICE_VIEW) {
             tacit_shm_view_unmap(&shm->notices[at].view);
+        }
     }
     while (tacit_shm_queue_used(&shm->commands_queue) > 0) {
         uint32_t at = atomic_fetch_add(&shm->commands_queue.taken, 1) % TACIT_SHM_COMMANDS;
-        if (shm->commands[at].kind == TACIT_SHM_COMMAND_UNMAP)
+        if (shm->commands[at].kind == TACIT_SHM_COMMAND_UNMAP) {
             tacit_shm_memory_unmap(shm->commands[at].base, shm->commands[at].bytes);
+        }
     }
 }
 
@@ -335,28 +409,36 @@ void tacit_shm_close(struct tacit_fabric *fabric)
     }
     tacit_shm_listener_close(&shm->listener);
     tacit_shm_thread_detach(shm);
-    for (unsigned i = 0; i < TACIT_SHM_CONNECTIONS; i++)
-        if (shm->connections[i].state != TACIT_SHM_FREE)
+    for (unsigned i = 0; i < TACIT_SHM_CONNECTIONS; i++) {
+        if (shm->connections[i].state != TACIT_SHM_FREE) {
             tacit_shm_connection_free(shm, &shm->connections[i]);
+        }
+    }
     queues_drain(shm);
-    for (unsigned i = 0; i < TACIT_NODES_MAX; i++)
+    for (unsigned i = 0; i < TACIT_NODES_MAX; i++) {
         tacit_shm_view_unmap(&shm->links[i].control);
-    if (shm->reach != NULL)
+    }
+    if (shm->reach != NULL) {
         shm->reach->close(shm);
+    }
     for (unsigned i = 0; i < TACIT_SHM_LOGS; i++) {
         tacit_shm_view_unmap(&shm->logs[i].view);
-        if (shm->logs[i].fd >= 0)
+        if (shm->logs[i].fd >= 0) {
             close(shm->logs[i].fd);
+        }
     }
-    for (unsigned i = 0; i < TACIT_SHM_SLOT_CONTROL; i++) {
+    for (unsigned i = 0; i < TACIT_SHM_OWN; i++) {
         tacit_shm_view_unmap(&shm->own[i]);
-        if (shm->own_fds[i] >= 0)
+        if (shm->own_fds[i] >= 0) {
             close(shm->own_fds[i]);
+        }
     }
-    for (unsigned i = 0; i < TACIT_SHM_HANDSHAKES_MAX; i++)
+    for (unsigned i = 0; i < TACIT_SHM_HANDSHAKES_MAX; i++) {
         tacit_secret_free(shm->handshake_pool[i]);
-    if (shm->command_event >= 0)
+    }
+    if (shm->command_event >= 0) {
         close(shm->command_event);
+    }
     free(shm->waiter);
     free(shm->events);
     free(shm);
@@ -381,8 +463,9 @@ bool tacit_shm_peer_process(const struct tacit_fabric *fabric, tacit_node_t node
     const struct tacit_shm *shm = (const struct tacit_shm *)(const void *)fabric;
     assert(node < TACIT_NODES_MAX);
     const struct tacit_shm_connection *connection = shm->links[node].connection;
-    if (connection == NULL)
+    if (connection == NULL) {
         return false;
+    }
     *pid = connection->pid;
     *uid = connection->uid;
     return true;

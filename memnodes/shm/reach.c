@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reaching other hosts: operations on their regions (protocol thread) and connecting to them (control
-// thread). The memory is mapped, so an operation is a copy, word by word, and where permission moves, a
-// fence and a check; there is no system call and no lock on this path.
+// Reaching other hosts: operations on their regions (protocol thread) and connecting to them
+// (control thread). The memory is mapped, so an operation is a copy, word by word, and where
+// permission moves, a fence and a check; there is no system call and no lock on this path.
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
@@ -20,27 +20,31 @@
 void (*tacit_shm_test_before_check)(void);
 #endif
 
-// ---- operations ---------------------------------------------------------------------------------------
+// ---- operations
+// ---------------------------------------------------------------------------------------
 
 static const struct tacit_shm_view *views_of(const struct tacit_shm *shm, tacit_node_t host)
 {
     assert(host < TACIT_NODES_MAX);
-    if (host == shm->fabric.self)
+    if (host == shm->fabric.self) {
         return shm->self_views;
+    }
     const struct tacit_shm_connection *connection = shm->links[host].connection;
     return connection != NULL ? connection->views : NULL;
 }
 
 static void words_write(uint64_t *to, const uint64_t *from, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         tacit_shm_store(&to[i], from[i]);
+    }
 }
 
 static void words_read(uint64_t *to, const uint64_t *from, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         to[i] = tacit_shm_load(&from[i]);
+    }
 }
 
 static bool is_holder(const struct tacit_shm *shm, const struct tacit_op *op)
@@ -64,12 +68,14 @@ static enum tacit_completion perform(const struct tacit_shm *shm, const struct t
         __atomic_thread_fence(__ATOMIC_ACQUIRE); // before later reads, and before the check
         return as_holder && !is_holder(shm, op) ? TACIT_COMPLETION_DENIED : TACIT_COMPLETION_OK;
     }
-    if (!view->writable)
+    if (!view->writable) {
         return TACIT_COMPLETION_DENIED;
+    }
     __atomic_thread_fence(__ATOMIC_RELEASE); // after earlier writes (contract 1)
     words_write(words, op->local, op->bytes / 8);
-    if (!as_holder)
+    if (!as_holder) {
         return TACIT_COMPLETION_OK;
+    }
     TACIT_SHM_TEST_BEFORE_CHECK();
     TACIT_SHM_FULL_FENCE();
     return is_holder(shm, op) ? TACIT_COMPLETION_OK : TACIT_COMPLETION_DENIED;
@@ -92,8 +98,9 @@ static bool reach_post(struct tacit_fabric *fabric, const struct tacit_op *op)
 {
     struct tacit_shm *shm = tacit_shm_of(fabric);
     const struct tacit_shm_view *views = views_of(shm, op->host);
-    if (views == NULL || tacit_shm_events_free(shm) <= EVENTS_KEPT)
+    if (views == NULL || tacit_shm_events_free(shm) <= EVENTS_KEPT) {
         return false;
+    }
     unsigned slot = (unsigned)op->region & 0xff;
     assert(op->region >= 0 && slot < TACIT_SHM_SLOTS && op->plane < TACIT_PLANES);
     assert(op->kind == TACIT_OP_WRITE || op->kind == TACIT_OP_READ);
@@ -107,8 +114,9 @@ static bool reach_post(struct tacit_fabric *fabric, const struct tacit_op *op)
     }
     struct tacit_plane_counters *counters = &fabric->counters.plane[op->plane];
     count(counters, op, op->host == fabric->self);
-    if (status == TACIT_COMPLETION_OK && (op->flags & TACIT_OP_QUIET) != 0)
+    if (status == TACIT_COMPLETION_OK && (op->flags & TACIT_OP_QUIET) != 0) {
         return true;
+    }
     counters->denied += status == TACIT_COMPLETION_DENIED;
     struct tacit_event *event = tacit_shm_event_push(shm);
     event->kind = TACIT_EVENT_COMPLETION;
@@ -118,13 +126,16 @@ static bool reach_post(struct tacit_fabric *fabric, const struct tacit_op *op)
     return true;
 }
 
-static int32_t reach_region(struct tacit_fabric *fabric, tacit_node_t host, struct tacit_region_key key)
+static int32_t reach_region(struct tacit_fabric *fabric, tacit_node_t host,
+                            struct tacit_region_key key)
 {
     const struct tacit_shm *shm = tacit_shm_of(fabric);
     const struct tacit_shm_view *views = views_of(shm, host);
-    for (unsigned slot = 0; views != NULL && slot < TACIT_SHM_SLOTS; slot++)
-        if (tacit_shm_key_matches(&views[slot], slot, key))
+    for (unsigned slot = 0; views != NULL && slot < TACIT_SHM_SLOTS; slot++) {
+        if (tacit_shm_key_matches(&views[slot], slot, key)) {
             return views[slot].handle;
+        }
+    }
     return -1;
 }
 
@@ -148,15 +159,38 @@ static void reach_ring(struct tacit_fabric *fabric, tacit_node_t host)
     fabric->counters.rings++;
 }
 
-// ---- connecting (control thread) ------------------------------------------------------------------------
+// Nothing is ever pending here and the memory cannot go away while we have it mapped, so the socket
+// may stay: to the caller the connection broke and came back, with new handles.
+static void reach_reset(struct tacit_fabric *fabric, tacit_node_t host)
+{
+    struct tacit_shm *shm = tacit_shm_of(fabric);
+    assert(host < TACIT_NODES_MAX);
+    struct tacit_shm_connection *connection = shm->links[host].connection;
+    if (connection == NULL || tacit_shm_events_free(shm) < EVENTS_KEPT) {
+        return; // down anyway, or nobody polls; the caller comes back if it still matters
+    }
+    for (unsigned slot = 0; slot < TACIT_SHM_SLOTS; slot++) {
+        uint32_t version = ((uint32_t)connection->views[slot].handle >> 8) + 1;
+        connection->views[slot].handle = (int32_t)(slot | (version & 0x7fffff) << 8);
+    }
+    *tacit_shm_event_push(shm) = (struct tacit_event){
+        .kind = TACIT_EVENT_DOWN, .node = host, .incarnation = connection->incarnation};
+    *tacit_shm_event_push(shm) = (struct tacit_event){.kind = TACIT_EVENT_UP,
+                                                      .node = host,
+                                                      .incarnation = connection->incarnation,
+                                                      .identity = connection->id};
+}
+
+// ---- connecting (control thread)
+// ------------------------------------------------------------------------
 
 static bool connects_to(const struct tacit_shm *shm, tacit_node_t node)
 {
     bool is_replica = node < TACIT_REPLICAS_MAX;
-    bool is_memnode =
-        node >= TACIT_NODE_MEMNODE && node < TACIT_NODE_MEMNODE + TACIT_MEMNODES_MAX;
-    if (shm->config.kind == TACIT_SHM_CLIENT)
+    bool is_memnode = node >= TACIT_NODE_MEMNODE && node < TACIT_NODE_MEMNODE + TACIT_MEMNODES_MAX;
+    if (shm->config.kind == TACIT_SHM_CLIENT) {
         return is_replica;
+    }
     return shm->config.kind == TACIT_SHM_REPLICA &&
            (is_memnode || (is_replica && node < shm->fabric.self));
 }
@@ -167,10 +201,11 @@ static void directory_watch(struct tacit_shm *shm, const char *path)
     char directory[TACIT_SHM_PATH_MAX + 1];
     (void)snprintf(directory, sizeof directory, "%s", path);
     char *slash = strrchr(directory, '/');
-    if (slash == directory)
+    if (slash == directory) {
         slash[1] = '\0';
-    else if (slash != NULL)
+    } else if (slash != NULL) {
         *slash = '\0';
+    }
     // Without a watch (no such directory yet, no watches left) the timer still finds it.
     (void)inotify_add_watch(shm->reach_fd, slash != NULL ? directory : ".", IN_MOVED_TO);
 }
@@ -180,17 +215,21 @@ static enum tacit_status reach_open(struct tacit_shm *shm, struct tacit_error *e
     shm->reach_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     for (size_t i = 0; i < shm->config.peers_count; i++) {
         const struct tacit_shm_peer *peer = &shm->config.peers[i];
-        if (!connects_to(shm, peer->node))
+        if (!connects_to(shm, peer->node)) {
             continue;
-        if (shm->peers_count == TACIT_SHM_PEERS_MAX || strlen(peer->path) > TACIT_SHM_PATH_MAX)
-            return tacit_error_set(error, TACIT_EINVAL, 0,
-                                   "socket path \"%s\" of node %u is too long (at most %u bytes), or "
-                                   "there are more than %u nodes",
-                                   peer->path, peer->node, TACIT_SHM_PATH_MAX, TACIT_SHM_PEERS_MAX);
+        }
+        if (shm->peers_count == TACIT_SHM_PEERS_MAX || strlen(peer->path) > TACIT_SHM_PATH_MAX) {
+            return tacit_error_set(
+                error, TACIT_EINVAL, 0,
+                "socket path \"%s\" of node %u is too long (at most %u bytes), or "
+                "there are more than %u nodes",
+                peer->path, peer->node, TACIT_SHM_PATH_MAX, TACIT_SHM_PEERS_MAX);
+        }
         struct tacit_shm_peer_entry *entry = &shm->peers[shm->peers_count];
         shm->dial_pool[shm->peers_count] = tacit_secret_alloc(tacit_handshake_size(), error);
-        if (shm->dial_pool[shm->peers_count] == NULL)
+        if (shm->dial_pool[shm->peers_count] == NULL) {
             return TACIT_ENOMEM;
+        }
         shm->peers_count++;
         entry->node = peer->node;
         entry->pause_ns = shm->config.reconnect_min_ns;
@@ -202,10 +241,12 @@ static enum tacit_status reach_open(struct tacit_shm *shm, struct tacit_error *e
 
 static void reach_close(struct tacit_shm *shm)
 {
-    if (shm->reach_fd >= 0)
+    if (shm->reach_fd >= 0) {
         close(shm->reach_fd);
-    for (uint32_t i = 0; i < TACIT_SHM_PEERS_MAX; i++)
+    }
+    for (uint32_t i = 0; i < TACIT_SHM_PEERS_MAX; i++) {
         tacit_secret_free(shm->dial_pool[i]);
+    }
 }
 
 static void attempt_failed(struct tacit_shm *shm, struct tacit_shm_peer_entry *entry,
@@ -213,8 +254,9 @@ static void attempt_failed(struct tacit_shm *shm, struct tacit_shm_peer_entry *e
 {
     entry->next_ns = now_ns + entry->pause_ns;
     entry->pause_ns *= 2;
-    if (entry->pause_ns > shm->config.reconnect_max_ns)
+    if (entry->pause_ns > shm->config.reconnect_max_ns) {
         entry->pause_ns = shm->config.reconnect_max_ns;
+    }
 }
 
 static void dial(struct tacit_shm *shm, uint32_t peer, tacit_time_ns_t now_ns)
@@ -223,13 +265,15 @@ static void dial(struct tacit_shm *shm, uint32_t peer, tacit_time_ns_t now_ns)
     entry->poked = false;
     int fd = tacit_shm_connect(entry->path);
     struct tacit_shm_connection *connection =
-        fd >= 0 ? tacit_shm_connection_begin(shm, fd, shm->dial_pool[peer], (int)peer, now_ns) : NULL;
+        fd >= 0 ? tacit_shm_connection_begin(shm, fd, shm->dial_pool[peer], (int)peer, now_ns)
+                : NULL;
     if (connection != NULL) {
         entry->dialing = connection->serial;
         return;
     }
-    if (fd >= 0)
+    if (fd >= 0) {
         close(fd);
+    }
     attempt_failed(shm, entry, now_ns);
 }
 
@@ -239,15 +283,19 @@ static tacit_time_ns_t reach_turn(struct tacit_shm *shm, tacit_time_ns_t now_ns)
     for (uint32_t i = 0; i < shm->peers_count; i++) {
         struct tacit_shm_peer_entry *entry = &shm->peers[i];
         const struct tacit_shm_connection *current = shm->current[entry->node];
-        if (current != NULL && current->serial == entry->dialing)
+        if (current != NULL && current->serial == entry->dialing) {
             entry->dialing = 0; // the attempt came up
+        }
         // A socket that appears while the old connection stands: the node was restarted.
-        if (entry->dialing != 0 || (current != NULL && !entry->poked))
+        if (entry->dialing != 0 || (current != NULL && !entry->poked)) {
             continue;
-        if (entry->next_ns <= now_ns)
+        }
+        if (entry->next_ns <= now_ns) {
             dial(shm, i, now_ns);
-        if (entry->dialing == 0 && entry->next_ns < next_ns)
+        }
+        if (entry->dialing == 0 && entry->next_ns < next_ns) {
             next_ns = entry->next_ns;
+        }
     }
     return next_ns;
 }
@@ -256,8 +304,9 @@ static void reach_ended(struct tacit_shm *shm, struct tacit_shm_connection *conn
 {
     struct tacit_shm_peer_entry *entry = &shm->peers[connection->peer];
     tacit_time_ns_t now_ns = tacit_shm_now_ns();
-    if (entry->dialing == connection->serial)
+    if (entry->dialing == connection->serial) {
         entry->dialing = 0;
+    }
     if (was_up) { // worth an attempt at once
         entry->pause_ns = shm->config.reconnect_min_ns;
         entry->next_ns = now_ns;
@@ -305,14 +354,15 @@ static const struct tacit_fabric_ops reach_ops = {
     .grant = tacit_shm_grant,
     .revoke = tacit_shm_revoke,
     .retire = tacit_shm_retire,
+    .reset = reach_reset,
     .attach = tacit_shm_attach,
     .arm = tacit_shm_arm,
     .sleep = tacit_shm_sleep,
     .disarm = tacit_shm_disarm,
 };
 
-enum tacit_status tacit_shm_open(const struct tacit_shm_config *config, struct tacit_fabric **fabric,
-                                 struct tacit_error *error)
+enum tacit_status tacit_shm_open(const struct tacit_shm_config *config,
+                                 struct tacit_fabric **fabric, struct tacit_error *error)
 {
     return tacit_shm_open_with(config, &reach, &reach_ops, fabric, error);
 }

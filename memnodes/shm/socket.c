@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Unix sockets between nodes; see socket.h. Packets (SOCK_SEQPACKET) keep message borders, so there is no
-// framing that a stranger could get wrong.
+// Unix sockets between nodes; see socket.h. Packets (SOCK_SEQPACKET) keep message borders, so there
+// is no framing that a stranger could get wrong.
 #include "socket.h"
 
 #include <errno.h>
@@ -30,8 +30,8 @@ static void address_fill(struct sockaddr_un *address, const char *path, const ch
 static enum tacit_status listen_trouble(struct tacit_error *error, const char *path, int reason)
 {
     enum tacit_status status = reason == EACCES || reason == EPERM || reason == EROFS ? TACIT_EPERM
-                               : reason == ENOENT || reason == ENOTDIR               ? TACIT_ENOENT
-                                                                                     : TACIT_EIO;
+                               : reason == ENOENT || reason == ENOTDIR                ? TACIT_ENOENT
+                                                                                      : TACIT_EIO;
     return tacit_error_set(error, status, reason, "cannot listen on socket %s: %s", path,
                            strerror(reason));
 }
@@ -43,11 +43,13 @@ static enum tacit_status lock_take(struct tacit_shm_listener *listener, struct t
     char path[TACIT_SHM_PATH_MAX + 8];
     (void)snprintf(path, sizeof path, "%s.lock", listener->path);
     listener->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (listener->lock < 0)
+    if (listener->lock < 0) {
         return listen_trouble(error, listener->path, errno);
+    }
     for (int i = 0; i < LOCK_TRIES; i++) {
-        if (flock(listener->lock, LOCK_EX | LOCK_NB) == 0)
+        if (flock(listener->lock, LOCK_EX | LOCK_NB) == 0) {
             return TACIT_OK;
+        }
         struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
         (void)nanosleep(&pause, NULL);
     }
@@ -61,18 +63,22 @@ static enum tacit_status lock_take(struct tacit_shm_listener *listener, struct t
 static enum tacit_status path_check(const char *path, struct tacit_error *error)
 {
     struct stat status;
-    if (lstat(path, &status) != 0)
+    if (lstat(path, &status) != 0) {
         return errno == ENOENT ? TACIT_OK : listen_trouble(error, path, errno);
-    if (!S_ISSOCK(status.st_mode))
+    }
+    if (!S_ISSOCK(status.st_mode)) {
         return tacit_error_set(error, TACIT_EEXIST, 0,
                                "%s exists and is not a socket; it is left alone, name another path",
                                path);
+    }
     int probe = tacit_shm_connect(path);
     int reason = errno;
-    if (probe >= 0)
+    if (probe >= 0) {
         close(probe);
-    if (probe < 0 && reason == ECONNREFUSED)
+    }
+    if (probe < 0 && reason == ECONNREFUSED) {
         return TACIT_OK;
+    }
     return tacit_error_set(error, TACIT_EBUSY, probe < 0 ? reason : 0,
                            "somebody listens on socket %s; stop that process, or give this node "
                            "another socket",
@@ -91,8 +97,8 @@ static enum tacit_status bind_listen(struct tacit_shm_listener *listener, uint32
         fchmod(listener->fd, gid != 0 ? 0660 : 0600) != 0 || // before bind: the file's mode
         bind(listener->fd, (struct sockaddr *)&address, sizeof address) != 0 ||
         (gid != 0 && chown(address.sun_path, (uid_t)-1, (gid_t)gid) != 0) ||
-        chmod(address.sun_path, gid != 0 ? 0660 : 0600) != 0 || listen(listener->fd, BACKLOG) != 0 ||
-        rename(address.sun_path, listener->path) != 0) {
+        chmod(address.sun_path, gid != 0 ? 0660 : 0600) != 0 ||
+        listen(listener->fd, BACKLOG) != 0 || rename(address.sun_path, listener->path) != 0) {
         int reason = errno;
         (void)unlink(address.sun_path);
         return listen_trouble(error, listener->path, reason);
@@ -100,26 +106,31 @@ static enum tacit_status bind_listen(struct tacit_shm_listener *listener, uint32
     return TACIT_OK;
 }
 
-enum tacit_status tacit_shm_listen(struct tacit_shm_listener *listener, const char *path, uint32_t gid,
-                                   struct tacit_error *error)
+enum tacit_status tacit_shm_listen(struct tacit_shm_listener *listener, const char *path,
+                                   uint32_t gid, struct tacit_error *error)
 {
     listener->fd = -1;
     listener->lock = -1;
-    if (strlen(path) > TACIT_SHM_PATH_MAX || path[0] == '\0')
+    if (strlen(path) > TACIT_SHM_PATH_MAX || path[0] == '\0') {
         return tacit_error_set(error, TACIT_EINVAL, 0,
                                "socket path \"%s\" has %zu bytes; accepted are 1 to %u", path,
                                strlen(path), TACIT_SHM_PATH_MAX);
+    }
     (void)snprintf(listener->path, sizeof listener->path, "%s", path);
     enum tacit_status status = lock_take(listener, error);
-    if (status == TACIT_OK)
+    if (status == TACIT_OK) {
         status = path_check(path, error);
-    if (status == TACIT_OK)
+    }
+    if (status == TACIT_OK) {
         status = bind_listen(listener, gid, error);
+    }
     if (status != TACIT_OK) {
-        if (listener->fd >= 0)
+        if (listener->fd >= 0) {
             close(listener->fd);
-        if (listener->lock >= 0)
+        }
+        if (listener->lock >= 0) {
             close(listener->lock);
+        }
         listener->fd = -1;
         listener->lock = -1;
     }
@@ -128,8 +139,9 @@ enum tacit_status tacit_shm_listen(struct tacit_shm_listener *listener, const ch
 
 void tacit_shm_listener_close(struct tacit_shm_listener *listener)
 {
-    if (listener->fd < 0)
+    if (listener->fd < 0) {
         return;
+    }
     (void)unlink(listener->path); // while the lock is held it is ours
     close(listener->fd);
     close(listener->lock);
@@ -142,10 +154,12 @@ int tacit_shm_connect(const char *path)
     struct sockaddr_un address;
     address_fill(&address, path, "");
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
+    if (fd < 0) {
         return -1;
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+    }
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) {
         return fd;
+    }
     int reason = errno;
     close(fd);
     errno = reason;
@@ -164,8 +178,9 @@ enum tacit_shm_io tacit_shm_send(int fd, const void *packet, size_t bytes, int p
         char space[CMSG_SPACE(sizeof(int))];
     } control;
     uint8_t copy[TACIT_SHM_PACKET_MAX];
-    if (bytes > sizeof copy)
+    if (bytes > sizeof copy) {
         return TACIT_SHM_IO_BAD;
+    }
     memcpy(copy, packet, bytes);
     struct iovec vector = {.iov_base = copy, .iov_len = bytes};
     struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
@@ -179,8 +194,9 @@ enum tacit_shm_io tacit_shm_send(int fd, const void *packet, size_t bytes, int p
         header->cmsg_len = CMSG_LEN(sizeof(int));
         memcpy(CMSG_DATA(header), &passed, sizeof passed);
     }
-    if (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)bytes)
+    if (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)bytes) {
         return TACIT_SHM_IO_DONE;
+    }
     // ETOOMANYREFS: too many descriptors under way; they arrive or go with the connection.
     return errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ETOOMANYREFS
                ? TACIT_SHM_IO_AGAIN
@@ -201,15 +217,18 @@ enum tacit_shm_io tacit_shm_receive(int fd, void *packet, size_t *bytes, int *pa
                              .msg_controllen = CMSG_LEN(sizeof(int))};
     *passed = -1;
     ssize_t got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (got < 0)
+    if (got < 0) {
         return errno == EAGAIN || errno == EINTR ? TACIT_SHM_IO_AGAIN : TACIT_SHM_IO_CLOSED;
+    }
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len == CMSG_LEN(sizeof(int)))
+        header->cmsg_len == CMSG_LEN(sizeof(int))) {
         memcpy(passed, CMSG_DATA(header), sizeof *passed);
+    }
     if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
-        if (*passed >= 0)
+        if (*passed >= 0) {
             close(*passed);
+        }
         *passed = -1;
         return TACIT_SHM_IO_BAD;
     }
@@ -230,10 +249,11 @@ void tacit_shm_socket_peer(int fd, int32_t *pid, uint32_t *uid, int *pidfd)
 #endif
     bytes = sizeof *pidfd;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, pidfd, &bytes) != 0) {
-        // Linux before 6.5. Its number may have been given to another process by now; then we never see
-        // this one's death here, which is only the second source anyway.
+        // Linux before 6.5. Its number may have been given to another process by now; then we never
+        // see this one's death here, which is only the second source anyway.
         *pidfd = who.pid > 0 ? (int)syscall(SYS_pidfd_open, who.pid, 0) : -1;
     }
-    if (*pidfd >= 0)
+    if (*pidfd >= 0) {
         (void)fcntl(*pidfd, F_SETFD, FD_CLOEXEC);
+    }
 }

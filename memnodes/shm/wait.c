@@ -2,8 +2,9 @@
 //
 // Sleeping without losing a wake-up, and death notices by the kernel.
 //
-// Doorbell. A host announces sleep number s in a word that its peers read; a peer that wants to wake it
-// raises a word of its own (its bell, in a region that it alone writes) and wakes whoever waits on it:
+// Doorbell. A host announces sleep number s in a word that its peers read; a peer that wants to
+// wake it raises a word of its own (its bell, in a region that it alone writes) and wakes whoever
+// waits on it:
 //
 //   host (arm)   H1 loads all bells          peer (ring)   P1 its writes
 //                H2 sleeping = s                           P2 full fence
@@ -11,18 +12,20 @@
 //                H4 polls everything                       P4 bell += 1
 //   (sleep)      H5 waits while bells are as in H1         P5 wakes waiters of the bell
 //
-// If P3 loads 0 (or an older sleep's number), P2 came before H3 in the one order of full fences (else P3
-// would have seen H2), so H4 sees P1. If P3 loads s, then P4 comes after H2 and so after H1: the bell
-// differs from what H1 loaded, and the kernel either refuses to wait (it compares under the lock that P5
-// takes) or has the host in its queue when P5 comes. A bell raised on behalf of an older sleep ends this one
-// for nothing, or was raised before H1, and then its P1 is visible to H4 (P1 happens before P4, H1 reads
-// what P4 wrote). Ringing twice for one sleep is of no use and left out: the first ring ends it, and the
-// host's disarm stores 0 and makes a full fence before it polls, so by the first argument it sees what was
-// written before the second one. Without P2 or H3 wake-ups are lost within seconds; a stress test shows it.
+// If P3 loads 0 (or an older sleep's number), P2 came before H3 in the one order of full fences
+// (else P3 would have seen H2), so H4 sees P1. If P3 loads s, then P4 comes after H2 and so after
+// H1: the bell differs from what H1 loaded, and the kernel either refuses to wait (it compares
+// under the lock that P5 takes) or has the host in its queue when P5 comes. A bell raised on behalf
+// of an older sleep ends this one for nothing, or was raised before H1, and then its P1 is visible
+// to H4 (P1 happens before P4, H1 reads what P4 wrote). Ringing twice for one sleep is of no use
+// and left out: the first ring ends it, and the host's disarm stores 0 and makes a full fence
+// before it polls, so by the first argument it sees what was written before the second one. Without
+// P2 or H3 wake-ups are lost within seconds; a stress test shows it.
 //
-// Death. The protocol thread has the kernel keep a list of futex words, one for each possible watcher,
-// in its host page ("robust" futexes): when the thread ends, in whatever way, the kernel marks each word
-// with FUTEX_OWNER_DIED and wakes one waiter of it, before it takes the process' memory apart.
+// Death. The protocol thread has the kernel keep a list of futex words, one for each possible
+// watcher, in its host page ("robust" futexes): when the thread ends, in whatever way, the kernel
+// marks each word with FUTEX_OWNER_DIED and wakes one waiter of it, before it takes the process'
+// memory apart.
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -54,8 +57,8 @@ static_assert(sizeof(struct wait_word) == 24 && WORDS_MAX <= 128, "futex_waitv(2
 struct tacit_shm_waiter {
     struct wait_word words[WORDS_MAX];
     uint32_t count;
-    bool no_waitv; // the kernel has none
-    bool is_late;  // a death that poll() has not come to yet: do not sleep
+    bool no_waitv;         // the kernel has none
+    bool is_late;          // a death that poll() has not come to yet: do not sleep
     uint64_t link_changes; // as arm() saw them
     struct robust_list_head *former_list;
     struct robust_list_head list;
@@ -69,7 +72,8 @@ size_t tacit_shm_waiter_size(void)
 
 void tacit_shm_futex_wake(const uint32_t *word, bool shared)
 {
-    (void)syscall(SYS_futex, word, shared ? FUTEX_WAKE : FUTEX_WAKE_PRIVATE, 0x7fffffff, NULL, NULL, 0);
+    (void)syscall(SYS_futex, word, shared ? FUTEX_WAKE : FUTEX_WAKE_PRIVATE, 0x7fffffff, NULL, NULL,
+                  0);
 }
 
 bool tacit_shm_link_is_dead(const struct tacit_shm_link *link)
@@ -77,7 +81,8 @@ bool tacit_shm_link_is_dead(const struct tacit_shm_link *link)
     return (__atomic_load_n(link->death, __ATOMIC_ACQUIRE) & FUTEX_OWNER_DIED) != 0;
 }
 
-// ---- death --------------------------------------------------------------------------------------------
+// ---- death
+// --------------------------------------------------------------------------------------------
 
 enum tacit_status tacit_shm_thread_attach(struct tacit_fabric *fabric, struct tacit_error *error)
 {
@@ -88,33 +93,48 @@ enum tacit_status tacit_shm_thread_attach(struct tacit_fabric *fabric, struct ta
     uint64_t *words = tacit_shm_host_word(&shm->own[0], TACIT_SHM_HOST_DEATHS);
     static_assert(sizeof waiter->deaths[0] == sizeof *words, "same stride");
     waiter->list.futex_offset = (long)((intptr_t)words - (intptr_t)waiter->deaths);
-    for (unsigned i = 0; i < TACIT_NODES_MAX; i++)
-        waiter->deaths[i].next = i + 1 < TACIT_NODES_MAX ? &waiter->deaths[i + 1] : &waiter->list.list;
+    for (unsigned i = 0; i < TACIT_NODES_MAX; i++) {
+        waiter->deaths[i].next =
+            i + 1 < TACIT_NODES_MAX ? &waiter->deaths[i + 1] : &waiter->list.list;
+    }
     waiter->list.list.next = &waiter->deaths[0];
     int tid = (int)syscall(SYS_gettid);
     size_t bytes;
     if (syscall(SYS_get_robust_list, 0, &waiter->former_list, &bytes) != 0 ||
-        syscall(SYS_set_robust_list, &waiter->list, sizeof waiter->list) != 0)
-        return tacit_error_set(error, TACIT_EIO, errno, "set_robust_list failed: %s", strerror(errno));
+        syscall(SYS_set_robust_list, &waiter->list, sizeof waiter->list) != 0) {
+        return tacit_error_set(error, TACIT_EIO, errno, "set_robust_list failed: %s",
+                               strerror(errno));
+    }
     shm->attached_tid = tid;
-    for (unsigned i = 0; i < TACIT_NODES_MAX; i++)
+    for (unsigned i = 0; i < TACIT_NODES_MAX; i++) {
         tacit_shm_store(&words[i], (uint32_t)tid | FUTEX_WAITERS);
+    }
     (void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
     return TACIT_OK;
 }
 
 void tacit_shm_thread_detach(struct tacit_shm *shm)
 {
-    if (shm->attached_tid == 0 || shm->waiter == NULL)
+    if (shm->attached_tid == 0 || shm->waiter == NULL) {
         return;
+    }
     assert(shm->attached_tid == (int)syscall(SYS_gettid));
     (void)syscall(SYS_set_robust_list, shm->waiter->former_list, sizeof shm->waiter->list);
     shm->attached_tid = 0;
 }
 
-// ---- sleep --------------------------------------------------------------------------------------------
+void tacit_shm_wake(struct tacit_fabric *fabric)
+{
+    struct tacit_shm *shm = tacit_shm_of(fabric);
+    __atomic_fetch_add(&shm->wake_word, 1, __ATOMIC_SEQ_CST);
+    tacit_shm_futex_wake(&shm->wake_word, false);
+}
 
-static void word_add(struct tacit_shm_waiter *waiter, const uint32_t *word, uint32_t value, bool shared)
+// ---- sleep
+// --------------------------------------------------------------------------------------------
+
+static void word_add(struct tacit_shm_waiter *waiter, const uint32_t *word, uint32_t value,
+                     bool shared)
 {
     assert(waiter->count < WORDS_MAX);
     waiter->words[waiter->count++] = (struct wait_word){
@@ -135,8 +155,10 @@ void tacit_shm_arm(struct tacit_fabric *fabric)
     word_add(waiter, &shm->wake_word, __atomic_load_n(&shm->wake_word, __ATOMIC_ACQUIRE), false);
     for (uint32_t i = 0; i < shm->up_count; i++) {
         const struct tacit_shm_link *link = &shm->links[shm->up[i]];
-        if (link->own_bell != NULL)
-            word_add(waiter, link->own_bell, __atomic_load_n(link->own_bell, __ATOMIC_ACQUIRE), true);
+        if (link->own_bell != NULL) {
+            word_add(waiter, link->own_bell, __atomic_load_n(link->own_bell, __ATOMIC_ACQUIRE),
+                     true);
+        }
         if (shm->up[i] < TACIT_NODE_CLIENT) {
             uint32_t mark = __atomic_load_n(link->death, __ATOMIC_ACQUIRE);
             waiter->is_late = waiter->is_late || (mark & FUTEX_OWNER_DIED) != 0;
@@ -159,8 +181,9 @@ static bool words_changed(const struct tacit_shm_waiter *waiter)
 {
     for (uint32_t i = 0; i < waiter->count; i++) {
         const uint32_t *word = (const uint32_t *)(uintptr_t)waiter->words[i].address;
-        if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != (uint32_t)waiter->words[i].value)
+        if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != (uint32_t)waiter->words[i].value) {
             return true;
+        }
     }
     return false;
 }
@@ -172,14 +195,16 @@ static void sleep_in_slices(struct tacit_shm *shm, tacit_time_ns_t until_ns)
     tacit_time_ns_t now_ns = tacit_shm_now_ns();
     while (now_ns < until_ns && !words_changed(waiter)) {
         uint64_t slice_ns = until_ns - now_ns;
-        if (slice_ns > shm->config.sleep_slice_ns)
+        if (slice_ns > shm->config.sleep_slice_ns) {
             slice_ns = shm->config.sleep_slice_ns;
+        }
         struct timespec slice = {.tv_sec = (time_t)(slice_ns / 1000000000u),
                                  .tv_nsec = (long)(slice_ns % 1000000000u)};
-        if (syscall(SYS_futex, &shm->wake_word, FUTEX_WAIT_PRIVATE, (uint32_t)waiter->words[0].value,
-                    &slice, NULL, 0) == 0 ||
-            errno == EINTR)
+        if (syscall(SYS_futex, &shm->wake_word, FUTEX_WAIT_PRIVATE,
+                    (uint32_t)waiter->words[0].value, &slice, NULL, 0) == 0 ||
+            errno == EINTR) {
             return;
+        }
         now_ns = tacit_shm_now_ns();
     }
 }
@@ -188,14 +213,17 @@ void tacit_shm_sleep(struct tacit_fabric *fabric, tacit_time_ns_t until_ns)
 {
     struct tacit_shm *shm = tacit_shm_of(fabric);
     struct tacit_shm_waiter *waiter = shm->waiter;
-    if (waiter->is_late || waiter->link_changes != shm->link_changes)
+    if (waiter->is_late || waiter->link_changes != shm->link_changes) {
         return; // a host that came up since has a bell that is not among our words
+    }
     if (!waiter->no_waitv) {
         struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
                                  .tv_nsec = (long)(until_ns % 1000000000u)};
-        if (syscall(SYS_futex_waitv, waiter->words, waiter->count, 0, &until, CLOCK_MONOTONIC) >= 0 ||
-            errno != ENOSYS)
+        if (syscall(SYS_futex_waitv, waiter->words, waiter->count, 0, &until, CLOCK_MONOTONIC) >=
+                0 ||
+            errno != ENOSYS) {
             return; // woken, changed before, time over or a signal: the caller looks
+        }
         waiter->no_waitv = true;
     }
     sleep_in_slices(shm, until_ns);

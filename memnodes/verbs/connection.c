@@ -149,29 +149,29 @@ static bool lookup_key(struct tacit_public_key *out, struct tacit_peer_name name
 {
     struct tacit_verbs *v = context;
     switch (name.role) {
-    case TACIT_ROLE_REPLICA:
+    case TACIT_PEER_REPLICA:
         return v->config.key_of(v->config.context, TACIT_VERBS_REPLICA, name.id, out);
-    case TACIT_ROLE_MEMNODE:
+    case TACIT_PEER_MEMNODE:
         return v->config.key_of(v->config.context, TACIT_VERBS_MEMNODE, name.id, out);
-    case TACIT_ROLE_CLIENT:
+    case TACIT_PEER_CLIENT:
         return v->config.key_of(v->config.context, TACIT_VERBS_CLIENT, name.id, out);
-    case TACIT_ROLE_OPERATOR:
+    case TACIT_PEER_OPERATOR:
     default:
         return false;
     }
 }
 
-static enum tacit_role role_of(enum tacit_verbs_kind kind)
+static enum tacit_peer_role role_of(enum tacit_verbs_kind kind)
 {
     switch (kind) {
     case TACIT_VERBS_REPLICA:
-        return TACIT_ROLE_REPLICA;
+        return TACIT_PEER_REPLICA;
     case TACIT_VERBS_MEMNODE:
-        return TACIT_ROLE_MEMNODE;
+        return TACIT_PEER_MEMNODE;
     case TACIT_VERBS_CLIENT:
     case TACIT_VERBS_KINDS:
     default:
-        return TACIT_ROLE_CLIENT;
+        return TACIT_PEER_CLIENT;
     }
 }
 
@@ -237,7 +237,7 @@ bool tacit_verbs_connection_shake(struct tacit_verbs *v, struct verbs_connection
     if (connection->dials) {
         tacit_node_t node = v->dials[connection->peer].node;
         bool replica = node < TACIT_NODE_MEMNODE;
-        options.wanted.role = replica ? TACIT_ROLE_REPLICA : TACIT_ROLE_MEMNODE;
+        options.wanted.role = replica ? TACIT_PEER_REPLICA : TACIT_PEER_MEMNODE;
         options.wanted.id = (uint16_t)(replica ? node : node - TACIT_NODE_MEMNODE);
     }
     struct tacit_error error;

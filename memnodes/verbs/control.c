@@ -109,7 +109,7 @@ static void do_commands(struct tacit_verbs *v)
         case TACIT_VERBS_COMMAND_RETIRE:
             tacit_verbs_regions_retire(v, command.region);
             break;
-        case TACIT_VERBS_COMMAND_SEVER: {
+        case TACIT_VERBS_COMMAND_RESET: {
             struct verbs_link *link = tacit_verbs_link(v, command.node);
             if (link != NULL && link->connection != NULL) {
                 tacit_verbs_connection_end(v, link->connection);

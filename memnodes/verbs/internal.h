@@ -78,7 +78,8 @@ struct verbs_op {
     uint8_t flags;
     uint8_t state;
     uint8_t status;
-    bool silent; // a bell: no event
+    uint8_t plane; // that was named
+    bool silent;   // a bell: no event
 };
 
 enum verbs_plane_state {
@@ -97,7 +98,13 @@ struct verbs_plane {
     uint32_t epoch; // counts the resets; in work request ids, so that late completions are known
     uint32_t round; // of the host
     uint64_t floor, granted;
-    bool denied; // what follows a refused operation on the wire was not executed
+    // A generation that the host is (to be) asked about; one that it has said no to, for one
+    // operation.
+    uint64_t asked, refused;
+    bool ask_due;
+    bool detoured;          // DATA: operations were posted on the other queue pair,
+    uint32_t detour_before; // the last of them before this one
+    bool denied;            // what follows a refused operation on the wire was not executed
     struct verbs_op ops[TACIT_VERBS_OPS];
     uint32_t first, next; // operations that poll() has not taken out yet
     uint32_t ended;       // operations below have a result
@@ -198,7 +205,7 @@ enum verbs_command_kind {
     TACIT_VERBS_COMMAND_GRANT = 1,
     TACIT_VERBS_COMMAND_REVOKE,
     TACIT_VERBS_COMMAND_RETIRE,
-    TACIT_VERBS_COMMAND_SEVER,
+    TACIT_VERBS_COMMAND_RESET,
 };
 struct verbs_command {
     enum verbs_command_kind kind;
@@ -246,6 +253,7 @@ struct tacit_verbs {
     _Atomic uint64_t self_generation;
 
     _Atomic(struct verbs_link *) links[TACIT_NODES_MAX];
+    uint64_t life, seen_life[TACIT_NODES_MAX]; // 0: not told yet
     tacit_incarnation_t seen[TACIT_NODES_MAX]; // control thread: newest incarnation of each node
     struct verbs_connection connections[TACIT_VERBS_CONNECTIONS];
     struct verbs_dial dials[TACIT_NODES_MAX];
@@ -329,7 +337,7 @@ void tacit_verbs_permit_news(struct tacit_verbs *v, const struct verbs_link *lin
                              struct verbs_plane_news *news);
 bool tacit_verbs_permit_message(struct tacit_verbs *v, struct verbs_link *link,
                                 const struct verbs_message *message);
-// Asks for a reset of planes that have failed. False: the connection has to end.
+// Asks for a reset of planes that have failed, and about grants. False: the connection has to end.
 bool tacit_verbs_permit_tick(struct tacit_verbs *v, struct verbs_link *link);
 // Resets the own end of a plane and gives what is under way a result. Under the link's lock.
 void tacit_verbs_plane_stop(struct verbs_plane *plane);

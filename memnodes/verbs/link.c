@@ -13,10 +13,10 @@
 
 #include "internal.h"
 
-static enum tacit_verbs_kind kind_of(enum tacit_role role)
+static enum tacit_verbs_kind kind_of(enum tacit_peer_role role)
 {
-    return role == TACIT_ROLE_REPLICA   ? TACIT_VERBS_REPLICA
-           : role == TACIT_ROLE_MEMNODE ? TACIT_VERBS_MEMNODE
+    return role == TACIT_PEER_REPLICA   ? TACIT_VERBS_REPLICA
+           : role == TACIT_PEER_MEMNODE ? TACIT_VERBS_MEMNODE
                                         : TACIT_VERBS_CLIENT;
 }
 
@@ -37,11 +37,11 @@ tacit_node_t tacit_verbs_link_place(struct tacit_verbs *v, const struct tacit_id
 {
     tacit_node_t node = TACIT_NODE_NONE;
     *reason = TACIT_REFUSAL_ROLE;
-    if (peer->name.role == TACIT_ROLE_REPLICA && peer->name.id < TACIT_REPLICAS_MAX) {
+    if (peer->name.role == TACIT_PEER_REPLICA && peer->name.id < TACIT_REPLICAS_MAX) {
         node = peer->name.id;
-    } else if (peer->name.role == TACIT_ROLE_MEMNODE && peer->name.id < TACIT_MEMNODES_MAX) {
+    } else if (peer->name.role == TACIT_PEER_MEMNODE && peer->name.id < TACIT_MEMNODES_MAX) {
         node = (tacit_node_t)(TACIT_NODE_MEMNODE + peer->name.id);
-    } else if (peer->name.role == TACIT_ROLE_CLIENT && v->config.kind == TACIT_VERBS_REPLICA) {
+    } else if (peer->name.role == TACIT_PEER_CLIENT && v->config.kind == TACIT_VERBS_REPLICA) {
         *reason = TACIT_REFUSAL_BUSY;
         for (node = TACIT_NODE_CLIENT; node < TACIT_NODES_MAX; node++) {
             if (is_free(v, node)) {
@@ -134,6 +134,7 @@ static bool send_hello(struct tacit_verbs *v, struct verbs_link *link)
         return false;
     }
     memcpy(message.hello.gid, gid.raw, sizeof(gid.raw));
+    message.hello.life = v->life;
     for (unsigned p = 0; p < TACIT_PLANES; p++) {
         if (link->is_reached) {
             message.hello.plane[p].host_qpn = link->host[p].qp->qp_num;
@@ -168,6 +169,7 @@ bool tacit_verbs_link_begin(struct tacit_verbs *v, struct verbs_connection *conn
     connection->state = TACIT_VERBS_CONNECTION_BOUND;
     atomic_store(&link->regions_news, false);
     atomic_store(&link->state, TACIT_VERBS_LINK_SETUP);
+    v->seen_life[node] = peer->incarnation == v->seen[node] ? v->seen_life[node] : 0;
     v->seen[node] = peer->incarnation;
     memset(&v->bells[node], 0, sizeof(v->bells[node]));
     bool made = path_of(connection, link);
@@ -190,10 +192,32 @@ static bool is_same_place(const struct verbs_link *link, const struct verbs_hell
            memcmp(hello->gid, link->path.ah_attr.grh.dgid.raw, sizeof(hello->gid)) == 0;
 }
 
+// An incarnation belongs to one process: another one that names it has lost what the first one
+// promised.
+static bool is_same_life(struct tacit_verbs *v, const struct verbs_link *link, uint64_t life)
+{
+    if (link->kind == TACIT_VERBS_CLIENT) {
+        return true; // a slot is anybody's
+    }
+    if (v->seen_life[link->node] == 0) {
+        v->seen_life[link->node] = life;
+    }
+    if (v->seen_life[link->node] == life) {
+        return true;
+    }
+    atomic_fetch_add(&v->count.refused, 1);
+    tacit_verbs_report(
+        v, TACIT_VERBS_REPORT_REFUSED,
+        "Node %u comes as incarnation %u, which another process had before: a new start "
+        "needs a larger one.",
+        link->node, link->incarnation);
+    return false;
+}
+
 static bool take_hello(struct tacit_verbs *v, struct verbs_link *link,
                        const struct verbs_hello *hello)
 {
-    if (link->announced || !is_same_place(link, hello)) {
+    if (link->announced || !is_same_place(link, hello) || !is_same_life(v, link, hello->life)) {
         return false;
     }
     for (unsigned p = 0; p < TACIT_PLANES; p++) {
@@ -232,6 +256,8 @@ static bool take_ready(struct tacit_verbs *v, struct verbs_link *link,
         link->plane[p].granted = news->granted;
         link->plane[p].state = TACIT_VERBS_PLANE_OPEN;
     }
+    // The first ring is not suppressed, whatever was written before.
+    link->plane[TACIT_PLANE_BACKGROUND].dirty = link->reaches;
     (void)pthread_mutex_unlock(&link->lock);
     link->was_up = true;
     struct verbs_connection *connection = link->connection;
@@ -268,6 +294,8 @@ bool tacit_verbs_link_message(struct tacit_verbs *v, struct verbs_link *link,
     case TACIT_VERBS_CYCLED:
     case TACIT_VERBS_OPEN:
     case TACIT_VERBS_GRANT:
+    case TACIT_VERBS_QUERY:
+    case TACIT_VERBS_ANSWER:
         return link->was_up && tacit_verbs_permit_message(v, link, message);
     case TACIT_VERBS_PING:
         return true;

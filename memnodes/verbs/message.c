@@ -62,6 +62,7 @@ static void walk_u64(struct walk *walk, uint64_t *field)
 static void walk_hello(struct walk *walk, struct verbs_hello *hello)
 {
     walk_bytes(walk, hello->gid, sizeof(hello->gid));
+    walk_u64(walk, &hello->life);
     for (unsigned p = 0; p < TACIT_PLANES; p++) {
         walk_u32(walk, &hello->plane[p].host_qpn);
         walk_u32(walk, &hello->plane[p].bell_rkey);
@@ -102,6 +103,7 @@ static void walk_news(struct walk *walk, struct verbs_plane_news *news)
     walk_u32(walk, &news->psn);
     walk_u64(walk, &news->floor);
     walk_u64(walk, &news->granted);
+    walk_u64(walk, &news->asked);
     walk->failed |= news->plane >= TACIT_PLANES || news->psn > 0xffffff;
 }
 
@@ -124,6 +126,8 @@ static void walk_payload(struct walk *walk, struct verbs_message *message)
     case TACIT_VERBS_CYCLED:
     case TACIT_VERBS_OPEN:
     case TACIT_VERBS_GRANT:
+    case TACIT_VERBS_QUERY:
+    case TACIT_VERBS_ANSWER:
         walk_news(walk, &message->news);
         break;
     case TACIT_VERBS_PING:

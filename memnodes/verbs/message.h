@@ -34,12 +34,15 @@ enum verbs_message_type {
     TACIT_VERBS_CYCLED,    // peer: has reset its end too; first packet number
     TACIT_VERBS_OPEN,      // host: the plane answers again; grant
     TACIT_VERBS_GRANT,     // host: the peer is the holder now
+    TACIT_VERBS_QUERY,     // peer: does it hold under this generation?
+    TACIT_VERBS_ANSWER,    // host: the grant
     TACIT_VERBS_PING,      // either: nothing
     TACIT_VERBS_TYPES,
 };
 
 struct verbs_hello {
     uint8_t gid[16];
+    uint64_t life; // drawn by the process: tells a new connection from a new process
     struct {
         uint32_t host_qpn; // of the sender as host; 0: the receiver reaches nothing here
         uint32_t bell_rkey;
@@ -65,13 +68,14 @@ struct verbs_regions {
     struct verbs_region_entry entry[TACIT_VERBS_MESSAGE_REGIONS];
 };
 
-// Of READY, CYCLE, CYCLED, OPEN, BROKEN and GRANT; each uses what it needs.
+// Of READY, CYCLE, CYCLED, OPEN, BROKEN, GRANT, QUERY and ANSWER; each uses what it needs.
 struct verbs_plane_news {
     uint32_t plane;
     uint32_t round; // counts the resets of a plane; an answer to an older one is ignored
     uint32_t psn;
     uint64_t floor;   // grants below are void
     uint64_t granted; // generation under which the receiver holds, 0: it does not
+    uint64_t asked;   // generation that a query is about
 };
 
 struct verbs_message {

@@ -30,10 +30,10 @@ static void take_back(struct tacit_fabric *fabric, uint64_t generation)
         &(struct verbs_command){.kind = TACIT_VERBS_COMMAND_REVOKE, .generation = generation});
 }
 
-void tacit_verbs_sever(struct tacit_fabric *fabric, tacit_node_t node)
+static void reset(struct tacit_fabric *fabric, tacit_node_t host)
 {
     tacit_verbs_command(tacit_verbs_of(fabric),
-                        &(struct verbs_command){.kind = TACIT_VERBS_COMMAND_SEVER, .node = node});
+                        &(struct verbs_command){.kind = TACIT_VERBS_COMMAND_RESET, .node = host});
 }
 
 static const struct tacit_fabric_ops operations = {
@@ -46,6 +46,7 @@ static const struct tacit_fabric_ops operations = {
     .grant = grant,
     .revoke = take_back,
     .retire = tacit_verbs_retire,
+    .reset = reset,
     .attach = tacit_verbs_attach,
     .arm = tacit_verbs_arm,
     .sleep = tacit_verbs_sleep,
@@ -175,6 +176,8 @@ enum tacit_status tacit_verbs_open(const struct tacit_verbs_config *config,
         status = tacit_crypto_init(error);
     }
     if (status == TACIT_OK) {
+        tacit_random_bytes(&v->life, sizeof(v->life));
+        v->life |= 1;
         status = tacit_verbs_regions_open(v, error);
     }
     if (status == TACIT_OK) {

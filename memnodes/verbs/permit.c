@@ -19,10 +19,11 @@
 // been. A peer whose operation failed sends BROKEN, and the same follows. A peer that does not play
 // along loses its own plane and nothing else; neither grant nor revoke waits for it.
 //
-// Generations. The device knows rights, not numbers. A host that opens a plane tells the peer the
-// lowest generation that is still good (the floor), so an operation of an older grant never gets to
-// the wire after a new grant has been made to the same peer; between the revocation and CYCLE the
-// reset stops it.
+// Generations. The device knows rights, not numbers, so the peer compares those: it posts what
+// names the grant that the host told it of (GRANT, OPEN, READY), refuses what is older (the floor),
+// and asks about any other number (QUERY), because a process may learn of its grant by other ways
+// before GRANT has arrived. An operation of an older grant therefore never gets to the wire after a
+// new grant to the same peer; and between a revocation and its CYCLE the reset stops everything.
 #include <assert.h>
 
 #include "internal.h"
@@ -225,6 +226,19 @@ static void take_grant(struct verbs_link *link, const struct verbs_plane_news *n
     (void)pthread_mutex_unlock(&link->lock);
 }
 
+static void take_answer(struct verbs_link *link, const struct verbs_plane_news *news)
+{
+    struct verbs_plane *plane = &link->plane[TACIT_PLANE_DATA];
+    (void)pthread_mutex_lock(&link->lock);
+    plane->floor = news->floor;
+    plane->granted = news->granted;
+    if (plane->asked == news->asked) {
+        plane->refused = news->granted == news->asked ? 0 : news->asked;
+        plane->asked = 0;
+    }
+    (void)pthread_mutex_unlock(&link->lock);
+}
+
 // ---- the host's end
 // ---------------------------------------------------------------------------------
 
@@ -255,6 +269,14 @@ static bool take_broken(struct tacit_verbs *v, struct verbs_link *link,
     return host_stop(host) && send_cycle(v, link, news->plane);
 }
 
+static bool take_query(struct tacit_verbs *v, struct verbs_link *link,
+                       const struct verbs_plane_news *news)
+{
+    struct verbs_message reply = {.type = TACIT_VERBS_ANSWER, .news = {.asked = news->asked}};
+    tacit_verbs_permit_news(v, link, &reply.news);
+    return tacit_verbs_send(v, link->connection, &reply);
+}
+
 bool tacit_verbs_permit_message(struct tacit_verbs *v, struct verbs_link *link,
                                 const struct verbs_message *message)
 {
@@ -274,6 +296,13 @@ bool tacit_verbs_permit_message(struct tacit_verbs *v, struct verbs_link *link,
     case TACIT_VERBS_GRANT:
         if (link->reaches) {
             take_grant(link, &message->news);
+        }
+        return link->reaches;
+    case TACIT_VERBS_QUERY:
+        return link->is_reached && take_query(v, link, &message->news);
+    case TACIT_VERBS_ANSWER:
+        if (link->reaches) {
+            take_answer(link, &message->news);
         }
         return link->reaches;
     case TACIT_VERBS_HELLO:
@@ -299,8 +328,12 @@ bool tacit_verbs_permit_tick(struct tacit_verbs *v, struct verbs_link *link)
             plane->state = TACIT_VERBS_PLANE_ASKED;
             message.news.round = plane->round;
         }
+        struct verbs_message query = {.type = TACIT_VERBS_QUERY, .news = {.asked = plane->asked}};
+        bool queries = plane->ask_due;
+        plane->ask_due = false;
         (void)pthread_mutex_unlock(&link->lock);
-        if (asks && !tacit_verbs_send(v, link->connection, &message)) {
+        if ((asks && !tacit_verbs_send(v, link->connection, &message)) ||
+            (queries && !tacit_verbs_send(v, link->connection, &query))) {
             return false;
         }
     }

@@ -71,8 +71,8 @@ static bool post_holder_read(struct verbs_plane *plane, struct ibv_send_wr *read
 }
 
 static bool post_to_device(struct tacit_verbs *v, struct verbs_plane *plane,
-                           const struct verbs_region_entry *region, const struct tacit_op *op,
-                           struct verbs_op *record)
+                           const struct verbs_region_entry *region, unsigned number,
+                           const struct tacit_op *op, struct verbs_op *record)
 {
     struct ibv_sge sge = {.addr = (uintptr_t)op->local, .length = op->bytes};
     struct ibv_send_wr work = {
@@ -81,7 +81,7 @@ static bool post_to_device(struct tacit_verbs *v, struct verbs_plane *plane,
         .num_sge = 1,
         .opcode = op->kind == TACIT_OP_WRITE ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ,
         .send_flags = IBV_SEND_SIGNALED,
-        .wr.rdma = {.remote_addr = region->address + op->offset, .rkey = region->rkey[op->plane]},
+        .wr.rdma = {.remote_addr = region->address + op->offset, .rkey = region->rkey[number]},
     };
     struct ibv_send_wr *bad;
     if (op->kind == TACIT_OP_WRITE && op->bytes <= TACIT_VERBS_INLINE) {
@@ -111,37 +111,75 @@ static bool post_to_device(struct tacit_verbs *v, struct verbs_plane *plane,
     return posted;
 }
 
-// What is known to be refused here is not sent: on the wire it would interrupt the plane.
-static enum refusal judge(const struct verbs_plane *plane, const struct verbs_entry *entry,
-                          const struct tacit_op *op)
+// Whether the host has told that this process holds under the generation of `op`; asks it if it has
+// not said anything yet.
+static enum refusal judge_holder(struct tacit_verbs *v, struct verbs_plane *plane,
+                                 const struct tacit_op *op)
 {
-    uint8_t region_class = entry->entry.region_class;
-    bool data = op->plane == TACIT_PLANE_DATA;
-    if (entry->gone) {
+    if (op->plane != TACIT_PLANE_DATA || op->generation < plane->floor) {
         return DENIED;
     }
-    if ((op->flags & TACIT_OP_AS_HOLDER) != 0 &&
-        (!data || op->generation < plane->floor ||
-         (plane->granted != 0 && op->generation != plane->granted))) {
+    if (op->generation == plane->granted) {
+        return TO_SEND;
+    }
+    if (op->generation == plane->refused) {
+        plane->refused = 0; // the next one asks again: it may have been granted by then
         return DENIED;
     }
-    if (op->kind == TACIT_OP_WRITE &&
-        (!entry->entry.is_receivers || (region_class == TACIT_REGION_LOG && !data) ||
-         (region_class == TACIT_REGION_CONTROL && data))) {
-        return DENIED;
+    if (plane->asked == 0) {
+        plane->asked = op->generation;
+        plane->ask_due = true;
+        tacit_verbs_wake_control(v);
     }
-    return plane->state == TACIT_VERBS_PLANE_OPEN ? TO_SEND : NOT_NOW;
+    return NOT_NOW;
 }
 
-static bool post_remote(struct tacit_verbs *v, struct verbs_link *link, const struct tacit_op *op)
+// What is known to be refused here is not sent: on the wire it would interrupt the plane.
+static enum refusal judge(struct tacit_verbs *v, struct verbs_link *link,
+                          const struct verbs_plane *plane, const struct verbs_entry *entry,
+                          const struct tacit_op *op)
 {
-    struct verbs_plane *plane = &link->plane[op->plane];
-    if (plane->qp == NULL || plane->next - plane->first == TACIT_VERBS_OPS) {
-        return false;
+    bool log_aside = entry->entry.region_class == TACIT_REGION_LOG && op->plane != TACIT_PLANE_DATA;
+    if (entry->gone || (op->kind == TACIT_OP_WRITE && (!entry->entry.is_receivers || log_aside))) {
+        return DENIED;
     }
-    (void)pthread_mutex_lock(&link->directory_lock);
+    enum refusal refusal = TO_SEND;
+    if ((op->flags & TACIT_OP_AS_HOLDER) != 0) {
+        refusal = judge_holder(v, &link->plane[TACIT_PLANE_DATA], op);
+    }
+    if (refusal == TO_SEND && plane->state != TACIT_VERBS_PLANE_OPEN) {
+        return NOT_NOW;
+    }
+    return refusal;
+}
+
+// The queue pair for `op`. That of the data plane lets a replica write only while it is the holder,
+// but its CONTROL region it may write always: such writes take the other one. The order that the
+// plane promises is kept by refusing to post on one of both while the other has work of this plane
+// under way. NULL: that.
+static struct verbs_plane *plane_for(struct verbs_link *link, const struct verbs_entry *entry,
+                                     const struct tacit_op *op)
+{
+    struct verbs_plane *data = &link->plane[TACIT_PLANE_DATA];
+    struct verbs_plane *background = &link->plane[TACIT_PLANE_BACKGROUND];
+    if (op->plane != TACIT_PLANE_DATA) {
+        return background;
+    }
+    if (op->kind == TACIT_OP_WRITE && entry->entry.region_class == TACIT_REGION_CONTROL &&
+        (op->flags & TACIT_OP_AS_HOLDER) == 0) {
+        return data->ended == data->next ? background : NULL;
+    }
+    if (data->detoured && (int32_t)(background->ended - data->detour_before) < 0) {
+        return NULL;
+    }
+    return data;
+}
+
+static struct verbs_entry entry_of(struct verbs_link *link, const struct tacit_op *op)
+{
     unsigned place = (unsigned)op->region % 256;
     assert(op->region >= 0 && place < TACIT_VERBS_DIRECTORY);
+    (void)pthread_mutex_lock(&link->directory_lock);
     struct verbs_entry entry = link->directory[place];
     (void)pthread_mutex_unlock(&link->directory_lock);
     if (!entry.used || entry.use % 65536 != (unsigned)op->region / 256) {
@@ -149,27 +187,54 @@ static bool post_remote(struct tacit_verbs *v, struct verbs_link *link, const st
     } else {
         assert(op->offset <= entry.entry.bytes && op->bytes <= entry.entry.bytes - op->offset);
     }
-    enum refusal refusal = judge(plane, &entry, op);
+    return entry;
+}
+
+// Notes for the order of planes and for doorbells.
+static void was_posted(struct tacit_verbs *v, struct verbs_link *link, struct verbs_plane *plane,
+                       const struct tacit_op *op, bool sent)
+{
+    struct verbs_plane *data = &link->plane[TACIT_PLANE_DATA];
+    plane->next++;
+    if (op->plane == TACIT_PLANE_DATA) {
+        data->detoured = plane != data;
+        data->detour_before = plane->next;
+    }
+    if (plane->state == TACIT_VERBS_PLANE_BROKEN) {
+        tacit_verbs_wake_control(v);
+    }
+    if (op->kind == TACIT_OP_WRITE && sent) {
+        plane->dirty = true;
+        plane->dirty_epoch = plane->epoch;
+    }
+}
+
+static bool post_remote(struct tacit_verbs *v, struct verbs_link *link, const struct tacit_op *op)
+{
+    if (!link->reaches) {
+        return false;
+    }
+    struct verbs_entry entry = entry_of(link, op);
+    struct verbs_plane *plane = plane_for(link, &entry, op);
+    if (plane == NULL || plane->next - plane->first == TACIT_VERBS_OPS) {
+        return false;
+    }
+    enum refusal refusal = judge(v, link, plane, &entry, op);
     struct verbs_op *record = &plane->ops[plane->next % TACIT_VERBS_OPS];
     *record = (struct verbs_op){.cookie = op->cookie,
                                 .generation = op->generation,
                                 .flags = op->flags,
+                                .plane = op->plane,
                                 .state = TACIT_VERBS_OP_POSTED};
     if (refusal == DENIED) {
         record->state = TACIT_VERBS_OP_ENDED;
         record->status = TACIT_COMPLETION_DENIED;
         plane->ended += plane->ended == plane->next; // else in its turn
-    } else if (refusal == NOT_NOW || !post_to_device(v, plane, &entry.entry, op, record)) {
+    } else if (refusal == NOT_NOW || !post_to_device(v, plane, &entry.entry,
+                                                     (unsigned)(plane - link->plane), op, record)) {
         return false;
     }
-    plane->next++;
-    if (plane->state == TACIT_VERBS_PLANE_BROKEN) {
-        tacit_verbs_wake_control(v);
-    }
-    if (op->kind == TACIT_OP_WRITE && refusal == TO_SEND) {
-        plane->dirty = true;
-        plane->dirty_epoch = plane->epoch;
-    }
+    was_posted(v, link, plane, op, refusal == TO_SEND);
     return true;
 }
 
@@ -325,17 +390,19 @@ static void take_result(struct verbs_plane *plane, const struct ibv_wc *wc)
     if (op->state == TACIT_VERBS_OP_ENDED) {
         return;
     }
-    op->state = TACIT_VERBS_OP_ENDED;
     if (wc->status == IBV_WC_SUCCESS) {
+        op->state = TACIT_VERBS_OP_ENDED;
         op->status = TACIT_COMPLETION_OK;
         return;
     }
-    // Refused by the flags of the queue pair, or by the memory's registration. What follows on the
-    // wire is not executed.
-    bool refused = wc->status == IBV_WC_REM_INV_REQ_ERR || wc->status == IBV_WC_REM_ACCESS_ERR;
-    bool follows = plane->denied && (op->flags & TACIT_OP_AS_HOLDER) != 0;
-    op->status = refused || follows ? TACIT_COMPLETION_DENIED : TACIT_COMPLETION_LOST;
-    plane->denied |= refused;
+    // Refused by the flags of the queue pair, or by the memory's registration: then what follows on
+    // the wire is not executed. Any other failure gets its result when the host has told what
+    // became of the grant, or the connection ends (tacit_verbs_plane_stop).
+    if (wc->status == IBV_WC_REM_INV_REQ_ERR || wc->status == IBV_WC_REM_ACCESS_ERR) {
+        op->state = TACIT_VERBS_OP_ENDED;
+        op->status = TACIT_COMPLETION_DENIED;
+        plane->denied = true;
+    }
     if (plane->state == TACIT_VERBS_PLANE_OPEN) {
         plane->state = TACIT_VERBS_PLANE_BROKEN;
     }
@@ -367,7 +434,6 @@ static size_t take_ended(struct tacit_verbs *v, struct verbs_link *link, unsigne
                          struct tacit_event *events, size_t max)
 {
     struct verbs_plane *plane = &link->plane[p];
-    struct tacit_plane_counters *counters = &v->base.counters.plane[p];
     size_t count = 0;
     while (plane->first != plane->ended && count < max) {
         const struct verbs_op *op = &plane->ops[plane->first % TACIT_VERBS_OPS];
@@ -376,6 +442,7 @@ static size_t take_ended(struct tacit_verbs *v, struct verbs_link *link, unsigne
         if (op->silent) {
             continue;
         }
+        struct tacit_plane_counters *counters = &v->base.counters.plane[op->plane];
         counters->denied += op->status == TACIT_COMPLETION_DENIED;
         counters->lost += op->status == TACIT_COMPLETION_LOST;
         if (op->status != TACIT_COMPLETION_OK || (op->flags & TACIT_OP_QUIET) == 0) {

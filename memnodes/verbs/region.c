@@ -154,7 +154,7 @@ static int rights(const struct verbs_region *region, const struct verbs_link *li
     case TACIT_REGION_STATE:
         return is_replica ? reads : -1;
     case TACIT_REGION_CONTROL:
-        return !is_replica || !is_owner ? -1 : plane == TACIT_PLANE_BACKGROUND ? writes : reads;
+        return is_replica && is_owner ? writes : -1;
     case TACIT_REGION_LOG:
         return !is_replica ? -1 : is_owner && plane == TACIT_PLANE_DATA ? writes : reads;
     case TACIT_REGION_REQUESTS:
@@ -467,6 +467,12 @@ bool tacit_verbs_directory_tick(struct tacit_verbs *v, struct verbs_link *link)
 // ---- for the protocol thread
 // ------------------------------------------------------------------------
 
+// Regions that others write here are read by local loads, and found by nobody, but for logs.
+static bool is_open(const struct tacit_verbs *v, const struct tacit_region_key *key)
+{
+    return key->region_class == TACIT_REGION_LOG || key->owner == v->base.self;
+}
+
 static int32_t own_handle(struct tacit_verbs *v, struct tacit_region_key key)
 {
     int32_t handle = -1;
@@ -477,7 +483,8 @@ static int32_t own_handle(struct tacit_verbs *v, struct tacit_region_key key)
     (void)pthread_mutex_lock(&v->regions_lock);
     for (unsigned i = 0; i < TACIT_VERBS_OWN_REGIONS; i++) {
         const struct verbs_region *region = &v->regions[i];
-        if (region->used && !region->retired && is_named(&region->key, &key)) {
+        if (region->used && !region->retired && is_named(&region->key, &key) &&
+            is_open(v, &region->key)) {
             handle = (int32_t)(region->use % 65536 * 256 + i);
         }
     }

@@ -62,9 +62,12 @@ void tacit_verbs_ring(struct tacit_fabric *fabric, tacit_node_t host)
         plane->dirty = false;
         owed |= plane->bell_due;
     }
+    if (!owed) { // nothing was written since the last one
+        fabric->counters.rings_suppressed++;
+        return;
+    }
     fabric->counters.rings++;
-    fabric->counters.rings_suppressed += !owed; // nothing was written since the last one
-    if (owed && pthread_mutex_trylock(&link->lock) == 0) {
+    if (pthread_mutex_trylock(&link->lock) == 0) {
         if (atomic_load(&link->state) == TACIT_VERBS_LINK_UP) {
             (void)tacit_verbs_bells_flush(v, link);
         }

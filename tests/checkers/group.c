@@ -400,12 +400,14 @@ void checker_monotone(struct checker_group *group, uint32_t r, struct checker_ma
     struct checker_marks *was = &group->replica[r].marks;
     const char *what = now.commit < was->commit     ? "commit index"
                        : now.applied < was->applied ? "applied index"
-                       : now.ballot < was->ballot   ? "ballot"
-                                                    : NULL;
+                       : now.ballot != 0 && now.ballot < was->ballot ? "ballot"
+                                                                     : NULL;
     if (what != NULL) {
         checker_group_fail(group, "the %s of replica %u decreased", what, r);
     }
+    uint64_t ballot = now.ballot != 0 ? now.ballot : was->ballot;
     *was = now;
+    was->ballot = ballot;
 }
 
 // ---- clients -----------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ void checker_settled(struct checker_group *group, uint32_t replica);
 // The state after `applied` entries.
 void checker_state(struct checker_group *group, uint32_t replica, tacit_index_t applied,
                    uint64_t hash);
-struct checker_marks { // of one incarnation: none may decrease
+struct checker_marks { // of one incarnation: none may decrease (ballot 0: none at the moment)
     uint64_t commit, applied, ballot;
 };
 void checker_monotone(struct checker_group *group, uint32_t replica, struct checker_marks now);

@@ -16,7 +16,9 @@ const struct tacit_host_layout conf_layouts[3] = {
      .log_bytes = CONF_LOG_BYTES,
      .requests_bytes = CONF_REQUESTS_BYTES,
      .state_bytes = CONF_STATE_BYTES},
-    {.page_bytes = CONF_PAGE_BYTES, .control_bytes = CONF_CONTROL_BYTES, .log_bytes = CONF_LOG_BYTES},
+    {.page_bytes = CONF_PAGE_BYTES,
+     .control_bytes = CONF_CONTROL_BYTES,
+     .log_bytes = CONF_LOG_BYTES},
     {.replies_bytes = CONF_REPLIES_BYTES},
 };
 
@@ -36,10 +38,12 @@ static bool snapshot_take(struct conf_agent *agent, struct tacit_region_key key)
 {
     size_t bytes = 0;
     const uint64_t *words = own(agent, key, &bytes);
-    if (words == NULL || bytes > sizeof agent->snapshot)
+    if (words == NULL || bytes > sizeof agent->snapshot) {
         return false;
-    for (size_t i = bytes / 8; i-- > 0;)
+    }
+    for (size_t i = bytes / 8; i-- > 0;) {
         agent->snapshot[i] = __atomic_load_n(&words[i], __ATOMIC_ACQUIRE);
+    }
     return true;
 }
 
@@ -47,8 +51,9 @@ static void writer_completed(struct conf_agent *agent, const struct tacit_event 
 {
     uint64_t number = TACIT_COOKIE_VALUE(event->cookie) & NUMBER_MASK;
     if (TACIT_COOKIE_VALUE(event->cookie) >> NUMBER_BITS != agent->writer.run ||
-        agent->writer.first_bad != UINT64_MAX)
+        agent->writer.first_bad != UINT64_MAX) {
         return;
+    }
     if (event->status == TACIT_COMPLETION_OK) {
         agent->writer.ok = number;
     } else {
@@ -84,14 +89,16 @@ static bool writer_turn(struct conf_agent *agent)
         uint64_t number = agent->writer.posted + 1;
         struct tacit_op op = agent->writer.op;
         uint64_t *source = agent->memory.writer[number % WRITER_DEPTH];
-        for (uint32_t i = 0; i < op.bytes / 8; i++)
+        for (uint32_t i = 0; i < op.bytes / 8; i++) {
             source[i] = number << 32 | number;
+        }
         op.kind = TACIT_OP_WRITE;
         op.local = source;
         op.offset += (number - 1) * op.bytes % agent->writer.extent;
         op.cookie = TACIT_COOKIE(TACIT_COOKIE_TRANSFER, agent->writer.run << NUMBER_BITS | number);
-        if (!agent->fabric->ops->post(agent->fabric, &op))
+        if (!agent->fabric->ops->post(agent->fabric, &op)) {
             break;
+        }
         agent->writer.posted = number;
         posted = true;
     }
@@ -102,19 +109,22 @@ bool conf_agent_turn(struct conf_agent *agent)
 {
     struct tacit_event events[32];
     size_t count = agent->fabric->ops->poll(agent->fabric, events, 32);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         event_take(agent, &events[i]);
+    }
     return writer_turn(agent) || count > 0;
 }
 
 static bool post(struct conf_agent *agent, const struct conf_request *request)
 {
     struct tacit_op op = request->op;
-    if (op.bytes > CONF_DATA_BYTES)
+    if (op.bytes > CONF_DATA_BYTES) {
         return false;
+    }
     op.local = op.kind == TACIT_OP_READ ? agent->memory.read : agent->memory.post;
-    if (op.kind == TACIT_OP_WRITE)
+    if (op.kind == TACIT_OP_WRITE) {
         memcpy(agent->memory.post, request->data, op.bytes);
+    }
     return agent->fabric->ops->post(agent->fabric, &op);
 }
 
@@ -127,15 +137,18 @@ static void local_access(struct conf_agent *agent, const struct conf_request *re
         reply->value = words != NULL ? bytes : 0;
         return;
     }
-    if (words == NULL || request->bytes > CONF_DATA_BYTES || request->offset + request->bytes > bytes)
+    if (words == NULL || request->bytes > CONF_DATA_BYTES ||
+        request->offset + request->bytes > bytes) {
         return;
+    }
     reply->value = 1;
     for (uint64_t i = 0; i < request->bytes / 8; i++) {
         uint64_t *word = &words[request->offset / 8 + i];
         uint64_t value;
         memcpy(&value, request->data + 8 * i, 8);
-        if (request->call == CONF_LOCAL_WRITE)
+        if (request->call == CONF_LOCAL_WRITE) {
             __atomic_store_n(word, value, __ATOMIC_RELEASE);
+        }
         value = __atomic_load_n(word, __ATOMIC_ACQUIRE);
         memcpy(reply->data + 8 * i, &value, 8);
     }
@@ -172,8 +185,9 @@ static void snapshot_call(struct conf_agent *agent, const struct conf_request *r
         break;
     case CONF_SNAPSHOT_READ:
         if (request->bytes <= CONF_DATA_BYTES &&
-            request->offset + request->bytes <= sizeof agent->snapshot)
+            request->offset + request->bytes <= sizeof agent->snapshot) {
             memcpy(reply->data, (const uint8_t *)agent->snapshot + request->offset, request->bytes);
+        }
         break;
     default:
         agent->snapshot_armed = true;
@@ -221,6 +235,9 @@ void conf_agent_execute(struct conf_agent *agent, const struct conf_request *req
         break;
     case CONF_RING:
         fabric->ops->ring(fabric, request->host);
+        break;
+    case CONF_RESET:
+        fabric->ops->reset(fabric, request->host);
         break;
     case CONF_COUNTERS:
         reply->counters = fabric->counters;

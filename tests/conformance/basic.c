@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Conformance cases without failures: access table, completion, order, permission, regions, clients.
+// Conformance cases without failures: access table, completion, order, permission, regions,
+// clients.
 #include "support.h"
 
 #include <string.h>
@@ -21,33 +22,49 @@ static void access_table(struct conf_harness *h)
         for (size_t i = 0; i < 4; i++) {
             tacit_node_t host = hosts[i];
             assert_true(conf_region(h, at, host, conf_key(TACIT_REGION_PAGE, host, 1)) >= 0);
-            for (tacit_node_t owner = 0; owner < CONF_REPLICAS; owner++)
+            for (tacit_node_t owner = 0; owner < CONF_REPLICAS; owner++) {
                 (void)conf_region_wait(h, at, host, log_of(owner));
+            }
             assert_true(conf_region(h, at, host, conf_key(TACIT_REGION_LOG, SELF, 0)) >= 0);
             assert_int_equal(conf_region(h, at, host, conf_key(TACIT_REGION_LOG, at, 2)), -1);
             bool has_state = conf_region(h, at, host, conf_key(TACIT_REGION_STATE, host, 1)) >= 0;
             assert_int_equal(has_state, host != CONF_MEMNODE);
-            bool has_control = conf_region(h, at, host, conf_key(TACIT_REGION_CONTROL, SELF, 0)) >= 0;
-            assert_int_equal(has_control, host != at);
-            assert_int_equal(conf_region(h, at, host, conf_key(TACIT_REGION_REQUESTS, SELF, 0)), -1);
+            assert_true(conf_region(h, at, host, conf_key(TACIT_REGION_CONTROL, SELF, 0)) >= 0);
+            for (tacit_node_t other = 0; other < CONF_REPLICAS; other++) { // not those of others
+                if (other != at) {
+                    assert_int_equal(
+                        conf_region(h, at, host, conf_key(TACIT_REGION_CONTROL, other, 1)), -1);
+                }
+            }
+            assert_int_equal(conf_region(h, at, host, conf_key(TACIT_REGION_REQUESTS, SELF, 0)),
+                             -1);
             assert_int_equal(conf_region(h, at, host, conf_key(TACIT_REGION_REPLIES, SELF, 0)), -1);
         }
-        assert_int_equal(conf_local_size(h, at, conf_key(TACIT_REGION_PAGE, SELF, 0)), CONF_PAGE_BYTES);
+        assert_int_equal(conf_local_size(h, at, conf_key(TACIT_REGION_PAGE, SELF, 0)),
+                         CONF_PAGE_BYTES);
         assert_int_equal(conf_local_size(h, at, conf_key(TACIT_REGION_STATE, SELF, 0)),
                          CONF_STATE_BYTES);
-        assert_int_equal(conf_local_size(h, at, conf_key(TACIT_REGION_LOG, SELF, 0)), CONF_LOG_BYTES);
+        assert_int_equal(conf_local_size(h, at, conf_key(TACIT_REGION_LOG, SELF, 0)),
+                         CONF_LOG_BYTES);
+        for (tacit_node_t owner = 0; owner < CONF_REPLICAS;
+             owner++) { // its own is there from the start
+            assert_int_equal(conf_local_size(h, at, conf_key(TACIT_REGION_CONTROL, owner, 1)),
+                             CONF_CONTROL_BYTES);
+        }
     }
     for (tacit_node_t owner = 0; owner < CONF_REPLICAS; owner++) {
         assert_int_equal(conf_local_size(h, CONF_MEMNODE, conf_key(TACIT_REGION_CONTROL, owner, 1)),
                          CONF_CONTROL_BYTES);
-        assert_int_equal(conf_local_size(h, CONF_MEMNODE, conf_key(TACIT_REGION_CONTROL, owner, 2)), 0);
+        assert_int_equal(conf_local_size(h, CONF_MEMNODE, conf_key(TACIT_REGION_CONTROL, owner, 2)),
+                         0);
         assert_int_equal(conf_local_size(h, CONF_MEMNODE, log_of(owner)), CONF_LOG_BYTES);
     }
     assert_int_equal(conf_local_size(h, CONF_MEMNODE, conf_key(TACIT_REGION_STATE, SELF, 0)), 0);
     assert_int_equal(conf_region(h, 0, CONF_MEMNODE, conf_key(TACIT_REGION_REPLIES, 0, 1)), -1);
 }
 
-// Contract 3 and 10: OK means placed; what one host writes, others read; planes do not matter for that.
+// Contract 3 and 10: OK means placed; what one host writes, others read; planes do not matter for
+// that.
 static void completion_means_placed(struct conf_harness *h)
 {
     conf_start_all(h);
@@ -60,7 +77,8 @@ static void completion_means_placed(struct conf_harness *h)
         assert_int_equal(conf_local(h, CONF_MEMNODE, control, to_control.offset), i);
     }
     struct tacit_region_key page = conf_key(TACIT_REGION_PAGE, 0, 1);
-    struct conf_access to_page = {.at = 1, .host = 0, .region = conf_region(h, 1, 0, page), .offset = 632};
+    struct conf_access to_page = {
+        .at = 1, .host = 0, .region = conf_region(h, 1, 0, page), .offset = 632};
     uint64_t value = 0;
     for (uint64_t i = 1; i <= 20; i++) {
         conf_local_write(h, 0, page, 632, i);
@@ -169,8 +187,9 @@ static void foreign_regions(struct conf_harness *h)
         assert_int_equal(conf_write(h, access, 77, 1), TACIT_COMPLETION_DENIED);
         assert_int_equal(conf_local(h, 0, keys[i], 0), value);
         struct tacit_event event; // the refusal may have cost the connection
-        if (conf_event_within(h, 1, TACIT_EVENT_DOWN, 0, 2000000, &event))
+        if (conf_event_within(h, 1, TACIT_EVENT_DOWN, 0, 2000000, &event)) {
             (void)conf_expect(h, 1, TACIT_EVENT_UP, 0);
+        }
     }
 }
 
@@ -221,15 +240,17 @@ static void directory(struct conf_harness *h)
     h->kill(h, 2);
     (void)conf_expect(h, CONF_MEMNODE, TACIT_EVENT_DOWN, 2);
     uint64_t value;
-    assert_int_equal(conf_read(h, reader, &value), TACIT_COMPLETION_OK); // stays when its writer went
+    assert_int_equal(conf_read(h, reader, &value),
+                     TACIT_COMPLETION_OK); // stays when its writer went
     struct conf_request *request = conf_request(CONF_RETIRE);
     request->key = log_of(2);
     (void)conf_call(h, CONF_MEMNODE, request);
     reply = conf_call(h, CONF_MEMNODE, conf_request(CONF_LOG_REGIONS));
     assert_int_equal(reply->keys_count, 2);
     assert_int_equal(conf_local_size(h, CONF_MEMNODE, log_of(2)), 0);
-    for (int i = 0; i < 2000 && conf_region(h, 0, CONF_MEMNODE, log_of(2)) >= 0; i++)
+    for (int i = 0; i < 2000 && conf_region(h, 0, CONF_MEMNODE, log_of(2)) >= 0; i++) {
         h->step(h, 1000000);
+    }
     assert_int_equal(conf_region(h, 0, CONF_MEMNODE, log_of(2)), -1);
     assert_int_equal(conf_read(h, reader, &value), TACIT_COMPLETION_DENIED);
     conf_start(h, 2, 2);
@@ -248,8 +269,9 @@ static void clients(struct conf_harness *h)
         struct tacit_event up = conf_expect(h, 1, TACIT_EVENT_UP, TACIT_NODE_NONE);
         assert_int_equal(up.identity, 7);
         assert_int_equal(up.node, TACIT_NODE_CLIENT); // the only one: always the first slot
-        for (tacit_node_t replica = 0; replica < CONF_REPLICAS; replica++)
+        for (tacit_node_t replica = 0; replica < CONF_REPLICAS; replica++) {
             (void)conf_expect(h, name, TACIT_EVENT_UP, replica);
+        }
         struct conf_access request = {.at = name, .host = 1, .offset = 512};
         request.region = conf_region(h, name, 1, conf_key(TACIT_REGION_REQUESTS, SELF, 0));
         assert_int_equal(conf_write(h, request, 40 + life, 3), TACIT_COMPLETION_OK);
@@ -275,6 +297,44 @@ static void clients(struct conf_harness *h)
     }
 }
 
+// What a replica asks of itself goes the same way as what it asks of others.
+static void own_control(struct conf_harness *h)
+{
+    conf_start(h, 0, 1);
+    struct conf_access own = {.at = 0, .host = 0, .offset = 8};
+    own.region = conf_region(h, 0, 0, conf_key(TACIT_REGION_CONTROL, SELF, 0));
+    assert_true(own.region >= 0);
+    assert_int_equal(conf_local(h, 0, conf_key(TACIT_REGION_CONTROL, 0, 1), 8), 0);
+    assert_int_equal(conf_write(h, own, 12, 1), TACIT_COMPLETION_OK);
+    assert_int_equal(conf_local(h, 0, conf_key(TACIT_REGION_CONTROL, 0, 1), 8), 12);
+    assert_int_equal(conf_local(h, 0, conf_key(TACIT_REGION_CONTROL, SELF, 0), 8), 12);
+}
+
+// reset(): DOWN and UP of the same life, new handles, and nothing in the regions is lost.
+static void reset(struct conf_harness *h)
+{
+    conf_start_all(h);
+    struct conf_access control = {.at = 1, .host = CONF_MEMNODE};
+    struct tacit_region_key key = conf_key(TACIT_REGION_CONTROL, SELF, 0);
+    for (uint64_t i = 1; i <= 5; i++) {
+        control.region = conf_region_wait(h, 1, CONF_MEMNODE, key);
+        control.offset = 8 * i;
+        assert_int_equal(conf_write(h, control, i, 1), TACIT_COMPLETION_OK);
+        struct conf_request *request = conf_request(CONF_RESET);
+        request->host = CONF_MEMNODE;
+        (void)conf_call(h, 1, request);
+        assert_int_equal(conf_expect_change(h, 1, CONF_MEMNODE).kind, TACIT_EVENT_DOWN);
+        struct tacit_event up = conf_expect_change(h, 1, CONF_MEMNODE);
+        assert_int_equal(up.kind, TACIT_EVENT_UP);
+        assert_int_equal(up.incarnation, 1);
+    }
+    for (uint64_t i = 1; i <= 5; i++) {
+        assert_int_equal(conf_local(h, CONF_MEMNODE, conf_key(TACIT_REGION_CONTROL, 1, 1), 8 * i),
+                         i);
+    }
+    (void)conf_region_wait(h, 1, CONF_MEMNODE, log_of(2));
+}
+
 const struct conf_case conf_basic_cases[] = {
     {.name = "access_table", .run = access_table},
     {.name = "completion_means_placed", .run = completion_means_placed},
@@ -283,6 +343,8 @@ const struct conf_case conf_basic_cases[] = {
     {.name = "denial", .run = denial},
     {.name = "foreign_regions", .run = foreign_regions},
     {.name = "own_log", .run = own_log},
+    {.name = "own_control", .run = own_control},
+    {.name = "reset", .run = reset},
     {.name = "directory", .needs = CONF_CAN_KILL, .run = directory},
     {.name = "clients", .needs = CONF_CAN_KILL, .run = clients},
 };

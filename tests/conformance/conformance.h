@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The fabric's contract (core/include/tacit/fabric.h) as test cases, written once and run against every
-// provider. A provider plugs in a harness: nodes that run in processes of their own (shm, verbs) or as
-// objects (sim). In each node lives an *agent* (agent.c, the same for all), which does to the node's
-// fabric object what the case asks for and keeps the events that it polled.
+// The fabric's contract (core/include/tacit/fabric.h) as test cases, written once and run against
+// every provider. A provider plugs in a harness: nodes that run in processes of their own (shm,
+// verbs) or as objects (sim). In each node lives an *agent* (agent.c, the same for all), which does
+// to the node's fabric object what the case asks for and keeps the events that it polled.
 //
-// To plug in: write start/kill/.../step/call and a main() that calls tacit_conformance_run(). In a node:
+// To plug in: write start/kill/.../step/call and a main() that calls tacit_conformance_run(). In a
+// node:
 //   once      conf_agent_init(&agent, fabric);
 //   always    conf_agent_turn(&agent, now_ns);          polls events, goes on with a started writer
 //   on call() conf_agent_execute(&agent, &request, &reply);
-// A process does turn() in a loop and execute() when a request arrives on a socket; the simulator does
-// turn() for each node as time passes in step(), and execute() at once inside call().
+// A process does turn() in a loop and execute() when a request arrives on a socket; the simulator
+// does turn() for each node as time passes in step(), and execute() at once inside call().
 #ifndef TACIT_TESTS_CONFORMANCE_H
 #define TACIT_TESTS_CONFORMANCE_H
 
@@ -27,9 +28,9 @@
 // layouts[0] replica, [1] memory node (no requests, replies, state), [2] client (replies only).
 extern const struct tacit_host_layout conf_layouts[3];
 
-// A node to start. Replicas and memory nodes have the ids of tacit/types.h (all cases: replicas 0..2 and
-// memory node 16) and connect to each other; clients are named 100 + client id, connect to all replicas,
-// and call themselves TACIT_NODE_CLIENT.
+// A node to start. Replicas and memory nodes have the ids of tacit/types.h (all cases: replicas
+// 0..2 and memory node 16) and connect to each other; clients are named 100 + client id, connect to
+// all replicas, and call themselves TACIT_NODE_CLIENT.
 #define CONF_REPLICAS 3u
 #define CONF_MEMNODE TACIT_NODE_MEMNODE
 #define CONF_CLIENT(id) ((tacit_node_t)(100u + (id)))
@@ -38,37 +39,43 @@ struct conf_node {
     tacit_incarnation_t incarnation;
 };
 
-// ---- agent ------------------------------------------------------------------------------------------
+// ---- agent
+// ------------------------------------------------------------------------------------------
 
 enum conf_call {
-    CONF_EVENTS = 1,  // takes the events kept so far out (from oldest), completions of the writer excluded
-    CONF_POST,        // op (local is ignored: bytes are in data, reads land in the agent's buffer)
-    CONF_READ_RESULT, // -> data: the agent's buffer of the last CONF_POST read
-    CONF_REGION,      // host, key -> value: handle
-    CONF_LOCAL_READ,  // key, offset, bytes -> value: 1 and data, or 0 when local() is NULL
-    CONF_LOCAL_WRITE, // key, offset, bytes, data -> value as above
-    CONF_LOCAL_SIZE,  // key -> value: size, 0 when there is none
-    CONF_LOG_REGIONS, // -> keys, value: number
-    CONF_GRANT,       // host: holder, incarnation, generation
-    CONF_REVOKE,      // generation
-    CONF_RETIRE,      // key
-    CONF_RING,        // host
-    CONF_COUNTERS,    // -> counters
-    CONF_WRITER_START, // op: AS_HOLDER writes of op.bytes to consecutive places from op.offset on, wrapping at
-                       // offset + extent (a multiple of bytes); each word of write number i (from 1) has
-                       // the value i << 32 | i. Goes on in turn() until one is not OK or CONF_WRITER_STOP
-    CONF_WRITER_STATE, // -> value: number of the last write that was OK; value2: status of the first that
-                       // was not, or UINT64_MAX
+    CONF_EVENTS =
+        1,     // takes the events kept so far out (from oldest), completions of the writer excluded
+    CONF_POST, // op (local is ignored: bytes are in data, reads land in the agent's buffer)
+    CONF_READ_RESULT,  // -> data: the agent's buffer of the last CONF_POST read
+    CONF_REGION,       // host, key -> value: handle
+    CONF_LOCAL_READ,   // key, offset, bytes -> value: 1 and data, or 0 when local() is NULL
+    CONF_LOCAL_WRITE,  // key, offset, bytes, data -> value as above
+    CONF_LOCAL_SIZE,   // key -> value: size, 0 when there is none
+    CONF_LOG_REGIONS,  // -> keys, value: number
+    CONF_GRANT,        // host: holder, incarnation, generation
+    CONF_REVOKE,       // generation
+    CONF_RETIRE,       // key
+    CONF_RING,         // host
+    CONF_RESET,        // host
+    CONF_COUNTERS,     // -> counters
+    CONF_WRITER_START, // op: AS_HOLDER writes of op.bytes to consecutive places from op.offset on,
+                       // wrapping at offset + extent (a multiple of bytes); each word of write
+                       // number i (from 1) has the value i << 32 | i. Goes on in turn() until one
+                       // is not OK or CONF_WRITER_STOP
+    CONF_WRITER_STATE, // -> value: number of the last write that was OK; value2: status of the
+                       // first that was not, or UINT64_MAX
     CONF_WRITER_STOP,  // posts no more; -> as CONF_WRITER_STATE
-    CONF_SNAPSHOT,    // key: keeps a private copy of the own region, read from its end to its beginning, so
-                      // that writes in ascending places must be seen without holes -> value as LOCAL_READ
-    CONF_SNAPSHOT_READ, // offset, bytes -> data of that copy
-    CONF_REVOKE_SNAPSHOT, // generation, key: revoke, and a snapshot of `key` in the moment REVOKED is polled
-    CONF_SLEEP,        // until (relative ns): answered at once; then the node arms, polls, and unless there
-                       // was an event, sleeps, and disarms. Other calls are answered afterwards
+    CONF_SNAPSHOT,     // key: keeps a private copy of the own region, read from its end to its
+                   // beginning, so that writes in ascending places must be seen without holes ->
+                   // value as LOCAL_READ
+    CONF_SNAPSHOT_READ,   // offset, bytes -> data of that copy
+    CONF_REVOKE_SNAPSHOT, // generation, key: revoke, and a snapshot of `key` in the moment REVOKED
+                          // is polled
+    CONF_SLEEP, // until (relative ns): answered at once; then the node arms, polls, and unless
+                // there was an event, sleeps, and disarms. Other calls are answered afterwards
     CONF_SLEEP_RESULT, // -> value: ns that the last sleep took (0: there was an event)
-    CONF_ATTACK,       // real memory only: tries to get at what the node may not, through the process of
-                       // `host` -> value: bits of the attacks that succeeded (0 is right), value2: tried
+    CONF_ATTACK, // real memory only: tries to get at what the node may not, through the process of
+                 // `host` -> value: bits of the attacks that succeeded (0 is right), value2: tried
 };
 
 #define CONF_DATA_BYTES 8192u
@@ -126,7 +133,8 @@ bool conf_agent_turn(struct conf_agent *agent);
 void conf_agent_execute(struct conf_agent *agent, const struct conf_request *request,
                         struct conf_reply *reply);
 
-// ---- harness ----------------------------------------------------------------------------------------
+// ---- harness
+// ----------------------------------------------------------------------------------------
 
 enum conf_can {
     CONF_CAN_KILL = 1u << 0,    // nodes can die without warning
@@ -141,8 +149,8 @@ enum conf_can {
 struct conf_harness {
     const char *name;
     unsigned can;
-    // Prepares an empty cluster for one case; false: cannot run here, `reason` says why (the case is
-    // skipped, visibly). And the end of it: stops whatever runs.
+    // Prepares an empty cluster for one case; false: cannot run here, `reason` says why (the case
+    // is skipped, visibly). And the end of it: stops whatever runs.
     bool (*open)(struct conf_harness *harness, const char **reason);
     void (*close)(struct conf_harness *harness);
     // Starts a node; false is a failure of the case. After a kill, the same name may start again.
@@ -153,14 +161,14 @@ struct conf_harness {
     // Lets things happen for about that long.
     void (*step)(struct conf_harness *harness, tacit_time_ns_t duration_ns);
     // Has the agent of a node execute a request; false: the node is gone or paused.
-    bool (*call)(struct conf_harness *harness, tacit_node_t name, const struct conf_request *request,
-                 struct conf_reply *reply);
+    bool (*call)(struct conf_harness *harness, tacit_node_t name,
+                 const struct conf_request *request, struct conf_reply *reply);
     void *context;
 };
 
-// Runs the cases: `long_ones` false: those of a few milliseconds each; true: the racing ones. `only`: a
-// case's name, or NULL for all. Returns main()'s status: 0, the number of failed cases, or 77 when every
-// case was skipped.
+// Runs the cases: `long_ones` false: those of a few milliseconds each; true: the racing ones.
+// `only`: a case's name, or NULL for all. Returns main()'s status: 0, the number of failed cases,
+// or 77 when every case was skipped.
 int tacit_conformance_run(struct conf_harness *harness, bool long_ones, const char *only);
 
 #endif

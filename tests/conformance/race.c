@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Conformance cases in which things race: revocation against writes, readers against writers, many lives.
+// Conformance cases in which things race: revocation against writes, readers against writers, many
+// lives.
 #include <string.h>
 
 #include "support.h"
@@ -14,18 +15,19 @@ static struct tacit_region_key log_of(tacit_node_t owner, tacit_incarnation_t in
     return conf_key(TACIT_REGION_LOG, owner, incarnation);
 }
 
-static void writer_start(struct conf_harness *h, tacit_node_t at, tacit_node_t host, uint64_t generation,
-                         uint32_t bytes, uint64_t extent)
+static void writer_start(struct conf_harness *h, tacit_node_t at, tacit_node_t host,
+                         uint64_t generation, uint32_t bytes, uint64_t extent)
 {
     int32_t region = conf_region(h, at, host, log_of(at, 1));
     struct conf_request *request = conf_request(CONF_WRITER_START);
-    request->op = (struct tacit_op){
-        .host = host, .region = region, .bytes = bytes, .generation = generation};
+    request->op =
+        (struct tacit_op){.host = host, .region = region, .bytes = bytes, .generation = generation};
     request->extent = extent;
     (void)conf_call(h, at, request);
 }
 
-static const uint64_t *snapshot(struct conf_harness *h, tacit_node_t at, uint64_t offset, uint64_t bytes)
+static const uint64_t *snapshot(struct conf_harness *h, tacit_node_t at, uint64_t offset,
+                                uint64_t bytes)
 {
     static uint64_t words[CONF_DATA_BYTES / 8];
     struct conf_request *request = conf_request(CONF_SNAPSHOT_READ);
@@ -35,9 +37,10 @@ static const uint64_t *snapshot(struct conf_harness *h, tacit_node_t at, uint64_
     return words;
 }
 
-// One round: take the permission away while the holder writes. Whatever the writer was told to be OK must
-// be in what the host sees in the moment of REVOKED.
-static void revoke_round(struct conf_harness *h, tacit_node_t host, uint64_t *generation, unsigned round)
+// One round: take the permission away while the holder writes. Whatever the writer was told to be
+// OK must be in what the host sees in the moment of REVOKED.
+static void revoke_round(struct conf_harness *h, tacit_node_t host, uint64_t *generation,
+                         unsigned round)
 {
     conf_grant(h, host, 1, 1, ++*generation);
     writer_start(h, 1, host, *generation, WRITE_BYTES, WRITE_BYTES * PLACES);
@@ -50,8 +53,9 @@ static void revoke_round(struct conf_harness *h, tacit_node_t host, uint64_t *ge
     const struct conf_reply *reply = NULL;
     for (int i = 0; i < 20000; i++) {
         reply = conf_call(h, 1, conf_request(CONF_WRITER_STATE));
-        if (reply->value2 != UINT64_MAX)
+        if (reply->value2 != UINT64_MAX) {
             break;
+        }
         h->step(h, 100000);
     }
     assert_int_equal(reply->value2, TACIT_COMPLETION_DENIED);
@@ -60,9 +64,11 @@ static void revoke_round(struct conf_harness *h, tacit_node_t host, uint64_t *ge
     for (uint64_t number = last; number > 0 && number + PLACES > last; number--) {
         for (unsigned i = 0; i < WRITE_BYTES / 8; i++) {
             uint64_t word = words[(number - 1) % PLACES * (WRITE_BYTES / 8) + i];
-            if ((uint32_t)word < number)
-                fail_msg("round %u: write %llu was OK, but word %u of its place was %llx at REVOKED",
-                         round, (unsigned long long)number, i, (unsigned long long)word);
+            if ((uint32_t)word < number) {
+                fail_msg(
+                    "round %u: write %llu was OK, but word %u of its place was %llx at REVOKED",
+                    round, (unsigned long long)number, i, (unsigned long long)word);
+            }
         }
     }
 }
@@ -95,8 +101,8 @@ static void revocation_thousands(struct conf_harness *h)
     revoke_rounds(h, 2000);
 }
 
-// Contract 1 and 2 while the writes go on: words are whole, and a later write is never seen without the
-// earlier ones (the snapshot is read from the end, writes land from the beginning).
+// Contract 1 and 2 while the writes go on: words are whole, and a later write is never seen without
+// the earlier ones (the snapshot is read from the end, writes land from the beginning).
 static void order_and_tearing(struct conf_harness *h, unsigned rounds)
 {
     conf_start_all(h);
@@ -115,13 +121,15 @@ static void order_and_tearing(struct conf_harness *h, unsigned rounds)
             for (unsigned i = 0; i < words_each; i++) {
                 uint64_t word = words[place * words_each + i];
                 assert_int_equal(word >> 32, (uint32_t)word);
-                if (word != 0)
+                if (word != 0) {
                     assert_int_equal(((uint32_t)word - 1) % places, place);
+                }
                 newest = (uint32_t)word > newest ? (uint32_t)word : newest;
             }
             largest = newest > largest ? newest : largest;
-            for (unsigned i = 0; place > 0 && newest > 0 && i < words_each; i++)
+            for (unsigned i = 0; place > 0 && newest > 0 && i < words_each; i++) {
                 assert_true((uint32_t)words[(place - 1) * words_each + i] >= newest - 1);
+            }
         }
         h->step(h, 37000);
     }
@@ -139,8 +147,8 @@ static void order_for_long(struct conf_harness *h)
     order_and_tearing(h, 4000);
 }
 
-// Contract 8: whatever the owner of a region writes there, and however fast, its reader only ever reads
-// bytes; other regions keep theirs.
+// Contract 8: whatever the owner of a region writes there, and however fast, its reader only ever
+// reads bytes; other regions keep theirs.
 static void hostile_writer(struct conf_harness *h)
 {
     conf_start_all(h);
@@ -172,8 +180,8 @@ static void hostile_writer(struct conf_harness *h)
     assert_int_equal(conf_local(h, 0, page, 0), 0x1122334455667788);
 }
 
-// More lives than a host has room for: possible for ever as long as old log regions are retired, and
-// without that the host refuses, and takes up again once there is room.
+// More lives than a host has room for: possible for ever as long as old log regions are retired,
+// and without that the host refuses, and takes up again once there is room.
 static void many_lives(struct conf_harness *h)
 {
     conf_start(h, CONF_MEMNODE, 1);
@@ -181,8 +189,9 @@ static void many_lives(struct conf_harness *h)
     tacit_incarnation_t life = 1;
     for (; life <= 60; life++) {
         conf_start(h, 0, life);
-        if (!conf_event_within(h, CONF_MEMNODE, TACIT_EVENT_UP, 0, 300000000, &event))
+        if (!conf_event_within(h, CONF_MEMNODE, TACIT_EVENT_UP, 0, 300000000, &event)) {
             break;
+        }
         assert_int_equal(event.incarnation, life);
         h->kill(h, 0);
         (void)conf_expect(h, CONF_MEMNODE, TACIT_EVENT_DOWN, 0);
@@ -190,8 +199,9 @@ static void many_lives(struct conf_harness *h)
     assert_true(life > 40 && life <= 60); // TACIT_PAGE_REGIONS_MAX is 48
     const struct conf_reply *reply = conf_call(h, CONF_MEMNODE, conf_request(CONF_LOG_REGIONS));
     assert_int_equal(reply->keys_count, life - 1);
-    for (uint32_t i = 0; i < reply->keys_count; i++)
+    for (uint32_t i = 0; i < reply->keys_count; i++) {
         assert_int_equal(reply->keys[i].incarnation, i + 1);
+    }
     for (tacit_incarnation_t old = 1; old < life; old += 2) {
         struct conf_request *request = conf_request(CONF_RETIRE);
         request->key = log_of(0, old);
@@ -211,8 +221,9 @@ static void crowd(struct conf_harness *h)
 {
     conf_start_all(h);
     for (unsigned round = 0; round < 4; round++) {
-        for (unsigned i = 0; i < 12; i++)
+        for (unsigned i = 0; i < 12; i++) {
             conf_start(h, CONF_CLIENT(i), round + 1);
+        }
         uint64_t nodes = 0;
         for (unsigned i = 0; i < 12; i++) {
             struct tacit_event up = conf_expect(h, 2, TACIT_EVENT_UP, TACIT_NODE_NONE);
@@ -221,10 +232,12 @@ static void crowd(struct conf_harness *h)
             assert_int_equal(nodes >> (up.node - TACIT_NODE_CLIENT) & 1, 0);
             nodes |= UINT64_C(1) << (up.node - TACIT_NODE_CLIENT);
         }
-        for (unsigned i = 0; i < 12; i++)
+        for (unsigned i = 0; i < 12; i++) {
             h->kill(h, CONF_CLIENT(i));
-        for (unsigned i = 0; i < 12; i++)
+        }
+        for (unsigned i = 0; i < 12; i++) {
             (void)conf_expect(h, 2, TACIT_EVENT_DOWN, TACIT_NODE_NONE);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The conformance suite's harness for the shared-memory provider: each node is a process of its own, with
-// a user of its own where the test runs as root.
+// The conformance suite's harness for the shared-memory provider: each node is a process of its
+// own, with a user of its own where the test runs as root.
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -29,7 +29,8 @@ struct cluster {
     } processes[NODES_MAX];
 };
 
-// ---- in a node ----------------------------------------------------------------------------------------
+// ---- in a node
+// ----------------------------------------------------------------------------------------
 
 struct node {
     int socket;
@@ -63,18 +64,21 @@ static void node_answer(struct node *node, const struct conf_request *request)
         int32_t pid;
         uint32_t uid;
         reply.ok = tacit_shm_peer_process(node->fabric, request->host, &pid, &uid);
-        if (reply.ok)
+        if (reply.ok) {
             reply.value = shm_node_attack(pid, &reply.value2);
+        }
     } else {
         conf_agent_execute(&node->agent, request, &reply);
         reply.ok = reply.ok || request->call == CONF_SLEEP;
     }
     (void)!send(node->socket, &reply, sizeof reply, MSG_NOSIGNAL);
-    if (request->call == CONF_SLEEP)
+    if (request->call == CONF_SLEEP) {
         node_sleep(node, request->until_ns);
+    }
 }
 
-static void node_main(const struct shm_place *place, struct conf_node what, int socket, pid_t parent)
+static void node_main(const struct shm_place *place, struct conf_node what, int socket,
+                      pid_t parent)
 {
     static struct node node;
     static struct shm_node_memory memory;
@@ -82,15 +86,17 @@ static void node_main(const struct shm_place *place, struct conf_node what, int 
     struct tacit_error error;
     shm_node_confine(place, what.name, parent);
     shm_node_config(&config, &memory, place, what.name, what.incarnation, CONF_REPLICAS);
-    bool ok = (config.kind == TACIT_SHM_MEMNODE ? tacit_shm_host_open(&config, &node.fabric, &error)
-                                                : tacit_shm_open(&config, &node.fabric, &error)) ==
-                  TACIT_OK &&
+    bool ok = (config.kind == TACIT_SHM_MEMNODE
+                   ? tacit_shm_host_open(&config, &node.fabric, &error)
+                   : tacit_shm_open(&config, &node.fabric, &error)) == TACIT_OK &&
               tacit_shm_thread_attach(node.fabric, &error) == TACIT_OK;
-    if (!ok)
+    if (!ok) {
         (void)fprintf(stderr, "node %u: %s\n", what.name, error.text);
+    }
     (void)!send(socket, &ok, sizeof ok, MSG_NOSIGNAL);
-    if (!ok)
+    if (!ok) {
         _exit(1);
+    }
     node.socket = socket;
     conf_agent_init(&node.agent, node.fabric);
     for (;;) {
@@ -109,7 +115,8 @@ static void node_main(const struct shm_place *place, struct conf_node what, int 
     }
 }
 
-// ---- in the test --------------------------------------------------------------------------------------
+// ---- in the test
+// --------------------------------------------------------------------------------------
 
 static struct process *process_of(struct conf_harness *harness, tacit_node_t name)
 {
@@ -120,8 +127,9 @@ static struct process *process_of(struct conf_harness *harness, tacit_node_t nam
 static void node_kill(struct conf_harness *harness, tacit_node_t name)
 {
     struct process *process = process_of(harness, name);
-    if (process->pid == 0)
+    if (process->pid == 0) {
         return;
+    }
     (void)kill(process->pid, SIGKILL);
     (void)waitpid(process->pid, NULL, 0);
     close(process->socket);
@@ -134,15 +142,18 @@ static bool node_start(struct conf_harness *harness, struct conf_node what)
     struct process *process = process_of(harness, what.name);
     int sockets[2];
     if (process == NULL || process->pid != 0 ||
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
         return false;
+    }
     (void)fflush(NULL);
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0) {
-        for (unsigned i = 0; i < NODES_MAX; i++)
-            if (cluster->processes[i].pid != 0)
+        for (unsigned i = 0; i < NODES_MAX; i++) {
+            if (cluster->processes[i].pid != 0) {
                 close(cluster->processes[i].socket);
+            }
+        }
         close(sockets[0]);
         node_main(&cluster->place, what, sockets[1], parent);
     }
@@ -154,9 +165,10 @@ static bool node_start(struct conf_harness *harness, struct conf_node what)
     *process = (struct process){.pid = pid, .socket = sockets[0]};
     struct pollfd ready = {.fd = sockets[0], .events = POLLIN};
     bool ok = false;
-    if (poll(&ready, 1, CALL_TIMEOUT_MS) == 1 && recv(sockets[0], &ok, sizeof ok, 0) == (ssize_t)sizeof ok &&
-        ok)
+    if (poll(&ready, 1, CALL_TIMEOUT_MS) == 1 &&
+        recv(sockets[0], &ok, sizeof ok, 0) == (ssize_t)sizeof ok && ok) {
         return true;
+    }
     node_kill(harness, what.name);
     return false;
 }
@@ -166,8 +178,9 @@ static void node_pause(struct conf_harness *harness, tacit_node_t name, bool pau
     struct process *process = process_of(harness, name);
     process->paused = paused;
     (void)kill(process->pid, paused ? SIGSTOP : SIGCONT);
-    if (paused)
+    if (paused) {
         (void)waitpid(process->pid, NULL, WUNTRACED); // until it really stands
+    }
 }
 
 static void step(struct conf_harness *harness, tacit_time_ns_t duration_ns)
@@ -178,13 +191,14 @@ static void step(struct conf_harness *harness, tacit_time_ns_t duration_ns)
     (void)nanosleep(&pause, NULL);
 }
 
-static bool node_call(struct conf_harness *harness, tacit_node_t name, const struct conf_request *request,
-                      struct conf_reply *reply)
+static bool node_call(struct conf_harness *harness, tacit_node_t name,
+                      const struct conf_request *request, struct conf_reply *reply)
 {
     struct process *process = process_of(harness, name);
     if (process->pid == 0 || process->paused ||
-        send(process->socket, request, sizeof *request, MSG_NOSIGNAL) != (ssize_t)sizeof *request)
+        send(process->socket, request, sizeof *request, MSG_NOSIGNAL) != (ssize_t)sizeof *request) {
         return false;
+    }
     struct pollfd ready = {.fd = process->socket, .events = POLLIN};
     return poll(&ready, 1, CALL_TIMEOUT_MS) == 1 &&
            recv(process->socket, reply, sizeof *reply, 0) == (ssize_t)sizeof *reply;
@@ -201,8 +215,9 @@ static bool cluster_open(struct conf_harness *harness, const char **reason)
 static void cluster_close(struct conf_harness *harness)
 {
     struct cluster *cluster = harness->context;
-    for (tacit_node_t name = 0; name < NODES_MAX; name++)
+    for (tacit_node_t name = 0; name < NODES_MAX; name++) {
         node_kill(harness, name);
+    }
     shm_place_close(&cluster->place);
     free(cluster);
     harness->context = NULL;

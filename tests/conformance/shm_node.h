@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Processes that run a node of the shared-memory provider, for the conformance suite and the stress tests.
+// Processes that run a node of the shared-memory provider, for the conformance suite and the stress
+// tests.
 #ifndef TACIT_TESTS_SHM_NODE_H
 #define TACIT_TESTS_SHM_NODE_H
 
@@ -20,8 +21,8 @@ void shm_place_close(struct shm_place *place);
 // Number of a node in the tests: replicas and memory nodes as the fabric has it, clients 100 + id.
 enum tacit_shm_kind shm_node_kind(unsigned name, uint16_t *id);
 
-// Fills a configuration for a node of a cluster of `replicas` replicas and one memory node; keys follow
-// from the names. The strings live in `memory`.
+// Fills a configuration for a node of a cluster of `replicas` replicas and one memory node; keys
+// follow from the names. The strings live in `memory`.
 struct shm_node_memory {
     char paths[TACIT_REPLICAS_MAX + 1][100];
     struct tacit_shm_peer peers[TACIT_REPLICAS_MAX + 1];
@@ -34,7 +35,8 @@ void shm_node_config(struct tacit_shm_config *config, struct shm_node_memory *me
 // In a forked child: takes the node's user, dies with its parent, shows its memory to nobody.
 void shm_node_confine(const struct shm_place *place, unsigned name, pid_t parent);
 
-// Tries to get at memory of process `pid` and at what this process may only read. Bits of what succeeded.
+// Tries to get at memory of process `pid` and at what this process may only read. Bits of what
+// succeeded.
 uint64_t shm_node_attack(pid_t pid, uint64_t *tried);
 
 #endif

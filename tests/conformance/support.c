@@ -36,8 +36,9 @@ const struct conf_reply *conf_call(struct conf_harness *harness, tacit_node_t at
                                    const struct conf_request *request)
 {
     uint32_t call = request->call;
-    if (!harness->call(harness, at, request, &state.reply))
+    if (!harness->call(harness, at, request, &state.reply)) {
         fail_msg("node %u did not answer call %u", at, call);
+    }
     return &state.reply;
 }
 
@@ -57,8 +58,9 @@ static bool event_find(tacit_node_t at, uint8_t kind, tacit_node_t node, uint64_
     for (size_t i = 0; i < state.counts[at]; i++) {
         struct tacit_event *seen = &state.events[at][i];
         if (seen->kind != kind || (node != TACIT_NODE_NONE && seen->node != node) ||
-            (kind == TACIT_EVENT_COMPLETION && cookie != 0 && seen->cookie != cookie))
+            (kind == TACIT_EVENT_COMPLETION && cookie != 0 && seen->cookie != cookie)) {
             continue;
+        }
         *event = *seen;
         state.counts[at]--;
         memmove(seen, seen + 1, (state.counts[at] - i) * sizeof *seen);
@@ -67,21 +69,24 @@ static bool event_find(tacit_node_t at, uint8_t kind, tacit_node_t node, uint64_
     return false;
 }
 
-static bool event_within(struct conf_harness *harness, tacit_node_t at, uint8_t kind, tacit_node_t node,
-                         uint64_t cookie, tacit_time_ns_t within_ns, struct tacit_event *event)
+static bool event_within(struct conf_harness *harness, tacit_node_t at, uint8_t kind,
+                         tacit_node_t node, uint64_t cookie, tacit_time_ns_t within_ns,
+                         struct tacit_event *event)
 {
     for (tacit_time_ns_t waited_ns = 0;; waited_ns += STEP_NS) {
         events_fetch(harness, at);
-        if (event_find(at, kind, node, cookie, event))
+        if (event_find(at, kind, node, cookie, event)) {
             return true;
-        if (waited_ns >= within_ns)
+        }
+        if (waited_ns >= within_ns) {
             return false;
+        }
         harness->step(harness, STEP_NS);
     }
 }
 
-bool conf_event_within(struct conf_harness *harness, tacit_node_t at, uint8_t kind, tacit_node_t node,
-                       tacit_time_ns_t within_ns, struct tacit_event *event)
+bool conf_event_within(struct conf_harness *harness, tacit_node_t at, uint8_t kind,
+                       tacit_node_t node, tacit_time_ns_t within_ns, struct tacit_event *event)
 {
     return event_within(harness, at, kind, node, 0, within_ns, event);
 }
@@ -90,27 +95,53 @@ struct tacit_event conf_expect(struct conf_harness *harness, tacit_node_t at, ui
                                tacit_node_t node)
 {
     struct tacit_event event = {0};
-    if (!conf_event_within(harness, at, kind, node, PATIENCE_NS, &event))
+    if (!conf_event_within(harness, at, kind, node, PATIENCE_NS, &event)) {
         fail_msg("node %u never saw event %u of node %u", at, kind, node);
+    }
     return event;
+}
+
+struct tacit_event conf_expect_change(struct conf_harness *harness, tacit_node_t at,
+                                      tacit_node_t node)
+{
+    for (tacit_time_ns_t waited_ns = 0; waited_ns < PATIENCE_NS; waited_ns += STEP_NS) {
+        events_fetch(harness, at);
+        for (size_t i = 0; i < state.counts[at]; i++) {
+            struct tacit_event event = state.events[at][i];
+            if (event.node != node ||
+                (event.kind != TACIT_EVENT_UP && event.kind != TACIT_EVENT_DOWN)) {
+                continue;
+            }
+            assert_true(event_find(at, event.kind, node, 0, &event));
+            return event;
+        }
+        harness->step(harness, STEP_NS);
+    }
+    fail_msg("node %u saw neither UP nor DOWN of node %u", at, node);
+    return (struct tacit_event){0};
 }
 
 void conf_start(struct conf_harness *harness, tacit_node_t name, tacit_incarnation_t incarnation)
 {
     state.counts[name] = 0;
-    if (!harness->start(harness, (struct conf_node){.name = name, .incarnation = incarnation}))
+    if (!harness->start(harness, (struct conf_node){.name = name, .incarnation = incarnation})) {
         fail_msg("node %u did not start", name);
+    }
 }
 
 void conf_start_all(struct conf_harness *harness)
 {
     static const tacit_node_t names[] = {CONF_MEMNODE, 0, 1, 2};
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++) {
         conf_start(harness, names[i], 1);
-    for (size_t i = 0; i < 4; i++)
-        for (size_t k = 0; k < 4; k++)
-            if (i != k)
+    }
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t k = 0; k < 4; k++) {
+            if (i != k) {
                 (void)conf_expect(harness, names[i], TACIT_EVENT_UP, names[k]);
+            }
+        }
+    }
 }
 
 struct tacit_region_key conf_key(uint8_t region_class, tacit_node_t owner,
@@ -134,8 +165,9 @@ int32_t conf_region_wait(struct conf_harness *harness, tacit_node_t at, tacit_no
 {
     for (tacit_time_ns_t waited_ns = 0; waited_ns < PATIENCE_NS; waited_ns += STEP_NS) {
         int32_t region = conf_region(harness, at, host, key);
-        if (region >= 0)
+        if (region >= 0) {
             return region;
+        }
         harness->step(harness, STEP_NS);
     }
     fail_msg("node %u never learned of region {%u, %u, %u} at %u", at, key.region_class, key.owner,
@@ -164,30 +196,36 @@ static enum tacit_completion completion(struct conf_harness *harness, tacit_node
 {
     struct tacit_event event;
     uint64_t cookie = TACIT_COOKIE(TACIT_COOKIE_ENGINE, state.cookie);
-    if (!event_within(harness, at, TACIT_EVENT_COMPLETION, TACIT_NODE_NONE, cookie, PATIENCE_NS, &event))
+    if (!event_within(harness, at, TACIT_EVENT_COMPLETION, TACIT_NODE_NONE, cookie, PATIENCE_NS,
+                      &event)) {
         fail_msg("node %u: an operation never completed", at);
+    }
     return event.status;
 }
 
-enum tacit_completion conf_write(struct conf_harness *harness, struct conf_access access, uint64_t value,
-                                 uint32_t words)
+enum tacit_completion conf_write(struct conf_harness *harness, struct conf_access access,
+                                 uint64_t value, uint32_t words)
 {
     struct conf_request *request = post_request(access, TACIT_OP_WRITE, words);
-    for (uint32_t i = 0; i < words; i++)
+    for (uint32_t i = 0; i < words; i++) {
         memcpy(request->data + 8u * i, &value, 8);
+    }
     assert_true(conf_call(harness, access.at, request)->ok);
     return completion(harness, access.at);
 }
 
-enum tacit_completion conf_read(struct conf_harness *harness, struct conf_access access, uint64_t *value)
+enum tacit_completion conf_read(struct conf_harness *harness, struct conf_access access,
+                                uint64_t *value)
 {
     assert_true(conf_call(harness, access.at, post_request(access, TACIT_OP_READ, 1))->ok);
     enum tacit_completion status = completion(harness, access.at);
-    memcpy(value, conf_call(harness, access.at, conf_request(CONF_READ_RESULT))->data, sizeof *value);
+    memcpy(value, conf_call(harness, access.at, conf_request(CONF_READ_RESULT))->data,
+           sizeof *value);
     return status;
 }
 
-static struct conf_request *local_request(uint32_t call, struct tacit_region_key key, uint64_t offset)
+static struct conf_request *local_request(uint32_t call, struct tacit_region_key key,
+                                          uint64_t offset)
 {
     struct conf_request *request = conf_request(call);
     request->key = key;
@@ -199,7 +237,8 @@ static struct conf_request *local_request(uint32_t call, struct tacit_region_key
 uint64_t conf_local(struct conf_harness *harness, tacit_node_t at, struct tacit_region_key key,
                     uint64_t offset)
 {
-    const struct conf_reply *reply = conf_call(harness, at, local_request(CONF_LOCAL_READ, key, offset));
+    const struct conf_reply *reply =
+        conf_call(harness, at, local_request(CONF_LOCAL_READ, key, offset));
     uint64_t value;
     assert_int_equal(reply->value, 1);
     memcpy(&value, reply->data, sizeof value);
@@ -240,7 +279,8 @@ void conf_revoke(struct conf_harness *harness, tacit_node_t host, uint64_t gener
     assert_int_equal(event.generation, generation);
 }
 
-// ---- runner -------------------------------------------------------------------------------------------
+// ---- runner
+// -------------------------------------------------------------------------------------------
 
 static struct conf_harness *tested;
 
@@ -259,8 +299,9 @@ static int case_open(void **context)
 static int case_close(void **context)
 {
     (void)context;
-    if (tested->context != NULL)
+    if (tested->context != NULL) {
         tested->close(tested);
+    }
     return 0;
 }
 
@@ -276,8 +317,9 @@ static size_t cases_add(struct CMUnitTest *tests, const struct conf_case *cases,
     size_t added = 0;
     for (size_t i = 0; i < count; i++) {
         const struct conf_case *what = &cases[i];
-        if (only != NULL ? strcmp(only, what->name) != 0 : what->is_long != long_ones)
+        if (only != NULL ? strcmp(only, what->name) != 0 : what->is_long != long_ones) {
             continue;
+        }
         if ((what->needs & ~tested->can) != 0) {
             print_message("[  SKIPPED ] %s: %s cannot do what it needs (%#x)\n", what->name,
                           tested->name, what->needs & ~tested->can);
@@ -303,15 +345,17 @@ int tacit_conformance_run(struct conf_harness *harness, bool long_ones, const ch
     const char *reason = "";
     if (!harness->open(harness, &reason)) {
         print_message("%s: skipped: %s\n", harness->name, reason);
-        if (harness->context != NULL)
+        if (harness->context != NULL) {
             harness->close(harness);
+        }
         return 77;
     }
     harness->close(harness);
     size_t count = cases_add(tests, conf_basic_cases, conf_basic_count, long_ones, only);
     count += cases_add(tests + count, conf_life_cases, conf_life_count, long_ones, only);
     count += cases_add(tests + count, conf_race_cases, conf_race_count, long_ones, only);
-    if (count == 0)
+    if (count == 0) {
         return 77;
+    }
     return _cmocka_run_group_tests(harness->name, tests, count, NULL, NULL);
 }

@@ -34,8 +34,12 @@ struct conf_request *conf_request(uint32_t call); // zeroed; one at a time
 struct tacit_event conf_expect(struct conf_harness *harness, tacit_node_t at, uint8_t kind,
                                tacit_node_t node);
 // True if such an event comes within `within_ns` (or is there already); takes it.
-bool conf_event_within(struct conf_harness *harness, tacit_node_t at, uint8_t kind, tacit_node_t node,
-                       tacit_time_ns_t within_ns, struct tacit_event *event);
+bool conf_event_within(struct conf_harness *harness, tacit_node_t at, uint8_t kind,
+                       tacit_node_t node, tacit_time_ns_t within_ns, struct tacit_event *event);
+
+// The earliest UP or DOWN of a node that was not taken yet; waits for it like conf_expect.
+struct tacit_event conf_expect_change(struct conf_harness *harness, tacit_node_t at,
+                                      tacit_node_t node);
 
 void conf_start(struct conf_harness *harness, tacit_node_t name, tacit_incarnation_t incarnation);
 // Memory node and replicas in incarnation 1; everybody has seen everybody UP.
@@ -57,9 +61,10 @@ struct conf_access {
     uint64_t offset;
 };
 // One operation of one or more words, and its completion. False from post is a failure of the case.
-enum tacit_completion conf_write(struct conf_harness *harness, struct conf_access access, uint64_t value,
-                                 uint32_t words);
-enum tacit_completion conf_read(struct conf_harness *harness, struct conf_access access, uint64_t *value);
+enum tacit_completion conf_write(struct conf_harness *harness, struct conf_access access,
+                                 uint64_t value, uint32_t words);
+enum tacit_completion conf_read(struct conf_harness *harness, struct conf_access access,
+                                uint64_t *value);
 // A word of an own region; fails if there is no such region.
 uint64_t conf_local(struct conf_harness *harness, tacit_node_t at, struct tacit_region_key key,
                     uint64_t offset);
@@ -67,7 +72,8 @@ void conf_local_write(struct conf_harness *harness, tacit_node_t at, struct taci
                       uint64_t offset, uint64_t value);
 size_t conf_local_size(struct conf_harness *harness, tacit_node_t at, struct tacit_region_key key);
 
-// Gives the log of `host` to `holder`, and takes it from whoever has it; waits for the host's event.
+// Gives the log of `host` to `holder`, and takes it from whoever has it; waits for the host's
+// event.
 void conf_grant(struct conf_harness *harness, tacit_node_t host, tacit_node_t holder,
                 tacit_incarnation_t incarnation, uint64_t generation);
 void conf_revoke(struct conf_harness *harness, tacit_node_t host, uint64_t generation);

@@ -99,12 +99,12 @@ static bool lookup(struct tacit_public_key *out, struct tacit_peer_name name, vo
     if (name.id != 1 && name.id != 2) {
         return false;
     }
-    if (name.role == TACIT_ROLE_REPLICA) {
+    if (name.role == TACIT_PEER_REPLICA) {
         *out = pairs[name.id == 1 ? 0 : 2].public_key;
         return true;
     }
     *out = pairs[1].public_key;
-    return name.role == TACIT_ROLE_MEMNODE && name.id == 2;
+    return name.role == TACIT_PEER_MEMNODE && name.id == 2;
 }
 
 static void start(struct side *side)
@@ -118,10 +118,10 @@ static void start(struct side *side)
 // node 2, 3: replica 2 accepts (for those who are led to the wrong node, and from replica 1).
 static void world_start(uint8_t flavour)
 {
-    static const struct tacit_peer_name names[SIDES] = {{TACIT_ROLE_REPLICA, 1},
-                                                        {TACIT_ROLE_MEMNODE, 2},
-                                                        {TACIT_ROLE_REPLICA, 2},
-                                                        {TACIT_ROLE_REPLICA, 2}};
+    static const struct tacit_peer_name names[SIDES] = {{TACIT_PEER_REPLICA, 1},
+                                                        {TACIT_PEER_MEMNODE, 2},
+                                                        {TACIT_PEER_REPLICA, 2},
+                                                        {TACIT_PEER_REPLICA, 2}};
     static const unsigned pair_of[SIDES] = {0, 1, 2, 2};
     drawn = 0;
     sent_count = 0;

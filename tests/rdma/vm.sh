@@ -102,6 +102,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/tacit-rdma
 mkdir -p "$cache"
 work=$(mktemp -d)
 guest=''
+# shellcheck disable=SC2317  # called by the trap
 clean_up() {
     [[ -z $guest ]] || kill "$guest" 2>/dev/null || :
     rm -rf "$work"
@@ -338,7 +339,7 @@ case $accelerator in
 kvm) machine=(-accel kvm -cpu host) ;;
 # With erms or fsrm the guest's kernel copies by "rep movsb", which TCG does byte by byte: then 8-byte
 # writes would not be whole, as they are on every real device.
-tcg) machine=(-accel tcg,thread=multi -cpu "max,-erms,-fsrm") ;;
+tcg) machine=(-accel "tcg,thread=multi" -cpu "max,-erms,-fsrm") ;;
 *) fail "\"$accelerator\" is no accelerator; there are kvm, tcg and auto" ;;
 esac
 

@@ -14,6 +14,7 @@
 #include "checkers/group.h"
 #include "sim_fabric.h"
 #include "tacit/client_core.h"
+#include "tacit/fd.h"
 #include "tacit/grants.h"
 #include "tacit/smr.h"
 
@@ -62,6 +63,7 @@ struct sim_shape {
     uint32_t starve_rate; // a turn comes late ...
     uint32_t starve_ns;   // ... by up to this
     uint32_t drift_ppm;   // clocks differ by up to this
+    bool real_detector;   // fd/, or else sim_detector.c:
     uint32_t detect_ns;   // suspicion and trust come within this
     uint32_t inject_ns[SIM_INJECTIONS]; // mean time between injections; 0: none
     uint32_t pause_ns, partition_ns, suspicion_ns, restart_ns; // longest
@@ -93,11 +95,14 @@ struct sim_process {
 
     // Replica.
     struct tacit_smr *smr;
+    struct tacit_smr_probe probe;
     struct tacit_status_report status;
     tacit_index_t executing; // expected next by the decided probe
     uint64_t transfers;      // state transfers that the checker knows of
     uint32_t trusted, dead;
     bool suspicion_changed;
+    void *fd_memory;
+    struct tacit_detector detector;
     // Memory node.
     struct tacit_grants grants;
     uint32_t replicas_up;

@@ -76,6 +76,21 @@ static void announce(struct sim_net *net, uint32_t host, uint32_t except)
                    host);
 }
 
+static bool log_known(const struct sim_host *host, const struct sim_node *owner, uint32_t *live)
+{
+    bool known = false;
+    *live = 0;
+    for (uint32_t i = 0; i < host->regions; i++) {
+        const struct sim_region *region = &host->region[i];
+        if (region->key.region_class == TACIT_REGION_LOG) {
+            *live += region->live;
+            known = known || (region->key.owner == owner->node &&
+                              region->key.incarnation == owner->incarnation);
+        }
+    }
+    return known;
+}
+
 // What a host makes for a peer that connects; see struct tacit_host_layout.
 static void make_regions(struct sim_net *net, uint32_t peer, uint32_t host)
 {
@@ -89,13 +104,8 @@ static void make_regions(struct sim_net *net, uint32_t peer, uint32_t host)
             region_add(net, to->host, key, to->layout.control_bytes);
         }
         key.region_class = TACIT_REGION_LOG;
-        bool known = false;
-        for (uint32_t i = 0; i < to->host->regions; i++) {
-            struct tacit_region_key have = to->host->region[i].key;
-            known = known || (have.region_class == key.region_class && have.owner == key.owner &&
-                              have.incarnation == key.incarnation);
-        }
-        if (to->layout.log_bytes != 0 && !known) {
+        uint32_t live;
+        if (to->layout.log_bytes != 0 && !log_known(to->host, from, &live)) {
             region_add(net, to->host, key, to->layout.log_bytes);
             announce(net, host, peer);
         }
@@ -190,6 +200,19 @@ static void establish(struct sim_net *net, uint32_t peer, uint32_t host)
                    host);
 }
 
+// Whether a host can take a replica: it needs room for its log region.
+static bool has_room(struct sim_net *net, uint32_t peer, uint32_t host)
+{
+    const struct sim_node *to = &net->node[host];
+    uint32_t live;
+    if (net->node[peer].role != SIM_REPLICA || to->role == SIM_CLIENT || to->layout.log_bytes == 0 ||
+        log_known(to->host, &net->node[peer], &live) || live < SIM_LOGS_MAX) {
+        return true;
+    }
+    sim_conn_kick(net, peer, host); // it keeps trying
+    return false;
+}
+
 static bool can_connect(struct sim_net *net, uint32_t peer, uint32_t host)
 {
     const struct sim_conn *conn = conn_of(net, peer, host);
@@ -204,13 +227,16 @@ static void connect_now(struct sim_net *net, uint32_t peer, uint32_t host)
     if (back->up && back->host->dead && net->node[peer].alive) {
         sim_conn_break(net, host, peer, !choice_chance(net->choice, net->model.uncertain_rate));
     }
-    if (!can_connect(net, peer, host)) {
+    if (!can_connect(net, peer, host) || !has_room(net, peer, host) ||
+        !has_room(net, host, peer)) {
         return;
     }
-    if (!sim_is_client_pair(net, peer, host)) {
+    // One handshake serves both directions; they may break one by one, but for clients'.
+    bool back_too = can_connect(net, host, peer);
+    if (back_too || !sim_is_client_pair(net, peer, host)) {
         establish(net, peer, host);
-    } else if (can_connect(net, host, peer)) {
-        establish(net, peer, host);
+    }
+    if (back_too) {
         establish(net, host, peer);
     }
 }
@@ -425,10 +451,10 @@ void sim_conn_timer(struct sim_net *net, const struct sim_timer *timer)
             sim_conn_break(net, peer, host, false);
         }
         break;
-    case SIM_TIMER_HEAL:
-        // A connection that broke meanwhile resets its planes when it is made anew.
-        if (timer->version == conn->version && conn->up && conn->plane[timer->c].broken) {
-            sim_plane_drop(net, peer, host, timer->c);
+    case SIM_TIMER_PLANE:
+        // LOST means that the connection broke: DOWN follows, though the other plane went on until now.
+        if (timer->version == conn->version && conn->up) {
+            sim_conn_break(net, peer, host, false);
         }
         break;
     default:

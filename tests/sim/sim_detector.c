@@ -35,7 +35,8 @@ static void look(struct sim_cluster *cluster, uint32_t observer, uint32_t observ
 
 void sim_detector_pair_changed(struct sim_cluster *cluster, uint32_t observer, uint32_t observed)
 {
-    if (observer == observed || cluster->process[observer].role != SIM_REPLICA ||
+    if (observer == observed || cluster->shape.real_detector ||
+        cluster->process[observer].role != SIM_REPLICA ||
         cluster->process[observed].role != SIM_REPLICA) {
         return;
     }
@@ -67,6 +68,9 @@ void sim_detector_start(struct sim_cluster *cluster, uint32_t slot)
 void sim_detector_suspect(struct sim_cluster *cluster, uint32_t observer, uint32_t observed,
                           uint64_t duration_ns)
 {
+    if (cluster->shape.real_detector) {
+        return;
+    }
     cluster->wrongly[observer][observed] = true;
     look(cluster, observer, observed);
     sim_cluster_after(cluster, duration_ns,

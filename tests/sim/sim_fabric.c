@@ -243,10 +243,11 @@ static const char *wrong(const struct sim_node *node, const struct sim_conn *con
     if (op->kind == TACIT_OP_READ && (op->flags & TACIT_OP_QUIET) != 0) {
         return "a quiet read: nobody would learn that it is done";
     }
-    if (op->bytes > node->net->copy_bytes) {
-        return "an operation larger than the simulation allows";
+    if (op->kind == TACIT_OP_WRITE && op->bytes > node->net->copy_bytes) {
+        return "a write larger than the simulation allows";
     }
-    if (!attached(node, op->local, op->bytes)) {
+    // Quiet writes are copied by the provider, wherever they come from.
+    if ((op->flags & TACIT_OP_QUIET) == 0 && !attached(node, op->local, op->bytes)) {
         return "post() from memory that was not attached";
     }
     return NULL;
@@ -380,6 +381,15 @@ static void fabric_ring(struct tacit_fabric *fabric, tacit_node_t host)
     }
 }
 
+static void fabric_reset(struct tacit_fabric *fabric, tacit_node_t host)
+{
+    struct sim_node *node = (struct sim_node *)fabric;
+    uint32_t slot = host == fabric->self ? node->slot : sim_net_slot(node->net, host);
+    if (slot < node->net->slots && slot != node->slot) {
+        sim_net_break(node->net, node->slot, slot);
+    }
+}
+
 // ---- permission --------------------------------------------------------------------------------------
 
 static void switch_start(struct sim_node *node, struct sim_switch what)
@@ -479,6 +489,7 @@ const struct tacit_fabric_ops sim_fabric_ops = {
     .grant = fabric_grant,
     .revoke = fabric_revoke,
     .retire = fabric_retire,
+    .reset = fabric_reset,
     .attach = fabric_attach,
     .arm = fabric_arm,
     .sleep = fabric_sleep,

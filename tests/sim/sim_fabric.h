@@ -9,8 +9,9 @@
 //    plane only; an operation is read from, or written to, its poster's memory until it completes;
 //  - a write lands in several steps, each an arbitrary subset of its 8-byte words; between two steps the
 //    host's own loads see the mixture; the permission check comes after the last step, perhaps later;
-//  - a plane or a whole connection breaks: pending operations are LOST, and may land all the same until the
-//    connection is made anew;
+//  - a connection breaks, at once or one plane before the other (then DOWN comes later, and the other plane
+//    goes on until then): pending operations are LOST, and may land all the same until the connection is
+//    made anew;
 //  - grants and revocations take effect at some moment between the call and its event; a write that is cut
 //    by one landed wholly, partly or not at all. With `late_store` a refused store may still land in the
 //    old holder's own region, as it does on shared memory, as long as that peer is not the holder again;
@@ -33,7 +34,8 @@
 #include "tacit/fabric.h"
 
 #define SIM_SLOTS 20u           // nodes in one cluster
-#define SIM_REGIONS 128u        // regions of one host
+#define SIM_REGIONS 256u        // regions of one host, dead ones included
+#define SIM_LOGS_MAX 48u        // LOG regions of one host at a time; beyond, new incarnations are refused
 #define SIM_HOSTS 96u           // memories, live and dead, of one run
 #define SIM_OPS 4096u           // operations in flight, all nodes together
 #define SIM_EVENTS 8192u        // unpolled events of one node; more than SIM_OPS, power of two

@@ -14,7 +14,7 @@ enum sim_net_timer_kind {
     SIM_TIMER_CONNECT,  // a, b
     SIM_TIMER_ANNOUNCE, // a, b; c: epoch; version: regions
     SIM_TIMER_STALL,    // a, b: a blocked connection breaks
-    SIM_TIMER_HEAL,     // a, b, c: a broken plane comes back
+    SIM_TIMER_PLANE,    // a, b, c: a broken plane takes the connection down
     SIM_TIMER_SWITCH,   // a; version: number of the grant or revocation
     SIM_TIMER_SWITCHED, // the same: tell the host
     SIM_TIMER_RING,     // a: host

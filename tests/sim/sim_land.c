@@ -166,8 +166,8 @@ void sim_plane_break(struct sim_net *net, uint32_t peer, uint32_t host, uint32_t
     net->fault[SIM_FAULT_PLANE_BREAK]++;
     queue->broken = true;
     sim_plane_lose(net, peer, host, plane);
-    sim_after(net, 1 + choice_u32(net->choice, net->model.reconnect_ns),
-              (struct sim_timer){.kind = SIM_TIMER_HEAL,
+    sim_after(net, choice_u32(net->choice, net->model.reconnect_ns + 1),
+              (struct sim_timer){.kind = SIM_TIMER_PLANE,
                                  .a = (uint8_t)peer,
                                  .b = (uint8_t)host,
                                  .c = (uint8_t)plane,

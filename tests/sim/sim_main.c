@@ -45,6 +45,8 @@ struct report {
     uint64_t marks[SIM_MARKS_MAX];
     uint64_t operations, acknowledged, events;
     uint64_t first_seed; // of the first violation
+    uint64_t present_seed;
+    pid_t pid;
     char first[1024];
 };
 
@@ -263,6 +265,11 @@ static void note_violation(struct report *report, const struct options *options,
     if (report->violations == 0) {
         report->first_seed = seed;
         reproduction(report->first, sizeof report->first, options, seed, trace, text);
+    } else {
+        char line[sizeof report->first];
+        reproduction(line, sizeof line, options, seed, trace, text);
+        printf("%s\n", line);
+        fflush(stdout); // this process may end in an assertion
     }
     // Last: the reader takes the text when it sees the count.
     __atomic_add_fetch(&report->violations, 1, __ATOMIC_RELEASE);
@@ -276,6 +283,10 @@ static void on_assert(const char *file, int line, const char *expression)
              line, expression);
     note_violation(present.report, present.options, present.seed, present.cluster->net->trace, text);
     save_tape(present.options, present.choice);
+    if (present.options->jobs == 1) {
+        printf("%s\n", present.report->first); // nobody else is left to tell
+        fflush(stdout);
+    }
     _exit(1);
 }
 
@@ -312,6 +323,7 @@ static void one_seed(struct sim_cluster *cluster, const struct options *options,
     struct choice choice;
     struct sim_result result;
     start_choice(&choice, options, seed, tape, tape_count);
+    report->present_seed = seed;
     present.seed = seed;
     present.choice = &choice;
     cluster->verbose = options->verbose;
@@ -410,6 +422,7 @@ static int run_jobs(const struct options *options, struct report *reports, uint8
             worst = 2;
             continue;
         }
+        reports[job].pid = pid;
         running++;
     }
     bool tty = isatty(STDERR_FILENO) != 0;
@@ -419,8 +432,13 @@ static int run_jobs(const struct options *options, struct report *reports, uint8
         if (pid > 0) {
             running--;
             int code = WIFEXITED(status) ? WEXITSTATUS(status) : 3;
-            if (WIFSIGNALED(status)) {
-                fprintf(stderr, "sim: a worker died of signal %d\n", WTERMSIG(status));
+            for (uint32_t job = 0; WIFSIGNALED(status) && job < options->jobs; job++) {
+                if (reports[job].pid == pid) {
+                    char text[64];
+                    snprintf(text, sizeof text, "died of signal %d", WTERMSIG(status));
+                    note_violation(&reports[job], options, reports[job].present_seed, 0, text);
+                    code = 1;
+                }
             }
             worst = code > worst ? code : worst;
             continue;

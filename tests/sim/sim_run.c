@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "log/entry.h"
+#include "tacit/layout.h"
 #include "tacit/wire.h"
 
-#define LIVENESS_NS 3000000000ull // everything pending must be done within this after healing
+#define LIVENESS_NS 2000000000ull // everything pending must be done within this after healing
 
 static uint32_t one_of(struct choice *choice, uint32_t count, const uint32_t *values)
 {
@@ -17,10 +19,21 @@ static uint32_t one_of(struct choice *choice, uint32_t count, const uint32_t *va
 #define ONE_OF(choice, ...)                                                                        \
     one_of(choice, sizeof((uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t), (uint32_t[]){__VA_ARGS__})
 
+static uint32_t no_draw(void *context, uint32_t bound)
+{
+    (void)context;
+    (void)bound;
+    return 0;
+}
+
 static void draw_config(struct tacit_smr_config *config, struct choice *choice,
                         const struct sim_run_options *options)
 {
-    *config = (struct tacit_smr_config){.engine = TACIT_ENGINE_CRASH, .app_options = ""};
+    *config = (struct tacit_smr_config){.engine = TACIT_ENGINE_CRASH,
+                                        .incarnation = 1,
+                                        .first_member = true,
+                                        .draw = no_draw,
+                                        .app_options = ""};
     bool memnodes = choice_u32(choice, 4) == 3;
     if (options->log_on >= 0) {
         memnodes = options->log_on == TACIT_LOG_ON_MEMNODES;
@@ -94,6 +107,7 @@ static void draw_shape(struct sim_shape *shape, struct choice *choice,
     shape->starve_rate = ONE_OF(choice, 0, 0, 200, 4000);
     shape->starve_ns = 1000u << choice_u32(choice, 12);
     shape->drift_ppm = ONE_OF(choice, 0, 100, 20000);
+    shape->real_detector = choice_u32(choice, 3) == 2;
     shape->detect_ns = ONE_OF(choice, 200000, 50000, 2000000);
     shape->safety_ns = 1000000ull * ONE_OF(choice, 20, 40, 80);
     shape->check_each_poll = choice_u32(choice, 2) == 0;
@@ -129,6 +143,60 @@ static bool converged(const struct sim_cluster *cluster)
     return true;
 }
 
+// With --verbose: the log regions of each host, as they stand.
+static void dump_logs(struct sim_cluster *cluster)
+{
+    struct tacit_log_shape log =
+        tacit_log_shape(cluster->shape.smr.log_entries, cluster->shape.smr.batch_bytes);
+    for (uint32_t slot = 0; slot < cluster->processes; slot++) {
+        const struct sim_host *host = cluster->process[slot].node->host;
+        for (uint32_t i = 0; i < host->regions; i++) {
+            const struct sim_region *region = &host->region[i];
+            if (region->key.region_class != TACIT_REGION_LOG) {
+                continue;
+            }
+            const uint64_t *words = region->memory;
+            sim_say(cluster,
+                    "host %u (holder %d.%u generation %llu): log of %u.%u%s: commit %llu touch %llu "
+                    "low %llu promise %llx",
+                    host->node, host->holder == TACIT_NODE_NONE ? -1 : (int)host->holder,
+                    host->holder_incarnation, (unsigned long long)host->generation,
+                    region->key.owner, region->key.incarnation, region->live ? "" : " (retired)",
+                    (unsigned long long)words[TACIT_LOG_COMMIT / 8],
+                    (unsigned long long)words[TACIT_LOG_TOUCH / 8],
+                    (unsigned long long)words[TACIT_LOG_LOW / 8],
+                    (unsigned long long)words[TACIT_LOG_PROMISE / 8]);
+            for (uint32_t entry = 0; entry < log.entries; entry++) {
+                const uint64_t *header = words + tacit_log_slot(log, entry) / 8;
+                if (header[2] != 0) {
+                    sim_say(cluster, "    index %llu ballot %llx adopted %llx commit %llu length %llu",
+                            (unsigned long long)header[1], (unsigned long long)header[2],
+                            (unsigned long long)header[0], (unsigned long long)header[3],
+                            (unsigned long long)header[4]);
+                }
+            }
+        }
+    }
+}
+
+// With --verbose: what each replica says about itself at the end.
+static void tell_statuses(struct sim_cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
+        const struct tacit_status_report *now = &cluster->process[i].status;
+        sim_say(cluster,
+                "replica %u.%u: %s leader %d ballot %llx commit %llu applied %llu confirmed %x trusted "
+                "%x up %x waiting %x transfers %llu checkpoints %llu elections %llu/%llu",
+                i, cluster->process[i].incarnation, tacit_role_name(now->role),
+                now->leader == TACIT_NODE_NONE ? -1 : (int)now->leader,
+                (unsigned long long)now->ballot, (unsigned long long)now->commit,
+                (unsigned long long)now->applied, now->confirmed, now->trusted, now->up,
+                now->waiting, (unsigned long long)now->state_transfers,
+                (unsigned long long)now->checkpoints_taken,
+                (unsigned long long)now->elections_won, (unsigned long long)now->elections_started);
+    }
+}
+
 static void report_stuck(struct sim_cluster *cluster)
 {
     char text[300];
@@ -142,13 +210,19 @@ static void report_stuck(struct sim_cluster *cluster)
                             (unsigned long long)process->status.applied,
                             process->frozen ? "(out)" : "");
         } else if (process->role == SIM_CLIENT) {
-            more = snprintf(text + used, sizeof text - used, " c%u=%u+%u", process->id,
-                            process->to_submit, process->outstanding);
+            const struct sim_client_session *session = process->session;
+            more = snprintf(text + used, sizeof text - used, " c%u=%u+%u%s(%s%s%s %s%s%s)",
+                            process->id, process->to_submit, process->outstanding,
+                            process->staged == CHECKER_OPS ? "" : "+1", session[0].used ? "u" : "",
+                            session[0].open ? "o" : "", session[0].closing ? "c" : "",
+                            session[1].used ? "u" : "", session[1].open ? "o" : "",
+                            session[1].closing ? "c" : "");
         }
         used += more > 0 ? (size_t)more : 0;
     }
-    checker_group_fail(cluster->checker, "no progress in %llu ms after healing:%s",
-                       (unsigned long long)(LIVENESS_NS / 1000000), text);
+    checker_group_fail(cluster->checker, "no progress in %llu ms after healing: %llu decided,%s",
+                       (unsigned long long)(LIVENESS_NS / 1000000),
+                       (unsigned long long)checker_length(cluster->checker), text);
 }
 
 static void conclude(struct sim_cluster *cluster, struct sim_result *result)
@@ -201,8 +275,18 @@ void sim_run(struct sim_cluster *cluster, struct choice *choice, const struct si
         return;
     }
     sim_cluster_start(cluster, choice, &shape, &model);
+    sim_say(cluster,
+            "%u replicas, %u memory nodes, %u clients, %u log entries, inflight %u, batch %u (%u "
+            "bytes), pipeline %u, arena %zu",
+            shape.smr.replicas, shape.smr.memnodes, shape.clients, shape.smr.log_entries,
+            shape.smr.inflight, shape.smr.batch_requests, shape.smr.batch_bytes,
+            shape.smr.session_pipeline, shape.smr.arena_bytes);
     cluster->faults_max += options->extra_faults;
     run_phases(cluster, result);
+    if (cluster->verbose) {
+        tell_statuses(cluster);
+        dump_logs(cluster);
+    }
     const char *violation = sim_cluster_violation(cluster);
     if (violation != NULL) {
         result->violation = true;

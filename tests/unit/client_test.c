@@ -796,8 +796,7 @@ static void config__is_checked(void **state)
     }
 }
 
-// ---- a random group
-// ---------------------------------------------------------------------------------
+// ---- a random group -------------------------------------------------------------------
 //
 // The group's state machine is shared by the replicas (agreement is tested elsewhere): a leader
 // executes what it reads, others hint. Links break, replies get lost (a replica that dies after

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "apps/config/raw.h"
 #include "tacit/config.h"
 #include "tacit/keyfile.h"
 
@@ -107,8 +108,7 @@ static bool edit(char out[TEXT_BYTES], const char *base, const char *from, const
     return true;
 }
 
-// --- loading
-// ------------------------------------------------------------------------------------------
+// --- loading ------------------------------------------------------------------------------
 
 static struct tacit_config config;
 static struct tacit_config_problems problems;
@@ -139,8 +139,7 @@ static enum tacit_status parse_edited(const char *base, const char *from, const 
     return parse(text);
 }
 
-// --- wrong files
-// ----------------------------------------------------------------------------------------
+// --- wrong files --------------------------------------------------------------------------
 
 #define MANY_KEYS                                                                                  \
     "a: 1\nb: 1\nc: 1\nd: 1\ne: 1\ng: 1\nh: 1\ni: 1\nj: 1\nk: 1\nl: 1\nm: 1\nn: 1\no: 1\np: 1\n"
@@ -448,8 +447,29 @@ static void sizes_are_bounded(void **state)
     assert_non_null(strstr(problems.items[0].text, "too many entries; accepted: 64"));
 }
 
-// --- good files
-// -----------------------------------------------------------------------------------------
+// The library behind the structural pass refuses on its own what that pass would have caught, and
+// its message has a place (the last key that it accepted, or later).
+static void the_library_is_strict_too(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"name: a\ncolour: red\n", "name: a\nname: b\n",
+                                        "f: 1\nname: [a]\n", "f: 1\nname: &x a\nmode: *x\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct raw_config *raw = NULL;
+        problems_init(&problems, "f");
+        assert_int_equal(raw_config_load(&raw, texts[i], strlen(texts[i]), &problems),
+                         TACIT_EINVAL);
+        assert_null(raw);
+        assert_int_equal(problems.errors, 1);
+        assert_in_range(problems.items[0].line, 1, 3);
+        assert_non_null(strstr(problems.items[0].text, "the YAML library refuses the file near"));
+    }
+    struct raw_node *node = NULL;
+    assert_int_equal(raw_node_load(&node, "x: 1", 4, &problems), TACIT_EINVAL);
+    assert_null(node);
+}
+
+// --- good files ---------------------------------------------------------------------------
 
 static void assert_good(enum tacit_status status, uint32_t notes)
 {
@@ -606,8 +626,7 @@ static void f_is_computed_and_explained(void **state)
     assert_note(parse_edited(base, "f: 1\n", ""), "memory nodes have nothing to do");
 }
 
-// --- digest
-// ---------------------------------------------------------------------------------------------
+// --- digest -------------------------------------------------------------------------------
 
 static void digest_hex(char out[2 * TACIT_DIGEST_BYTES + 1])
 {
@@ -738,6 +757,7 @@ int main(void)
         cmocka_unit_test(wrong_files_are_refused_with_line_and_reason),
         cmocka_unit_test(problems_beyond_the_list_are_counted),
         cmocka_unit_test(sizes_are_bounded),
+        cmocka_unit_test(the_library_is_strict_too),
         cmocka_unit_test(a_crash_file_is_read),
         cmocka_unit_test(a_byzantine_file_is_read),
         cmocka_unit_test(entries_are_sorted_by_id),

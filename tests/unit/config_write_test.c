@@ -276,8 +276,7 @@ static void odd_text_in_paths_survives(void **state)
     assert_same_config(&loaded, &config);
 }
 
-// --- files that cannot be read
-// ------------------------------------------------------------------------------
+// --- files that cannot be read ------------------------------------------------------------
 
 static void unreadable_files_say_why(void **state)
 {
@@ -299,8 +298,7 @@ static void unreadable_files_say_why(void **state)
     assert_int_equal(tacit_node_file_load(in_folder("none.yaml"), &node, &problems), TACIT_ENOENT);
 }
 
-// --- node files
-// -------------------------------------------------------------------------------------------
+// --- node files ---------------------------------------------------------------------------
 
 struct node_case {
     const char *text;
@@ -352,8 +350,7 @@ static void wrong_node_files_are_refused(void **state)
     assert_string_equal(node.state_dir, "/x/s");
 }
 
-// --- documentation and figures
-// ------------------------------------------------------------------------------
+// --- documentation and figures ------------------------------------------------------------
 
 static char *printed(bool (*print)(FILE *))
 {

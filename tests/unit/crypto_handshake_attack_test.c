@@ -196,7 +196,7 @@ static void small_order_ephemeral_keys(void **state)
 static void connector_under_a_false_name(void **state)
 {
     (void)state;
-    sides[CONNECTOR].options.self.name = (struct tacit_peer_name){TACIT_ROLE_REPLICA, 2};
+    sides[CONNECTOR].options.self.name = (struct tacit_peer_name){TACIT_PEER_REPLICA, 2};
     start(CONNECTOR); // still with the key of replica 1
     run(NULL, NULL);
     assert_refused(ACCEPTOR, TACIT_REFUSAL_BAD_AUTH);
@@ -232,7 +232,7 @@ static void acceptor_under_a_false_name(void **state)
 static void acceptor_is_another_node(void **state)
 {
     (void)state;
-    sides[ACCEPTOR].options.self.name = (struct tacit_peer_name){TACIT_ROLE_REPLICA, 2};
+    sides[ACCEPTOR].options.self.name = (struct tacit_peer_name){TACIT_PEER_REPLICA, 2};
     sides[ACCEPTOR].options.keypair = &third_pair;
     start(ACCEPTOR);
     run(NULL, NULL);

@@ -23,9 +23,9 @@
 enum { HELLO, CONNECT, ACCEPT, OFFSET_TYPE = 4, OFFSET_REASON = 5, OFFSET_EPHEMERAL = 72 };
 enum { CONNECTOR, ACCEPTOR, THIRD, SIDES };
 
-static const struct tacit_peer_name replica1 = {TACIT_ROLE_REPLICA, 1};
-static const struct tacit_peer_name memnode2 = {TACIT_ROLE_MEMNODE, 2};
-static const struct tacit_peer_name client7 = {TACIT_ROLE_CLIENT, 7}; // no key is known for it
+static const struct tacit_peer_name replica1 = {TACIT_PEER_REPLICA, 1};
+static const struct tacit_peer_name memnode2 = {TACIT_PEER_MEMNODE, 2};
+static const struct tacit_peer_name client7 = {TACIT_PEER_CLIENT, 7}; // no key is known for it
 
 static struct tacit_keypair replica_pair;
 static struct tacit_keypair memnode_pair;
@@ -98,11 +98,11 @@ static inline int group_setup(void **state)
 static inline bool lookup(struct tacit_public_key *out, struct tacit_peer_name name, void *context)
 {
     assert_ptr_equal(context, &sides);
-    if (name.role == TACIT_ROLE_REPLICA && name.id == 1) {
+    if (name.role == TACIT_PEER_REPLICA && name.id == 1) {
         *out = replica_pair.public_key;
-    } else if (name.role == TACIT_ROLE_MEMNODE && name.id == 2) {
+    } else if (name.role == TACIT_PEER_MEMNODE && name.id == 2) {
         *out = memnode_pair.public_key;
-    } else if (name.role == TACIT_ROLE_REPLICA && name.id == 2) {
+    } else if (name.role == TACIT_PEER_REPLICA && name.id == 2) {
         *out = third_pair.public_key;
     } else {
         return false;

@@ -25,10 +25,10 @@ static void both_sides_agree(void **state)
     assert_int_equal(peer.incarnation, 5);
     assert_true(takes_session(CONNECTOR, &connector));
     assert_true(takes_session(ACCEPTOR, &acceptor));
-    assert_int_equal(connector.peer.name.role, TACIT_ROLE_MEMNODE);
+    assert_int_equal(connector.peer.name.role, TACIT_PEER_MEMNODE);
     assert_int_equal(connector.peer.name.id, 2);
     assert_int_equal(connector.peer.incarnation, 9);
-    assert_int_equal(acceptor.peer.name.role, TACIT_ROLE_REPLICA);
+    assert_int_equal(acceptor.peer.name.role, TACIT_PEER_REPLICA);
     assert_int_equal(acceptor.peer.name.id, 1);
     assert_int_equal(acceptor.peer.incarnation, 5);
     assert_memory_equal(&connector.transcript, &acceptor.transcript, sizeof connector.transcript);
@@ -52,9 +52,9 @@ static void all_roles(void **state)
 {
     (void)state;
     struct tacit_session session;
-    for (int role = TACIT_ROLE_REPLICA; role <= TACIT_ROLE_OPERATOR; role++) {
+    for (int role = TACIT_PEER_REPLICA; role <= TACIT_PEER_OPERATOR; role++) {
         struct tacit_identity *self = &sides[CONNECTOR].options.self;
-        self->name = (struct tacit_peer_name){(enum tacit_role)role, 0xffff};
+        self->name = (struct tacit_peer_name){(enum tacit_peer_role)role, 0xffff};
         self->incarnation = TACIT_INCARNATION_MAX;
         start(CONNECTOR);
         start(ACCEPTOR);
@@ -75,7 +75,7 @@ static void all_roles(void **state)
     start(ACCEPTOR);
     run(NULL, NULL);
     assert_true(takes_session(ACCEPTOR, &session));
-    assert_int_equal(session.peer.name.role, TACIT_ROLE_MEMNODE);
+    assert_int_equal(session.peer.name.role, TACIT_PEER_MEMNODE);
 }
 
 static void assert_hex(const void *data, size_t bytes, const char *expected)
@@ -213,7 +213,7 @@ static void caller_refuses(void **state)
         output(CONNECTOR, message);
         assert_int_equal(input(ACCEPTOR, message), TACIT_VERDICT_OK);
         assert_true(tacit_handshake_peer(sides[ACCEPTOR].handshake, &peer));
-        assert_int_equal(peer.name.role, TACIT_ROLE_REPLICA);
+        assert_int_equal(peer.name.role, TACIT_PEER_REPLICA);
         tacit_handshake_refuse(sides[ACCEPTOR].handshake, reasons[i]);
         assert_false(tacit_handshake_peer(sides[ACCEPTOR].handshake, &peer));
         output(ACCEPTOR, message);
@@ -265,11 +265,11 @@ static void options_are_checked(void **state)
     }
     bad[0].self.incarnation = 0;
     bad[1].self.incarnation = TACIT_INCARNATION_MAX + 1;
-    bad[2].self.name.role = (enum tacit_role)0;
+    bad[2].self.name.role = (enum tacit_peer_role)0;
     bad[3].keypair = NULL;
     bad[4].lookup = NULL;
     bad[5].wanted = bad[5].self.name;
-    bad[6].wanted.role = (enum tacit_role)5;
+    bad[6].wanted.role = (enum tacit_peer_role)5;
     for (size_t i = 0; i < 7; i++) {
         assert_int_equal(tacit_handshake_init(&made, sides[THIRD].memory, 4096, &bad[i], &error),
                          TACIT_EINVAL);
@@ -374,9 +374,9 @@ static void names_are_never_null(void **state)
     (void)state;
     for (int i = -1; i < 300; i++) {
         assert_non_null(tacit_refusal_text((enum tacit_refusal)i));
-        assert_non_null(tacit_role_name((enum tacit_role)i));
+        assert_non_null(tacit_peer_role_name((enum tacit_peer_role)i));
     }
-    assert_string_equal(tacit_role_name(TACIT_ROLE_OPERATOR), "operator");
+    assert_string_equal(tacit_peer_role_name(TACIT_PEER_OPERATOR), "operator");
 }
 
 int main(void)

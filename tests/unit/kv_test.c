@@ -316,8 +316,7 @@ static void values__have_a_limit_that_get_can_return(void **state)
     machine_close(machine);
 }
 
-// ---- random operations against a model
-// ----------------------------------------------------------------
+// ---- random operations against a model ------------------------------------------------
 
 enum { MODEL_KEYS = 60, MODEL_VALUE_MAX = 700 };
 
@@ -660,8 +659,7 @@ static void init__refuses_options_and_small_arenas(void **state)
     machine_close(machine);
 }
 
-// ---- codec
-// --------------------------------------------------------------------------------------------
+// ---- codec ----------------------------------------------------------------------------
 
 static void request__refuses_everything_but_the_canonical_form(void **state)
 {

@@ -100,8 +100,7 @@ void tacit_channel_close(struct tacit_channel *channel);
 void tacit_channel_limits(const struct tacit_channel *channel, struct tacit_channel_limits *limits);
 void tacit_channel_status(const struct tacit_channel *channel, struct tacit_channel_status *status);
 
-// ---- asynchronous
-// -------------------------------------------------------------------------------------
+// ---- asynchronous ---------------------------------------------------------------------
 
 // Begins to open a session; OPENED with `token` follows. *session is its number from now on.
 // TACIT_EBUSY: too many are open; try again after an event.
@@ -122,8 +121,7 @@ bool tacit_channel_poll(struct tacit_channel *channel, struct tacit_channel_even
 bool tacit_channel_wait(struct tacit_channel *channel, uint64_t timeout_ns,
                         struct tacit_channel_event *event);
 
-// ---- one request at a time
-// ----------------------------------------------------------------------------
+// ---- one request at a time ------------------------------------------------------------
 
 // Opens a session and waits for it. Errors: TACIT_ETIMEDOUT (no majority, or nothing connected:
 // `error` says which), TACIT_EBUSY (too many sessions).

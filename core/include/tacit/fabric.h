@@ -160,8 +160,8 @@ struct tacit_fabric_ops {
     void (*reset)(struct tacit_fabric *fabric, tacit_node_t host);
     // Declares memory from which operations will be posted; once, before the first post.
     void (*attach)(struct tacit_fabric *fabric, void *base, size_t bytes);
-    // Waiting, for the runner only. arm(): from now on rings and deaths end the next sleep; then the
-    // caller polls everything once more. sleep(): blocks until a ring, a death, or until_ns on the
+    // Waiting, for the runner only. arm(): from now on rings, deaths and completions end the next sleep; then the
+    // caller polls everything once more. sleep(): blocks until one of them, or until_ns on the
     // provider's clock. disarm(): awake again (also without a sleep).
     void (*arm)(struct tacit_fabric *fabric);
     void (*sleep)(struct tacit_fabric *fabric, tacit_time_ns_t until_ns);

@@ -81,7 +81,7 @@ struct tacit_host_layout tacit_smr_memnode_layout(const struct tacit_smr_config 
 struct tacit_host_layout tacit_smr_client_layout(const struct tacit_smr_config *config);
 
 // Builds a replica in `memory`. The fabric must already expose the replica layout. Fails only when the
-// application's init fails. `probe` may be NULL.
+// application's init fails. `probe` may be NULL; it is copied.
 enum tacit_status tacit_smr_init(struct tacit_smr **smr, void *memory, const struct tacit_smr_config *config,
                                  struct tacit_fabric *fabric, const struct tacit_app *app,
                                  const struct tacit_smr_probe *probe, tacit_time_ns_t now_ns,

@@ -58,16 +58,16 @@ extern "C" {
 #define TACIT_HANDSHAKE_VERSION 1
 #define TACIT_HANDSHAKE_MESSAGE_BYTES 196
 
-enum tacit_role {
-    TACIT_ROLE_REPLICA = 1,
-    TACIT_ROLE_MEMNODE = 2,
-    TACIT_ROLE_CLIENT = 3,
-    TACIT_ROLE_OPERATOR = 4,
+enum tacit_peer_role {
+    TACIT_PEER_REPLICA = 1,
+    TACIT_PEER_MEMNODE = 2,
+    TACIT_PEER_CLIENT = 3,
+    TACIT_PEER_OPERATOR = 4,
 };
 
 // Whom a key belongs to. Ids are counted per role.
 struct tacit_peer_name {
-    enum tacit_role role;
+    enum tacit_peer_role role;
     uint16_t id;
 };
 
@@ -204,7 +204,7 @@ void tacit_session_wipe(struct tacit_session *session);
 
 // Static text of a reason and of a role, such as "unknown key"; never NULL, for any number.
 const char *tacit_refusal_text(enum tacit_refusal reason);
-const char *tacit_role_name(enum tacit_role role);
+const char *tacit_peer_role_name(enum tacit_peer_role role);
 
 #ifdef __cplusplus
 }

@@ -10,7 +10,7 @@
 //  - Its beats are read one at a time, at least two of its beat periods after the last read
 //  completed, so
 //    that a live replica always has raised them between two reads. (The period stands beside the
-//    beats; what a peer claims is bounded by 16 own periods.)
+//    beats; what a peer claims is bounded by period_max_ns.)
 //  - Changed: score + 1, at most 15. Unchanged: score - 1, at least 0. Suspected when the score
 //  falls below
 //    2, trusted again when it rises above 6; in between nothing changes.
@@ -44,12 +44,12 @@ extern "C" {
 #define TACIT_FD_SCORE_MAX 15u
 #define TACIT_FD_SUSPECT_BELOW 2u
 #define TACIT_FD_TRUST_ABOVE 6u
-#define TACIT_FD_PERIOD_BOUND 16u // a peer's period is taken for at most so many own ones
 
 struct tacit_fd_config {
     uint8_t replicas; // 1 .. TACIT_REPLICAS_MAX
     tacit_node_t self;
-    tacit_time_ns_t beat_period_ns;  // own; > 0
+    tacit_time_ns_t beat_period_ns; // own, taken for a peer's until it has published its own; > 0
+    tacit_time_ns_t period_max_ns;  // a peer that claims a longer period is read as if it said this
     tacit_time_ns_t read_timeout_ns; // > 0; much longer than beat_period_ns
     tacit_time_ns_t grace_ns;
 };

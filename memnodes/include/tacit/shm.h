@@ -1,29 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The shared-memory provider of the memory fabric (tacit/fabric.h): real processes on one host. A region
-// is a memfd that is handed over a Unix socket after an authenticated handshake; who may write it is
-// enforced by the kernel through seals, for ever, also against root.
+// The shared-memory provider of the memory fabric (tacit/fabric.h): real processes on one host. A
+// region is a memfd that is handed over a Unix socket after an authenticated handshake; who may
+// write it is enforced by the kernel through seals, for ever, also against root.
 //
 // Connections. There is one between any two nodes that deal with each other, for both directions:
-// replicas connect to memory nodes and to replicas with a smaller id, clients to replicas. UP and DOWN at
-// both ends speak of it, also at a memory node, which reaches no memory of replicas but learns that way
-// who is there. There is no UP for the own node: its regions can be reached from the start. A node is
-// accepted in a larger incarnation than the one seen last, never again in an older or equal one.
+// replicas connect to memory nodes and to replicas with a smaller id, clients to replicas. UP and
+// DOWN at both ends speak of it, also at a memory node, which reaches no memory of replicas but
+// learns that way who is there. There is no UP for the own node: its regions can be reached from
+// the start. A node is accepted in a larger incarnation than the one seen last, never again in an
+// older or equal one.
 //
 // Beyond the contract:
-// - A handle of a LOG region that its host retires becomes void: operations on it complete DENIED. Both a
+// - A handle of a LOG region that its host retires becomes void: operations on it complete DENIED.
+// Both a
 //   new and a retired region of a host are told by TACIT_EVENT_REGIONS, of the own node too.
 // - A write to a region that this process only reads completes DENIED.
-// - Completions are made by post() itself; poll() only hands them out. LOST does not occur: a post to a
+// - Completions are made by post() itself; poll() only hands them out. LOST does not occur: a post
+// to a
 //   host that is not up is refused.
-// - local() finds a CONTROL region also after its writer's DOWN, until a new incarnation's UP is polled.
-// - In keys of PAGE and STATE, of which a host has one each, owner and incarnation are not looked at.
+// - reset() voids the handles of a host and tells DOWN and UP; as nothing is ever pending, that is
+// all.
+// - local() finds a CONTROL region also after its writer's DOWN, until a new incarnation's UP is
+// polled.
+// - In keys of PAGE and STATE, of which a host has one each, owner and incarnation are not looked
+// at.
 //
-// Threads. One control thread inside the provider listens, connects, shakes hands and maps memory. All
-// functions here and in tacit_fabric_ops belong to the protocol thread, but that any thread may open.
+// Threads. One control thread inside the provider listens, connects, shakes hands and maps memory.
+// All functions here and in tacit_fabric_ops belong to the protocol thread, but that any thread may
+// open.
 //
-// Trust. Whoever may replace a socket file in the directory of another node can stand between two nodes,
-// so these directories must be writable by the nodes' own users only.
+// Trust. Whoever may replace a socket file in the directory of another node can stand between two
+// nodes, so these directories must be writable by the nodes' own users only.
 #ifndef TACIT_SHM_H
 #define TACIT_SHM_H
 
@@ -51,7 +59,7 @@ struct tacit_shm_peer {
 enum tacit_shm_report_kind {
     TACIT_SHM_REPORT_REFUSED = 0, // a handshake failed, on either side
     TACIT_SHM_REPORT_MISBEHAVED,  // a peer sent what no correct peer sends
-    TACIT_SHM_REPORT_RESOURCE,    // no memory, file descriptor, slot or region left for a connection
+    TACIT_SHM_REPORT_RESOURCE, // no memory, file descriptor, slot or region left for a connection
     TACIT_SHM_REPORTS,
 };
 
@@ -59,24 +67,27 @@ struct tacit_shm_config {
     enum tacit_shm_kind kind;
     uint16_t id; // replica or memory node: its number in the group; client: client id
     tacit_incarnation_t incarnation;
-    // Socket to listen on, at most 99 bytes; NULL: none (clients). Beside it a file "<path>.lock" is kept.
+    // Socket to listen on, at most 99 bytes; NULL: none (clients). Beside it a file "<path>.lock"
+    // is kept.
     const char *path;
     // 0: mode 0600. Else the socket belongs to this group and has mode 0660.
     uint32_t socket_gid;
-    // Nodes of the group; the provider picks those that it connects to by the rule above, so everybody
-    // may pass the whole list. Copied.
+    // Nodes of the group; the provider picks those that it connects to by the rule above, so
+    // everybody may pass the whole list. Copied.
     const struct tacit_shm_peer *peers;
     size_t peers_count;
-    // What replicas, memory nodes and clients of this group expose, indexed by enum tacit_shm_kind. A peer
-    // whose regions have other sizes is refused.
+    // What replicas, memory nodes and clients of this group expose, indexed by enum tacit_shm_kind.
+    // A peer whose regions have other sizes is refused.
     struct tacit_host_layout layouts[TACIT_SHM_KINDS];
 
     struct tacit_group_id group;
     struct tacit_digest cluster;
     const struct tacit_keypair *keypair; // borrowed until close
     // Public key of a node of `kind` with number `id`; false: unknown. Control thread.
-    bool (*key_of)(void *context, enum tacit_shm_kind kind, uint16_t id, struct tacit_public_key *key);
-    // Told about trouble with peers, at most once a second for each kind; NULL: nobody. Control thread.
+    bool (*key_of)(void *context, enum tacit_shm_kind kind, uint16_t id,
+                   struct tacit_public_key *key);
+    // Told about trouble with peers, at most once a second for each kind; NULL: nobody. Control
+    // thread.
     void (*report)(void *context, enum tacit_shm_report_kind kind, const char *text);
     void *context; // of both
 
@@ -92,33 +103,39 @@ struct tacit_shm_config {
 
 // What happened on the control thread since open.
 struct tacit_shm_counters {
-    uint64_t accepted, connected;          // connections that came up
-    uint64_t refused, misbehaved, expired; // handshakes refused, peers thrown out, handshakes too slow
-    uint64_t deaths;                       // DOWN with certain
+    uint64_t accepted, connected; // connections that came up
+    uint64_t refused, misbehaved,
+        expired;     // handshakes refused, peers thrown out, handshakes too slow
+    uint64_t deaths; // DOWN with certain
 };
 
-// Makes the regions of this node, listens, starts the control thread. All memory is allocated and touched
-// here but for regions of peers, which are bounded by the layouts. The caller's strings and tables may go
-// away afterwards; keypair and context stay.
-// Errors: TACIT_EINVAL (config), TACIT_EBUSY (a live process listens on the socket; a stale socket file of
-// a killed process is replaced), TACIT_EEXIST (the path is there and no socket), TACIT_ENOENT and
-// TACIT_EPERM (directory), TACIT_ENOMEM (with the figure), TACIT_EIO.
-enum tacit_status tacit_shm_open(const struct tacit_shm_config *config, struct tacit_fabric **fabric,
-                                 struct tacit_error *error);
+// Makes the regions of this node, listens, starts the control thread. All memory is allocated and
+// touched here but for regions of peers, which are bounded by the layouts. The caller's strings and
+// tables may go away afterwards; keypair and context stay. Errors: TACIT_EINVAL (config),
+// TACIT_EBUSY (a live process listens on the socket; a stale socket file of a killed process is
+// replaced), TACIT_EEXIST (the path is there and no socket), TACIT_ENOENT and TACIT_EPERM
+// (directory), TACIT_ENOMEM (with the figure), TACIT_EIO.
+enum tacit_status tacit_shm_open(const struct tacit_shm_config *config,
+                                 struct tacit_fabric **fabric, struct tacit_error *error);
 
-// The same for memory nodes, without the half of the provider that reaches other hosts (post and region
-// find nothing, ring does nothing), so that this half need not be part of a memory node's trusted code.
-enum tacit_status tacit_shm_host_open(const struct tacit_shm_config *config, struct tacit_fabric **fabric,
-                                      struct tacit_error *error);
+// The same for memory nodes, without the half of the provider that reaches other hosts (post and
+// region find nothing, ring does nothing), so that this half need not be part of a memory node's
+// trusted code.
+enum tacit_status tacit_shm_host_open(const struct tacit_shm_config *config,
+                                      struct tacit_fabric **fabric, struct tacit_error *error);
 
-// Makes the calling thread the protocol thread: its death, of whatever kind, is told to all peers at once
-// by the kernel (robust futexes, so no robust pthread mutexes may be held by this thread), and its timers
-// get precise (1 us slack). Call once, before the first poll. Errors: TACIT_EIO.
+// Makes the calling thread the protocol thread: its death, of whatever kind, is told to all peers
+// at once by the kernel (robust futexes, so no robust pthread mutexes may be held by this thread),
+// and its timers get precise (1 us slack). Call once, before the first poll. Errors: TACIT_EIO.
 enum tacit_status tacit_shm_thread_attach(struct tacit_fabric *fabric, struct tacit_error *error);
 
-// Closes all connections and frees everything; no event is told any more. Peers see DOWN. Must be called
-// by the attached thread, if one is.
+// Closes all connections and frees everything; no event is told any more. Peers see DOWN. Must be
+// called by the attached thread, if one is.
 void tacit_shm_close(struct tacit_fabric *fabric);
+
+// Ends the present or the next armed sleep of the protocol thread, like a ring. Any thread, and
+// signal handlers.
+void tacit_shm_wake(struct tacit_fabric *fabric);
 
 // The clock of sleep(): CLOCK_MONOTONIC. Any thread.
 tacit_time_ns_t tacit_shm_now_ns(void);

@@ -23,17 +23,15 @@
 // unlike
 //   between processes of one host, a broken connection does not mean that the peer has gone. Hence
 //   DOWN is never certain.
-// - Operations of the holder (TACIT_OP_AS_HOLDER) and all other writes to a LOG region use the data
-// plane;
-//   CONTROL regions are written on the background plane. The other combinations complete DENIED.
-// - A holder's read costs two round trips: what the device checks is the right to write, so that a
-// small
-//   write follows the read and tells whether the right was still there.
-// - The generation of an operation is compared with what the host has told last: one that is older
-// than
-//   the present grant is refused before it is sent. A number that no host ever granted may pass for
-//   as long as the notice of a fresh grant is under way.
-// - sleep() also ends when an operation of the own process completes.
+// - Operations of the holder (TACIT_OP_AS_HOLDER) and writes to a LOG region belong to the data
+// plane; on
+//   the background plane they complete DENIED.
+// - A holder's read costs two round trips: what the device checks is the right to write, so a small
+// write
+//   follows the read and tells whether the right was still there.
+// - A holder's operation is posted when its generation is the one that the host has granted to this
+//   process. About a number that it has not heard of, the provider first asks the host: post()
+//   refuses, and a later try is either posted or DENIED.
 // - post() may refuse although the host is up: queue full, or a plane that is being set up again.
 // - Operations use memory that was given to attach() (quiet writes any), else they assert.
 //
@@ -136,10 +134,6 @@ tacit_time_ns_t tacit_verbs_now_ns(void);
 
 // Any thread.
 void tacit_verbs_counters(const struct tacit_fabric *fabric, struct tacit_verbs_counters *counters);
-
-// Breaks the connection to `node`, as a failure of the network would; for tests and operators. It
-// is set up again at once. No effect when there is none.
-void tacit_verbs_sever(struct tacit_fabric *fabric, tacit_node_t node);
 
 #ifdef __cplusplus
 }

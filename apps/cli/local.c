@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The folder of a local cluster and its processes; see local.h.
+#include "local.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../lib/statedir.h"
+#include "cli.h"
+
+#define START_NS UINT64_C(20000000000)
+#define STOP_NS UINT64_C(5000000000)
+#define LOOK_NS 2000000u
+
+// ---- names -------------------------------------------------------------------------------------
+
+void local_name(struct local_node node, char out[TACIT_CONFIG_NAME_BYTES])
+{
+    if (node.kind == LOCAL_GATEWAY) {
+        (void)snprintf(out, TACIT_CONFIG_NAME_BYTES, "gateway");
+    } else {
+        tacit_config_node_name(
+            node.kind == LOCAL_REPLICA ? TACIT_CONFIG_REPLICA : TACIT_CONFIG_MEMNODE, node.id, out);
+    }
+}
+
+void local_path(const struct local *local, char out[TACIT_CONFIG_PATH_BYTES], const char *format,
+                ...)
+{
+    int used = snprintf(out, TACIT_CONFIG_PATH_BYTES, "%s/", local->directory);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(out + used, TACIT_CONFIG_PATH_BYTES - (size_t)used, format, arguments);
+    va_end(arguments);
+}
+
+static enum tacit_status find_programs(struct local *local, struct tacit_error *error)
+{
+    ssize_t length = readlink("/proc/self/exe", local->programs, sizeof local->programs - 1);
+    if (length <= 0) {
+        return tacit_error_set(error, TACIT_EIO, errno, "cannot find this program's folder: %s",
+                               strerror(errno));
+    }
+    local->programs[length] = '\0';
+    *strrchr(local->programs, '/') = '\0';
+    return TACIT_OK;
+}
+
+static enum tacit_status set_directory(struct local *local, const char *directory,
+                                       struct tacit_error *error)
+{
+    char *absolute = realpath(directory, NULL);
+    if (absolute == NULL || strlen(absolute) > sizeof local->directory - 100) {
+        free(absolute);
+        return tacit_error_set(error, TACIT_ENOENT, errno,
+                               "%s cannot be used as the cluster's folder: %s", directory,
+                               strerror(errno));
+    }
+    (void)snprintf(local->directory, sizeof local->directory, "%s", absolute);
+    free(absolute);
+    return find_programs(local, error);
+}
+
+// ---- create and open ---------------------------------------------------------------------------
+
+static enum tacit_status found_all(const struct local *local, struct tacit_error *error)
+{
+    struct tacit_group_id group;
+    char text[2 * sizeof group.bytes + 2];
+    char path[TACIT_CONFIG_PATH_BYTES];
+    tacit_random_bytes(group.bytes, sizeof group.bytes);
+    enum tacit_status status = TACIT_OK;
+    for (uint32_t i = 0; i < local->config.replica_count && status == TACIT_OK; i++) {
+        status =
+            tacit_config_state_dir(&local->config, TACIT_CONFIG_REPLICA, (uint16_t)i, path, error);
+        if (status == TACIT_OK) {
+            status = tacit_statedir_found(path, &group, false, error);
+        }
+    }
+    for (uint32_t i = 0; i < local->config.memnode_count && status == TACIT_OK; i++) {
+        status =
+            tacit_config_state_dir(&local->config, TACIT_CONFIG_MEMNODE, (uint16_t)i, path, error);
+        if (status == TACIT_OK) {
+            status = tacit_statedir_found(path, &group, false, error);
+        }
+    }
+    if (status == TACIT_OK) {
+        status = tacit_config_runtime_dir(&local->config, path, error);
+    }
+    if (status == TACIT_OK) {
+        status = tacit_directory_make(path, error);
+    }
+    if (status == TACIT_OK) {
+        tacit_hex_encode(text, sizeof text, group.bytes, sizeof group.bytes);
+        text[sizeof text - 2] = '\n';
+        text[sizeof text - 1] = '\0';
+        status = tacit_file_replace(path, "group", text, error);
+    }
+    return status;
+}
+
+enum tacit_status local_create(struct local *local, const char *directory,
+                               const struct local_plan *plan, struct tacit_error *error)
+{
+    char path[TACIT_CONFIG_PATH_BYTES];
+    enum tacit_status status = tacit_directory_make(directory, error);
+    if (status == TACIT_OK) {
+        status = set_directory(local, directory, error);
+    }
+    if (status != TACIT_OK) {
+        return status;
+    }
+    struct tacit_config_plan made = {.name = "local",
+                                     .mode = TACIT_CONFIG_CRASH,
+                                     .fabric = TACIT_CONFIG_SHM,
+                                     .log_on = plan->log_on,
+                                     .replicas = plan->replicas,
+                                     .memnodes = plan->memnodes,
+                                     .clients = LOCAL_CLIENTS};
+    status = tacit_config_generate(local->directory, &made, &local->config, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    // The plan knows no waiting policy and no arena: write the file again with them.
+    local->config.waiting = plan->waiting;
+    if (plan->arena_bytes != 0) {
+        local->config.memory.arena_bytes = plan->arena_bytes;
+    }
+    local_path(local, path, "cluster.yaml");
+    (void)unlink(path);
+    status = tacit_config_write(path, &local->config, error);
+    if (status == TACIT_OK) {
+        status = local_open(local, directory, error); // with all paths resolved
+    }
+    return status == TACIT_OK ? found_all(local, error) : status;
+}
+
+enum tacit_status local_open(struct local *local, const char *directory, struct tacit_error *error)
+{
+    char path[TACIT_CONFIG_PATH_BYTES];
+    if (access(directory, F_OK) != 0) {
+        return tacit_error_set(error, TACIT_ENOENT, errno,
+                               "there is no cluster in %s: `tacit local up --dir %s` makes one",
+                               directory, directory);
+    }
+    enum tacit_status status = set_directory(local, directory, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    local_path(local, path, "cluster.yaml");
+    if (access(path, F_OK) != 0) {
+        return tacit_error_set(error, TACIT_ENOENT, errno,
+                               "there is no cluster in %s: `tacit local up` makes one", directory);
+    }
+    struct tacit_config_problems *problems = calloc(1, sizeof *problems);
+    if (problems == NULL) {
+        return tacit_error_set(error, TACIT_ENOMEM, 0, "no memory");
+    }
+    status = tacit_config_load(path, &local->config, problems);
+    if (status != TACIT_OK) {
+        (void)tacit_config_problems_to_error(problems, status, error);
+    }
+    free(problems);
+    static const char *const folders[] = {"log", "pid"};
+    for (size_t i = 0; i < 2 && status == TACIT_OK; i++) {
+        local_path(local, path, "%s", folders[i]);
+        status = tacit_directory_make(path, error);
+    }
+    return status;
+}
+
+// ---- processes ---------------------------------------------------------------------------------
+
+// State and start time of a process, from /proc/PID/stat; false: there is none.
+static bool process_stat(pid_t pid, char *state, unsigned long long *started)
+{
+    char path[64];
+    char text[1024];
+    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return false;
+    }
+    ssize_t size = read(file, text, sizeof text - 1);
+    (void)close(file);
+    if (size <= 0) {
+        return false;
+    }
+    text[size] = '\0';
+    const char *at = strrchr(text, ')'); // the name may hold anything
+    if (at == NULL || sscanf(at + 1, " %c", state) != 1) {
+        return false;
+    }
+    at++;
+    for (int field = 3; field < 22; field++) {
+        at = strchr(at + 1, ' ');
+        if (at == NULL) {
+            return false;
+        }
+    }
+    return sscanf(at, " %llu", started) == 1;
+}
+
+pid_t local_pid(const struct local *local, struct local_node node)
+{
+    char name[TACIT_CONFIG_NAME_BYTES];
+    char path[TACIT_CONFIG_PATH_BYTES];
+    local_name(node, name);
+    local_path(local, path, "pid/%s", name);
+    FILE *file = fopen(path, "re");
+    long pid = 0;
+    unsigned long long started = 0, now_started = 0;
+    char state = 0;
+    if (file == NULL) {
+        return 0;
+    }
+    int fields = fscanf(file, "%ld %llu", &pid, &started);
+    (void)fclose(file);
+    if (fields != 2 || pid <= 0) {
+        return 0;
+    }
+    if (local->tied) {
+        (void)waitpid((pid_t)pid, NULL, WNOHANG);
+    }
+    return process_stat((pid_t)pid, &state, &now_started) && now_started == started &&
+                   state != 'Z' && state != 'X'
+               ? (pid_t)pid
+               : 0;
+}
+
+static bool is_stopped(const struct local *local, struct local_node node)
+{
+    char state = 0;
+    unsigned long long started = 0;
+    pid_t pid = local_pid(local, node);
+    return pid != 0 && process_stat(pid, &state, &started) && (state == 'T' || state == 't');
+}
+
+// In the new process: becomes the program or ends.
+static _Noreturn void become(const struct local *local, struct local_node node, const char *log)
+{
+    char program[TACIT_CONFIG_PATH_BYTES + 32];
+    char file[TACIT_CONFIG_PATH_BYTES];
+    char name[TACIT_CONFIG_NAME_BYTES];
+    char port[16];
+    const char *argv[12];
+    size_t argc = 0;
+    static const char *const programs[] = {"tacit-replica", "tacit-memnode", "tacit-gateway"};
+    local_name(node, name);
+    (void)snprintf(program, sizeof program, "%s/%s", local->programs, programs[node.kind]);
+    if (node.kind == LOCAL_GATEWAY) {
+        (void)snprintf(name, sizeof name, "client-%u", LOCAL_GATEWAY_CLIENT);
+    }
+    local_path(local, file, "%s.yaml", name);
+    argv[argc++] = program;
+    argv[argc++] = "--node";
+    argv[argc++] = file;
+    if (node.kind == LOCAL_GATEWAY) {
+        (void)snprintf(port, sizeof port, "%u", local->port);
+        argv[argc++] = "--port";
+        argv[argc++] = port;
+    }
+    if (node.kind == LOCAL_REPLICA && local->app != NULL) {
+        argv[argc++] = "--app";
+        argv[argc++] = local->app;
+    }
+    if (node.kind == LOCAL_REPLICA && local->unreplicated) {
+        argv[argc++] = "--unreplicated";
+    }
+    argv[argc] = NULL;
+    int out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (out < 0 || in < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) {
+        _exit(127);
+    }
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    union {
+        const char **in;
+        char *const *out;
+    } arguments = {.in = argv}; // execv() does not change them
+    (void)execv(program, arguments.out);
+    (void)dprintf(2, "cannot run %s: %s\n", program, strerror(errno));
+    _exit(127);
+}
+
+// A child that dies with us, or a daemon in a session of its own. Returns the process id through a
+// pipe.
+static pid_t spawn(const struct local *local, struct local_node node, const char *log)
+{
+    int pipes[2];
+    pid_t parent = getpid();
+    if (pipe2(pipes, O_CLOEXEC) != 0) {
+        return -1;
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        pid_t self = getpid();
+        if (!local->tied) {
+            (void)setsid();
+            pid_t grandchild = fork();
+            if (grandchild != 0) {
+                _exit(grandchild < 0);
+            }
+            self = getpid();
+        } else {
+            (void)setpgid(0, 0); // Ctrl-C is for the command, which ends its children in order
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (getppid() != parent) {
+                _exit(1);
+            }
+        }
+        if (write(pipes[1], &self, sizeof self) != (ssize_t)sizeof self) {
+            _exit(1);
+        }
+        become(local, node, log);
+    }
+    (void)close(pipes[1]);
+    pid_t pid = -1;
+    if (child > 0) {
+        if (read(pipes[0], &pid, sizeof pid) != (ssize_t)sizeof pid) {
+            pid = -1;
+        }
+        if (!local->tied) {
+            (void)waitpid(child, NULL, 0);
+        }
+    }
+    (void)close(pipes[0]);
+    return pid;
+}
+
+enum tacit_status local_start(struct local *local, struct local_node node,
+                              struct tacit_error *error)
+{
+    char name[TACIT_CONFIG_NAME_BYTES];
+    char path[TACIT_CONFIG_PATH_BYTES];
+    char folder[TACIT_CONFIG_PATH_BYTES];
+    char text[64];
+    local_name(node, name);
+    if (local_pid(local, node) != 0) {
+        return tacit_error_set(error, TACIT_EBUSY, 0, "%s runs already", name);
+    }
+    local_path(local, path, "log/%s.log", name);
+    pid_t pid = spawn(local, node, path);
+    char state = 0;
+    unsigned long long started = 0;
+    if (pid <= 0 || !process_stat(pid, &state, &started)) {
+        return tacit_error_set(error, TACIT_EIO, errno, "cannot start %s; see %s", name, path);
+    }
+    local_path(local, folder, "pid");
+    (void)snprintf(text, sizeof text, "%ld %llu\n", (long)pid, started);
+    return tacit_file_replace(folder, name, text, error);
+}
+
+enum tacit_status local_signal(const struct local *local, struct local_node node, int signal_number,
+                               struct tacit_error *error)
+{
+    char name[TACIT_CONFIG_NAME_BYTES];
+    pid_t pid = local_pid(local, node);
+    local_name(node, name);
+    if (pid == 0 || kill(pid, signal_number) != 0) {
+        return tacit_error_set(error, TACIT_ENOENT, 0, "%s does not run", name);
+    }
+    return TACIT_OK;
+}
+
+bool local_wait_gone(const struct local *local, struct local_node node, uint64_t timeout_ns)
+{
+    uint64_t end_ns = cli_now_ns() + timeout_ns;
+    while (local_pid(local, node) != 0) {
+        if (cli_now_ns() > end_ns) {
+            return false;
+        }
+        cli_sleep_ns(LOOK_NS);
+    }
+    return true;
+}
+
+// Every process that the cluster may have, in the order of starting.
+static bool node_at(const struct local *local, uint32_t index, struct local_node *node)
+{
+    uint32_t memnodes = local->config.memnode_count;
+    uint32_t replicas = local->config.replica_count;
+    if (index < memnodes) {
+        *node = (struct local_node){LOCAL_MEMNODE, (uint16_t)index};
+    } else if (index < memnodes + replicas) {
+        *node = (struct local_node){LOCAL_REPLICA, (uint16_t)(index - memnodes)};
+    } else {
+        *node = (struct local_node){LOCAL_GATEWAY, 0};
+    }
+    return index <= memnodes + replicas;
+}
+
+unsigned local_down(struct local *local)
+{
+    struct local_node node;
+    unsigned killed = 0;
+    for (uint32_t i = 0; node_at(local, i, &node); i++) {
+        (void)local_signal(local, node, SIGTERM, NULL);
+        (void)local_signal(local, node, SIGCONT, NULL);
+    }
+    for (uint32_t i = 0; node_at(local, i, &node); i++) {
+        if (!local_wait_gone(local, node, STOP_NS)) {
+            killed++;
+            (void)local_signal(local, node, SIGKILL, NULL);
+            (void)local_wait_gone(local, node, STOP_NS);
+        }
+        char name[TACIT_CONFIG_NAME_BYTES];
+        char path[TACIT_CONFIG_PATH_BYTES];
+        local_name(node, name);
+        local_path(local, path, "pid/%s", name);
+        (void)unlink(path);
+    }
+    return killed;
+}
+
+// Why a process that was started is gone: the last line of its log.
+static enum tacit_status gone_error(const struct local *local, struct local_node node,
+                                    struct tacit_error *error)
+{
+    char name[TACIT_CONFIG_NAME_BYTES];
+    char path[TACIT_CONFIG_PATH_BYTES];
+    char line[400] = "", last[400] = "nothing";
+    local_name(node, name);
+    local_path(local, path, "log/%s.log", name);
+    FILE *file = fopen(path, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        (void)snprintf(last, sizeof last, "%s", line);
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return tacit_error_set(error, TACIT_ECLOSED, 0, "%s ended: %.300s (log: %.100s)", name, last,
+                           path);
+}
+
+static enum tacit_status check_running(struct local *local, struct tacit_error *error)
+{
+    struct local_node node;
+    for (uint32_t i = 0; node_at(local, i, &node); i++) {
+        if ((node.kind != LOCAL_GATEWAY || local->port != 0) && local_pid(local, node) == 0) {
+            return gone_error(local, node, error);
+        }
+    }
+    return TACIT_OK;
+}
+
+enum tacit_status local_up(struct local *local, struct tacit_error *error)
+{
+    struct local_node node;
+    enum tacit_status status = TACIT_OK;
+    for (uint32_t i = 0; status == TACIT_OK && node_at(local, i, &node); i++) {
+        if (node.kind != LOCAL_GATEWAY || local->port != 0) {
+            status = local_start(local, node, error);
+        }
+    }
+    uint64_t end_ns = cli_now_ns() + START_NS;
+    while (status == TACIT_OK && local_leader(local) < 0) {
+        if (cli_now_ns() > end_ns) {
+            return tacit_error_set(error, TACIT_ETIMEDOUT, 0,
+                                   "no replica became leader within %llu s; see the logs in %s/log",
+                                   (unsigned long long)(START_NS / 1000000000u), local->directory);
+        }
+        status = check_running(local, error);
+        cli_sleep_ns(LOOK_NS);
+    }
+    return status;
+}
+
+// ---- judgement ---------------------------------------------------------------------------------
+
+bool local_may_fail(const struct local *local)
+{
+    uint32_t members = local_members(local);
+    uint32_t faulty = 0;
+    for (uint32_t r = 0; r < local->config.replica_count; r++) {
+        struct local_node node = {LOCAL_REPLICA, (uint16_t)r};
+        faulty += (members >> r & 1u) == 0 || is_stopped(local, node);
+    }
+    return faulty + 1 <= local->config.f;
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A whole cluster on this machine, in one folder: cluster file, keys, state, sockets, logs, process
+// ids. What `tacit local`, `tacit demo` and `tacit bench` work on.
+//
+//   DIR/cluster.yaml, NAME.yaml, NAME.key   as `tacit keygen` makes them
+//   DIR/state/NAME/                          state directories
+//   DIR/run/                                 sockets
+//   DIR/log/NAME.log                         stderr of each process
+//   DIR/pid/NAME                             process id and start time (so that a reused id is
+//   noticed)
+#ifndef TACIT_APPS_CLI_LOCAL_H
+#define TACIT_APPS_CLI_LOCAL_H
+
+#include <jansson.h>
+#include <sys/types.h>
+
+#include "tacit/config.h"
+
+#define LOCAL_CLIENTS 10u       // made by default
+#define LOCAL_GATEWAY_CLIENT 0u // client id of the gateway
+#define LOCAL_COMMAND_CLIENT 1u // of `tacit kv`
+#define LOCAL_LOAD_CLIENT 2u    // first of those that demo and bench use
+#define LOCAL_DIRECTORY "./tacit-local"
+
+enum local_kind { LOCAL_REPLICA = 0, LOCAL_MEMNODE, LOCAL_GATEWAY };
+
+struct local_node {
+    enum local_kind kind;
+    uint16_t id;
+};
+
+struct local {
+    char directory[TACIT_CONFIG_PATH_BYTES]; // absolute
+    char programs[TACIT_CONFIG_PATH_BYTES];  // folder of tacit-replica and the others
+    struct tacit_config config;
+    // Processes are children that die with this one, instead of daemons.
+    bool tied;
+    bool unreplicated;
+    const char *app; // of the replicas; NULL: kv
+    uint16_t port;   // of the gateway; 0: none
+};
+
+struct local_plan {
+    uint32_t replicas, memnodes;
+    enum tacit_config_log_on log_on;
+    enum tacit_config_waiting waiting;
+    uint64_t arena_bytes; // 0: default
+};
+
+// Makes the folder and everything in it, and founds the group. Errors: TACIT_EEXIST when the folder
+// has a cluster already, and those of the parts.
+enum tacit_status local_create(struct local *local, const char *directory,
+                               const struct local_plan *plan, struct tacit_error *error);
+// Reads the cluster in a folder. TACIT_ENOENT: there is none.
+enum tacit_status local_open(struct local *local, const char *directory, struct tacit_error *error);
+
+// "replica-0", "memnode-1", "gateway".
+void local_name(struct local_node node, char out[TACIT_CONFIG_NAME_BYTES]);
+// Path of a file in the folder.
+void local_path(const struct local *local, char out[TACIT_CONFIG_PATH_BYTES], const char *format,
+                ...) __attribute__((format(printf, 3, 4)));
+
+// Starts a process. TACIT_EBUSY: it runs already. Does not wait until it is of use.
+enum tacit_status local_start(struct local *local, struct local_node node,
+                              struct tacit_error *error);
+// Process id, 0 if it does not run (anybody's process that reused the id does not count).
+pid_t local_pid(const struct local *local, struct local_node node);
+// Sends a signal. TACIT_ENOENT: it does not run.
+enum tacit_status local_signal(const struct local *local, struct local_node node, int signal_number,
+                               struct tacit_error *error);
+// Waits until a process has ended; false: it did not in time.
+bool local_wait_gone(const struct local *local, struct local_node node, uint64_t timeout_ns);
+// Starts everybody and waits for a leader (and the gateway, if there is to be one).
+enum tacit_status local_up(struct local *local, struct tacit_error *error);
+// SIGTERM to everybody, SIGKILL to who has not ended in time. Returns how many had to be killed.
+unsigned local_down(struct local *local);
+
+// A replica's report (tacit_status_json), NULL: it does not answer. The caller gives it back with
+// json_decref.
+json_t *local_status(const struct local *local, uint16_t replica);
+uint64_t local_number(const json_t *report, const char *section, const char *key);
+// The replica that leads, as itself says; -1: none does.
+int local_leader(const struct local *local);
+// Waits for a leader other than `not_this` (-1: any); its id or -1.
+int local_wait_leader(const struct local *local, int not_this, uint64_t timeout_ns);
+// Bit r: replica r runs, answers, and is a member under its present incarnation in the eyes of the
+// leader.
+uint32_t local_members(const struct local *local);
+bool local_wait_members(const struct local *local, uint32_t wanted, uint64_t timeout_ns);
+// Whether one more faulty replica is within f, counting everybody who is down, stopped, or not
+// readmitted yet. Called before each fault.
+bool local_may_fail(const struct local *local);
+
+#endif

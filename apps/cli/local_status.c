@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Asking the replicas of a local cluster how they are.
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../lib/node.h"
+#include "../lib/status_json.h"
+#include "cli.h"
+#include "local.h"
+
+#define LOOK_NS 1000000u
+#define ANSWER_S 1 // a stopped replica answers never
+
+json_t *local_status(const struct local *local, uint16_t replica)
+{
+    char path[TACIT_CONFIG_PATH_BYTES];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (tacit_node_status_path(&local->config, replica, path, NULL) != TACIT_OK) {
+        return NULL;
+    }
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connection < 0) {
+        return NULL;
+    }
+    struct timeval limit = {.tv_sec = ANSWER_S};
+    (void)setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    (void)setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    char *text = malloc(TACIT_STATUS_JSON_BYTES);
+    size_t used = 0;
+    if (text != NULL &&
+        connect(connection, (const struct sockaddr *)&address, sizeof address) == 0) {
+        ssize_t got = 1;
+        while (used < TACIT_STATUS_JSON_BYTES && got > 0) {
+            got = recv(connection, text + used, TACIT_STATUS_JSON_BYTES - used, 0);
+            used += got > 0 ? (size_t)got : 0;
+        }
+    }
+    (void)close(connection);
+    json_t *report = used == 0 ? NULL : json_loadb(text, used, 0, NULL);
+    free(text);
+    return report;
+}
+
+uint64_t local_number(const json_t *report, const char *section, const char *key)
+{
+    const json_t *object = section == NULL ? report : json_object_get(report, section);
+    return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
+static bool leads(const json_t *report)
+{
+    const char *role = json_string_value(json_object_get(report, "role"));
+    return role != NULL && strcmp(role, "leader") == 0;
+}
+
+static struct local_node replica_node(uint32_t id)
+{
+    return (struct local_node){LOCAL_REPLICA, (uint16_t)id};
+}
+
+// Several may believe that they lead, of which all but one are mistaken: the largest ballot leads.
+static int find_leader(const struct local *local, json_t **report)
+{
+    int leader = -1;
+    uint64_t ballot = 0;
+    for (uint32_t r = 0; r < local->config.replica_count; r++) {
+        json_t *own =
+            local_pid(local, replica_node(r)) == 0 ? NULL : local_status(local, (uint16_t)r);
+        if (own != NULL && leads(own) &&
+            (leader < 0 || local_number(own, NULL, "ballot") > ballot)) {
+            ballot = local_number(own, NULL, "ballot");
+            leader = (int)r;
+            if (report != NULL) {
+                json_decref(*report);
+                *report = json_incref(own);
+            }
+        }
+        json_decref(own);
+    }
+    return leader;
+}
+
+int local_leader(const struct local *local)
+{
+    return find_leader(local, NULL);
+}
+
+int local_wait_leader(const struct local *local, int not_this, uint64_t timeout_ns)
+{
+    uint64_t end_ns = cli_now_ns() + timeout_ns;
+    while (cli_now_ns() < end_ns) {
+        int leader = local_leader(local);
+        if (leader >= 0 && leader != not_this) {
+            return leader;
+        }
+        cli_sleep_ns(LOOK_NS);
+    }
+    return -1;
+}
+
+uint32_t local_members(const struct local *local)
+{
+    json_t *leader = NULL;
+    uint32_t members = 0;
+    if (find_leader(local, &leader) < 0) {
+        return 0;
+    }
+    const json_t *known = json_object_get(leader, "members");
+    for (uint32_t r = 0; r < local->config.replica_count; r++) {
+        json_t *own =
+            local_pid(local, replica_node(r)) == 0 ? NULL : local_status(local, (uint16_t)r);
+        const char *role = json_string_value(json_object_get(own, "role"));
+        uint64_t admitted = (uint64_t)json_integer_value(json_array_get(known, r));
+        if (own != NULL && role != NULL && strcmp(role, "joining") != 0 &&
+            local_number(own, NULL, "incarnation") == admitted) {
+            members |= 1u << r;
+        }
+        json_decref(own);
+    }
+    json_decref(leader);
+    return members;
+}
+
+bool local_wait_members(const struct local *local, uint32_t wanted, uint64_t timeout_ns)
+{
+    uint64_t end_ns = cli_now_ns() + timeout_ns;
+    while ((local_members(local) & wanted) != wanted) {
+        if (cli_now_ns() > end_ns) {
+            return false;
+        }
+        cli_sleep_ns(LOOK_NS);
+    }
+    return true;
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tacit: one program for everything around a group of replicas. This file finds the command.
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+#include "tacit/crypto.h"
+#ifdef TACIT_WITH_TESTS
+#include "sim/sim_main.h"
+#endif
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *what;
+};
+
+static int no_tests(int argc, char **argv)
+{
+    (void)argc;
+    return cli_complain("%s is part of builds with tests only (-DBUILD_TESTING=ON)", argv[0]);
+}
+
+#ifndef TACIT_WITH_TESTS
+#define tacit_sim_main no_tests
+#define cli_demo no_tests
+#endif
+
+static const struct command commands[] = {
+    {"demo", cli_demo, "watch a cluster survive the death of its leader"},
+    {"local", cli_local, "a cluster on this machine: up, down, status, kill, restart, stop, cont"},
+    {"kv", cli_kv, "get, put, del in the replicated key-value store"},
+    {"status", cli_status, "what the replicas of a cluster say of themselves"},
+    {"check", cli_check, "check a cluster file: every problem, and the memory of each node"},
+    {"keygen", cli_keygen, "make a cluster file and keys, or one key"},
+    {"bootstrap", cli_bootstrap, "found a group: once, before the first start"},
+    {"bench", cli_bench, "measure: latency, failover"},
+    {"sim", tacit_sim_main, "run whole clusters in virtual time under every fault"},
+};
+
+static void usage(FILE *out)
+{
+    (void)fprintf(out, "usage: tacit COMMAND [ARGUMENT]...\n\n");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        (void)fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].what);
+    }
+    (void)fprintf(out, "\n`tacit COMMAND --help` says more.\n");
+}
+
+int cli_complain(const char *format, ...)
+{
+    va_list arguments;
+    (void)fputs("tacit: ", stderr);
+    va_start(arguments, format);
+    (void)vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    (void)fputc('\n', stderr);
+    return 1;
+}
+
+int cli_fail(const struct tacit_error *error)
+{
+    return cli_complain("%s", error->text);
+}
+
+bool cli_number(const char *text, uint64_t lowest, uint64_t highest, uint64_t *number)
+{
+    if (text[0] < '0' || text[0] > '9') {
+        return false;
+    }
+    char *end = NULL;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno != 0 || *end != '\0' || value < lowest || value > highest) {
+        return false;
+    }
+    *number = value;
+    return true;
+}
+
+uint64_t cli_now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void cli_sleep_ns(uint64_t ns)
+{
+    struct timespec rest = {.tv_sec = (time_t)(ns / 1000000000u),
+                            .tv_nsec = (long)(ns % 1000000000u)};
+    while (nanosleep(&rest, &rest) != 0 && errno == EINTR) {
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct tacit_error error;
+    if (argc < 2) {
+        usage(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        usage(stdout);
+        return 0;
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            char name[64];
+            (void)snprintf(name, sizeof name, "tacit %s", argv[1]);
+            argv[1] = name;
+            if (tacit_crypto_init(&error) != TACIT_OK) {
+                return cli_fail(&error);
+            }
+            return commands[i].run(argc - 1, argv + 1);
+        }
+    }
+    (void)cli_complain("there is no command %s", argv[1]);
+    usage(stderr);
+    return 2;
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Opening a channel from files: cluster file, key, group id; then the shared-memory fabric in the
+// role of a client. Everything that can be wrong with the files is found here, before anything is
+// connected.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "channel.h"
+#include "cluster.h"
+#include "tacit/config.h"
+#include "tacit/keyfile.h"
+#include "tacit/shm.h"
+
+// What the provider's control thread looks keys up in; lives as long as the fabric.
+struct identity {
+    struct tacit_config config;
+    struct tacit_keypair *keypair;
+};
+
+static bool key_of(void *context, enum tacit_shm_kind kind, uint16_t id,
+                   struct tacit_public_key *key)
+{
+    static const enum tacit_config_role roles[] = {
+        [TACIT_SHM_REPLICA] = TACIT_CONFIG_REPLICA,
+        [TACIT_SHM_MEMNODE] = TACIT_CONFIG_MEMNODE,
+        [TACIT_SHM_CLIENT] = TACIT_CONFIG_CLIENT,
+    };
+    const struct identity *identity = context;
+    const struct tacit_public_key *known =
+        tacit_config_public_key(&identity->config, roles[kind], id);
+    if (known != NULL) {
+        *key = *known;
+    }
+    return known != NULL;
+}
+
+static void identity_free(struct identity *identity)
+{
+    if (identity != NULL) {
+        tacit_secret_free(identity->keypair);
+        free(identity);
+    }
+}
+
+static void fabric_close(struct tacit_fabric *fabric, void *owner)
+{
+    tacit_shm_close(fabric); // ends the thread that looks keys up
+    identity_free(owner);
+}
+
+// The files that name everything else: from a node file, or from the options.
+static enum tacit_status find_files(const struct tacit_channel_options *options,
+                                    struct tacit_node_file *node,
+                                    struct tacit_config_problems *problems,
+                                    struct tacit_error *error)
+{
+    memset(node, 0, sizeof *node);
+    if (options->node_path != NULL) {
+        enum tacit_status status = tacit_node_file_load(options->node_path, node, problems);
+        if (status != TACIT_OK) {
+            return tacit_config_problems_to_error(problems, status, error);
+        }
+        if (node->role != TACIT_CONFIG_CLIENT) {
+            return tacit_error_set(
+                error, TACIT_EINVAL, 0,
+                "%s names no client; expected is a line such as `node: client 0`",
+                options->node_path);
+        }
+        return TACIT_OK;
+    }
+    if (options->cluster_path == NULL || options->key_path == NULL) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "client: name a node file, or a cluster file and a key file");
+    }
+    node->role = TACIT_CONFIG_CLIENT;
+    node->id = options->client_id;
+    int cluster =
+        snprintf(node->cluster_path, sizeof node->cluster_path, "%s", options->cluster_path);
+    int key = snprintf(node->key_path, sizeof node->key_path, "%s", options->key_path);
+    if (cluster >= (int)sizeof node->cluster_path || key >= (int)sizeof node->key_path) {
+        return tacit_error_set(error, TACIT_ETOOBIG, 0, "client: a path is longer than %u bytes",
+                               TACIT_CONFIG_PATH_BYTES - 1);
+    }
+    return TACIT_OK;
+}
+
+static enum tacit_status load_identity(struct tacit_node_file *node, struct identity *identity,
+                                       struct tacit_config_problems *problems,
+                                       struct tacit_error *error)
+{
+    enum tacit_status status = tacit_config_load(node->cluster_path, &identity->config, problems);
+    if (status != TACIT_OK) {
+        return tacit_config_problems_to_error(problems, status, error);
+    }
+    if (identity->config.fabric != TACIT_CONFIG_SHM) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "%s: this client speaks to clusters with `fabric: shm` only",
+                               node->cluster_path);
+    }
+    if (identity->config.mode != TACIT_CONFIG_CRASH) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "%s: this client speaks to clusters with `mode: crash` only",
+                               node->cluster_path);
+    }
+    identity->keypair = tacit_secret_alloc(sizeof *identity->keypair, error);
+    if (identity->keypair == NULL) {
+        return TACIT_ENOMEM;
+    }
+    status = tacit_keyfile_load(identity->keypair, node->key_path, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    return tacit_node_file_match(node, &identity->config, &identity->keypair->public_key, error);
+}
+
+static enum tacit_status read_group(const struct tacit_channel_options *options,
+                                    const struct tacit_config *config,
+                                    const struct tacit_node_file *node,
+                                    struct tacit_group_id *group, struct tacit_error *error)
+{
+    if (options->group_path != NULL) {
+        return tacit_group_file_read(options->group_path, group, error);
+    }
+    char path[TACIT_CONFIG_PATH_BYTES + 8];
+    char runtime[TACIT_CONFIG_PATH_BYTES];
+    snprintf(path, sizeof path, "%s/group", node->state_dir);
+    enum tacit_status status = tacit_group_file_read(path, group, error);
+    if (status != TACIT_ENOENT) {
+        return status;
+    }
+    status = tacit_config_runtime_dir(config, runtime, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    snprintf(path, sizeof path, "%s/group", runtime);
+    return tacit_group_file_read(path, group, error);
+}
+
+static enum tacit_status open_fabric(struct identity *identity, const struct tacit_node_file *node,
+                                     const struct tacit_smr_config *smr,
+                                     const struct tacit_group_id *group,
+                                     struct tacit_fabric **fabric, struct tacit_error *error)
+{
+    const struct tacit_config *config = &identity->config;
+    struct tacit_shm_peer peers[TACIT_REPLICAS_MAX];
+    for (uint32_t i = 0; i < config->replica_count; i++) {
+        peers[i] = (struct tacit_shm_peer){.node = (tacit_node_t)i,
+                                           .path = config->replicas[i].socket_path};
+    }
+    struct tacit_shm_config shm = {
+        .kind = TACIT_SHM_CLIENT,
+        .id = node->id,
+        .peers = peers,
+        .peers_count = config->replica_count,
+        .layouts = {[TACIT_SHM_REPLICA] = tacit_smr_replica_layout(smr),
+                    [TACIT_SHM_MEMNODE] = tacit_smr_memnode_layout(smr),
+                    [TACIT_SHM_CLIENT] = tacit_smr_client_layout(smr)},
+        .group = *group,
+        .keypair = identity->keypair,
+        .key_of = key_of,
+        .context = identity,
+    };
+    tacit_config_digest(&shm.cluster, config);
+    enum tacit_status status = tacit_incarnation_raise(node->state_dir, &shm.incarnation, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    status = tacit_shm_open(&shm, fabric, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    status = tacit_shm_thread_attach(*fabric, error);
+    if (status != TACIT_OK) {
+        tacit_shm_close(*fabric);
+    }
+    return status;
+}
+
+// Takes over `identity` when it succeeds.
+static enum tacit_status open_channel(const struct tacit_channel_options *options,
+                                      struct identity *identity, const struct tacit_node_file *node,
+                                      struct tacit_channel **channel, struct tacit_error *error)
+{
+    const struct tacit_config *config = &identity->config;
+    struct tacit_group_id group;
+    enum tacit_status status = read_group(options, config, node, &group, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    struct tacit_smr_config smr;
+    tacit_cluster_smr_config(&smr, config);
+    uint32_t pipeline = smr.session_pipeline;
+    if (options->pipeline > pipeline) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "client: a pipeline of %u was asked for; the cluster file allows %u "
+                               "(session_pipeline)",
+                               options->pipeline, pipeline);
+    }
+    struct tacit_channel_parts parts = {
+        .client = {.replicas = smr.replicas,
+                   .request_bytes = smr.request_bytes,
+                   .reply_bytes = smr.reply_bytes,
+                   .ring_slots = smr.ring_slots,
+                   .sessions = smr.sessions_per_client,
+                   .pipeline = options->pipeline != 0 ? options->pipeline : pipeline,
+                   .retry_ns = config->timing.client_retry_ns},
+        .fabric_close = fabric_close,
+        .owner = identity,
+        .now_ns = tacit_shm_now_ns,
+        .waiting = options->waiting,
+    };
+    status = open_fabric(identity, node, &smr, &group, &parts.fabric, error);
+    if (status == TACIT_OK) {
+        status = tacit_channel_build(&parts, channel, error);
+        if (status != TACIT_OK) {
+            tacit_shm_close(parts.fabric);
+        }
+    }
+    return status;
+}
+
+enum tacit_status tacit_channel_open(const struct tacit_channel_options *options,
+                                     struct tacit_channel **channel, struct tacit_error *error)
+{
+    enum tacit_status status = tacit_crypto_init(error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    // Large records, so not on the stack.
+    struct tacit_node_file *node = calloc(1, sizeof *node);
+    struct tacit_config_problems *problems = calloc(1, sizeof *problems);
+    struct identity *identity = calloc(1, sizeof *identity);
+    if (node == NULL || problems == NULL || identity == NULL) {
+        status = tacit_error_set(error, TACIT_ENOMEM, 0, "client: no memory");
+    }
+    if (status == TACIT_OK) {
+        status = find_files(options, node, problems, error);
+    }
+    if (status == TACIT_OK) {
+        status = load_identity(node, identity, problems, error);
+    }
+    if (status == TACIT_OK) {
+        status = open_channel(options, identity, node, channel, error);
+    }
+    if (status != TACIT_OK) {
+        identity_free(identity);
+    }
+    free(problems);
+    free(node);
+    return status;
+}

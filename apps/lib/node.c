@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See node.h.
+#include "node.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../client/cluster.h"
+#include "log.h"
+#include "tacit/keyfile.h"
+
+#define SPIN_BEAT_NS 10000u // with a core of one's own
+
+// ---- callbacks of the provider (its control thread) --------------------------------------------
+
+static bool key_of(void *context, enum tacit_shm_kind kind, uint16_t id,
+                   struct tacit_public_key *key)
+{
+    static const enum tacit_config_role roles[TACIT_SHM_KINDS] = {
+        [TACIT_SHM_REPLICA] = TACIT_CONFIG_REPLICA,
+        [TACIT_SHM_MEMNODE] = TACIT_CONFIG_MEMNODE,
+        [TACIT_SHM_CLIENT] = TACIT_CONFIG_CLIENT,
+    };
+    const struct tacit_node *node = context;
+    const struct tacit_public_key *known = tacit_config_public_key(&node->config, roles[kind], id);
+    if (known != NULL) {
+        *key = *known;
+    }
+    return known != NULL;
+}
+
+static void report(void *context, enum tacit_shm_report_kind kind, const char *text)
+{
+    (void)context;
+    static const char *const events[TACIT_SHM_REPORTS] = {
+        [TACIT_SHM_REPORT_REFUSED] = "refused",
+        [TACIT_SHM_REPORT_MISBEHAVED] = "misbehaved",
+        [TACIT_SHM_REPORT_RESOURCE] = "resource",
+    };
+    tacit_log(TACIT_LOG_WARN, events[kind], "text=\"%s\"", text);
+}
+
+// ---- load --------------------------------------------------------------------------------------
+
+static const char *role_name(enum tacit_config_role role)
+{
+    return role == TACIT_CONFIG_REPLICA   ? "replica"
+           : role == TACIT_CONFIG_MEMNODE ? "memnode"
+           : role == TACIT_CONFIG_CLIENT  ? "client"
+                                          : "operator";
+}
+
+enum tacit_status tacit_node_status_path(const struct tacit_config *config, uint16_t replica,
+                                         char out[TACIT_CONFIG_PATH_BYTES],
+                                         struct tacit_error *error)
+{
+    char directory[TACIT_CONFIG_PATH_BYTES];
+    char name[TACIT_CONFIG_NAME_BYTES];
+    enum tacit_status status = tacit_config_runtime_dir(config, directory, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    tacit_config_node_name(TACIT_CONFIG_REPLICA, replica, name);
+    int length = snprintf(out, TACIT_CONFIG_PATH_BYTES, "%s/%s.status", directory, name);
+    if (length < 0 || (size_t)length >= TACIT_CONFIG_SOCKET_BYTES) {
+        return tacit_error_set(error, TACIT_ETOOBIG, 0,
+                               "the path of the status socket, %.200s, is longer than %u bytes: "
+                               "choose a shorter paths.runtime_dir",
+                               out, TACIT_CONFIG_SOCKET_BYTES - 1);
+    }
+    return TACIT_OK;
+}
+
+static enum tacit_status load_files(struct tacit_node *node, const char *node_path,
+                                    const char *cluster_path, enum tacit_config_role role,
+                                    struct tacit_error *error)
+{
+    enum tacit_status status = tacit_node_file_load(node_path, &node->file, &node->problems);
+    if (status != TACIT_OK) {
+        return tacit_config_problems_to_error(&node->problems, status, error);
+    }
+    if (node->file.role != role) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "%s is the node file of a %s; this program runs a %s", node_path,
+                               role_name(node->file.role), role_name(role));
+    }
+    const char *path = cluster_path != NULL ? cluster_path : node->file.cluster_path;
+    status = tacit_config_load(path, &node->config, &node->problems);
+    if (status != TACIT_OK) {
+        return tacit_config_problems_to_error(&node->problems, status, error);
+    }
+    if (node->config.mode != TACIT_CONFIG_CRASH) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "%s asks for mode: byzantine; this version runs mode: crash", path);
+    }
+    if (node->config.fabric != TACIT_CONFIG_SHM) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "%s asks for fabric: verbs; this program runs fabric: shm", path);
+    }
+    node->keypair = tacit_secret_alloc(sizeof *node->keypair, error);
+    if (node->keypair == NULL) {
+        return TACIT_ENOMEM;
+    }
+    status = tacit_keyfile_load(node->keypair, node->file.key_path, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    return tacit_node_file_match(&node->file, &node->config, &node->keypair->public_key, error);
+}
+
+static void list_peers(struct tacit_node *node)
+{
+    const struct tacit_config *config = &node->config;
+    size_t count = 0;
+    for (uint32_t i = 0; i < config->replica_count; i++) {
+        node->peers[count++] = (struct tacit_shm_peer){.node = (tacit_node_t)i,
+                                                       .path = config->replicas[i].socket_path};
+    }
+    for (uint32_t i = 0; i < config->memnode_count; i++) {
+        node->peers[count++] =
+            (struct tacit_shm_peer){.node = (tacit_node_t)(TACIT_NODE_MEMNODE + i),
+                                    .path = config->memnodes[i].socket_path};
+    }
+    node->shm.peers = node->peers;
+    node->shm.peers_count = count;
+}
+
+static enum tacit_status prepare(struct tacit_node *node, struct tacit_error *error)
+{
+    const struct tacit_config *config = &node->config;
+    bool is_replica = node->file.role == TACIT_CONFIG_REPLICA;
+    tacit_config_node_name(node->file.role, node->file.id, node->name);
+    enum tacit_status status = tacit_config_runtime_dir(config, node->runtime_dir, error);
+    if (status == TACIT_OK && is_replica) {
+        status = tacit_node_status_path(config, node->file.id, node->status_path, error);
+    }
+    if (status != TACIT_OK) {
+        return status;
+    }
+    tacit_cluster_smr_config(&node->smr, config);
+    node->shm = (struct tacit_shm_config){
+        .kind = is_replica ? TACIT_SHM_REPLICA : TACIT_SHM_MEMNODE,
+        .id = node->file.id,
+        .path = is_replica ? config->replicas[node->file.id].socket_path
+                           : config->memnodes[node->file.id].socket_path,
+        .layouts = {[TACIT_SHM_REPLICA] = tacit_smr_replica_layout(&node->smr),
+                    [TACIT_SHM_MEMNODE] = tacit_smr_memnode_layout(&node->smr),
+                    [TACIT_SHM_CLIENT] = tacit_smr_client_layout(&node->smr)},
+        .keypair = node->keypair,
+        .key_of = key_of,
+        .report = report,
+        .context = node,
+    };
+    list_peers(node);
+    tacit_config_digest(&node->shm.cluster, config);
+    return TACIT_OK;
+}
+
+enum tacit_status tacit_node_load(struct tacit_node **out, const char *node_path,
+                                  const char *cluster_path, enum tacit_config_role role,
+                                  struct tacit_error *error)
+{
+    enum tacit_status status = tacit_crypto_init(error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    struct tacit_node *node = calloc(1, sizeof *node);
+    if (node == NULL) {
+        return tacit_error_set(error, TACIT_ENOMEM, 0, "no memory for the configuration");
+    }
+    node->state.lock = -1;
+    status = load_files(node, node_path, cluster_path, role, error);
+    if (status == TACIT_OK) {
+        status = prepare(node, error);
+    }
+    if (status != TACIT_OK) {
+        tacit_node_free(node);
+        return status;
+    }
+    *out = node;
+    return TACIT_OK;
+}
+
+// Somebody listens on our socket: found out before this start is counted. (The provider looks
+// again.)
+static enum tacit_status check_socket(const struct tacit_node *node, struct tacit_error *error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(node->shm.path);
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (probe < 0 || length >= sizeof address.sun_path) {
+        if (probe >= 0) {
+            (void)close(probe);
+        }
+        return TACIT_OK; // the provider says what is wrong
+    }
+    memcpy(address.sun_path, node->shm.path, length + 1);
+    bool listens = connect(probe, (const struct sockaddr *)&address, sizeof address) == 0;
+    (void)close(probe);
+    return listens ? tacit_error_set(error, TACIT_EBUSY, 0,
+                                     "another process listens on %s, the socket of %s: is the node "
+                                     "running already, or do two clusters share a runtime_dir?",
+                                     node->shm.path, node->name)
+                   : TACIT_OK;
+}
+
+enum tacit_status tacit_node_enter(struct tacit_node *node, struct tacit_error *error)
+{
+    enum tacit_status status = tacit_directory_make(node->runtime_dir, error);
+    if (status == TACIT_OK) {
+        status = check_socket(node, error);
+    }
+    if (status == TACIT_OK) {
+        status = tacit_statedir_enter(&node->state, node->file.state_dir, error);
+    }
+    if (status != TACIT_OK) {
+        return status;
+    }
+    node->shm.incarnation = node->state.incarnation;
+    node->shm.group = node->state.group;
+    node->smr.self = node->file.id;
+    node->smr.incarnation = node->state.incarnation;
+    node->smr.first_member = node->state.first_member;
+    if (node->config.waiting == TACIT_CONFIG_SPIN && node->smr.beat_period_ns > SPIN_BEAT_NS) {
+        node->smr.beat_period_ns = SPIN_BEAT_NS;
+    }
+    return TACIT_OK;
+}
+
+void tacit_node_free(struct tacit_node *node)
+{
+    if (node != NULL) {
+        tacit_statedir_leave(&node->state);
+        tacit_secret_free(node->keypair);
+        free(node);
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What replica and memory-node programs have in common: from a node file to everything that is
+// needed to open the fabric. Start-up code.
+#ifndef TACIT_APPS_LIB_NODE_H
+#define TACIT_APPS_LIB_NODE_H
+
+#include "statedir.h"
+#include "tacit/config.h"
+#include "tacit/shm.h"
+#include "tacit/smr.h"
+
+// Large: from the heap.
+struct tacit_node {
+    struct tacit_node_file file;
+    struct tacit_config config;
+    struct tacit_keypair *keypair; // locked memory
+    struct tacit_statedir state;
+    char name[TACIT_CONFIG_NAME_BYTES]; // "replica-0"
+    char runtime_dir[TACIT_CONFIG_PATH_BYTES];
+    char status_path[TACIT_CONFIG_PATH_BYTES]; // status socket (replicas)
+    struct tacit_smr_config smr;               // complete for replicas
+    struct tacit_shm_peer peers[TACIT_REPLICAS_MAX + TACIT_MEMNODES_MAX];
+    struct tacit_shm_config shm; // complete; context of key_of and report is the node
+    struct tacit_config_problems problems;
+};
+
+// Reads node file, cluster file and key, and checks them against each other; `cluster_path` NULL:
+// the one that the node file names. Errors: as those of the files; TACIT_EINVAL when the node file
+// names another role than `role`, or the cluster needs what this program does not have.
+enum tacit_status tacit_node_load(struct tacit_node **node, const char *node_path,
+                                  const char *cluster_path, enum tacit_config_role role,
+                                  struct tacit_error *error);
+// Enters the state directory, which counts this start, and completes `smr` and `shm`. After this
+// the node may speak. Errors: as tacit_statedir_enter.
+enum tacit_status tacit_node_enter(struct tacit_node *node, struct tacit_error *error);
+// Leaves the state directory, wipes the key, frees. NULL is allowed.
+void tacit_node_free(struct tacit_node *node);
+
+// Path of the status socket of a replica under `config`.
+enum tacit_status tacit_node_status_path(const struct tacit_config *config, uint16_t replica,
+                                         char out[TACIT_CONFIG_PATH_BYTES],
+                                         struct tacit_error *error);
+
+#endif

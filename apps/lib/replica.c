@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A replica in this process (tacit/replica.h): the place where engine, fabric provider, failure
+// detector and application are put together.
+#include "tacit/replica.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "log.h"
+#include "node.h"
+#include "runner.h"
+
+#define READ_TIMEOUT_BEATS 32u // of the detector
+#define GRACE_SUSPICIONS 10u   // to start together
+#define PERIODS_MAX 16u
+#define OPTIONS_BYTES 1024u
+
+struct tacit_replica {
+    struct tacit_node *node;
+    struct tacit_fabric *fabric;
+    void *memory; // of smr and fd, one mapping
+    size_t memory_bytes;
+    struct tacit_smr *smr;
+    struct tacit_fd *fd;
+    struct tacit_detector detector;
+    struct tacit_control *control;
+    struct tacit_publisher publisher;
+    struct tacit_runner runner;
+    uint64_t draws;
+    char app_options[OPTIONS_BYTES];
+    void (*started)(void *context);
+    void *context;
+};
+
+// Jitter of back-offs, no secret: splitmix64.
+static uint32_t draw(void *context, uint32_t bound)
+{
+    uint64_t *state = context;
+    uint64_t z = *state += 0x9e3779b97f4a7c15ull;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return (uint32_t)((z ^ z >> 31) % bound);
+}
+
+static void changed(void *context)
+{
+    tacit_control_notify(context);
+}
+
+// ---- memory ------------------------------------------------------------------------------------
+
+// What the system could still give without swapping; UINT64_MAX: not known.
+static uint64_t available_bytes(void)
+{
+    FILE *file = fopen("/proc/meminfo", "re");
+    char line[128];
+    unsigned long long kib = 0;
+    uint64_t bytes = UINT64_MAX;
+    while (file != NULL && bytes == UINT64_MAX && fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1) {
+            bytes = (uint64_t)kib * 1024;
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return bytes;
+}
+
+static enum tacit_status no_memory(struct tacit_error *error, size_t bytes, uint64_t available)
+{
+    return tacit_error_set(
+        error, TACIT_ENOMEM, errno,
+        "this replica needs %zu MiB of memory besides its regions and the system "
+        "has %llu MiB: lower memory.arena_bytes or limits in the cluster file, or "
+        "use a larger machine (`tacit check` prints the memory of each node)",
+        bytes >> 20, (unsigned long long)(available >> 20));
+}
+
+// What the provider will map for this replica's regions when everybody is connected.
+static uint64_t region_bytes(const struct tacit_node *node)
+{
+    const struct tacit_host_layout *layout = &node->shm.layouts[TACIT_SHM_REPLICA];
+    return layout->page_bytes + layout->state_bytes +
+           (layout->control_bytes + layout->log_bytes) * node->config.replica_count +
+           layout->requests_bytes * node->config.client_count;
+}
+
+// One mapping for everything, touched now: later there is nothing left that could fail.
+static enum tacit_status take_memory(struct tacit_replica *replica, struct tacit_error *error)
+{
+    size_t bytes = tacit_smr_size(&replica->node->smr) + tacit_fd_size();
+    uint64_t available = available_bytes();
+    uint64_t all = bytes + region_bytes(replica->node);
+    errno = ENOMEM;
+    if (all > available) {
+        return no_memory(error, all, available);
+    }
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (memory == MAP_FAILED) {
+        return no_memory(error, all, available);
+    }
+    replica->memory = memory;
+    replica->memory_bytes = bytes;
+    return TACIT_OK;
+}
+
+// ---- open --------------------------------------------------------------------------------------
+
+static enum tacit_status check_options(const struct tacit_replica_options *options,
+                                       struct tacit_error *error)
+{
+    if (options->app == NULL || options->node_path == NULL) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "a replica needs a node file and an application");
+    }
+    if (options->app->version != TACIT_APP_VERSION) {
+        return tacit_error_set(error, TACIT_EVERSION, 0,
+                               "the application was built for interface version %u; this replica "
+                               "runs version %u: build it again with the installed tacit/app.h",
+                               options->app->version, TACIT_APP_VERSION);
+    }
+    if (options->app->init == NULL || options->app->apply == NULL || options->app->name == NULL) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "the application lacks a name, init() or apply()");
+    }
+    if (options->app_options != NULL && strlen(options->app_options) >= OPTIONS_BYTES) {
+        return tacit_error_set(error, TACIT_ETOOBIG, 0,
+                               "the application's options are longer than %u bytes",
+                               OPTIONS_BYTES - 1);
+    }
+    return TACIT_OK;
+}
+
+static void set_up_detector(struct tacit_replica *replica)
+{
+    const struct tacit_smr_config *smr = &replica->node->smr;
+    const struct tacit_config_timing *timing = &replica->node->config.timing;
+    tacit_time_ns_t by_beats_ns = READ_TIMEOUT_BEATS * timing->beat_period_ns;
+    struct tacit_fd_config config = {
+        .replicas = smr->replicas,
+        .self = smr->self,
+        .beat_period_ns = smr->beat_period_ns,
+        .period_max_ns = PERIODS_MAX * timing->beat_period_ns,
+        .read_timeout_ns = smr->suspicion_ns > by_beats_ns ? smr->suspicion_ns : by_beats_ns,
+        .grace_ns = GRACE_SUSPICIONS * smr->suspicion_ns,
+    };
+    char *behind = (char *)replica->memory + tacit_smr_size(smr);
+    tacit_fd_init(&replica->fd, behind, &config, replica->fabric, tacit_shm_now_ns());
+    replica->detector = tacit_fd_detector(replica->fd);
+    tacit_smr_detector(replica->smr, &replica->detector);
+}
+
+static enum tacit_status open_control(struct tacit_replica *replica, const char *app,
+                                      struct tacit_error *error)
+{
+    const struct tacit_node *node = replica->node;
+    struct tacit_control_config config = {
+        .path = node->status_path,
+        .fixed = {.node = node->name,
+                  .app = app,
+                  .group = node->state.group,
+                  .replicas = node->config.replica_count,
+                  .memnodes = node->config.memnode_count,
+                  .started_ns = tacit_shm_now_ns(),
+                  .pid = (int32_t)getpid(),
+                  .first_member = node->state.first_member},
+        .publisher = &replica->publisher,
+        .fabric = replica->fabric,
+        .f = node->config.f,
+    };
+    return tacit_control_open(&config, &replica->control, error);
+}
+
+static void touch_nothing(struct tacit_app_host *host, const void *address, size_t bytes)
+{
+    (void)host;
+    (void)address;
+    (void)bytes;
+}
+
+// Lets the application lay out an arena that is thrown away, so that wrong options are found before
+// this start is counted: a founding member has only one first start.
+static enum tacit_status try_app(struct tacit_replica *replica, const struct tacit_app *app,
+                                 struct tacit_error *error)
+{
+    size_t bytes = replica->node->smr.arena_bytes;
+    void *arena = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (arena == MAP_FAILED) {
+        return no_memory(error, bytes, available_bytes());
+    }
+    struct tacit_app_host host = {.arena = arena, .arena_bytes = bytes, .touch = touch_nothing};
+    enum tacit_status status = app->init(&host, replica->app_options, error);
+    if (status == TACIT_OK && app->fini != NULL) {
+        app->fini(&host);
+    }
+    (void)munmap(arena, bytes);
+    return status;
+}
+
+// In the order in which things can fail without having done anything: files, memory, the start that
+// is counted, the fabric.
+static enum tacit_status open_parts(struct tacit_replica *replica,
+                                    const struct tacit_replica_options *options,
+                                    struct tacit_error *error)
+{
+    struct tacit_node *node = NULL;
+    enum tacit_status status = tacit_node_load(&node, options->node_path, options->cluster_path,
+                                               TACIT_CONFIG_REPLICA, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    replica->node = node;
+    tacit_log_name(node->name);
+    node->smr.engine = options->unreplicated ? TACIT_ENGINE_NONE : node->smr.engine;
+    node->smr.app_options = replica->app_options;
+    node->smr.draw = draw;
+    node->smr.draw_context = &replica->draws;
+    tacit_random_bytes(&replica->draws, sizeof replica->draws);
+    // Checked with an incarnation that is not known yet: entering the directory counts a start.
+    struct tacit_smr_config checked = node->smr;
+    checked.self = node->file.id;
+    checked.incarnation = 1;
+    status = tacit_smr_config_check(&checked, error);
+    if (status == TACIT_OK) {
+        status = take_memory(replica, error);
+    }
+    if (status == TACIT_OK) {
+        status = try_app(replica, options->app, error);
+    }
+    if (status == TACIT_OK) {
+        status = tacit_node_enter(node, error);
+    }
+    if (status == TACIT_OK) {
+        status = tacit_shm_open(&node->shm, &replica->fabric, error);
+    }
+    if (status == TACIT_OK) {
+        status = tacit_smr_init(&replica->smr, replica->memory, &node->smr, replica->fabric,
+                                options->app, NULL, tacit_shm_now_ns(), error);
+    }
+    if (status == TACIT_OK) {
+        set_up_detector(replica);
+        status = open_control(replica, options->app->name, error);
+    }
+    return status;
+}
+
+enum tacit_status tacit_replica_open(const struct tacit_replica_options *options,
+                                     struct tacit_replica **out, struct tacit_error *error)
+{
+    enum tacit_status status = check_options(options, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    struct tacit_replica *replica = calloc(1, sizeof *replica);
+    if (replica == NULL) {
+        return tacit_error_set(error, TACIT_ENOMEM, 0, "no memory for a replica");
+    }
+    if (options->app_options != NULL) {
+        (void)snprintf(replica->app_options, sizeof replica->app_options, "%s",
+                       options->app_options);
+    }
+    replica->started = options->started;
+    replica->context = options->context;
+    status = open_parts(replica, options, error);
+    if (status != TACIT_OK) {
+        tacit_replica_close(replica);
+        return status;
+    }
+    replica->runner = (struct tacit_runner){.fabric = replica->fabric,
+                                            .smr = replica->smr,
+                                            .fd = replica->fd,
+                                            .waiting = replica->node->config.waiting,
+                                            .now_ns = tacit_shm_now_ns,
+                                            .publisher = &replica->publisher,
+                                            .changed = changed,
+                                            .context = replica->control};
+    *out = replica;
+    return TACIT_OK;
+}
+
+// ---- run ---------------------------------------------------------------------------------------
+
+// A core of its own, if the cluster file has one for each replica.
+static void pin(const struct tacit_node *node)
+{
+    const struct tacit_config *config = &node->config;
+    cpu_set_t cores;
+    if (node->file.id >= config->core_count) {
+        return;
+    }
+    CPU_ZERO(&cores);
+    CPU_SET(config->cores[node->file.id], &cores);
+    if (sched_setaffinity(0, sizeof cores, &cores) != 0) {
+        tacit_log(TACIT_LOG_WARN, "core", "core=%u text=\"cannot be used: %s\"",
+                  config->cores[node->file.id], strerror(errno));
+    }
+}
+
+enum tacit_status tacit_replica_run(struct tacit_replica *replica, struct tacit_error *error)
+{
+    enum tacit_status status = tacit_shm_thread_attach(replica->fabric, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    pin(replica->node);
+    tacit_log(TACIT_LOG_INFO, "start", "incarnation=%u first_member=%s memory_mib=%zu",
+              replica->node->state.incarnation, replica->node->state.first_member ? "yes" : "no",
+              replica->memory_bytes >> 20);
+    if (replica->started != NULL) {
+        replica->started(replica->context);
+    }
+    tacit_runner_run(&replica->runner);
+    tacit_log(TACIT_LOG_INFO, "stop", "turns=%llu", (unsigned long long)replica->runner.turns);
+    return TACIT_OK;
+}
+
+void tacit_replica_stop(struct tacit_replica *replica)
+{
+    atomic_store(&replica->runner.stop, true);
+    tacit_shm_wake(replica->fabric);
+}
+
+void tacit_replica_status(struct tacit_replica *replica, struct tacit_status_report *report)
+{
+    struct tacit_published published;
+    (void)tacit_publish_read(&replica->publisher, &published);
+    *report = published.report;
+}
+
+void tacit_replica_close(struct tacit_replica *replica)
+{
+    if (replica == NULL) {
+        return;
+    }
+    tacit_control_close(replica->control);
+    if (replica->smr != NULL) {
+        tacit_smr_fini(replica->smr);
+    }
+    if (replica->fabric != NULL) {
+        tacit_shm_close(replica->fabric);
+    }
+    if (replica->memory != NULL) {
+        (void)munmap(replica->memory, replica->memory_bytes);
+    }
+    tacit_node_free(replica->node);
+    free(replica);
+}

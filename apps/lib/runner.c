@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See runner.h.
+#include "runner.h"
+
+#include <sched.h>
+
+#define PUBLISH_NS 2000000u
+#define YIELD_EVERY 16u
+// Turns without work before sleeping: after a burst of work, and after a wake-up by the clock
+// alone, which mostly means a beat and nothing else to do.
+#define TURNS_BUSY 200u
+#define TURNS_TIMER 2u
+#define BUSY_STREAK 4u // working turns in a row that make a burst
+#define SLEEP_MAX_NS 50000000u
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("" ::: "memory");
+#endif
+}
+
+static bool differs(const struct tacit_status_report *a, const struct tacit_status_report *b)
+{
+    return a->role != b->role || a->leader != b->leader || a->trusted != b->trusted ||
+           a->up != b->up || a->memnodes_up != b->memnodes_up || a->waiting != b->waiting ||
+           a->state_transfers != b->state_transfers;
+}
+
+static void publish(struct tacit_runner *runner, tacit_time_ns_t now_ns)
+{
+    struct tacit_published value = {.published_ns = now_ns,
+                                    .turns = runner->turns,
+                                    .sleeps = runner->sleeps,
+                                    .rung = runner->rung};
+    runner->published_ns = now_ns;
+    tacit_smr_status(runner->smr, &value.report);
+    if (runner->fd != NULL) {
+        value.detector = *tacit_fd_counters(runner->fd);
+        for (tacit_node_t r = 0; r < TACIT_REPLICAS_MAX; r++) {
+            value.scores[r] = tacit_fd_score(runner->fd, r);
+        }
+    }
+    bool changed = differs(&value.report, &runner->last.report);
+    tacit_publish(runner->publisher, &value);
+    runner->last = value;
+    if (changed && runner->changed != NULL) {
+        runner->changed(runner->context);
+    }
+}
+
+static bool turn(struct tacit_runner *runner)
+{
+    tacit_time_ns_t now_ns = runner->now_ns();
+    bool worked = tacit_smr_poll(runner->smr, now_ns);
+    runner->turns++;
+    if (now_ns - runner->published_ns >= PUBLISH_NS) {
+        publish(runner, now_ns);
+    }
+    return worked;
+}
+
+static bool stopping(struct tacit_runner *runner)
+{
+    return atomic_load_explicit(&runner->stop, memory_order_relaxed);
+}
+
+// Sleeps until rung or due; returns the turns without work that are granted after it.
+static unsigned sleep_once(struct tacit_runner *runner)
+{
+    const struct tacit_fabric_ops *ops = runner->fabric->ops;
+    unsigned budget = TURNS_BUSY;
+    ops->arm(runner->fabric);
+    if (!turn(runner) && !stopping(runner)) {
+        tacit_time_ns_t until_ns = runner->now_ns() + SLEEP_MAX_NS;
+        tacit_time_ns_t deadline_ns = tacit_smr_deadline(runner->smr);
+        until_ns = deadline_ns < until_ns ? deadline_ns : until_ns;
+        ops->sleep(runner->fabric, until_ns);
+        runner->sleeps++;
+        if (runner->now_ns() >= until_ns) {
+            budget = TURNS_TIMER;
+        } else {
+            runner->rung++;
+        }
+    }
+    ops->disarm(runner->fabric);
+    return budget;
+}
+
+static void run_adaptive(struct tacit_runner *runner)
+{
+    unsigned budget = TURNS_BUSY;
+    unsigned idle = 0;
+    unsigned streak = 0;
+    while (!stopping(runner)) {
+        if (turn(runner)) {
+            idle = 0;
+            if (++streak >= BUSY_STREAK) {
+                budget = TURNS_BUSY;
+            }
+            continue;
+        }
+        streak = 0;
+        idle++;
+        if (idle >= budget) {
+            budget = sleep_once(runner);
+            idle = 0;
+        } else if (idle % YIELD_EVERY == 0) {
+            (void)sched_yield();
+        }
+    }
+}
+
+void tacit_runner_run(struct tacit_runner *runner)
+{
+    publish(runner, runner->now_ns());
+    if (runner->waiting == TACIT_CONFIG_ADAPTIVE) {
+        run_adaptive(runner);
+    } else {
+        while (!stopping(runner)) {
+            if (!turn(runner)) {
+                if (runner->waiting == TACIT_CONFIG_YIELD) {
+                    (void)sched_yield();
+                } else {
+                    relax();
+                }
+            }
+        }
+    }
+    publish(runner, runner->now_ns());
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The protocol thread's loop: poll, publish, wait. How to wait is the operator's choice:
+//   spin      look again at once; needs a core of one's own
+//   yield     give way between looks
+//   adaptive  after work: some turns that give way now and then; then sleep until rung or due
+// With fewer cores than processes plain spinning stalls everybody for scheduler ticks, and sleeping
+// at once costs a wake-up for every hop; turns with a yield every few, then sleep, are near the
+// best of both.
+#ifndef TACIT_APPS_LIB_RUNNER_H
+#define TACIT_APPS_LIB_RUNNER_H
+
+#include "publish.h"
+#include "tacit/config.h"
+#include "tacit/smr.h"
+
+struct tacit_runner {
+    struct tacit_fabric *fabric;
+    struct tacit_smr *smr;
+    const struct tacit_fd *fd;
+    enum tacit_config_waiting waiting;
+    tacit_time_ns_t (*now_ns)(void); // the clock of the fabric's sleep()
+    struct tacit_publisher *publisher;
+    // Called when something that a person would want to know has changed (role, leader, who is
+    // trusted).
+    void (*changed)(void *context);
+    void *context;
+    atomic_bool stop; // ends the loop; whoever sets it also wakes the fabric
+
+    // The loop's own.
+    uint64_t turns, sleeps, rung;
+    tacit_time_ns_t published_ns;
+    struct tacit_published last;
+};
+
+// Runs until `stop`. Calls nothing that allocates, blocks elsewhere than in sleep(), or writes
+// files.
+void tacit_runner_run(struct tacit_runner *runner);
+
+#endif

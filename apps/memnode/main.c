@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tacit-memnode: a memory node. Reads its files, then hands over to the memory node's logic.
+#include <argp.h>
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../lib/log.h"
+#include "../lib/node.h"
+#include "tacit/memnode.h"
+
+struct arguments {
+    const char *node_path;
+    const char *cluster_path;
+    const char *user;
+    enum tacit_log_level level;
+};
+
+static const struct argp_option argp_options[] = {
+    {"node", 'n', "FILE", 0, "Node file: names the memory node, its key and its cluster file", 0},
+    {"cluster", 'c', "FILE", 0, "Cluster file instead of the one that the node file names", 0},
+    {"user", 'u', "NAME", 0, "Started as root: become this user once the socket is there", 0},
+    {"log-level", 'l', "LEVEL", 0, "error, warn, info (default) or debug", 0},
+    {0},
+};
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case 'n':
+        arguments->node_path = value;
+        return 0;
+    case 'c':
+        arguments->cluster_path = value;
+        return 0;
+    case 'u':
+        arguments->user = value;
+        return 0;
+    case 'l':
+        if (!tacit_log_level_parse(value, &arguments->level)) {
+            argp_error(state, "--log-level %s: accepted are error, warn, info and debug", value);
+        }
+        return 0;
+    case ARGP_KEY_END:
+        if (arguments->node_path == NULL) {
+            argp_error(state, "--node FILE is needed");
+        }
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void ready(void *context)
+{
+    const struct tacit_node *node = context;
+    tacit_log(TACIT_LOG_INFO, "start", "incarnation=%u", node->state.incarnation);
+}
+
+static enum tacit_status find_user(const char *name, struct tacit_memnode_config *config,
+                                   struct tacit_error *error)
+{
+    if (name == NULL) {
+        return TACIT_OK;
+    }
+    errno = 0;
+    const struct passwd *user = getpwnam(name);
+    if (user == NULL) {
+        return tacit_error_set(error, TACIT_ENOENT, errno, "--user %s: there is no such user",
+                               name);
+    }
+    config->user_uid = user->pw_uid;
+    config->user_gid = user->pw_gid;
+    return TACIT_OK;
+}
+
+// The runtime of a sanitizer makes system calls that a memory node does not.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CONFINE false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define CONFINE false
+#endif
+#endif
+#ifndef CONFINE
+#define CONFINE true
+#endif
+
+int main(int argc, char **argv)
+{
+    static const struct argp argp = {
+        argp_options, parse, NULL, "Runs a memory node of a Tacit group until SIGTERM.",
+        NULL,         NULL,  NULL};
+    struct arguments arguments = {.level = TACIT_LOG_INFO};
+    struct tacit_error error = {0};
+    struct tacit_node *node = NULL;
+    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
+        return 1;
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    tacit_log_open("memnode", arguments.level);
+    enum tacit_status status = tacit_node_load(&node, arguments.node_path, arguments.cluster_path,
+                                               TACIT_CONFIG_MEMNODE, &error);
+    struct tacit_memnode_config config = {.ready = ready, .confine = CONFINE};
+    if (status == TACIT_OK) {
+        tacit_log_open(node->name, arguments.level);
+        status = find_user(arguments.user, &config, &error);
+    }
+    if (status == TACIT_OK) {
+        status = tacit_node_enter(node, &error);
+    }
+    if (status == TACIT_OK) {
+        config.fabric = node->shm;
+        config.ready_context = node;
+        config.replicas = node->smr.replicas;
+        config.suspicion_ns = node->smr.suspicion_ns;
+        status = tacit_memnode_run(&config, &error);
+    }
+    if (status != TACIT_OK) {
+        (void)fprintf(stderr, "tacit-memnode: %s\n", error.text);
+        return 1;
+    }
+    tacit_log(TACIT_LOG_INFO, "stop", "incarnation=%u", node->state.incarnation);
+    tacit_node_free(node);
+    return 0;
+}

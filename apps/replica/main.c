@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tacit-replica: a replica with an application that is built in or comes as a shared object.
+#include <argp.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../flip/flip.h"
+#include "../kv/kv.h"
+#include "../lib/log.h"
+#include "tacit/replica.h"
+
+enum { KEY_UNREPLICATED = 256 };
+
+struct arguments {
+    struct tacit_replica_options options;
+    const char *app;
+    enum tacit_log_level level;
+};
+
+static const struct argp_option argp_options[] = {
+    {"node", 'n', "FILE", 0, "Node file: names the replica, its key and its cluster file", 0},
+    {"cluster", 'c', "FILE", 0, "Cluster file instead of the one that the node file names", 0},
+    {"app", 'a', "APP", 0, "kv (default), flip, or a shared object that exports tacit_app", 0},
+    {"app-options", 'o', "TEXT", 0, "Text for the application's init()", 0},
+    {"log-level", 'l', "LEVEL", 0, "error, warn, info (default) or debug", 0},
+    {"unreplicated", KEY_UNREPLICATED, NULL, 0,
+     "Execute requests without agreement: the floor of benchmarks, no fault is tolerated", 0},
+    {0},
+};
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case 'n':
+        arguments->options.node_path = value;
+        return 0;
+    case 'c':
+        arguments->options.cluster_path = value;
+        return 0;
+    case 'a':
+        arguments->app = value;
+        return 0;
+    case 'o':
+        arguments->options.app_options = value;
+        return 0;
+    case 'l':
+        if (!tacit_log_level_parse(value, &arguments->level)) {
+            argp_error(state, "--log-level %s: accepted are error, warn, info and debug", value);
+        }
+        return 0;
+    case KEY_UNREPLICATED:
+        arguments->options.unreplicated = true;
+        return 0;
+    case ARGP_KEY_END:
+        if (arguments->options.node_path == NULL) {
+            argp_error(state, "--node FILE is needed");
+        }
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+// The application of that name or file. Stays loaded until the process ends.
+static enum tacit_status find_app(const char *name, const struct tacit_app **app,
+                                  struct tacit_error *error)
+{
+    if (strcmp(name, "kv") == 0 || strcmp(name, "flip") == 0) {
+        *app = name[0] == 'k' ? &tacit_kv_app : &tacit_flip_app;
+        return TACIT_OK;
+    }
+    if (strchr(name, '/') == NULL && strstr(name, ".so") == NULL) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "--app %s: accepted are kv, flip, or the path of a shared object "
+                               "(FILE.so)",
+                               name);
+    }
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s%s", strchr(name, '/') == NULL ? "./" : "", name);
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (handle == NULL) {
+        return tacit_error_set(error, TACIT_EINVAL, 0, "--app %s cannot be loaded: %s", name,
+                               dlerror());
+    }
+    *app = dlsym(handle, "tacit_app");
+    if (*app == NULL) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "--app %s exports no `struct tacit_app tacit_app` (see tacit/app.h)",
+                               name);
+    }
+    if ((*app)->version != TACIT_APP_VERSION) {
+        return tacit_error_set(error, TACIT_EVERSION, 0,
+                               "--app %s was built for interface version %u; this program runs "
+                               "version %u: build it again with the installed tacit/app.h",
+                               name, (*app)->version, TACIT_APP_VERSION);
+    }
+    return TACIT_OK;
+}
+
+static struct tacit_replica *running;
+
+static void on_signal(int signal_number)
+{
+    (void)signal_number;
+    int before = errno;
+    tacit_replica_stop(running);
+    errno = before;
+}
+
+static int fail(const struct tacit_error *error)
+{
+    (void)fprintf(stderr, "tacit-replica: %s\n", error->text);
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp argp = {
+        argp_options, parse, NULL, "Runs a replica of a Tacit group until SIGTERM.",
+        NULL,         NULL,  NULL};
+    struct arguments arguments = {.app = "kv", .level = TACIT_LOG_INFO};
+    struct tacit_error error = {0};
+    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
+        return 1;
+    }
+    if (find_app(arguments.app, &arguments.options.app, &error) != TACIT_OK) {
+        return fail(&error);
+    }
+    tacit_log_open("replica", arguments.level);
+    (void)signal(SIGPIPE, SIG_IGN);
+    // Held back until there is something to stop.
+    sigset_t stops, before;
+    (void)sigemptyset(&stops);
+    (void)sigaddset(&stops, SIGTERM);
+    (void)sigaddset(&stops, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &stops, &before);
+    if (tacit_replica_open(&arguments.options, &running, &error) != TACIT_OK) {
+        return fail(&error);
+    }
+    struct sigaction action = {.sa_handler = on_signal};
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    enum tacit_status status = tacit_replica_run(running, &error);
+    (void)sigprocmask(SIG_BLOCK, &stops, NULL);
+    tacit_replica_close(running);
+    return status == TACIT_OK ? 0 : fail(&error);
+}

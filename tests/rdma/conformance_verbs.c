@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The conformance suite on real verbs: each node is a process that connects through the RDMA device
+// with the address TACIT_RDMA_ADDRESS (10.0.0.1: the one of the virtual machine). Then cases of
+// this provider's own, in which a hostile peer uses the device directly; TACIT_RDMA_ROUNDS says how
+// often things race.
+//
+//   conformance_verbs [--long | --own] [CASE]
+#include <infiniband/verbs.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support.h"
+#include "verbs_node.h"
+
+#define NODES_MAX 192u
+#define CALL_TIMEOUT_MS 20000
+
+struct cluster {
+    struct process {
+        pid_t pid; // 0: none
+        int socket;
+        bool paused;
+    } processes[NODES_MAX];
+};
+
+static struct process *process_of(struct conf_harness *harness, tacit_node_t name)
+{
+    struct cluster *cluster = harness->context;
+    return name < NODES_MAX ? &cluster->processes[name] : NULL;
+}
+
+static void node_kill(struct conf_harness *harness, tacit_node_t name)
+{
+    struct process *process = process_of(harness, name);
+    if (process->pid == 0) {
+        return;
+    }
+    (void)kill(process->pid, SIGKILL);
+    (void)waitpid(process->pid, NULL, 0);
+    (void)close(process->socket);
+    memset(process, 0, sizeof(*process));
+}
+
+static bool node_start(struct conf_harness *harness, struct conf_node what)
+{
+    struct cluster *cluster = harness->context;
+    struct process *process = process_of(harness, what.name);
+    int sockets[2];
+    if (process == NULL || process->pid != 0 ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
+        return false;
+    }
+    (void)fflush(NULL);
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid == 0) {
+        for (unsigned i = 0; i < NODES_MAX; i++) {
+            if (cluster->processes[i].pid != 0) {
+                (void)close(cluster->processes[i].socket);
+            }
+        }
+        (void)close(sockets[0]);
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) {
+            _exit(1);
+        }
+        verbs_node_main(what, sockets[1]);
+    }
+    (void)close(sockets[1]);
+    if (pid < 0) {
+        (void)close(sockets[0]);
+        return false;
+    }
+    *process = (struct process){.pid = pid, .socket = sockets[0]};
+    struct pollfd ready = {.fd = sockets[0], .events = POLLIN};
+    bool ok = false;
+    if (poll(&ready, 1, CALL_TIMEOUT_MS) == 1 &&
+        recv(sockets[0], &ok, sizeof(ok), 0) == (ssize_t)sizeof(ok) && ok) {
+        return true;
+    }
+    node_kill(harness, what.name);
+    return false;
+}
+
+static void node_pause(struct conf_harness *harness, tacit_node_t name, bool paused)
+{
+    struct process *process = process_of(harness, name);
+    process->paused = paused;
+    (void)kill(process->pid, paused ? SIGSTOP : SIGCONT);
+    if (paused) {
+        (void)waitpid(process->pid, NULL, WUNTRACED); // until it really stands
+    }
+}
+
+static void step(struct conf_harness *harness, tacit_time_ns_t duration_ns)
+{
+    (void)harness;
+    struct timespec pause = {.tv_sec = (time_t)(duration_ns / 1000000000u),
+                             .tv_nsec = (long)(duration_ns % 1000000000u)};
+    (void)nanosleep(&pause, NULL);
+}
+
+static bool node_call(struct conf_harness *harness, tacit_node_t name,
+                      const struct conf_request *request, struct conf_reply *reply)
+{
+    struct process *process = process_of(harness, name);
+    if (process->pid == 0 || process->paused ||
+        send(process->socket, request, sizeof(*request), MSG_NOSIGNAL) !=
+            (ssize_t)sizeof(*request)) {
+        return false;
+    }
+    struct pollfd ready = {.fd = process->socket, .events = POLLIN};
+    return poll(&ready, 1, CALL_TIMEOUT_MS) == 1 &&
+           recv(process->socket, reply, sizeof(*reply), 0) == (ssize_t)sizeof(*reply);
+}
+
+static void node_sever(struct conf_harness *harness, tacit_node_t a, tacit_node_t b)
+{
+    static struct conf_request request;
+    static struct conf_reply reply;
+    request = (struct conf_request){.call = CONF_RESET, .host = b};
+    (void)node_call(harness, a, &request, &reply);
+}
+
+static bool cluster_open(struct conf_harness *harness, const char **reason)
+{
+    int devices = 0;
+    struct ibv_device **list = ibv_get_device_list(&devices);
+    if (list != NULL) {
+        ibv_free_device_list(list);
+    }
+    if (devices == 0) {
+        *reason = "there is no RDMA device (tests/rdma/run.sh makes one, in a virtual machine)";
+        return false;
+    }
+    *reason = "no memory";
+    harness->context = calloc(1, sizeof(struct cluster));
+    return harness->context != NULL;
+}
+
+static void cluster_close(struct conf_harness *harness)
+{
+    for (tacit_node_t name = 0; name < NODES_MAX; name++) {
+        node_kill(harness, name);
+    }
+    free(harness->context);
+    harness->context = NULL;
+}
+
+static struct conf_harness harness = {
+    .name = "verbs",
+    .can = CONF_CAN_KILL | CONF_CAN_PAUSE | CONF_CAN_SEVER | CONF_CAN_SLEEP | CONF_CAN_ATTACK |
+           CONF_IS_REAL,
+    .open = cluster_open,
+    .close = cluster_close,
+    .start = node_start,
+    .kill = node_kill,
+    .pause = node_pause,
+    .sever = node_sever,
+    .step = step,
+    .call = node_call,
+};
+
+// ---- cases of this provider's own
+// -----------------------------------------------------------------------
+
+static unsigned rounds_wanted(void)
+{
+    const char *text = getenv("TACIT_RDMA_ROUNDS");
+    unsigned long rounds = text == NULL ? 0 : strtoul(text, NULL, 10);
+    return rounds == 0 || rounds > 1000000 ? 100 : (unsigned)rounds;
+}
+
+static struct tacit_region_key log_of(tacit_node_t owner)
+{
+    return conf_key(TACIT_REGION_LOG, owner, 1);
+}
+
+static uint64_t attack(tacit_node_t at, tacit_node_t host, uint64_t how, uint64_t *tried)
+{
+    struct conf_request *request = conf_request(CONF_ATTACK);
+    request->host = host;
+    request->bytes = how;
+    const struct conf_reply *reply = conf_call(&harness, at, request);
+    assert_true(reply->ok);
+    *tried = reply->value2;
+    return reply->value;
+}
+
+// What the holder's queue pair lets through, the registrations refuse; only its own log is open to
+// it.
+static void holder_may_only_write_its_log(void **unused)
+{
+    (void)unused;
+    conf_start_all(&harness);
+    uint64_t tried;
+    conf_grant(&harness, 0, 1, 1, 1);
+    assert_int_equal(attack(1, 0, VERBS_ATTACK_ALL, &tried), VERBS_WROTE_OWN_LOG);
+    assert_int_equal(tried, 2 * VERBS_DISTURBED - 1); // all of them
+    conf_revoke(&harness, 0, 2);
+    assert_int_equal(attack(1, 0, VERBS_ATTACK_ALL, &tried), 0);
+    assert_int_equal(attack(0, CONF_MEMNODE, VERBS_ATTACK_ALL, &tried), 0);
+}
+
+// The whole log of replica 1 at the memory node equals what it was at REVOKED.
+static void assert_nothing_landed(unsigned round)
+{
+    static uint64_t then[CONF_DATA_BYTES / 8];
+    for (uint64_t offset = 0; offset < CONF_LOG_BYTES; offset += CONF_DATA_BYTES) {
+        struct conf_request *request = conf_request(CONF_SNAPSHOT_READ);
+        request->offset = offset;
+        request->bytes = CONF_DATA_BYTES;
+        memcpy(then, conf_call(&harness, CONF_MEMNODE, request)->data, sizeof(then));
+        request = conf_request(CONF_LOCAL_READ);
+        request->key = log_of(1);
+        request->offset = offset;
+        request->bytes = CONF_DATA_BYTES;
+        const struct conf_reply *now = conf_call(&harness, CONF_MEMNODE, request);
+        assert_int_equal(now->value, 1);
+        if (memcmp(then, now->data, sizeof(then)) != 0) {
+            fail_msg("round %u: a write landed after REVOKED", round);
+        }
+    }
+}
+
+static bool read_on_background(tacit_node_t at, tacit_node_t host, uint64_t cookie)
+{
+    struct conf_request *request = conf_request(CONF_POST);
+    int32_t region = conf_region(&harness, at, host, conf_key(TACIT_REGION_PAGE, host, 1));
+    request = conf_request(CONF_POST);
+    request->op = (struct tacit_op){.kind = TACIT_OP_READ,
+                                    .plane = TACIT_PLANE_BACKGROUND,
+                                    .host = host,
+                                    .region = region,
+                                    .bytes = 64,
+                                    .cookie = TACIT_COOKIE(TACIT_COOKIE_FD, cookie)};
+    assert_true(conf_call(&harness, at, request)->ok);
+    for (;;) {
+        struct tacit_event event = conf_expect(&harness, at, TACIT_EVENT_COMPLETION, host);
+        if (event.cookie == TACIT_COOKIE(TACIT_COOKIE_FD, cookie)) {
+            return event.status == TACIT_COMPLETION_OK;
+        }
+    }
+}
+
+// Contract 5 against a peer that never stops writing, whatever it is told: with the permission its
+// writes land, after REVOKED none does. Meanwhile its background plane and other peers see nothing
+// of it.
+static void nothing_lands_after_revoked(void **unused)
+{
+    (void)unused;
+    unsigned rounds = rounds_wanted();
+    uint64_t generation = 0, tried, last = 0;
+    unsigned landed = 0;
+    conf_start_all(&harness);
+    (void)attack(1, CONF_MEMNODE, VERBS_ATTACK_FLOOD, &tried);
+    for (unsigned round = 0; round < rounds; round++) {
+        conf_grant(&harness, CONF_MEMNODE, 1, 1, ++generation);
+        for (unsigned i = 0; i < 200; i++) { // until it writes again
+            uint64_t word = conf_local(&harness, CONF_MEMNODE, log_of(1), 0);
+            if (word != last) {
+                last = word;
+                landed++;
+                break;
+            }
+            step(&harness, 500000);
+        }
+        step(&harness, 1000u * (round % 97));
+        struct conf_request *request = conf_request(CONF_REVOKE_SNAPSHOT);
+        request->generation = ++generation;
+        request->key = log_of(1);
+        (void)conf_call(&harness, CONF_MEMNODE, request);
+        (void)conf_expect(&harness, CONF_MEMNODE, TACIT_EVENT_REVOKED, TACIT_NODE_NONE);
+        step(&harness, 3000000);
+        assert_nothing_landed(round);
+        assert_true(read_on_background(1, CONF_MEMNODE, round + 1));
+        assert_true(read_on_background(2, CONF_MEMNODE, round + 1));
+    }
+    print_message("# %u of %u rounds had writes under way\n", landed, rounds);
+    assert_true(landed > rounds / 2); // else nothing was tested
+    struct tacit_event event;
+    assert_false(conf_event_within(&harness, 1, TACIT_EVENT_DOWN, CONF_MEMNODE, 0, &event));
+}
+
+// Bells are heard after the data, for all the writes of both planes.
+static void bell_follows_the_data(void **unused)
+{
+    (void)unused;
+    conf_start_all(&harness);
+    conf_start(&harness, CONF_CLIENT(1), 1);
+    struct tacit_event up = conf_expect(&harness, 0, TACIT_EVENT_UP, TACIT_NODE_NONE);
+    (void)conf_expect(&harness, CONF_CLIENT(1), TACIT_EVENT_UP, 0);
+    struct tacit_region_key requests = conf_key(TACIT_REGION_REQUESTS, up.node, 1);
+    int32_t region = conf_region(&harness, CONF_CLIENT(1), 0,
+                                 conf_key(TACIT_REGION_REQUESTS, TACIT_NODE_SELF, 0));
+    for (uint64_t i = 1; i <= 30; i++) {
+        struct conf_request *request = conf_request(CONF_SLEEP);
+        request->until_ns = 3000000000u;
+        (void)conf_call(&harness, 0, request);
+        step(&harness, 5000000);
+        request = conf_request(CONF_POST);
+        request->op = (struct tacit_op){.kind = TACIT_OP_WRITE,
+                                        .plane = (uint8_t)(i % TACIT_PLANES),
+                                        .flags = TACIT_OP_QUIET,
+                                        .host = 0,
+                                        .region = region,
+                                        .bytes = CONF_REQUESTS_BYTES};
+        for (unsigned k = 0; k < CONF_REQUESTS_BYTES / 8; k++) {
+            memcpy(request->data + 8u * k, &i, sizeof(i));
+        }
+        assert_true(conf_call(&harness, CONF_CLIENT(1), request)->ok);
+        request = conf_request(CONF_RING);
+        request->host = 0;
+        (void)conf_call(&harness, CONF_CLIENT(1), request);
+        uint64_t slept_ns = conf_call(&harness, 0, conf_request(CONF_SLEEP_RESULT))->value;
+        assert_in_range(slept_ns, 1, 2500000000u);
+        assert_int_equal(conf_local(&harness, 0, requests, CONF_REQUESTS_BYTES - 8), i);
+    }
+}
+
+static int own_open(void **unused)
+{
+    (void)unused;
+    const char *reason;
+    conf_reset();
+    return cluster_open(&harness, &reason) ? 0 : -1;
+}
+
+static int own_close(void **unused)
+{
+    (void)unused;
+    cluster_close(&harness);
+    return 0;
+}
+
+static int run_own(const char *only)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(holder_may_only_write_its_log, own_open, own_close),
+        cmocka_unit_test_setup_teardown(nothing_lands_after_revoked, own_open, own_close),
+        cmocka_unit_test_setup_teardown(bell_follows_the_data, own_open, own_close),
+    };
+    const char *reason;
+    if (!cluster_open(&harness, &reason)) {
+        print_message("verbs: skipped: %s\n", reason);
+        return 77;
+    }
+    cluster_close(&harness);
+    cmocka_set_test_filter(only);
+    return cmocka_run_group_tests_name("verbs, own cases", tests, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    bool is_long = argc > 1 && strcmp(argv[1], "--long") == 0;
+    bool is_own = argc > 1 && strcmp(argv[1], "--own") == 0;
+    const char *only = argc > 1 + is_long + is_own ? argv[1 + is_long + is_own] : NULL;
+    return is_own ? run_own(only) : tacit_conformance_run(&harness, is_long, only);
+}
