@@ -21,8 +21,13 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "rings are read and wri
 #define SEQUENCE_MAX (UINT64_MAX / 2)
 
 // The header, word by word.
-enum { WORD_SEQUENCE, WORD_LENGTH, WORD_CHECKSUM, HEADER_WORDS };
-static_assert(HEADER_WORDS * 8 == TACIT_RING_HEADER, "header");
+enum {
+    TACIT_RING_WORD_SEQUENCE,
+    TACIT_RING_WORD_LENGTH,
+    TACIT_RING_WORD_CHECKSUM,
+    TACIT_RING_HEADER_WORDS
+};
+static_assert(TACIT_RING_HEADER_WORDS * 8 == TACIT_RING_HEADER, "header");
 
 static uint32_t padded(uint32_t length)
 {
@@ -57,7 +62,7 @@ uint64_t tacit_ring_offset(struct tacit_ring_shape shape, uint64_t sequence)
 static uint64_t checksum(const uint8_t *slot, uint32_t length)
 {
     uint64_t payload = XXH3_64bits(slot + TACIT_RING_HEADER, padded(length));
-    return XXH3_64bits_withSeed(slot, WORD_CHECKSUM * 8, payload);
+    return XXH3_64bits_withSeed(slot, TACIT_RING_WORD_CHECKSUM * 8, payload);
 }
 
 uint32_t tacit_ring_seal(struct tacit_ring_shape shape, uint64_t sequence, uint8_t *out,
@@ -65,11 +70,11 @@ uint32_t tacit_ring_seal(struct tacit_ring_shape shape, uint64_t sequence, uint8
 {
     TACIT_ASSERT(length <= payload_max(shape));
     uint64_t length_word = length;
-    memcpy(out + 8 * WORD_SEQUENCE, &sequence, 8);
-    memcpy(out + 8 * WORD_LENGTH, &length_word, 8);
+    memcpy(out + 8 * TACIT_RING_WORD_SEQUENCE, &sequence, 8);
+    memcpy(out + 8 * TACIT_RING_WORD_LENGTH, &length_word, 8);
     memset(out + TACIT_RING_HEADER + length, 0, padded(length) - length);
     uint64_t sum = checksum(out, length);
-    memcpy(out + 8 * WORD_CHECKSUM, &sum, 8);
+    memcpy(out + 8 * TACIT_RING_WORD_CHECKSUM, &sum, 8);
     return TACIT_RING_HEADER + padded(length);
 }
 
@@ -96,14 +101,14 @@ static void resume(struct tacit_ring_reader *reader, uint64_t found)
         uint64_t oldest = found - slots + 1;
         reader->lost += oldest - reader->next;
         reader->next = oldest;
-        found = tacit_word_load(slot_of(reader, oldest), 8 * WORD_SEQUENCE);
+        found = tacit_word_load(slot_of(reader, oldest), 8 * TACIT_RING_WORD_SEQUENCE);
     }
 }
 
 enum tacit_verdict tacit_ring_read(struct tacit_ring_reader *reader, uint8_t *out, uint32_t *length)
 {
     const uint8_t *slot = slot_of(reader, reader->next);
-    uint64_t sequence = tacit_word_load(slot, 8 * WORD_SEQUENCE);
+    uint64_t sequence = tacit_word_load(slot, 8 * TACIT_RING_WORD_SEQUENCE);
     if (sequence > reader->next) {
         resume(reader, sequence);
         slot = slot_of(reader, reader->next);
@@ -111,20 +116,20 @@ enum tacit_verdict tacit_ring_read(struct tacit_ring_reader *reader, uint8_t *ou
         return TACIT_VERDICT_EMPTY;
     }
 
-    uint64_t words[HEADER_WORDS];
+    uint64_t words[TACIT_RING_HEADER_WORDS];
     tacit_words_in(out, slot, TACIT_RING_HEADER);
     memcpy(words, out, sizeof words);
-    if (words[WORD_SEQUENCE] != reader->next) {
+    if (words[TACIT_RING_WORD_SEQUENCE] != reader->next) {
         return TACIT_VERDICT_EMPTY; // not yet, or overwritten just now
     }
-    if (words[WORD_LENGTH] > payload_max(reader->shape)) {
+    if (words[TACIT_RING_WORD_LENGTH] > payload_max(reader->shape)) {
         // One word lands whole, so no tear explains this.
         reader->next++;
         return TACIT_VERDICT_MALFORMED;
     }
-    uint32_t bytes = (uint32_t)words[WORD_LENGTH];
+    uint32_t bytes = (uint32_t)words[TACIT_RING_WORD_LENGTH];
     tacit_words_in(out + TACIT_RING_HEADER, slot + TACIT_RING_HEADER, padded(bytes));
-    if (checksum(out, bytes) != words[WORD_CHECKSUM]) {
+    if (checksum(out, bytes) != words[TACIT_RING_WORD_CHECKSUM]) {
         return TACIT_VERDICT_EMPTY;
     }
     *length = bytes;

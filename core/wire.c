@@ -181,7 +181,8 @@ static bool item_is_sane(const struct tacit_wire_item *item)
     case TACIT_ITEM_CLOSE:
         return item->body_bytes == 0;
     case TACIT_ITEM_ADMIT:
-        return item->body_bytes == 0 && item->subject < TACIT_REPLICAS_MAX && item->number != 0 &&
+    case TACIT_ITEM_REMOVE:
+        return item->body_bytes == 0 && item->subject < TACIT_NODE_CLIENT && item->number != 0 &&
                item->number <= TACIT_INCARNATION_MAX && item->session <= TACIT_INCARNATION_MAX;
     default:
         return false;

@@ -8,8 +8,8 @@
 
 #include "tacit/layout.h"
 
-#define SCORE_FIRST (TACIT_FD_TRUST_ABOVE + 1u) // of the first incarnation seen
-#define BEAT_BYTES 16u                          // beats and the period beside them
+#define SCORE_FIRST TACIT_FD_SCORE_MAX // of the first incarnation seen
+#define BEAT_BYTES 16u                 // beats and the period beside them
 
 static_assert(TACIT_PAGE_BEAT_PERIOD_NS == TACIT_PAGE_BEATS + 8u, "read together");
 

@@ -39,8 +39,7 @@ static void stop(int signal)
     errno = before;
 }
 
-// ---- giving things up
-// ---------------------------------------------------------------------------------
+// ---- giving things up ----
 
 static enum tacit_status harden(struct tacit_error *error)
 {
@@ -157,8 +156,7 @@ static enum tacit_status confine(struct tacit_error *error)
     return TACIT_OK;
 }
 
-// ---- the loop
-// -----------------------------------------------------------------------------------------
+// ---- the loop ----
 
 // A replica names a log region that is no longer needed: free it if a later life of its owner is
 // here, so that nobody can make us drop a region that is in use.

@@ -5,17 +5,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../lib/bootstrap.h"
 #include "../lib/statedir.h"
 #include "cli.h"
 
@@ -74,42 +76,6 @@ static enum tacit_status set_directory(struct local *local, const char *director
 
 // ---- create and open ---------------------------------------------------------------------------
 
-static enum tacit_status found_all(const struct local *local, struct tacit_error *error)
-{
-    struct tacit_group_id group;
-    char text[2 * sizeof group.bytes + 2];
-    char path[TACIT_CONFIG_PATH_BYTES];
-    tacit_random_bytes(group.bytes, sizeof group.bytes);
-    enum tacit_status status = TACIT_OK;
-    for (uint32_t i = 0; i < local->config.replica_count && status == TACIT_OK; i++) {
-        status =
-            tacit_config_state_dir(&local->config, TACIT_CONFIG_REPLICA, (uint16_t)i, path, error);
-        if (status == TACIT_OK) {
-            status = tacit_statedir_found(path, &group, false, error);
-        }
-    }
-    for (uint32_t i = 0; i < local->config.memnode_count && status == TACIT_OK; i++) {
-        status =
-            tacit_config_state_dir(&local->config, TACIT_CONFIG_MEMNODE, (uint16_t)i, path, error);
-        if (status == TACIT_OK) {
-            status = tacit_statedir_found(path, &group, false, error);
-        }
-    }
-    if (status == TACIT_OK) {
-        status = tacit_config_runtime_dir(&local->config, path, error);
-    }
-    if (status == TACIT_OK) {
-        status = tacit_directory_make(path, error);
-    }
-    if (status == TACIT_OK) {
-        tacit_hex_encode(text, sizeof text, group.bytes, sizeof group.bytes);
-        text[sizeof text - 2] = '\n';
-        text[sizeof text - 1] = '\0';
-        status = tacit_file_replace(path, "group", text, error);
-    }
-    return status;
-}
-
 enum tacit_status local_create(struct local *local, const char *directory,
                                const struct local_plan *plan, struct tacit_error *error)
 {
@@ -143,7 +109,8 @@ enum tacit_status local_create(struct local *local, const char *directory,
     if (status == TACIT_OK) {
         status = local_open(local, directory, error); // with all paths resolved
     }
-    return status == TACIT_OK ? found_all(local, error) : status;
+    struct tacit_group_id group;
+    return status == TACIT_OK ? tacit_group_found(&local->config, false, &group, error) : status;
 }
 
 enum tacit_status local_open(struct local *local, const char *directory, struct tacit_error *error)
@@ -447,6 +414,21 @@ static enum tacit_status gone_error(const struct local *local, struct local_node
                            path);
 }
 
+// Whether the gateway takes connections.
+static bool gateway_answers(const struct local *local)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(local->port),
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool answers = connection >= 0 &&
+                   connect(connection, (const struct sockaddr *)&address, sizeof address) == 0;
+    if (connection >= 0) {
+        (void)close(connection);
+    }
+    return answers;
+}
+
 static enum tacit_status check_running(struct local *local, struct tacit_error *error)
 {
     struct local_node node;
@@ -468,11 +450,13 @@ enum tacit_status local_up(struct local *local, struct tacit_error *error)
         }
     }
     uint64_t end_ns = cli_now_ns() + START_NS;
-    while (status == TACIT_OK && local_leader(local) < 0) {
+    while (status == TACIT_OK &&
+           (local_leader(local) < 0 || (local->port != 0 && !gateway_answers(local)))) {
         if (cli_now_ns() > end_ns) {
-            return tacit_error_set(error, TACIT_ETIMEDOUT, 0,
-                                   "no replica became leader within %llu s; see the logs in %s/log",
-                                   (unsigned long long)(START_NS / 1000000000u), local->directory);
+            return tacit_error_set(
+                error, TACIT_ETIMEDOUT, 0,
+                "the cluster did not serve within %llu s; see the logs in %s/log",
+                (unsigned long long)(START_NS / 1000000000u), local->directory);
         }
         status = check_running(local, error);
         cli_sleep_ns(LOOK_NS);

@@ -21,13 +21,12 @@ struct command {
     const char *what;
 };
 
+#ifndef TACIT_WITH_TESTS
 static int no_tests(int argc, char **argv)
 {
     (void)argc;
     return cli_complain("%s is part of builds with tests only (-DBUILD_TESTING=ON)", argv[0]);
 }
-
-#ifndef TACIT_WITH_TESTS
 #define tacit_sim_main no_tests
 #define cli_demo no_tests
 #endif

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { GROUP_TEXT = 64, NUMBER_TEXT = 16 };
+enum { TACIT_GROUP_TEXT = 64, TACIT_NUMBER_TEXT = 16 };
 
 void tacit_cluster_smr_config(struct tacit_smr_config *smr, const struct tacit_config *config)
 {
@@ -77,7 +77,7 @@ enum tacit_status tacit_group_file_read(const char *path, struct tacit_group_id 
     if (file < 0) {
         return file_error("cannot open the group's id in", path, error);
     }
-    char text[GROUP_TEXT + 2];
+    char text[TACIT_GROUP_TEXT + 2];
     ssize_t size = read_small(file, text, sizeof text);
     enum tacit_status status = TACIT_OK;
     if (size < 0) {
@@ -87,12 +87,13 @@ enum tacit_status tacit_group_file_read(const char *path, struct tacit_group_id 
     if (status != TACIT_OK) {
         return status;
     }
-    bool length_is_right = size == GROUP_TEXT || (size == GROUP_TEXT + 1 && text[size - 1] == '\n');
-    if (!length_is_right || !tacit_hex_decode(group, sizeof *group, text, GROUP_TEXT)) {
+    bool length_is_right =
+        size == TACIT_GROUP_TEXT || (size == TACIT_GROUP_TEXT + 1 && text[size - 1] == '\n');
+    if (!length_is_right || !tacit_hex_decode(group, sizeof *group, text, TACIT_GROUP_TEXT)) {
         return tacit_error_set(error, TACIT_EINVAL, 0,
                                "%s does not hold a group id; expected are %d hex digits, as "
                                "`tacit bootstrap` writes them",
-                               path, GROUP_TEXT);
+                               path, TACIT_GROUP_TEXT);
     }
     return TACIT_OK;
 }
@@ -142,7 +143,7 @@ static bool parse_number(const char *text, ssize_t size, uint32_t *number)
 // the old or the new number.
 static bool write_number(int file, uint32_t number)
 {
-    char text[NUMBER_TEXT];
+    char text[TACIT_NUMBER_TEXT];
     int length = snprintf(text, sizeof text, "%08u\n", number);
     return pwrite(file, text, (size_t)length, 0) == length && fsync(file) == 0;
 }
@@ -159,7 +160,7 @@ enum tacit_status tacit_incarnation_raise(const char *directory, tacit_incarnati
     if (file < 0) {
         return file_error("cannot open", path, error);
     }
-    char text[NUMBER_TEXT];
+    char text[TACIT_NUMBER_TEXT];
     uint32_t number = 0;
     enum tacit_status status = TACIT_OK;
     ssize_t size = 0;

@@ -15,7 +15,11 @@
 #define INFO_BYTES 2048u
 #define REPLY_SPARE 64u
 
-enum session { SESSION_WANTED = 0, SESSION_OPENING, SESSION_OPEN };
+enum session {
+    TACIT_FRONT_SESSION_WANTED = 0,
+    TACIT_FRONT_SESSION_OPENING,
+    TACIT_FRONT_SESSION_OPEN
+};
 
 // A command that waits: for the backend, or for the replies before it.
 struct slot {
@@ -218,7 +222,9 @@ static bool is_name(const struct tacit_resp_command *command, const char *name)
     }
     for (size_t i = 0; i < length; i++) {
         char letter = command->name[i];
-        letter = letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
+        if (letter >= 'A' && letter <= 'Z') {
+            letter = (char)(letter - 'A' + 'a');
+        }
         if (letter != name[i]) {
             return false;
         }
@@ -248,8 +254,9 @@ static size_t quote(char *out, size_t used, size_t max, struct tacit_kv_span spa
 {
     used += (size_t)snprintf(out + used, max - used, "'");
     for (uint32_t i = 0; i < span.size && used + 4 < max; i++) {
-        char byte = (char)span.bytes[i];
-        out[used++] = byte == '\r' || byte == '\n' || byte == '\0' ? ' ' : byte;
+        uint8_t byte = span.bytes[i];
+        bool breaks = byte == '\r' || byte == '\n' || byte == '\0';
+        out[used++] = (char)(breaks ? ' ' : byte);
     }
     return used + (size_t)snprintf(out + used, max - used, "'");
 }
@@ -361,12 +368,12 @@ static uint64_t token_of(const struct tacit_front *front, const struct connectio
 
 static void want_session(struct tacit_front *front, struct connection *connection)
 {
-    if (connection->session == SESSION_WANTED) {
+    if (connection->session == TACIT_FRONT_SESSION_WANTED) {
         uint32_t index = (uint32_t)(connection - front->connections);
-        connection->session = SESSION_OPENING;
+        connection->session = TACIT_FRONT_SESSION_OPENING;
         if (front->backend.session_open(front->backend.context, index,
                                         token_of(front, connection, 0)) != TACIT_OK) {
-            connection->session = SESSION_WANTED;
+            connection->session = TACIT_FRONT_SESSION_WANTED;
         }
     }
 }
@@ -376,7 +383,7 @@ static bool do_submit(struct tacit_front *front, struct connection *connection,
                       const struct tacit_resp_command *command)
 {
     want_session(front, connection);
-    if (connection->session != SESSION_OPEN) {
+    if (connection->session != TACIT_FRONT_SESSION_OPEN) {
         return false;
     }
     uint32_t place = (connection->first + connection->count) % front->config.pipeline;
@@ -523,7 +530,7 @@ uint32_t tacit_front_accept(struct tacit_front *front)
         connection->used = true;
         connection->blocked = connection->closing = false;
         connection->ended = connection->changed = false;
-        connection->session = SESSION_WANTED;
+        connection->session = TACIT_FRONT_SESSION_WANTED;
         connection->turn++;
         connection->start = connection->scanned = connection->end = 0;
         connection->first = connection->count = 0;
@@ -599,10 +606,10 @@ void tacit_front_release(struct tacit_front *front, uint32_t index)
     struct connection *connection = &front->connections[index];
     connection->used = false;
     connection->turn++;
-    if (connection->session != SESSION_WANTED) {
+    if (connection->session != TACIT_FRONT_SESSION_WANTED) {
         front->backend.session_close(front->backend.context, index);
     }
-    connection->session = SESSION_WANTED;
+    connection->session = TACIT_FRONT_SESSION_WANTED;
 }
 
 uint32_t tacit_front_changed(struct tacit_front *front)
@@ -642,7 +649,8 @@ void tacit_front_opened(struct tacit_front *front, uint64_t token)
 {
     struct connection *connection = connection_of(front, token);
     if (connection != NULL) {
-        connection->session = SESSION_OPEN; // what waits goes on at tacit_front_changed()
+        connection->session =
+            TACIT_FRONT_SESSION_OPEN; // what waits goes on at tacit_front_changed()
     }
 }
 
@@ -650,7 +658,7 @@ void tacit_front_closed(struct tacit_front *front, uint64_t token)
 {
     struct connection *connection = connection_of(front, token);
     if (connection != NULL) {
-        connection->session = SESSION_WANTED;
+        connection->session = TACIT_FRONT_SESSION_WANTED;
     }
 }
 

@@ -57,28 +57,29 @@ void tacit_front_close(struct tacit_front *front);
 
 // ---- sockets' side --------------------------------------------------------------------
 
+// Connections are named by their place in the table, `index`.
 // A new connection; TACIT_FRONT_NONE: as many as configured are there (tacit_front_rejection says
 // it).
 uint32_t tacit_front_accept(struct tacit_front *front);
 // What to send to a connection that was not accepted.
 const char *tacit_front_rejection(void);
 // Where the next bytes of a connection go; *room bytes at most, 0: do not read from it now.
-uint8_t *tacit_front_input(struct tacit_front *front, uint32_t connection, size_t *room);
+uint8_t *tacit_front_input(struct tacit_front *front, uint32_t index, size_t *room);
 // So many bytes were put there. Executes what is complete.
-void tacit_front_received(struct tacit_front *front, uint32_t connection, size_t bytes);
+void tacit_front_received(struct tacit_front *front, uint32_t index, size_t bytes);
 // Bytes to send; *size 0: none.
-const uint8_t *tacit_front_output(struct tacit_front *front, uint32_t connection, size_t *size);
+const uint8_t *tacit_front_output(struct tacit_front *front, uint32_t index, size_t *size);
 // So many of them were sent. May execute more.
-void tacit_front_sent(struct tacit_front *front, uint32_t connection, size_t bytes);
+void tacit_front_sent(struct tacit_front *front, uint32_t index, size_t bytes);
 // The other side sends nothing more. What it sent before is still executed and answered.
-void tacit_front_end_of_input(struct tacit_front *front, uint32_t connection);
+void tacit_front_end_of_input(struct tacit_front *front, uint32_t index);
 // True: everything is answered and sent, and the connection is to be closed (QUIT, protocol error,
 // end of input).
-bool tacit_front_is_over(const struct tacit_front *front, uint32_t connection);
+bool tacit_front_is_over(const struct tacit_front *front, uint32_t index);
 // True: no command of it waits for the backend and no reply for the socket.
-bool tacit_front_is_idle(const struct tacit_front *front, uint32_t connection);
+bool tacit_front_is_idle(const struct tacit_front *front, uint32_t index);
 // The connection is closed.
-void tacit_front_release(struct tacit_front *front, uint32_t connection);
+void tacit_front_release(struct tacit_front *front, uint32_t index);
 // Goes on with connections that the backend kept waiting. Call after the backend made progress.
 // Returns a connection whose output may have changed since the last call, TACIT_FRONT_NONE when
 // there is no more.

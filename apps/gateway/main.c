@@ -18,7 +18,7 @@
 #define PORT_DEFAULT 6379u
 #define STALL_NS (30ull * 1000 * 1000 * 1000)
 
-enum { KEY_UNIX = 256, KEY_ID, KEY_GROUP, KEY_WAITING, KEY_NO_TCP };
+enum { TACIT_KEY_UNIX = 256, TACIT_KEY_ID, TACIT_KEY_GROUP, TACIT_KEY_WAITING, TACIT_KEY_NO_TCP };
 
 struct arguments {
     struct tacit_channel_options channel;
@@ -29,13 +29,13 @@ static const struct argp_option options[] = {
     {"node", 'n', "FILE", 0, "Node file of the client whose identity the gateway uses", 0},
     {"cluster", 'c', "FILE", 0, "Cluster file (instead of a node file, with --key and --id)", 0},
     {"key", 'k', "FILE", 0, "The client's private key", 0},
-    {"id", KEY_ID, "NUMBER", 0, "The client's id in the cluster file", 0},
-    {"group", KEY_GROUP, "FILE", 0, "File with the group's id", 0},
+    {"id", TACIT_KEY_ID, "NUMBER", 0, "The client's id in the cluster file", 0},
+    {"group", TACIT_KEY_GROUP, "FILE", 0, "File with the group's id", 0},
     {"port", 'p', "PORT", 0, "TCP port (default 6379; 0: any, printed at start)", 1},
     {"bind", 'b', "ADDRESS", 0, "Address to listen on (default 127.0.0.1)", 1},
-    {"no-tcp", KEY_NO_TCP, NULL, 0, "Listen on the Unix socket only", 1},
-    {"unix", KEY_UNIX, "PATH", 0, "Also listen on this Unix socket", 1},
-    {"waiting", KEY_WAITING, "HOW", 0, "adaptive (default), yield or spin", 2},
+    {"no-tcp", TACIT_KEY_NO_TCP, NULL, 0, "Listen on the Unix socket only", 1},
+    {"unix", TACIT_KEY_UNIX, "PATH", 0, "Also listen on this Unix socket", 1},
+    {"waiting", TACIT_KEY_WAITING, "HOW", 0, "adaptive (default), yield or spin", 2},
     {0},
 };
 
@@ -78,11 +78,11 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case 'k':
         arguments->channel.key_path = text;
         return 0;
-    case KEY_ID:
+    case TACIT_KEY_ID:
         arguments->channel.client_id =
             (uint16_t)parse_number(state, "the client's id", text, TACIT_CLIENTS_MAX - 1);
         return 0;
-    case KEY_GROUP:
+    case TACIT_KEY_GROUP:
         arguments->channel.group_path = text;
         return 0;
     case 'p':
@@ -91,13 +91,13 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case 'b':
         arguments->server.address = text;
         return 0;
-    case KEY_NO_TCP:
+    case TACIT_KEY_NO_TCP:
         arguments->server.address = NULL;
         return 0;
-    case KEY_UNIX:
+    case TACIT_KEY_UNIX:
         arguments->server.unix_path = text;
         return 0;
-    case KEY_WAITING:
+    case TACIT_KEY_WAITING:
         arguments->channel.waiting = parse_waiting(state, text);
         arguments->server.waiting = arguments->channel.waiting;
         return 0;

@@ -11,7 +11,7 @@
 
 // ---- scanner --------------------------------------------------------------------------
 
-enum { PHASE_START = 0, PHASE_HEADER, PHASE_BODY };
+enum { TACIT_RESP_PHASE_START = 0, TACIT_RESP_PHASE_HEADER, TACIT_RESP_PHASE_BODY };
 
 #define INLINE_OVERHEAD 256u
 
@@ -68,7 +68,7 @@ static enum tacit_resp_scan on_header(struct tacit_resp_scanner *scanner, const 
 {
     int64_t number;
     bool is_number = line_number(line + 1, size - 1, &number);
-    if (scanner->phase == PHASE_START) {
+    if (scanner->phase == TACIT_RESP_PHASE_START) {
         if (!is_number || number > (int64_t)TACIT_RESP_ARGUMENTS_MAX) {
             return broken(scanner, "invalid multibulk length");
         }
@@ -77,7 +77,7 @@ static enum tacit_resp_scan on_header(struct tacit_resp_scanner *scanner, const 
         }
         scanner->arguments_left = (uint32_t)number;
         scanner->too_big = number > (int64_t)TACIT_KV_ARGUMENTS_MAX + 1;
-        scanner->phase = PHASE_HEADER;
+        scanner->phase = TACIT_RESP_PHASE_HEADER;
         return TACIT_RESP_MORE;
     }
     if (line[0] != '$') {
@@ -89,7 +89,7 @@ static enum tacit_resp_scan on_header(struct tacit_resp_scanner *scanner, const 
     scanner->encoded += TACIT_KV_LENGTH_BYTES + (uint64_t)number;
     scanner->too_big = scanner->too_big || scanner->encoded > scanner->limit;
     scanner->body_left = (uint64_t)number + 2;
-    scanner->phase = PHASE_BODY;
+    scanner->phase = TACIT_RESP_PHASE_BODY;
     return TACIT_RESP_MORE;
 }
 
@@ -108,7 +108,7 @@ static bool take_line(struct tacit_resp_scanner *scanner, const uint8_t *bytes, 
 static enum tacit_resp_scan scan_line(struct tacit_resp_scanner *scanner, const uint8_t *bytes,
                                       size_t size, size_t *at)
 {
-    if (scanner->phase == PHASE_START && scanner->line == 0) {
+    if (scanner->phase == TACIT_RESP_PHASE_START && scanner->line == 0) {
         scanner->is_inline = bytes[*at] != '*';
     }
     bool complete = take_line(scanner, bytes, size, at);
@@ -122,8 +122,9 @@ static enum tacit_resp_scan scan_line(struct tacit_resp_scanner *scanner, const 
         return finish(scanner, TACIT_RESP_COMMAND);
     }
     if (length > TACIT_RESP_LINE_MAX) {
-        return broken(scanner, scanner->phase == PHASE_START ? "too big mbulk count string"
-                                                             : "too big bulk count string");
+        return broken(scanner, scanner->phase == TACIT_RESP_PHASE_START
+                                   ? "too big mbulk count string"
+                                   : "too big bulk count string");
     }
     if (!complete) {
         return TACIT_RESP_MORE;
@@ -153,7 +154,7 @@ static enum tacit_resp_scan scan_body(struct tacit_resp_scanner *scanner, const 
     if (scanner->body_left > 0) {
         return TACIT_RESP_MORE;
     }
-    scanner->phase = PHASE_HEADER;
+    scanner->phase = TACIT_RESP_PHASE_HEADER;
     return --scanner->arguments_left == 0 ? finish(scanner, TACIT_RESP_COMMAND) : TACIT_RESP_MORE;
 }
 
@@ -161,7 +162,7 @@ enum tacit_resp_scan tacit_resp_scan(struct tacit_resp_scanner *scanner, const u
                                      size_t size, size_t *at)
 {
     while (*at < size) {
-        enum tacit_resp_scan result = scanner->phase == PHASE_BODY
+        enum tacit_resp_scan result = scanner->phase == TACIT_RESP_PHASE_BODY
                                           ? scan_body(scanner, bytes, size, at)
                                           : scan_line(scanner, bytes, size, at);
         if (result != TACIT_RESP_MORE) {
@@ -174,7 +175,7 @@ enum tacit_resp_scan tacit_resp_scan(struct tacit_resp_scanner *scanner, const u
 size_t tacit_resp_droppable(const struct tacit_resp_scanner *scanner, size_t at)
 {
     // The line at hand is looked at as a whole when it is complete.
-    bool in_header = scanner->phase != PHASE_BODY && !scanner->is_inline;
+    bool in_header = scanner->phase != TACIT_RESP_PHASE_BODY && !scanner->is_inline;
     return scanner->too_big ? at - (in_header ? scanner->line : 0) : 0;
 }
 

@@ -22,21 +22,22 @@
 #include <unistd.h>
 
 enum {
-    EVENTS = 64,
-    RESULTS_A_TURN = 256,
-    BACKLOG = 128,
-    LOOKS_OUTSTANDING = 300, // turns without work before sleeping while a reply is awaited
-    LOOKS_IDLE = 12,         // turns without work before blocking when nothing is outstanding
-    LOOKS_A_SOCKET_LOOK =
-        4,          // while a reply is awaited sockets are looked at in each so many-th turn
-    BLOCK_MS = 250, // longest time without looking at the channel
+    TACIT_SERVER_EVENTS = 64,
+    TACIT_SERVER_RESULTS_A_TURN = 256,
+    TACIT_SERVER_BACKLOG = 128,
+    TACIT_SERVER_LOOKS_OUTSTANDING =
+        300,                      // turns without work before sleeping while a reply is awaited
+    TACIT_SERVER_LOOKS_IDLE = 12, // turns without work before blocking when nothing is outstanding
+    TACIT_SERVER_LOOKS_A_SOCKET_LOOK =
+        4, // while a reply is awaited sockets are looked at in each so many-th turn
+    TACIT_SERVER_BLOCK_MS = 250, // longest time without looking at the channel
 };
 #define SLICE_NS (200u * 1000)
 #define HOUSEKEEPING_NS (500u * 1000 * 1000)
 #define STOP_NS (2ull * 1000 * 1000 * 1000)
 
 // What an epoll event is about, but for connections.
-enum { ABOUT_TCP = 1 << 20, ABOUT_UNIX, ABOUT_STOP };
+enum { TACIT_SERVER_ABOUT_TCP = 1 << 20, TACIT_SERVER_ABOUT_UNIX, TACIT_SERVER_ABOUT_STOP };
 
 struct client {
     int file;                   // -1: none
@@ -94,8 +95,8 @@ static enum tacit_status listen_tcp(struct tacit_server *server, struct tacit_er
     socklen_t size = is_v4 ? sizeof v4 : sizeof v6;
     if (server->tcp < 0 ||
         setsockopt(server->tcp, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-        bind(server->tcp, bound, size) != 0 || listen(server->tcp, BACKLOG) != 0 ||
-        !watch(server, server->tcp, EPOLLIN, ABOUT_TCP)) {
+        bind(server->tcp, bound, size) != 0 || listen(server->tcp, TACIT_SERVER_BACKLOG) != 0 ||
+        !watch(server, server->tcp, EPOLLIN, TACIT_SERVER_ABOUT_TCP)) {
         return socket_error("listen on", where, error);
     }
     return TACIT_OK;
@@ -142,7 +143,8 @@ static enum tacit_status listen_unix(struct tacit_server *server, struct tacit_e
         return status;
     }
     server->local = file;
-    if (listen(file, BACKLOG) != 0 || !watch(server, file, EPOLLIN, ABOUT_UNIX)) {
+    if (listen(file, TACIT_SERVER_BACKLOG) != 0 ||
+        !watch(server, file, EPOLLIN, TACIT_SERVER_ABOUT_UNIX)) {
         return socket_error("listen on", path, error);
     }
     return TACIT_OK;
@@ -172,7 +174,7 @@ enum tacit_status tacit_server_open(const struct tacit_server_config *config,
         clients[i].file = -1;
     }
     enum tacit_status status = TACIT_OK;
-    if (server->epoll < 0 || !watch(server, config->stop_file, EPOLLIN, ABOUT_STOP)) {
+    if (server->epoll < 0 || !watch(server, config->stop_file, EPOLLIN, TACIT_SERVER_ABOUT_STOP)) {
         status = socket_error("wait for", "events", error);
     }
     if (status == TACIT_OK && config->address != NULL) {
@@ -364,15 +366,15 @@ static void begin_stop(struct tacit_server *server, tacit_time_ns_t now_ns)
 
 static bool look_at_sockets(struct tacit_server *server, int timeout_ms)
 {
-    struct epoll_event events[EVENTS];
-    int count = epoll_wait(server->epoll, events, EVENTS, timeout_ms);
+    struct epoll_event events[TACIT_SERVER_EVENTS];
+    int count = epoll_wait(server->epoll, events, TACIT_SERVER_EVENTS, timeout_ms);
     for (int i = 0; i < count; i++) {
         uint32_t about = events[i].data.u32;
-        if (about == ABOUT_TCP && server->tcp >= 0) {
+        if (about == TACIT_SERVER_ABOUT_TCP && server->tcp >= 0) {
             accept_one(server, server->tcp);
-        } else if (about == ABOUT_UNIX && server->local >= 0) {
+        } else if (about == TACIT_SERVER_ABOUT_UNIX && server->local >= 0) {
             accept_one(server, server->local);
-        } else if (about == ABOUT_STOP) {
+        } else if (about == TACIT_SERVER_ABOUT_STOP) {
             begin_stop(server, tacit_channel_now_ns(server->backend->channel));
         } else if (about < server->config.connections) {
             on_client(server, about, events[i].events);
@@ -383,7 +385,7 @@ static bool look_at_sockets(struct tacit_server *server, int timeout_ms)
 
 static bool look_at_results(struct tacit_server *server)
 {
-    bool any = tacit_cluster_backend_poll(server->backend, RESULTS_A_TURN) > 0;
+    bool any = tacit_cluster_backend_poll(server->backend, TACIT_SERVER_RESULTS_A_TURN) > 0;
     uint32_t index;
     while ((index = tacit_front_changed(server->front)) != TACIT_FRONT_NONE) {
         if (server->clients[index].file >= 0) {
@@ -422,10 +424,10 @@ void tacit_server_run(struct tacit_server *server)
     while (true) {
         bool awaited = tacit_channel_outstanding(channel) > 0;
         bool worked = look_at_results(server);
-        if (!awaited || worked || looks % LOOKS_A_SOCKET_LOOK == 0) {
-            bool block = !awaited && !worked && looks >= LOOKS_IDLE &&
+        if (!awaited || worked || looks % TACIT_SERVER_LOOKS_A_SOCKET_LOOK == 0) {
+            bool block = !awaited && !worked && looks >= TACIT_SERVER_LOOKS_IDLE &&
                          server->config.waiting == TACIT_CHANNEL_ADAPTIVE;
-            worked = look_at_sockets(server, block ? BLOCK_MS : 0) || worked;
+            worked = look_at_sockets(server, block ? TACIT_SERVER_BLOCK_MS : 0) || worked;
         }
         looks = worked ? 0 : looks + 1;
         if (worked) {
@@ -442,10 +444,12 @@ void tacit_server_run(struct tacit_server *server)
         if (server->config.waiting == TACIT_CHANNEL_SPIN) {
             continue;
         }
-        if (awaited && looks >= LOOKS_OUTSTANDING &&
+        if (awaited && looks >= TACIT_SERVER_LOOKS_OUTSTANDING &&
             server->config.waiting == TACIT_CHANNEL_ADAPTIVE) {
             sleep_for_reply(server);
-            looks = LOOKS_A_SOCKET_LOOK * (LOOKS_OUTSTANDING / LOOKS_A_SOCKET_LOOK) - 1;
+            looks = TACIT_SERVER_LOOKS_A_SOCKET_LOOK *
+                        (TACIT_SERVER_LOOKS_OUTSTANDING / TACIT_SERVER_LOOKS_A_SOCKET_LOOK) -
+                    1;
         } else {
             sched_yield();
         }

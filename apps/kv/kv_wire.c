@@ -49,7 +49,9 @@ enum tacit_kv_command tacit_kv_command_find(const char *name, size_t name_bytes)
         size_t at = 0;
         while (at < name_bytes) {
             char letter = name[at];
-            letter = letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
+            if (letter >= 'A' && letter <= 'Z') {
+                letter = (char)(letter - 'A' + 'a');
+            }
             if (letter != commands[i].name[at]) {
                 break;
             }

@@ -100,7 +100,7 @@ struct tacit_client_record *tacit_client_record_take(struct tacit_client *client
                                                      uint32_t session, uint64_t token);
 void tacit_client_record_free(struct tacit_client *client, struct tacit_client_record *record);
 // Sends the CLOSE of a session that is DRAINING and has nothing outstanding, if a record is free.
-void tacit_client_session_drained(struct tacit_client *client, uint32_t session,
+void tacit_client_session_drained(struct tacit_client *client, uint32_t index,
                                   tacit_time_ns_t now_ns);
 
 // ---- send.c ----

@@ -62,6 +62,9 @@ struct tacit_read *tacit_crash_read(struct tacit_crash *crash, struct tacit_log_
     read->term = crash->term;
     read->region = 0;
     read->index = 0;
+    if (host->reads++ == 0) {
+        host->reads_ns = crash->now_ns;
+    }
     return read;
 }
 
@@ -296,8 +299,10 @@ static void on_up(struct tacit_crash *crash, const struct tacit_event *event)
 {
     if (event->node < crash->config->replicas) {
         crash->peer_up[event->node] = true;
+        if (crash->peer_incarnation[event->node] != event->incarnation) {
+            crash->heads[event->node] = 0;
+        }
         crash->peer_incarnation[event->node] = event->incarnation;
-        crash->heads[event->node] = 0;
         crash->head_pending[event->node] = false;
     }
     struct tacit_log_host *host = host_of(crash, event->node);
@@ -312,6 +317,14 @@ static void on_up(struct tacit_crash *crash, const struct tacit_event *event)
     // Whatever was asked for over an earlier connection is not wanted any more.
     (void)tacit_crash_write_quiet(crash, host, host->control, TACIT_CONTROL_RELEASED, &host->request,
                                   8, 0);
+}
+
+static void on_regions(struct tacit_crash *crash, const struct tacit_event *event)
+{
+    struct tacit_log_host *host = host_of(crash, event->node);
+    if (host != NULL && host->up) {
+        find_handles(crash, host); // they may not have been announced at UP
+    }
 }
 
 static void on_down(struct tacit_crash *crash, const struct tacit_event *event)
@@ -361,6 +374,8 @@ static void on_read(struct tacit_crash *crash, const struct tacit_read *slot, ui
         head_read(crash, &read, ok);
         return;
     }
+    host->reads--;
+    host->reads_ns = crash->now_ns;
     if (read.kind == TACIT_READ_FOLLOW) {
         tacit_follow_remote_read(crash, &read, ok);
         return;
@@ -455,6 +470,9 @@ void tacit_crash_event(struct tacit_crash *crash, const struct tacit_event *even
     case TACIT_EVENT_DOWN:
         on_down(crash, event);
         break;
+    case TACIT_EVENT_REGIONS:
+        on_regions(crash, event);
+        break;
     default:
         break;
     }
@@ -495,6 +513,9 @@ void tacit_crash_membership(struct tacit_crash *crash, tacit_node_t node)
     if (node < crash->config->replicas) {
         retire_superseded(crash, node);
         crash->admitted_at[node] = crash->applied;
+        // What it had published before is not vouched for: a new member counts from what it publishes next.
+        crash->heads[node] = 0;
+        crash->free_below = 0;
         crash->laggard = crash->laggard == node ? TACIT_NODE_NONE : crash->laggard;
     }
     struct tacit_log_host *host = host_of(crash, node);
@@ -527,12 +548,49 @@ static bool poll_grants(struct tacit_crash *crash)
     return worked;
 }
 
+// A host that completes no read any more holds buffers, and the term or the follower that waits for them.
+static void watch_reads(struct tacit_crash *crash)
+{
+    tacit_time_ns_t patience = 4 * crash->config->suspicion_ns;
+    for (uint32_t i = 0; i < crash->host_count; i++) {
+        struct tacit_log_host *host = &crash->hosts[i];
+        if (host->reads > 0 && crash->now_ns - host->reads_ns > patience) {
+            host->reads_ns = crash->now_ns;
+            crash->fabric->ops->reset(crash->fabric, host->node);
+        }
+    }
+    for (uint8_t r = 0; r < crash->config->replicas; r++) {
+        if (crash->head_pending[r] && crash->now_ns - crash->head_ns[r] > patience) {
+            crash->head_ns[r] = crash->now_ns;
+            crash->fabric->ops->reset(crash->fabric, r);
+        }
+    }
+}
+
+// Who is about to lead shows that it is at work, so that nobody takes its permissions meanwhile.
+static void touch_while_electing(struct tacit_crash *crash)
+{
+    if (crash->now_ns - crash->touched_ns < crash->config->beat_period_ns / 2) {
+        return;
+    }
+    crash->touched_ns = crash->now_ns;
+    crash->touch++;
+    for (uint32_t i = 0; i < crash->host_count; i++) {
+        struct tacit_log_host *host = &crash->hosts[i];
+        if (host->stage >= TACIT_HOST_GRANTED) {
+            (void)tacit_crash_write_quiet(crash, host, host->own_log, TACIT_LOG_TOUCH, &crash->touch, 8,
+                                          host->generation);
+        }
+    }
+}
+
 bool tacit_crash_poll(struct tacit_crash *crash, tacit_time_ns_t now_ns)
 {
     crash->now_ns = now_ns;
     if (!crash->active) {
         return false;
     }
+    watch_reads(crash);
     bool worked = poll_grants(crash);
     switch (crash->role) {
     case TACIT_ROLE_FOLLOWER:
@@ -541,6 +599,7 @@ bool tacit_crash_poll(struct tacit_crash *crash, tacit_time_ns_t now_ns)
         break;
     case TACIT_ROLE_CANDIDATE:
     case TACIT_ROLE_RECOVERING:
+        touch_while_electing(crash);
         worked |= tacit_election_poll(crash);
         if (crash->role == TACIT_ROLE_RECOVERING) {
             worked |= tacit_recovery_poll(crash);

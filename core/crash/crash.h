@@ -29,6 +29,8 @@
 #define TACIT_LARGE_READS 16u      // pool of reads with room for an entry
 #define TACIT_SCAN_GROUP 8u        // indices looked at together in a scan
 #define TACIT_SCAN_CANDIDATES 24u  // whole-looking copies of an index that are remembered
+#define TACIT_ATTEMPT_MAX_NS 100000000ull
+#define TACIT_BALLOT_WORDS 64u
 #define TACIT_SCAN_EVIDENCE 16u
 #define TACIT_SCAN_MEMORY 512u     // more than inflight (checked) and a group: span of holes and entries
 #define TACIT_CANDIDATE_LOOK_NS 20000u // a candidate looks again for acknowledgements
@@ -75,6 +77,8 @@ struct tacit_log_host {
     uint64_t request;
     uint64_t generation;
     bool page_pending;
+    uint32_t reads;           // under way
+    tacit_time_ns_t reads_ns; // when the last one ended, or the first began
     tacit_time_ns_t asked_ns, look_ns, blocked_ns;
     struct tacit_host_region regions[TACIT_PAGE_REGIONS_MAX];
     uint32_t region_count;
@@ -186,6 +190,7 @@ struct tacit_crash {
     tacit_incarnation_t peer_incarnation[TACIT_REPLICAS_MAX];
     tacit_index_t heads[TACIT_REPLICAS_MAX]; // published applied heads, as last read
     bool head_pending[TACIT_REPLICAS_MAX];
+    tacit_time_ns_t head_ns[TACIT_REPLICAS_MAX]; // when that read began
 
     // Journal and what is known of the log.
     struct tacit_log_shape shape;
@@ -212,7 +217,9 @@ struct tacit_crash {
 
     // Leader.
     uint64_t ballot;
-    uint64_t ballot_word; // what promises are written from
+    // What promises and adopted words are written from. A word for each of the newest terms: an operation of
+    // an earlier one may still read its word.
+    uint64_t ballot_words[TACIT_BALLOT_WORDS];
     tacit_index_t first_free; // of this term: everything below was found or filled by recovery
     tacit_index_t resealed;   // journal entries from here on carry the present ballot
     tacit_index_t tail;       // next index to propose
@@ -270,7 +277,7 @@ void tacit_crash_membership(struct tacit_crash *crash, tacit_node_t node);
 // Leader: room for the payload of the next batch (batch_bytes), NULL while none may be proposed. `removal`: for
 // an entry that removes a member which holds up the reuse of positions; a few positions are kept for these.
 uint8_t *tacit_crash_open(struct tacit_crash *crash, bool removal);
-void tacit_crash_propose(struct tacit_crash *crash, uint32_t length);
+void tacit_crash_propose(struct tacit_crash *crash, uint32_t length, bool removal);
 
 // --- between the files of the engine ---
 
@@ -284,7 +291,8 @@ static inline uint32_t tacit_crash_quorum(const struct tacit_crash *crash)
 }
 static inline bool tacit_crash_eligible(const struct tacit_crash *crash, const struct tacit_log_host *host)
 {
-    return host->up && crash->members != NULL && crash->members[host->node] == host->incarnation;
+    return host->up && crash->members != NULL && crash->members[host->node] == host->incarnation &&
+           host->page >= 0 && host->control >= 0 && host->own_log >= 0;
 }
 // Whether a replica is believed alive in this incarnation.
 static inline bool tacit_crash_alive(const struct tacit_crash *crash, tacit_node_t node,
@@ -292,6 +300,15 @@ static inline bool tacit_crash_alive(const struct tacit_crash *crash, tacit_node
 {
     return (crash->trusted & 1u << node) != 0 &&
            (!crash->peer_up[node] || crash->peer_incarnation[node] == incarnation);
+}
+// Positions of the ring that only removals may use.
+static inline uint32_t tacit_crash_reserve(const struct tacit_crash *crash)
+{
+    return crash->hosts_log ? 0 : crash->shape.entries / 4;
+}
+static inline uint64_t *tacit_crash_ballot_word(struct tacit_crash *crash)
+{
+    return &crash->ballot_words[crash->term % TACIT_BALLOT_WORDS];
 }
 // Ends the term: drops everything that depends on it, releases permissions, becomes a follower.
 void tacit_crash_step_down(struct tacit_crash *crash);

@@ -8,7 +8,6 @@
 
 #include "../base/bug.h"
 
-#define ATTEMPT_MAX_NS 100000000ull
 #define BACKOFF_MAX_NS 10000000ull
 
 // ---- one log host --------------------------------------------------------------------------------------
@@ -194,11 +193,10 @@ bool tacit_election_promise(struct tacit_crash *crash, struct tacit_log_host *ho
                           .region = host->own_log,
                           .bytes = 8,
                           .offset = TACIT_LOG_PROMISE,
-                          .local = &crash->ballot_word,
+                          .local = tacit_crash_ballot_word(crash),
                           .generation = host->generation,
                           .cookie = tacit_crash_cookie(crash, TACIT_COOKIE_PROMISE,
                                                        (unsigned)(host - crash->hosts), 0)};
-    crash->ballot_word = crash->ballot;
     if (!crash->fabric->ops->post(crash->fabric, &op)) {
         return false;
     }
@@ -309,7 +307,7 @@ static uint32_t hosts_at(const struct tacit_crash *crash, enum tacit_host_stage 
 
 static void give_up(struct tacit_crash *crash)
 {
-    crash->attempt_ns = 2 * crash->attempt_ns < ATTEMPT_MAX_NS ? 2 * crash->attempt_ns : ATTEMPT_MAX_NS;
+    crash->attempt_ns = 2 * crash->attempt_ns < TACIT_ATTEMPT_MAX_NS ? 2 * crash->attempt_ns : TACIT_ATTEMPT_MAX_NS;
     crash->backoff_ns = 2 * crash->backoff_ns < BACKOFF_MAX_NS ? 2 * crash->backoff_ns : BACKOFF_MAX_NS;
     tacit_crash_step_down(crash);
 }
@@ -329,11 +327,12 @@ static void majority_gathered(struct tacit_crash *crash)
     }
     crash->counter = above + 1;
     crash->ballot = tacit_ballot(crash->counter, crash->config->self, crash->config->incarnation);
+    *tacit_crash_ballot_word(crash) = crash->ballot;
     crash->role = TACIT_ROLE_RECOVERING;
     crash->granted_ns = crash->now_ns;
     crash->grant_ns = crash->now_ns - crash->asked_ns;
     crash->counters.permission_ns = crash->grant_ns;
-    crash->attempt_end_ns = crash->now_ns + ATTEMPT_MAX_NS + 4 * crash->config->suspicion_ns;
+    crash->attempt_end_ns = crash->now_ns + TACIT_ATTEMPT_MAX_NS + 4 * crash->config->suspicion_ns;
 }
 
 // Brings log hosts further that are not part of the term yet; ends the term when one has promised more.
@@ -349,6 +348,9 @@ static bool poll_hosts(struct tacit_crash *crash)
         }
         if (host->promise > crash->ballot && !TACIT_BUG(BALLOT_REUSED)) {
             tacit_mark(&crash->marker, TACIT_MARK_PROMISE_ABOVE);
+            if (tacit_ballot_counter(host->promise) > crash->counter) {
+                crash->counter = tacit_ballot_counter(host->promise);
+            }
             tacit_crash_step_down(crash);
             return true;
         }

@@ -7,8 +7,8 @@
 //  * The entry with the highest effective ballot is adopted: a decided one stands whole on a majority, hence on
 //    a confirmed host, and later terms only ever repeat it.
 //  * A leader writes index i only while i < decided + inflight. So when f is the first index without a whole
-//    entry on the confirmed hosts, everything ever written lies below f + inflight: the scan ends there. Holes
-//    below the highest whole entry become no-ops.
+//    entry on the confirmed hosts, everything ever written lies below f + inflight. The scan goes one further: if
+//    f is decided and its slot was torn by its reuse, only entry f + inflight is sure to say so.
 //  * An index word i + m * capacity in the slot of i proves that i was applied by f+1 replicas (the position
 //    would not have been reused): such an index is never a hole; if no copy is left, a checkpoint is needed.
 //  * Below D the deciding copies may be gone (their positions reused, their region freed), and what is found
@@ -250,6 +250,31 @@ static bool post_bodies(struct tacit_crash *crash, bool *worked)
 
 // ---- the end of the scan -------------------------------------------------------------------------------
 
+// Memory-node mode: the leaders that wrote the newest entries knew that every member had applied what stood in
+// those positions before; so much this leader knows, too, without having read anybody's head.
+static void inherit_heads(struct tacit_crash *crash)
+{
+    tacit_index_t entries = crash->shape.entries;
+    tacit_index_t known = crash->first_free > entries ? crash->first_free - entries : 0;
+    tacit_index_t from = crash->scan.base > TACIT_SCAN_MEMORY ? crash->scan.base - TACIT_SCAN_MEMORY : 0;
+    from = from < crash->journal_low ? crash->journal_low : from;
+    for (tacit_index_t i = crash->first_free; i > from && !crash->hosts_log; i--) {
+        struct tacit_entry entry;
+        tacit_entry_peek(&entry, tacit_crash_slot(crash, i - 1));
+        if (entry.index == i - 1 && (entry.flags & TACIT_ENTRY_RESERVED) == 0) {
+            tacit_index_t head = i + tacit_crash_reserve(crash);
+            known = head > entries && head - entries > known ? head - entries : known;
+            break;
+        }
+    }
+    for (uint8_t r = 0; !crash->hosts_log && r < crash->config->replicas; r++) {
+        if (crash->members[r] != 0 && crash->heads[r] < known &&
+            crash->admitted_at[r] < crash->first_free - (crash->first_free < entries ? 0 : entries)) {
+            crash->heads[r] = known;
+        }
+    }
+}
+
 static void lead(struct tacit_crash *crash)
 {
     struct tacit_scan *scan = &crash->scan;
@@ -274,6 +299,7 @@ static void lead(struct tacit_crash *crash)
     crash->progress_ns = crash->now_ns;
     crash->touched_ns = 0;
     crash->free_below = 0;
+    inherit_heads(crash);
     crash->attempt_ns = crash->config->permission_timeout_ns;
     crash->backoff_ns = crash->config->permission_timeout_ns;
     crash->counters.elections_won++;
@@ -315,6 +341,7 @@ static bool judge_group(struct tacit_crash *crash)
     memset(scan->group, 0, sizeof(scan->group));
     scan->base += TACIT_SCAN_GROUP;
     scan->cursor = 0;
+    crash->attempt_end_ns = crash->now_ns + TACIT_ATTEMPT_MAX_NS; // progress
     if (scan->hole < scan->decided && !TACIT_BUG(NOOP_OVER_DECIDED)) {
         // A decided index without a copy: its position was reused, f+1 replicas have applied it.
         lack_state(crash, scan->hole + 1);
@@ -349,7 +376,7 @@ static void fill_holes(struct tacit_crash *crash)
         if (i + 1 > crash->journal_low + crash->shape.entries) {
             crash->journal_low = i + 1 - crash->shape.entries;
         }
-        (void)tacit_entry_seal(slot, i, crash->ballot, 0, 0);
+        (void)tacit_entry_seal(slot, i, crash->ballot, 0, 0, TACIT_ENTRY_RESERVED);
         crash->counters.noop++;
         tacit_mark(&crash->marker, TACIT_MARK_HOLE_FILLED);
     }
@@ -367,7 +394,7 @@ bool tacit_recovery_poll(struct tacit_crash *crash)
         return true;
     }
     bool beyond = scan->hole != UINT64_MAX &&
-                  scan->base >= scan->hole + crash->config->inflight && scan->base >= scan->decided;
+                  scan->base > scan->hole + crash->config->inflight && scan->base >= scan->decided;
     if (TACIT_BUG(HOLE_ENDS_SCAN) && scan->hole != UINT64_MAX) {
         scan->found_end = scan->hole;
         beyond = true;

@@ -34,7 +34,7 @@ static void reseal(struct tacit_crash *crash, tacit_index_t from)
         tacit_entry_peek(&entry, slot);
         TACIT_ASSERT(entry.index == i);
         tacit_index_t commit = crash->decided < i + 1 ? crash->decided : i + 1;
-        (void)tacit_entry_seal(slot, i, crash->ballot, commit, entry.length);
+        (void)tacit_entry_seal(slot, i, crash->ballot, commit, entry.length, entry.flags);
     }
     if (from < crash->resealed) {
         crash->resealed = from;
@@ -167,7 +167,7 @@ static bool post_append(struct tacit_crash *crash, struct tacit_log_host *host, 
                           .region = host->own_log,
                           .bytes = word_only ? 8 : tacit_entry_bytes(entry.length),
                           .offset = tacit_log_slot(crash->shape, index) + TACIT_ENTRY_ADOPTED,
-                          .local = word_only ? (void *)&crash->ballot_word : slot,
+                          .local = word_only ? (void *)tacit_crash_ballot_word(crash) : slot,
                           .generation = host->generation,
                           .cookie = tacit_crash_cookie(crash, TACIT_COOKIE_APPEND,
                                                        number_of(crash, host), index)};
@@ -303,6 +303,7 @@ static void read_heads(struct tacit_crash *crash)
         if (read != NULL) {
             read->host = r;
             crash->head_pending[r] = true;
+            crash->head_ns[r] = crash->now_ns;
             crash->counters.head_reads++;
         }
     }
@@ -326,6 +327,13 @@ static void quarter(struct tacit_crash *crash)
 
 // ---- proposing -----------------------------------------------------------------------------------------
 
+// A member whose process is dead for certain, as its successor is here: it needs no entries, and its failure
+// is one of the f.
+static bool superseded(const struct tacit_crash *crash, uint8_t replica)
+{
+    return crash->peer_up[replica] && crash->peer_incarnation[replica] > crash->members[replica];
+}
+
 static uint32_t replicas_that_must_apply(const struct tacit_crash *crash)
 {
     uint32_t replicas = crash->config->replicas;
@@ -337,7 +345,7 @@ static uint32_t replicas_that_must_apply(const struct tacit_crash *crash)
     }
     uint32_t members = 0;
     for (uint8_t r = 0; r < replicas; r++) {
-        members += crash->members[r] != 0;
+        members += crash->members[r] != 0 && !superseded(crash, r);
     }
     return members;
 }
@@ -349,8 +357,7 @@ static tacit_index_t applied_by_enough(struct tacit_crash *crash)
     uint32_t count = 0;
     for (uint8_t r = 0; r < crash->config->replicas; r++) {
         bool self = r == crash->config->self;
-        bool member = self || (crash->peer_up[r] && crash->members[r] == crash->peer_incarnation[r]);
-        if (!member) {
+        if (crash->members[r] == 0 || (!self && superseded(crash, r))) {
             continue;
         }
         tacit_index_t head = self ? crash->applied : crash->heads[r];
@@ -371,9 +378,8 @@ static void watch_laggard(struct tacit_crash *crash, tacit_index_t old)
 {
     tacit_node_t slowest = TACIT_NODE_NONE;
     for (uint8_t r = 0; !crash->hosts_log && r < crash->config->replicas; r++) {
-        bool current = crash->peer_up[r] && crash->members[r] == crash->peer_incarnation[r];
-        if (r != crash->config->self && crash->members[r] != 0 &&
-            (!current || crash->heads[r] <= old)) {
+        if (r != crash->config->self && crash->members[r] != 0 && !superseded(crash, r) &&
+            crash->heads[r] <= old) {
             slowest = r;
             break;
         }
@@ -458,7 +464,7 @@ static bool position_free(struct tacit_crash *crash, uint32_t reserve)
 
 uint8_t *tacit_crash_open(struct tacit_crash *crash, bool removal)
 {
-    uint32_t reserve = crash->hosts_log || removal ? 0 : crash->shape.entries / 4;
+    uint32_t reserve = removal ? 0 : tacit_crash_reserve(crash);
     if (crash->role != TACIT_ROLE_LEADER || crash->applied < crash->first_free ||
         crash->tail - crash->decided >= crash->config->inflight) {
         return NULL;
@@ -473,7 +479,7 @@ uint8_t *tacit_crash_open(struct tacit_crash *crash, bool removal)
     return tacit_crash_slot(crash, crash->tail) + TACIT_ENTRY_HEADER;
 }
 
-void tacit_crash_propose(struct tacit_crash *crash, uint32_t length)
+void tacit_crash_propose(struct tacit_crash *crash, uint32_t length, bool removal)
 {
     tacit_index_t index = crash->tail;
     if (index + 1 > crash->journal_low + crash->shape.entries) {
@@ -483,7 +489,8 @@ void tacit_crash_propose(struct tacit_crash *crash, uint32_t length)
     if (crash->tail == crash->decided) {
         crash->progress_ns = crash->now_ns;
     }
-    (void)tacit_entry_seal(tacit_crash_slot(crash, index), index, crash->ballot, crash->decided, length);
+    (void)tacit_entry_seal(tacit_crash_slot(crash, index), index, crash->ballot, crash->decided, length,
+                           removal ? TACIT_ENTRY_RESERVED : 0);
     crash->tail++;
     crash->proposed_ns = crash->now_ns;
     crash->counters.proposed++;

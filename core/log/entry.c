@@ -34,10 +34,10 @@ static uint64_t entry_checksum(const uint8_t *slot, uint32_t length)
 }
 
 uint32_t tacit_entry_seal(uint8_t *slot, tacit_index_t index, uint64_t ballot, tacit_index_t commit,
-                          uint32_t length)
+                          uint32_t length, uint32_t flags)
 {
     TACIT_ASSERT(commit <= index + 1);
-    uint64_t words[5] = {0, index, ballot, commit, length};
+    uint64_t words[5] = {0, index, ballot, commit, length | (uint64_t)flags << 32};
     memcpy(slot, words, sizeof(words));
     uint32_t bytes = tacit_entry_bytes(length);
     memset(slot + TACIT_ENTRY_HEADER + length, 0, bytes - TACIT_ENTRY_HEADER - length);
@@ -55,6 +55,7 @@ void tacit_entry_peek(struct tacit_entry *entry, const uint8_t *slot)
     entry->ballot = words[2];
     entry->commit = words[3];
     entry->length = (uint32_t)words[4];
+    entry->flags = (uint32_t)(words[4] >> 32);
 }
 
 bool tacit_entry_read(struct tacit_entry *entry, const uint8_t *slot, struct tacit_log_shape shape,

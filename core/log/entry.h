@@ -6,7 +6,7 @@
 //    8 u64 index
 //   16 u64 ballot    of the leader that wrote it
 //   24 u64 commit    entries below were decided when it was written; at most index + 1
-//   32 u32 length, u32 0
+//   32 u32 length, u32 flags
 //   40 u64 checksum  XXH3 of bytes 8..40 and the payload
 //   48 payload (items, wire.h), zero padded to a multiple of 8
 //
@@ -28,7 +28,11 @@ struct tacit_entry {
     uint64_t ballot;
     tacit_index_t commit;
     uint32_t length;
+    uint32_t flags;
 };
+
+// May stand in one of the positions that are kept free for removals (stream.c).
+#define TACIT_ENTRY_RESERVED 1u
 
 // Where entries lie in a LOG region.
 struct tacit_log_shape {
@@ -50,7 +54,7 @@ static inline uint64_t tacit_log_slot(struct tacit_log_shape shape, tacit_index_
 // Completes the header around a payload that stands at slot + TACIT_ENTRY_HEADER (zero-pads it). Returns the
 // bytes to write. adopted becomes 0.
 uint32_t tacit_entry_seal(uint8_t *slot, tacit_index_t index, uint64_t ballot, tacit_index_t commit,
-                          uint32_t length);
+                          uint32_t length, uint32_t flags);
 // Reads the header words of a private copy. Says nothing about wholeness.
 void tacit_entry_peek(struct tacit_entry *entry, const uint8_t *slot);
 // Bytes of an entry with this payload.

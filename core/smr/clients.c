@@ -12,6 +12,22 @@
 
 // ---- connections ---------------------------------------------------------------------------------------
 
+// Looks for the regions of a connection; both are needed before it is served.
+static void find_regions(struct tacit_smr *smr, tacit_node_t node)
+{
+    struct tacit_smr_client *client = &smr->clients[node - TACIT_NODE_CLIENT];
+    struct tacit_region_key requests = {TACIT_REGION_REQUESTS, node, client->incarnation};
+    struct tacit_region_key replies = {TACIT_REGION_REPLIES, TACIT_NODE_SELF, 0};
+    size_t bytes = 0;
+    const void *memory = smr->fabric->ops->local(smr->fabric, requests, &bytes);
+    client->replies = smr->fabric->ops->region(smr->fabric, node, replies);
+    if (memory == NULL || bytes < tacit_ring_bytes(smr->request_shape) || client->replies < 0) {
+        return;
+    }
+    client->up = true;
+    tacit_ring_reader_init(&client->reader, smr->request_shape, memory);
+}
+
 void tacit_smr_client_up(struct tacit_smr *smr, const struct tacit_event *event)
 {
     struct tacit_smr_client *client = &smr->clients[event->node - TACIT_NODE_CLIENT];
@@ -20,19 +36,18 @@ void tacit_smr_client_up(struct tacit_smr *smr, const struct tacit_event *event)
         smr->counters.unexpected++;
         return;
     }
-    struct tacit_region_key requests = {TACIT_REGION_REQUESTS, event->node, event->incarnation};
-    struct tacit_region_key replies = {TACIT_REGION_REPLIES, TACIT_NODE_SELF, 0};
-    size_t bytes = 0;
-    const void *memory = smr->fabric->ops->local(smr->fabric, requests, &bytes);
-    client->replies = smr->fabric->ops->region(smr->fabric, event->node, replies);
-    if (memory == NULL || bytes < tacit_ring_bytes(smr->request_shape) || client->replies < 0) {
-        smr->counters.unexpected++;
-        return;
-    }
+    client->known = true;
     client->id = event->identity;
     client->incarnation = event->incarnation;
-    client->up = true;
-    tacit_ring_reader_init(&client->reader, smr->request_shape, memory);
+    find_regions(smr, event->node);
+}
+
+void tacit_smr_client_regions(struct tacit_smr *smr, const struct tacit_event *event)
+{
+    const struct tacit_smr_client *client = &smr->clients[event->node - TACIT_NODE_CLIENT];
+    if (client->known && !client->up) {
+        find_regions(smr, event->node);
+    }
 }
 
 void tacit_smr_client_down(struct tacit_smr *smr, const struct tacit_event *event)
@@ -161,7 +176,7 @@ static struct tacit_smr_admitted *admitted_of(struct tacit_smr *smr, const struc
 }
 
 static void hold(struct tacit_smr *smr, tacit_node_t from, const struct tacit_wire_request *request,
-                 uint32_t length)
+                 const uint8_t *message, uint32_t length)
 {
     uint32_t place = TACIT_HELD_MAX;
     for (uint32_t i = 0; i < TACIT_HELD_MAX; i++) {
@@ -177,13 +192,14 @@ static void hold(struct tacit_smr *smr, tacit_node_t from, const struct tacit_wi
     }
     smr->held[place] = (struct tacit_smr_held){
         .length = length, .from = from, .session = request->session, .number = request->number};
-    memcpy(smr->held_bytes + (size_t)place * smr->request_shape.slot_bytes, smr->message, length);
+    memcpy(smr->held_bytes + (size_t)place * smr->request_shape.slot_bytes, message, length);
     smr->held_count++;
     tacit_mark(&smr->marker, TACIT_MARK_REQUEST_HELD);
 }
 
 static enum outcome admit_apply(struct tacit_smr *smr, tacit_node_t from,
-                                const struct tacit_wire_request *request, uint32_t length)
+                                const struct tacit_wire_request *request, const uint8_t *message,
+                                uint32_t length)
 {
     uint32_t id = smr->clients[from - TACIT_NODE_CLIENT].id;
     const struct tacit_session *session =
@@ -201,7 +217,7 @@ static enum outcome admit_apply(struct tacit_smr *smr, tacit_node_t from,
         return DONE; // under way: the reply comes when it is decided
     }
     if (request->number > admitted->proposed + 1) {
-        hold(smr, from, request, length);
+        hold(smr, from, request, message, length);
         return DONE;
     }
     if (add_item(smr, from, TACIT_ITEM_APPLY, request) == NO_ROOM) {
@@ -244,7 +260,7 @@ static enum outcome admit(struct tacit_smr *smr, tacit_node_t from, const uint8_
     case TACIT_REQUEST_OPEN:
         return admit_open(smr, from, &request);
     case TACIT_REQUEST_APPLY:
-        return admit_apply(smr, from, &request, length);
+        return admit_apply(smr, from, &request, message, length);
     default:
         return add_item(smr, from, TACIT_ITEM_CLOSE, &request);
     }
@@ -403,7 +419,7 @@ bool tacit_smr_serve(struct tacit_smr *smr)
         tacit_smr_execute_batch(smr, smr->applied, smr->none_batch, smr->batch_used);
         smr->applied++;
     } else {
-        tacit_crash_propose(&smr->crash, (uint32_t)smr->batch_used);
+        tacit_crash_propose(&smr->crash, (uint32_t)smr->batch_used, full);
     }
     return true;
 }

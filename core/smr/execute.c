@@ -110,8 +110,7 @@ static void execute_membership(struct tacit_smr *smr, const struct tacit_wire_it
     smr->admitting[node] = 0;
     if (node == smr->config.self &&
         tacit_sessions_member(&smr->sessions, node) != smr->config.incarnation) {
-        smr->active = false;
-        tacit_crash_deactivate(&smr->crash);
+        tacit_smr_deactivate(smr);
     }
 }
 
@@ -133,6 +132,10 @@ void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const u
     while (tacit_wire_item_decode(&item, batch, bytes, &offset) == TACIT_VERDICT_OK) {
         uint32_t limit = smr->config.batch_requests + TACIT_BATCH_EXTRA;
         tacit_node_t asker = mine && number < limit ? askers[number] : TACIT_NODE_NONE;
+        // Its connection may have gone, and the place be another client's by now.
+        if (asker != TACIT_NODE_NONE && smr->clients[asker - TACIT_NODE_CLIENT].id != item.subject) {
+            asker = TACIT_NODE_NONE;
+        }
         number++;
         switch (item.kind) {
         case TACIT_ITEM_OPEN:
@@ -173,7 +176,7 @@ bool tacit_smr_execute(struct tacit_smr *smr)
         tacit_smr_execute_batch(smr, index, batch, length);
         worked = true;
     }
-    if (worked) {
+    if (worked && smr->active) {
         tacit_word_store(smr->page, TACIT_PAGE_APPLIED, smr->applied);
     }
     return worked;

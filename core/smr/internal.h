@@ -19,7 +19,8 @@
 #define TACIT_HELD_MAX 32u
 
 struct tacit_smr_client {
-    bool up;
+    bool known; // connected, as `id`
+    bool up;    // and its regions are here
     bool ring_due; // replies were written since it was last rung
     uint32_t id;
     tacit_incarnation_t incarnation;
@@ -106,6 +107,7 @@ struct tacit_smr {
 
 // clients.c
 void tacit_smr_client_up(struct tacit_smr *smr, const struct tacit_event *event);
+void tacit_smr_client_regions(struct tacit_smr *smr, const struct tacit_event *event);
 void tacit_smr_client_down(struct tacit_smr *smr, const struct tacit_event *event);
 bool tacit_smr_serve(struct tacit_smr *smr);
 void tacit_smr_reply(struct tacit_smr *smr, tacit_node_t to, const struct tacit_wire_reply *reply);
@@ -120,6 +122,8 @@ void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const u
                              size_t bytes);
 
 // keep.c
+// Takes part no more (was removed), until admitted again.
+void tacit_smr_deactivate(struct tacit_smr *smr);
 bool tacit_smr_keep(struct tacit_smr *smr);
 // Adds what is due to the batch; `removals`: only those.
 void tacit_smr_admissions(struct tacit_smr *smr, bool removals);

@@ -93,9 +93,9 @@ void tacit_smr_admissions(struct tacit_smr *smr, bool removals)
 
 // ---- for itself ----------------------------------------------------------------------------------------
 
-static void announce_join(struct tacit_smr *smr)
+// `incarnation`: asks to be admitted; 0: does not any more.
+static void announce_join(struct tacit_smr *smr, uint64_t incarnation)
 {
-    uint64_t incarnation = smr->config.incarnation;
     for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
         if (r == smr->config.self || !smr->crash.peer_up[r]) {
             continue;
@@ -121,7 +121,6 @@ static void installed(struct tacit_smr *smr)
 {
     smr->applied = smr->transfer.index;
     smr->state_valid = true;
-    tacit_word_store(smr->page, TACIT_PAGE_APPLIED, smr->applied);
     if (smr->app->reload != NULL) {
         smr->app->reload(&smr->app_host);
     }
@@ -132,10 +131,22 @@ static void installed(struct tacit_smr *smr)
     } else if (member) {
         smr->active = true;
         tacit_crash_activate(&smr->crash, smr->sessions.members->incarnation, smr->applied);
+        announce_join(smr, 0);
     } else if (smr->active) {
-        smr->active = false;
-        tacit_crash_deactivate(&smr->crash);
+        tacit_smr_deactivate(smr);
     }
+    if (smr->active) {
+        // Only now: while it joins, this replica replaces its state again and again, and nobody may count on
+        // it for reusing log positions.
+        tacit_word_store(smr->page, TACIT_PAGE_APPLIED, smr->applied);
+    }
+}
+
+void tacit_smr_deactivate(struct tacit_smr *smr)
+{
+    smr->active = false;
+    tacit_word_store(smr->page, TACIT_PAGE_APPLIED, 0);
+    tacit_crash_deactivate(&smr->crash);
 }
 
 static uint32_t peers_up(const struct tacit_smr *smr)
@@ -159,7 +170,7 @@ static bool keep_itself(struct tacit_smr *smr)
             tacit_transfer_start(&smr->transfer, smr->state_valid ? smr->applied + 1 : 0,
                                  smr->now_ns);
             if (smr->state_valid) {
-                announce_join(smr);
+                announce_join(smr, smr->config.incarnation);
             }
         }
     }
@@ -168,7 +179,7 @@ static bool keep_itself(struct tacit_smr *smr)
     }
     if (!smr->active && smr->state_valid && smr->now_ns >= smr->join_ns) {
         smr->join_ns = smr->now_ns + JOIN_AGAIN_NS;
-        announce_join(smr);
+        announce_join(smr, smr->config.incarnation);
     }
     if (smr->active && smr->state_valid &&
         smr->now_ns - smr->transfer.started_ns > 8 * smr->config.suspicion_ns) {

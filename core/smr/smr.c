@@ -282,11 +282,13 @@ static void on_event(struct tacit_smr *smr, const struct tacit_event *event)
         smr->detector->event(smr->detector->context, event, smr->now_ns);
     }
     if (event->node >= TACIT_NODE_CLIENT && event->node < TACIT_NODES_MAX &&
-        (event->kind == TACIT_EVENT_UP || event->kind == TACIT_EVENT_DOWN)) {
+        event->kind != TACIT_EVENT_GRANTED && event->kind != TACIT_EVENT_REVOKED) {
         if (event->kind == TACIT_EVENT_UP) {
             tacit_smr_client_up(smr, event);
-        } else {
+        } else if (event->kind == TACIT_EVENT_DOWN) {
             tacit_smr_client_down(smr, event);
+        } else {
+            tacit_smr_client_regions(smr, event);
         }
         return;
     }

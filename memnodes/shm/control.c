@@ -53,8 +53,7 @@ static bool queue_is_crowded(struct tacit_shm *shm)
            TACIT_SHM_NOTICES;
 }
 
-// ---- life of a connection
-// ---------------------------------------------------------------------------
+// ---- life of a connection ----
 
 static void handshake_give_back(struct tacit_shm *shm, struct tacit_shm_connection *connection)
 {
@@ -176,8 +175,7 @@ bool tacit_shm_connection_commit(struct tacit_shm *shm, struct tacit_shm_connect
     return true;
 }
 
-// ---- handshake
-// ----------------------------------------------------------------------------------------
+// ---- handshake ----
 
 static bool kind_of(enum tacit_peer_role role, enum tacit_shm_kind *kind)
 {
@@ -366,8 +364,7 @@ static bool handshake_take(struct tacit_shm *shm, struct tacit_shm_connection *c
     return handshake_push(shm, connection);
 }
 
-// ---- loop
-// ---------------------------------------------------------------------------------------------
+// ---- loop ----
 
 static void accept_all(struct tacit_shm *shm, tacit_time_ns_t now_ns)
 {

@@ -17,7 +17,13 @@
 
 #include "internal.h"
 
-enum packet_kind { OFFER = 1, MAPPED, END, READY, RETIRE };
+enum packet_kind {
+    TACIT_SHM_OFFER = 1,
+    TACIT_SHM_MAPPED,
+    TACIT_SHM_END,
+    TACIT_SHM_READY,
+    TACIT_SHM_RETIRE,
+};
 
 struct packet {
     uint8_t kind;
@@ -39,8 +45,7 @@ static bool is_log(unsigned slot)
     return slot >= TACIT_SHM_SLOT_LOG;
 }
 
-// ---- as a host
-// ----------------------------------------------------------------------------------------
+// ---- as a host ----
 
 static bool region_create(struct tacit_shm *shm, unsigned slot, int *fd)
 {
@@ -111,8 +116,9 @@ static enum tacit_shm_io offer_fixed(struct tacit_shm *shm, struct tacit_shm_con
     if (right == TACIT_SHM_NOTHING) {
         return TACIT_SHM_IO_DONE;
     }
-    struct packet packet = {
-        .kind = OFFER, .slot = (uint8_t)slot, .bytes = tacit_shm_slot_file_bytes(layout, slot)};
+    struct packet packet = {.kind = TACIT_SHM_OFFER,
+                            .slot = (uint8_t)slot,
+                            .bytes = tacit_shm_slot_file_bytes(layout, slot)};
     int fd = right == TACIT_SHM_WRITE ? connection->tail_fd : shm->own_fds[slot];
     enum tacit_shm_io io = packet_send(connection, packet, fd);
     if (io == TACIT_SHM_IO_DONE && right == TACIT_SHM_WRITE) {
@@ -133,7 +139,7 @@ static enum tacit_shm_io offer_log(struct tacit_shm *shm, struct tacit_shm_conne
         return TACIT_SHM_IO_DONE;
     }
     if (connection->told[i] != 0) {
-        struct packet packet = {.kind = RETIRE, .slot = slot};
+        struct packet packet = {.kind = TACIT_SHM_RETIRE, .slot = slot};
         enum tacit_shm_io io = packet_send(connection, packet, -1);
         if (io != TACIT_SHM_IO_DONE) {
             return io;
@@ -145,7 +151,7 @@ static enum tacit_shm_io offer_log(struct tacit_shm *shm, struct tacit_shm_conne
     }
     bool to_write = is_own && !log->present;
     struct packet packet = {
-        .kind = OFFER,
+        .kind = TACIT_SHM_OFFER,
         .slot = slot,
         .node = to_write ? connection->node : log->view.key.owner,
         .incarnation = to_write ? connection->incarnation : log->view.key.incarnation,
@@ -180,8 +186,8 @@ static enum tacit_shm_io offer_all(struct tacit_shm *shm, struct tacit_shm_conne
     if (connection->end_sent) {
         return TACIT_SHM_IO_DONE;
     }
-    enum tacit_shm_io io =
-        packet_send(connection, (struct packet){.kind = END, .node = connection->node}, -1);
+    enum tacit_shm_io io = packet_send(
+        connection, (struct packet){.kind = TACIT_SHM_END, .node = connection->node}, -1);
     connection->end_sent = io == TACIT_SHM_IO_DONE;
     return io;
 }
@@ -190,8 +196,8 @@ static enum tacit_shm_io confirm_all(struct tacit_shm_connection *connection)
 {
     while (connection->to_confirm != 0) {
         unsigned slot = (unsigned)__builtin_ctzll(connection->to_confirm);
-        enum tacit_shm_io io =
-            packet_send(connection, (struct packet){.kind = MAPPED, .slot = (uint8_t)slot}, -1);
+        enum tacit_shm_io io = packet_send(
+            connection, (struct packet){.kind = TACIT_SHM_MAPPED, .slot = (uint8_t)slot}, -1);
         if (io != TACIT_SHM_IO_DONE) {
             return io;
         }
@@ -205,7 +211,7 @@ static enum tacit_shm_io ready_send(struct tacit_shm_connection *connection)
     if (connection->ready_sent) {
         return TACIT_SHM_IO_DONE;
     }
-    enum tacit_shm_io io = packet_send(connection, (struct packet){.kind = READY}, -1);
+    enum tacit_shm_io io = packet_send(connection, (struct packet){.kind = TACIT_SHM_READY}, -1);
     connection->ready_sent = io == TACIT_SHM_IO_DONE;
     return io;
 }
@@ -255,8 +261,7 @@ bool tacit_shm_trade_push(struct tacit_shm *shm, struct tacit_shm_connection *co
     return io == TACIT_SHM_IO_DONE || io == TACIT_SHM_IO_AGAIN;
 }
 
-// ---- as a peer
-// ----------------------------------------------------------------------------------------
+// ---- as a peer ----
 
 static bool offer_is_right(const struct tacit_shm *shm,
                            const struct tacit_shm_connection *connection,
@@ -374,6 +379,28 @@ static bool end_take(const struct tacit_shm *shm, struct tacit_shm_connection *c
     return true;
 }
 
+// A packet without a descriptor.
+static bool small_take(struct tacit_shm *shm, struct tacit_shm_connection *connection,
+                       const struct packet *packet)
+{
+    switch (packet->kind) {
+    case TACIT_SHM_MAPPED:
+        return mapped_take(shm, connection, packet->slot);
+    case TACIT_SHM_END:
+        return end_take(shm, connection, packet->node);
+    case TACIT_SHM_RETIRE:
+        return retire_take(shm, connection, packet->slot);
+    case TACIT_SHM_READY:
+        if (connection->ready_received) {
+            return false;
+        }
+        connection->ready_received = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool tacit_shm_trade_take(struct tacit_shm *shm, struct tacit_shm_connection *connection,
                           const uint8_t *bytes, size_t size, int passed)
 {
@@ -382,20 +409,10 @@ bool tacit_shm_trade_take(struct tacit_shm *shm, struct tacit_shm_connection *co
     if (ok) {
         memcpy(&packet, bytes, sizeof packet);
     }
-    if (packet.kind == OFFER) {
+    if (packet.kind == TACIT_SHM_OFFER) {
         ok = offer_take(shm, connection, &packet, passed);
-    } else if (passed >= 0) {
-        ok = false;
-    } else if (packet.kind == MAPPED) {
-        ok = mapped_take(shm, connection, packet.slot);
-    } else if (packet.kind == END) {
-        ok = end_take(shm, connection, packet.node);
-    } else if (packet.kind == RETIRE) {
-        ok = retire_take(shm, connection, packet.slot);
-    } else if (packet.kind == READY && !connection->ready_received) {
-        connection->ready_received = true;
     } else {
-        ok = false;
+        ok = ok && passed < 0 && small_take(shm, connection, &packet);
     }
     if (passed >= 0) {
         close(passed);

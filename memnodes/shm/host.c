@@ -34,8 +34,7 @@ static void unmap_later(struct tacit_shm *shm, struct tacit_shm_view *view)
     memset(view, 0, sizeof *view);
 }
 
-// ---- links
-// --------------------------------------------------------------------------------------------
+// ---- links ----
 
 static uint32_t *bell_of(const struct tacit_shm_view *view)
 {
@@ -165,8 +164,7 @@ size_t tacit_shm_poll(struct tacit_fabric *fabric, struct tacit_event *events, s
     return count;
 }
 
-// ---- own regions
-// --------------------------------------------------------------------------------------
+// ---- own regions ----
 
 bool tacit_shm_key_matches(const struct tacit_shm_view *view, unsigned slot,
                            struct tacit_region_key key)
@@ -260,8 +258,7 @@ void tacit_shm_attach(struct tacit_fabric *fabric, void *base, size_t bytes)
     (void)bytes;
 }
 
-// ---- permission
-// ---------------------------------------------------------------------------------------
+// ---- permission ----
 //
 // A write counts only if its writer, after its stores and a full fence, still finds itself in the
 // pair. The host stores the pair, then makes a full fence. One of the two fences comes first: if
@@ -299,8 +296,7 @@ void tacit_shm_revoke(struct tacit_fabric *fabric, uint64_t generation)
         .kind = TACIT_EVENT_REVOKED, .node = TACIT_NODE_NONE, .generation = generation};
 }
 
-// ---- a host that reaches nobody
-// -------------------------------------------------------------------------
+// ---- a host that reaches nobody ----
 
 static bool post_refused(struct tacit_fabric *fabric, const struct tacit_op *op)
 {

@@ -114,10 +114,10 @@ struct tacit_shm_connection {
     tacit_node_t known_as; // our number at the peer
     int32_t pid;
     uint32_t uid;
-    struct tacit_shm_view
-        views[TACIT_SHM_SLOTS]; // the peer's memory; the protocol thread's in that time
-    struct tacit_shm_view tail; // our memory, written by the peer; likewise
-    struct tacit_shm_view log;  // our log region for it (words NULL: none); a copy
+    // The peer's memory, and the region of ours that it always writes: the protocol thread's then.
+    struct tacit_shm_view views[TACIT_SHM_SLOTS];
+    struct tacit_shm_view tail;
+    struct tacit_shm_view log; // our log region for it (words NULL: none); a copy
 };
 
 // A log region at this host, as the control thread keeps it.
@@ -188,8 +188,8 @@ struct tacit_shm_link {
     uint32_t *bell;           // our word at that host, NULL: it has none
     const uint32_t *own_bell; // its word here, NULL likewise
     uint64_t last_rung;       // its sleep that we ended
-    struct tacit_shm_view
-        control; // replicas: the CONTROL region that they write here; outlives all that
+    // Replicas: the CONTROL region that they write here. Outlives the connection.
+    struct tacit_shm_view control;
 };
 
 struct tacit_shm;
@@ -209,8 +209,7 @@ struct tacit_shm {
     struct tacit_shm_config config;
     const struct tacit_shm_reach *reach;
 
-    // ---- both
-    // -------------------------------------------------------------------------------------
+    // ---- both ----
     struct tacit_shm_queue notices_queue;
     struct tacit_shm_notice notices[TACIT_SHM_NOTICES];
     struct tacit_shm_queue commands_queue;
@@ -222,8 +221,7 @@ struct tacit_shm {
     struct tacit_shm_view own[TACIT_SHM_OWN]; // HOST, PAGE, STATE, CONTROL; fixed after open
     struct tacit_shm_connection connections[TACIT_SHM_CONNECTIONS];
 
-    // ---- protocol thread
-    // --------------------------------------------------------------------------
+    // ---- protocol thread ----
     struct tacit_shm_link links[TACIT_NODES_MAX];
     tacit_node_t up[TACIT_NODES_MAX]; // those that are
     uint32_t up_count, death_turn;
@@ -238,8 +236,7 @@ struct tacit_shm {
     struct tacit_shm_waiter *waiter; // wait.c
     int attached_tid;
 
-    // ---- control thread
-    // ---------------------------------------------------------------------------
+    // ---- control thread ----
     pthread_t thread;
     bool thread_runs;
     struct tacit_shm_listener listener;
@@ -282,7 +279,7 @@ enum tacit_status tacit_shm_open_with(const struct tacit_shm_config *config,
 void tacit_shm_view_unmap(struct tacit_shm_view *view);
 
 // control.c
-void *tacit_shm_control_main(void *shm);
+void *tacit_shm_control_main(void *context);
 void tacit_shm_report(struct tacit_shm *shm, enum tacit_shm_report_kind kind, const char *format,
                       ...) __attribute__((format(printf, 3, 4)));
 struct tacit_shm_connection *tacit_shm_connection_begin(struct tacit_shm *shm, int fd,

@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -25,13 +27,13 @@ size_t tacit_shm_file_bytes(size_t bytes)
 
 uint64_t tacit_shm_memory_available(void)
 {
+    static const char name[] = "MemAvailable:";
     FILE *file = fopen("/proc/meminfo", "re");
     char line[128];
-    unsigned long long kibibytes;
     uint64_t bytes = UINT64_MAX;
     while (file != NULL && bytes == UINT64_MAX && fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "MemAvailable: %llu kB", &kibibytes) == 1) {
-            bytes = (uint64_t)kibibytes * 1024;
+        if (strncmp(line, name, sizeof name - 1) == 0) {
+            bytes = strtoull(line + sizeof name - 1, NULL, 10) * 1024; // given in KiB
         }
     }
     if (file != NULL) {

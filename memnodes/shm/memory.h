@@ -13,6 +13,7 @@ static inline uint64_t tacit_shm_load(const uint64_t *word)
 {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
+// NOLINTNEXTLINE(readability-non-const-parameter): the tool does not know that the builtin writes
 static inline void tacit_shm_store(uint64_t *word, uint64_t value)
 {
     __atomic_store_n(word, value, __ATOMIC_RELAXED);

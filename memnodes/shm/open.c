@@ -312,7 +312,8 @@ static enum tacit_status pools_open(struct tacit_shm *shm, struct tacit_error *e
 static enum tacit_status thread_start(struct tacit_shm *shm, struct tacit_error *error)
 {
     // Signals are for the threads that the program itself has.
-    sigset_t all, before;
+    sigset_t all;
+    sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int reason = pthread_create(&shm->thread, NULL, tacit_shm_control_main, shm);

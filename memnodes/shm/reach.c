@@ -20,8 +20,7 @@
 void (*tacit_shm_test_before_check)(void);
 #endif
 
-// ---- operations
-// ---------------------------------------------------------------------------------------
+// ---- operations ----
 
 static const struct tacit_shm_view *views_of(const struct tacit_shm *shm, tacit_node_t host)
 {
@@ -181,8 +180,7 @@ static void reach_reset(struct tacit_fabric *fabric, tacit_node_t host)
                                                       .identity = connection->id};
 }
 
-// ---- connecting (control thread)
-// ------------------------------------------------------------------------
+// ---- connecting (control thread) ----
 
 static bool connects_to(const struct tacit_shm *shm, tacit_node_t node)
 {

@@ -81,8 +81,7 @@ bool tacit_shm_link_is_dead(const struct tacit_shm_link *link)
     return (__atomic_load_n(link->death, __ATOMIC_ACQUIRE) & FUTEX_OWNER_DIED) != 0;
 }
 
-// ---- death
-// --------------------------------------------------------------------------------------------
+// ---- death ----
 
 enum tacit_status tacit_shm_thread_attach(struct tacit_fabric *fabric, struct tacit_error *error)
 {
@@ -130,8 +129,7 @@ void tacit_shm_wake(struct tacit_fabric *fabric)
     tacit_shm_futex_wake(&shm->wake_word, false);
 }
 
-// ---- sleep
-// --------------------------------------------------------------------------------------------
+// ---- sleep ----
 
 static void word_add(struct tacit_shm_waiter *waiter, const uint32_t *word, uint32_t value,
                      bool shared)

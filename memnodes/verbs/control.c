@@ -123,7 +123,8 @@ static void do_commands(struct tacit_verbs *v)
 // ---- connection manager
 // -----------------------------------------------------------------------------
 
-static const struct rdma_conn_param connect_parameters = {.retry_count = 7, .rnr_retry_count = 7};
+static const struct rdma_conn_param connect_parameters = {.retry_count = TACIT_VERBS_RETRIES,
+                                                          .rnr_retry_count = 7};
 
 static void accept_stranger(struct tacit_verbs *v, struct rdma_cm_id *id)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is asked of the device: to be found, and to move queue pairs between their states. Every
-// queue pair but the control one is moved here by hand, because it is reset and started again while
-// the connection stays, which rdma_cm does not do.
+// What is asked of the device: to be found, and to make, start and end queue pairs. Every one but
+// the control one is moved through its states here by hand, because it is replaced while the
+// connection stays, which rdma_cm does not do.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -26,16 +26,18 @@ struct ibv_qp *tacit_verbs_qp_make(struct ibv_pd *pd, struct ibv_cq *cq, uint32_
     return ibv_create_qp(pd, &attr);
 }
 
-bool tacit_verbs_qp_reset(struct ibv_qp *qp)
-{
-    struct ibv_qp_attr attr = {.qp_state = IBV_QPS_RESET};
-    return ibv_modify_qp(qp, &attr, IBV_QP_STATE) == 0;
-}
-
-bool tacit_verbs_qp_fail(struct ibv_qp *qp)
+bool tacit_verbs_qp_end(struct ibv_qp **qp)
 {
     struct ibv_qp_attr attr = {.qp_state = IBV_QPS_ERR};
-    return ibv_modify_qp(qp, &attr, IBV_QP_STATE) == 0;
+    if (*qp == NULL) {
+        return true;
+    }
+    (void)ibv_modify_qp(*qp, &attr, IBV_QP_STATE); // takes nothing new in while it is destroyed
+    if (ibv_destroy_qp(*qp) != 0) {
+        return false;
+    }
+    *qp = NULL;
+    return true;
 }
 
 bool tacit_verbs_qp_start(const struct tacit_verbs *v, const struct verbs_link *link,
@@ -63,7 +65,7 @@ bool tacit_verbs_qp_start(const struct tacit_verbs *v, const struct verbs_link *
     memset(&attr, 0, sizeof(attr));
     attr.qp_state = IBV_QPS_RTS;
     attr.timeout = v->config.timeout_exponent;
-    attr.retry_cnt = 7;
+    attr.retry_cnt = TACIT_VERBS_RETRIES;
     attr.rnr_retry = 7;
     attr.sq_psn = send_psn;
     attr.max_rd_atomic = TACIT_VERBS_READS;
@@ -78,9 +80,7 @@ bool tacit_verbs_qp_allow(struct ibv_qp *qp, int access)
     return ibv_modify_qp(qp, &attr, IBV_QP_ACCESS_FLAGS) == 0;
 }
 
-// First packet number of a fresh start. Random, so that a packet that was under way during a reset
-// is taken for one of the new connection only by a chance of 2^-24, and never counts as a new one's
-// repetition at the other end, which was reset before.
+// First packet number of a queue pair: random, as its number may be one that was used not long ago.
 uint32_t tacit_verbs_psn(void)
 {
     uint32_t psn;

@@ -25,6 +25,7 @@
 #define TACIT_VERBS_WORK (2u * TACIT_VERBS_OPS) // work requests: a holder's read takes two
 #define TACIT_VERBS_BOUNCE 131072u              // bytes of quiet writes under way on one plane
 #define TACIT_VERBS_INLINE 64u
+#define TACIT_VERBS_RETRIES 6u        // Soft-RoCE takes 7 for infinitely many
 #define TACIT_VERBS_READS 4u          // reads that a queue pair has on the wire at a time
 #define TACIT_VERBS_CONTROL_QUEUE 64u // messages in either direction of a control queue pair
 #define TACIT_VERBS_OWN_REGIONS 160u
@@ -95,7 +96,8 @@ struct verbs_plane {
     struct ibv_cq *cq;
     uint32_t host_qpn, psn;
     enum verbs_plane_state state;
-    uint32_t epoch; // counts the resets; in work request ids, so that late completions are known
+    uint32_t
+        epoch; // counts the queue pairs; in work request ids, so that late completions are known
     uint32_t round; // of the host
     uint64_t floor, granted;
     // A generation that the host is (to be) asked about; one that it has said no to, for one
@@ -286,8 +288,9 @@ static inline struct verbs_link *tacit_verbs_link(struct tacit_verbs *v, tacit_n
 // device.c: what is done to queue pairs. False: the device refused.
 struct ibv_qp *tacit_verbs_qp_make(struct ibv_pd *pd, struct ibv_cq *cq, uint32_t sends,
                                    uint32_t receives);
-bool tacit_verbs_qp_reset(struct ibv_qp *qp);
-bool tacit_verbs_qp_fail(struct ibv_qp *qp); // into the error state
+// Destroys it (NULL is allowed). When this returned true, nothing lands through it any more: all of
+// what arrived before was placed or dropped, and nobody finds it from now on.
+bool tacit_verbs_qp_end(struct ibv_qp **qp);
 // From RESET to RTS. `access`: what the other end may do through it.
 bool tacit_verbs_qp_start(const struct tacit_verbs *v, const struct verbs_link *link,
                           struct ibv_qp *qp, int access, uint32_t remote_qpn, uint32_t receive_psn,
@@ -339,8 +342,11 @@ bool tacit_verbs_permit_message(struct tacit_verbs *v, struct verbs_link *link,
                                 const struct verbs_message *message);
 // Asks for a reset of planes that have failed, and about grants. False: the connection has to end.
 bool tacit_verbs_permit_tick(struct tacit_verbs *v, struct verbs_link *link);
-// Resets the own end of a plane and gives what is under way a result. Under the link's lock.
+// Ends the own side of a plane and gives what is under way a result. Under the link's lock.
 void tacit_verbs_plane_stop(struct verbs_plane *plane);
+// New queue pairs, not started. False: the device refused.
+bool tacit_verbs_plane_renew(struct tacit_verbs *v, struct verbs_plane *plane);
+bool tacit_verbs_host_renew(struct tacit_verbs *v, struct verbs_host_plane *host);
 
 // region.c: own regions, and those of other hosts.
 enum tacit_status tacit_verbs_regions_open(struct tacit_verbs *v, struct tacit_error *error);

@@ -96,9 +96,7 @@ static bool peer_plane_make(struct tacit_verbs *v, struct verbs_plane *plane)
     }
     memset(plane->bounce, 0, TACIT_VERBS_BOUNCE);
     plane->bounce_mr = ibv_reg_mr(v->pd, plane->bounce, TACIT_VERBS_BOUNCE, 0);
-    plane->qp = tacit_verbs_qp_make(v->pd, plane->cq, TACIT_VERBS_WORK, 1);
-    plane->psn = tacit_verbs_psn();
-    return plane->bounce_mr != NULL && plane->qp != NULL;
+    return plane->bounce_mr != NULL && tacit_verbs_plane_renew(v, plane);
 }
 
 static bool host_plane_make(struct tacit_verbs *v, struct verbs_link *link,
@@ -110,8 +108,7 @@ static bool host_plane_make(struct tacit_verbs *v, struct verbs_link *link,
     }
     host->bell_mr = ibv_reg_mr(host->pd, &v->bells[link->node], sizeof(v->bells[link->node]),
                                IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
-    host->qp = tacit_verbs_qp_make(host->pd, v->idle_cq, 1, 1);
-    return host->bell_mr != NULL && host->qp != NULL;
+    return host->bell_mr != NULL && tacit_verbs_host_renew(v, host);
 }
 
 static bool path_of(struct verbs_connection *connection, struct verbs_link *link)
@@ -310,9 +307,7 @@ bool tacit_verbs_link_message(struct tacit_verbs *v, struct verbs_link *link,
 
 static void host_plane_end(struct verbs_host_plane *host)
 {
-    if (host->qp != NULL) {
-        (void)ibv_destroy_qp(host->qp);
-    }
+    (void)tacit_verbs_qp_end(&host->qp);
     if (host->bell_mr != NULL) {
         (void)ibv_dereg_mr(host->bell_mr);
     }
@@ -324,9 +319,7 @@ static void host_plane_end(struct verbs_host_plane *host)
 
 static void peer_plane_end(struct verbs_plane *plane)
 {
-    if (plane->qp != NULL) {
-        (void)ibv_destroy_qp(plane->qp);
-    }
+    (void)tacit_verbs_qp_end(&plane->qp);
     if (plane->cq != NULL) {
         (void)ibv_destroy_cq(plane->cq);
     }
@@ -361,15 +354,12 @@ void tacit_verbs_link_break(struct tacit_verbs *v, struct verbs_link *link)
 {
     for (unsigned p = 0; p < TACIT_PLANES; p++) {
         struct verbs_host_plane *host = &link->host[p];
-        if (host->qp != NULL && !tacit_verbs_qp_reset(host->qp)) {
-            (void)ibv_destroy_qp(host->qp);
-            host->qp = NULL;
-        }
+        (void)tacit_verbs_qp_end(&host->qp);
         host->open = false;
     }
     (void)pthread_mutex_lock(&link->lock);
     for (unsigned p = 0; p < TACIT_PLANES; p++) {
-        if (link->plane[p].qp != NULL) {
+        if (link->plane[p].cq != NULL) {
             tacit_verbs_harvest(v, &link->plane[p]);
             tacit_verbs_plane_stop(&link->plane[p]);
         }

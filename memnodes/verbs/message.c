@@ -100,6 +100,7 @@ static void walk_news(struct walk *walk, struct verbs_plane_news *news)
 {
     walk_u32(walk, &news->plane);
     walk_u32(walk, &news->round);
+    walk_u32(walk, &news->qpn);
     walk_u32(walk, &news->psn);
     walk_u64(walk, &news->floor);
     walk_u64(walk, &news->granted);

@@ -72,6 +72,7 @@ struct verbs_regions {
 struct verbs_plane_news {
     uint32_t plane;
     uint32_t round; // counts the resets of a plane; an answer to an older one is ignored
+    uint32_t qpn;   // of the sender's new queue pair
     uint32_t psn;
     uint64_t floor;   // grants below are void
     uint64_t granted; // generation under which the receiver holds, 0: it does not

@@ -4,26 +4,26 @@
 //
 // Permission (contract 4 and 5). The data plane's queue pair of a replica may be written through
 // only while that replica is the holder. Grant: the access flag is added, which every device does
-// at once. Revoke: the queue pair is *reset*. Taking the flag away would be cheaper, but is no
-// strict barrier (on Soft-RoCE, writes that had been checked landed after it had returned), while
-// after a reset nothing lands.
+// at once. Revoke: the queue pair is *destroyed*, and a new one takes its place. The cheaper ways
+// are no strict barriers everywhere: on Soft-RoCE, writes that had been checked landed after the
+// flag had been taken away, and a reset while writes arrive leaves a queue pair that answers
+// nothing any more. Destroying one waits for what is being placed, on every device. (A device that
+// is known to do better may take the state RESET.)
 //
-// Coming back. A reset queue pair knows no packet numbers, so both ends have to start again:
-//   host  RESET; CYCLE {round, floor}          the host answers nothing from here on
-//   peer  own end to RESET, everything under way gets a result; ready to send, first number;
-//         CYCLED {round, number}               the peer has nothing under way any more
-//   host  ready to receive, rights as of now;  OPEN {round, floor, grant}
-//   peer  may post again
-// The host must not answer before CYCLED: to a queue pair with new numbers, an old packet could
-// look like the repetition of one that it has executed, and would be acknowledged without having
-// been. A peer whose operation failed sends BROKEN, and the same follows. A peer that does not play
-// along loses its own plane and nothing else; neither grant nor revoke waits for it.
+// Coming back. Both ends get a new queue pair, so nothing of before can be taken for something of
+// after:
+//   host  destroys; makes a new one, not started;  CYCLE {round, number, floor}
+//   peer  likewise; everything under way gets a result; starts its own;  CYCLED {round, number,
+//   packet} host  starts its own, rights as of now;  OPEN {round, floor, grant} peer  may post
+//   again
+// A peer whose operation failed sends BROKEN, and the same follows. A peer that does not play along
+// loses its own plane and nothing else; neither grant nor revoke waits for it.
 //
 // Generations. The device knows rights, not numbers, so the peer compares those: it posts what
 // names the grant that the host told it of (GRANT, OPEN, READY), refuses what is older (the floor),
 // and asks about any other number (QUERY), because a process may learn of its grant by other ways
 // before GRANT has arrived. An operation of an older grant therefore never gets to the wire after a
-// new grant to the same peer; and between a revocation and its CYCLE the reset stops everything.
+// new grant to the same peer; and between a revocation and its CYCLE nothing answers.
 #include <assert.h>
 
 #include "internal.h"
@@ -79,25 +79,31 @@ static void end_link(struct tacit_verbs *v, struct verbs_link *link)
 // refused, and nothing can be promised.
 static bool host_stop(struct verbs_host_plane *host)
 {
-    if (!host->open || host->qp == NULL) {
-        return true; // in RESET, or gone
+    if (!host->open) {
+        return true; // not started
     }
     host->open = false;
     host->may_write = false;
     host->round++;
-    if (tacit_verbs_qp_reset(host->qp)) {
-        return true;
-    }
-    bool destroyed = ibv_destroy_qp(host->qp) == 0;
-    host->qp = destroyed ? NULL : host->qp;
-    return destroyed;
+    return tacit_verbs_qp_end(&host->qp);
+}
+
+bool tacit_verbs_host_renew(struct tacit_verbs *v, struct verbs_host_plane *host)
+{
+    host->qp = tacit_verbs_qp_make(host->pd, v->idle_cq, 1, 1);
+    return host->qp != NULL;
 }
 
 static bool send_cycle(struct tacit_verbs *v, struct verbs_link *link, unsigned plane)
 {
     struct verbs_message message = {.type = TACIT_VERBS_CYCLE};
+    struct verbs_host_plane *host = &link->host[plane];
+    if (!tacit_verbs_host_renew(v, host)) {
+        return false;
+    }
     message.news.plane = plane;
-    message.news.round = link->host[plane].round;
+    message.news.round = host->round;
+    message.news.qpn = host->qp->qp_num;
     tacit_verbs_permit_news(v, link, &message.news);
     message.news.granted = 0;
     atomic_fetch_add(&v->count.planes_cycled, 1);
@@ -166,10 +172,16 @@ void tacit_verbs_permit_grant(struct tacit_verbs *v, const struct verbs_command 
 // ---- the peer's end
 // ---------------------------------------------------------------------------------
 
+bool tacit_verbs_plane_renew(struct tacit_verbs *v, struct verbs_plane *plane)
+{
+    plane->qp = tacit_verbs_qp_make(v->pd, plane->cq, TACIT_VERBS_WORK, 1);
+    plane->psn = tacit_verbs_psn();
+    return plane->qp != NULL;
+}
+
 void tacit_verbs_plane_stop(struct verbs_plane *plane)
 {
-    (void)tacit_verbs_qp_fail(plane->qp);
-    (void)tacit_verbs_qp_reset(plane->qp);
+    (void)tacit_verbs_qp_end(&plane->qp);
     plane->state = TACIT_VERBS_PLANE_CLOSED;
     plane->epoch++;
     for (; plane->ended != plane->next; plane->ended++) {
@@ -194,10 +206,12 @@ static bool take_cycle(struct tacit_verbs *v, struct verbs_link *link,
     plane->floor = news->floor;
     plane->granted = 0;
     plane->round = news->round;
-    plane->psn = tacit_verbs_psn();
+    plane->host_qpn = news->qpn;
     tacit_verbs_plane_stop(plane);
-    bool started = tacit_verbs_qp_start(v, link, plane->qp, 0, plane->host_qpn, 0, plane->psn);
+    bool started = tacit_verbs_plane_renew(v, plane) &&
+                   tacit_verbs_qp_start(v, link, plane->qp, 0, plane->host_qpn, 0, plane->psn);
     reply.news.round = plane->round;
+    reply.news.qpn = started ? plane->qp->qp_num : 0;
     reply.news.psn = plane->psn;
     (void)pthread_mutex_unlock(&link->lock);
     atomic_fetch_add(&v->count.planes_renewed, 1);
@@ -250,6 +264,7 @@ static bool take_cycled(struct tacit_verbs *v, struct verbs_link *link,
         return true; // an answer to an older CYCLE; the newer one is under way
     }
     struct verbs_message reply = {.type = TACIT_VERBS_OPEN};
+    host->peer_qpn = news->qpn;
     if (!tacit_verbs_permit_open(v, link, news->plane, news->psn)) {
         return false;
     }

@@ -475,7 +475,7 @@ static size_t poll_link(struct tacit_verbs *v, struct verbs_link *link, struct t
     state = atomic_load(&link->state);
     bool some = false;
     for (unsigned p = 0; p < TACIT_PLANES; p++) {
-        if (link->plane[p].qp != NULL) {
+        if (link->plane[p].cq != NULL) {
             tacit_verbs_harvest(v, &link->plane[p]);
             count += take_ended(v, link, p, events + count, max - count);
             some |= link->plane[p].first != link->plane[p].next;

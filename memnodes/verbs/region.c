@@ -448,7 +448,7 @@ bool tacit_verbs_directory_tick(struct tacit_verbs *v, struct verbs_link *link)
         (void)pthread_mutex_lock(&link->directory_lock);
         bool done = true;
         for (unsigned p = 0; p < TACIT_PLANES && done; p++) {
-            if (link->plane[p].qp != NULL) {
+            if (link->plane[p].cq != NULL) {
                 tacit_verbs_harvest(v, &link->plane[p]);
             }
             done = (int32_t)(link->plane[p].ended - entry->gone_after[p]) >= 0;

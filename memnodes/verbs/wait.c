@@ -115,11 +115,11 @@ static bool look(struct tacit_verbs *v, bool *busy)
             continue;
         }
         bool ended = false;
-        for (unsigned p = 0; p < TACIT_PLANES && link->reaches && link->plane[p].qp != NULL; p++) {
+        for (unsigned p = 0; p < TACIT_PLANES && link->reaches && link->plane[p].cq != NULL; p++) {
             ended |= tacit_verbs_harvest(v, &link->plane[p]);
             *busy |= link->plane[p].ended != link->plane[p].next;
         }
-        *busy |= link->plane[0].qp != NULL && !tacit_verbs_bells_flush(v, link);
+        *busy |= link->plane[0].cq != NULL && !tacit_verbs_bells_flush(v, link);
         (void)pthread_mutex_unlock(&link->lock);
         if (ended) {
             return true;

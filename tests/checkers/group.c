@@ -120,7 +120,8 @@ tacit_index_t checker_length(const struct checker_group *group)
     return group->length;
 }
 
-// ---- bodies ------------------------------------------------------------------------------------------
+// ---- bodies
+// ------------------------------------------------------------------------------------------
 
 static void put32(uint8_t *out, uint32_t value)
 {
@@ -157,7 +158,8 @@ bool checker_body_decode(struct checker_op *op, uint32_t *operation, const void 
     return true;
 }
 
-// ---- replicas ----------------------------------------------------------------------------------------
+// ---- replicas
+// ----------------------------------------------------------------------------------------
 
 void checker_replica_started(struct checker_group *group, uint32_t replica)
 {
@@ -181,9 +183,8 @@ static void close_entry(struct checker_group *group, uint32_t r)
     if (!entry->closed) {
         entry->closed = true;
     } else if (replica->position != entry->executions) {
-        checker_group_fail(group,
-                           "replica %u executed %u requests at index %llu, another one %u", r,
-                           replica->position, (unsigned long long)replica->current,
+        checker_group_fail(group, "replica %u executed %u requests at index %llu, another one %u",
+                           r, replica->position, (unsigned long long)replica->current,
                            entry->executions);
     }
 }
@@ -195,8 +196,8 @@ void checker_settled(struct checker_group *group, uint32_t r)
     }
 }
 
-void checker_decided(struct checker_group *group, uint32_t r, tacit_index_t index, const void *batch,
-                     size_t bytes)
+void checker_decided(struct checker_group *group, uint32_t r, tacit_index_t index,
+                     const void *batch, size_t bytes)
 {
     if (group->failed) {
         return;
@@ -221,7 +222,8 @@ void checker_decided(struct checker_group *group, uint32_t r, tacit_index_t inde
     struct entry *entry = &group->entry[index];
     if (!entry->decided) {
         if (index != group->length) {
-            checker_group_fail(group, "index %llu is decided at replica %u before %llu was anywhere",
+            checker_group_fail(group,
+                               "index %llu is decided at replica %u before %llu was anywhere",
                                (unsigned long long)index, r, (unsigned long long)group->length);
             return;
         }
@@ -266,11 +268,12 @@ static uint32_t find_operation(struct checker_group *group, const struct entry *
         }
         return operation;
     }
-    checker_group_fail(group,
-                       "invented value: index %llu executes request %llu of session %llx, client %u, "
-                       "which nobody submitted so",
-                       (unsigned long long)what->index, (unsigned long long)what->number,
-                       (unsigned long long)what->session, what->client);
+    checker_group_fail(
+        group,
+        "invented value: index %llu executes request %llu of session %llx, client %u, "
+        "which nobody submitted so",
+        (unsigned long long)what->index, (unsigned long long)what->number,
+        (unsigned long long)what->session, what->client);
     return CHECKER_OPS;
 }
 
@@ -290,11 +293,11 @@ static void check_session(struct checker_group *group, const struct execution *w
         *session = (struct session){.number = what->session};
     }
     if (what->number != session->last + 1) {
-        checker_group_fail(group,
-                           "%s: index %llu executes request %llu of session %llx after request %llu",
-                           what->number <= session->last ? "executed twice" : "out of session order",
-                           (unsigned long long)what->index, (unsigned long long)what->number,
-                           (unsigned long long)what->session, (unsigned long long)session->last);
+        checker_group_fail(
+            group, "%s: index %llu executes request %llu of session %llx after request %llu",
+            what->number <= session->last ? "executed twice" : "out of session order",
+            (unsigned long long)what->index, (unsigned long long)what->number,
+            (unsigned long long)what->session, (unsigned long long)session->last);
         return;
     }
     session->last = what->number;
@@ -322,11 +325,11 @@ static void first_execution(struct checker_group *group, struct entry *entry,
                            execution->operation, (unsigned long long)what->index);
         return;
     }
-    *submitted = (struct submitted){
-        .executed = true, .session = what->session, .number = what->number};
+    *submitted =
+        (struct submitted){.executed = true, .session = what->session, .number = what->number};
     uint64_t result[2];
-    checker_apply(&group->model.object[checker_object_of(op->kind, op->key)], op->kind, op->argument,
-                  result);
+    checker_apply(&group->model.object[checker_object_of(op->kind, op->key)], op->kind,
+                  op->argument, result);
     if (what->reply_bytes != sizeof result || memcmp(result, what->reply, sizeof result) != 0) {
         checker_group_fail(group, "wrong reply: operation %u (%s key %u) at index %llu",
                            execution->operation, checker_kind_name(op->kind), op->key,
@@ -380,8 +383,9 @@ void checker_state(struct checker_group *group, uint32_t r, tacit_index_t applie
         return;
     }
     if (applied > group->length) {
-        checker_group_fail(group, "replica %u has the state after %llu entries, but %llu are decided",
-                           r, (unsigned long long)applied, (unsigned long long)group->length);
+        checker_group_fail(group,
+                           "replica %u has the state after %llu entries, but %llu are decided", r,
+                           (unsigned long long)applied, (unsigned long long)group->length);
         return;
     }
     close_entry(group, r);
@@ -398,8 +402,8 @@ void checker_state(struct checker_group *group, uint32_t r, tacit_index_t applie
 void checker_monotone(struct checker_group *group, uint32_t r, struct checker_marks now)
 {
     struct checker_marks *was = &group->replica[r].marks;
-    const char *what = now.commit < was->commit     ? "commit index"
-                       : now.applied < was->applied ? "applied index"
+    const char *what = now.commit < was->commit                      ? "commit index"
+                       : now.applied < was->applied                  ? "applied index"
                        : now.ballot != 0 && now.ballot < was->ballot ? "ballot"
                                                                      : NULL;
     if (what != NULL) {
@@ -410,7 +414,8 @@ void checker_monotone(struct checker_group *group, uint32_t r, struct checker_ma
     was->ballot = ballot;
 }
 
-// ---- clients -----------------------------------------------------------------------------------------
+// ---- clients
+// -----------------------------------------------------------------------------------------
 
 uint32_t checker_submit(struct checker_group *group, const struct checker_op *op)
 {
@@ -477,9 +482,9 @@ static void compare_acknowledged(struct checker_group *group, tacit_index_t kept
             return;
         }
         if (op->index >= kept) {
-            checker_group_fail(group, "lost: operation %u was acknowledged at index %llu, kept are %llu",
-                               execution->operation, (unsigned long long)op->index,
-                               (unsigned long long)kept);
+            checker_group_fail(
+                group, "lost: operation %u was acknowledged at index %llu, kept are %llu",
+                execution->operation, (unsigned long long)op->index, (unsigned long long)kept);
             return;
         }
     }

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The checker that watches replicas from outside, through their probes: one canonical history that every
-// replica is compared with.
+// The checker that watches replicas from outside, through their probes: one canonical history that
+// every replica is compared with.
 //
 //  - agreement: one value per index; the first replica that reports an index defines it;
-//  - no gaps: each incarnation executes 0, 1, 2, ... from its start, or goes on after a state transfer;
-//  - execution: every replica executes the same requests with the same replies at the same index; a request
+//  - no gaps: each incarnation executes 0, 1, 2, ... from its start, or goes on after a state
+//  transfer;
+//  - execution: every replica executes the same requests with the same replies at the same index; a
+//  request
 //    at most once, in session order; the replies are those of the sequential model;
 //  - no invented values: what is executed was submitted, by that client, with those bytes;
 //  - equal state hash after equal numbers of entries;
 //  - commit, applied, ballot of an incarnation never decrease;
-//  - acknowledged operations are in the canonical history with that index and reply, and below what a
+//  - acknowledged operations are in the canonical history with that index and reply, and below what
+//  a
 //    majority keeps at the end.
 //
 // Request bodies have the fixed layout of struct checker_body. All memory is taken once. The first
@@ -28,13 +31,15 @@
 #define CHECKER_SESSIONS 256u
 #define CHECKER_BATCH_BYTES (2u << 20)
 
-// Body of a request: u8 kind, u8 key, u16 0, u32 argument, u32 operation, u32 0, then padding of any length.
+// Body of a request: u8 kind, u8 key, u16 0, u32 argument, u32 operation, u32 0, then padding of
+// any length.
 #define CHECKER_BODY_BYTES 16u
 // Body of a reply: the two result words. One byte 0xff: the request was malformed.
 #define CHECKER_REPLY_BYTES 16u
 
 void checker_body_encode(uint8_t *body, const struct checker_op *op, uint32_t operation);
-bool checker_body_decode(struct checker_op *op, uint32_t *operation, const void *body, size_t bytes);
+bool checker_body_decode(struct checker_op *op, uint32_t *operation, const void *body,
+                         size_t bytes);
 
 struct checker_group;
 
@@ -74,9 +79,9 @@ void checker_acknowledge(struct checker_group *group, uint32_t operation, uint64
                          size_t reply_bytes);
 const struct checker_op *checker_ops(const struct checker_group *group, size_t *count);
 
-// The end of a run: compares acknowledgements with the canonical history and checks what clients saw by
-// slot. `kept`: entries below are executed at a majority of members (or CHECKER_NEVER: not checked).
-// `linear`: cross-check without slots too. Returns true if a search gave up.
+// The end of a run: compares acknowledgements with the canonical history and checks what clients
+// saw by slot. `kept`: entries below are executed at a majority of members (or CHECKER_NEVER: not
+// checked). `linear`: cross-check without slots too. Returns true if a search gave up.
 bool checker_finish(struct checker_group *group, tacit_index_t kept, bool linear);
 // Number of entries of the canonical history.
 tacit_index_t checker_length(const struct checker_group *group);

@@ -2,14 +2,16 @@
 //
 // What clients saw, and two checkers of it that look at nothing else.
 //
-//  - checker_slots(): replies carry the slot (log index), so that the order is mostly known: real-time order
-//    against slots, then a replay by slot. Only the order within one batch and the effect of operations
-//    without a reply are searched. Linear in practice, for histories of any length.
-//  - checker_linear(): ignores slots; search in the manner of Wing and Gong with Lowe's memory of visited
+//  - checker_slots(): replies carry the slot (log index), so that the order is mostly known:
+//  real-time order
+//    against slots, then a replay by slot. Only the order within one batch and the effect of
+//    operations without a reply are searched. Linear in practice, for histories of any length.
+//  - checker_linear(): ignores slots; search in the manner of Wing and Gong with Lowe's memory of
+//  visited
 //    configurations, per object. The cross-check on small histories.
 //
-// An operation without a reply may take effect at any time after its call, or never. A search that reaches
-// its limit *gave up*: that is reported and is not a pass.
+// An operation without a reply may take effect at any time after its call, or never. A search that
+// reaches its limit *gave up*: that is reported and is not a pass.
 #ifndef TACIT_TESTS_CHECKERS_HISTORY_H
 #define TACIT_TESTS_CHECKERS_HISTORY_H
 
@@ -35,7 +37,8 @@ struct checker_verdict {
     char text[240]; // what is wrong, or why it gave up; empty for a pass
 };
 
-// Both take the operations in any order, leave them alone, and allocate (NULL from malloc: gave up).
+// Both take the operations in any order, leave them alone, and allocate (NULL from malloc: gave
+// up).
 struct checker_verdict checker_slots(const struct checker_op *ops, size_t count);
 struct checker_verdict checker_linear(const struct checker_op *ops, size_t count);
 

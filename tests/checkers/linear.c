@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Linearizability without slots: the search of Wing and Gong (JPDC 1993), made fast by Lowe's observation
-// (CCPE 2017) that a configuration - which operations took effect, and the object's value - need not be
-// explored twice. One object at a time (objects are independent), at most 64 operations each.
+// Linearizability without slots: the search of Wing and Gong (JPDC 1993), made fast by Lowe's
+// observation (CCPE 2017) that a configuration - which operations took effect, and the object's
+// value - need not be explored twice. One object at a time (objects are independent), at most 64
+// operations each.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sequential truth that histories are checked against: a few counters, append-only lists of unique
-// tokens, and pairs of registers that are always set together. Counters and lists show lost and repeated
-// operations, pairs show torn ones. Objects are independent of each other, which the searches use.
+// The sequential truth that histories are checked against: a few counters, append-only lists of
+// unique tokens, and pairs of registers that are always set together. Counters and lists show lost
+// and repeated operations, pairs show torn ones. Objects are independent of each other, which the
+// searches use.
 #ifndef TACIT_TESTS_CHECKERS_MODEL_H
 #define TACIT_TESTS_CHECKERS_MODEL_H
 

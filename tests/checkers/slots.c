@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Replay by slot. For each object the set of possible configurations (value, which operations without a
-// reply took effect) is carried from one slot to the next; it is a single one unless a batch or a lost
-// reply makes the order ambiguous.
+// Replay by slot. For each object the set of possible configurations (value, which operations
+// without a reply took effect) is carried from one slot to the next; it is a single one unless a
+// batch or a lost reply makes the order ambiguous.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,13 +36,14 @@ static struct checker_verdict verdict(enum checker_outcome outcome, const char *
     if (op == NULL) {
         snprintf(result.text, sizeof result.text, "%s", what);
     } else {
-        snprintf(result.text, sizeof result.text,
-                 "%s: client %u %s key %u argument %u, slot %llu, result %llu %llx, called %llu ns, "
-                 "returned %llu ns",
-                 what, op->client, checker_kind_name(op->kind), op->key, op->argument,
-                 (unsigned long long)op->index, (unsigned long long)op->result[0],
-                 (unsigned long long)op->result[1], (unsigned long long)op->call_ns,
-                 (unsigned long long)op->return_ns);
+        snprintf(
+            result.text, sizeof result.text,
+            "%s: client %u %s key %u argument %u, slot %llu, result %llu %llx, called %llu ns, "
+            "returned %llu ns",
+            what, op->client, checker_kind_name(op->kind), op->key, op->argument,
+            (unsigned long long)op->index, (unsigned long long)op->result[0],
+            (unsigned long long)op->result[1], (unsigned long long)op->call_ns,
+            (unsigned long long)op->return_ns);
     }
     return result;
 }
@@ -112,8 +113,8 @@ static bool config_add(struct replay *replay, const struct config *config)
     return true;
 }
 
-// Every configuration in which the group [first, last) was replayed. Grows the set breadth-first, then
-// keeps the complete ones.
+// Every configuration in which the group [first, last) was replayed. Grows the set breadth-first,
+// then keeps the complete ones.
 static enum checker_outcome replay_group(struct replay *replay, size_t first, size_t last)
 {
     uint32_t members = (uint32_t)(last - first);

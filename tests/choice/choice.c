@@ -117,7 +117,8 @@ uint32_t choice_draw(struct choice *choice, uint32_t bound)
         choice->record_max = max;
     } else {
         choice->draws++;
-        value = choice->kind == CHOICE_BYTES ? draw_bytes(choice, bound) : draw_odometer(choice, bound);
+        value =
+            choice->kind == CHOICE_BYTES ? draw_bytes(choice, bound) : draw_odometer(choice, bound);
     }
     if (choice->record_max != 0) {
         record(choice, bound, value);

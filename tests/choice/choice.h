@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one source of every draw that a test makes: schedules, faults, workloads, key bytes. Four back ends
-// give one simulator four lives: a seed (random search), recorded bytes (replay and shrinking), an odometer
-// (enumerates all combinations), and a fuzzer's input (coverage-guided search). Whatever the back end, the
-// value 0 means "nothing happens": callers arrange their draws so, and then a source that has run dry
-// (it answers 0 for ever) is the quietest run there is, which is what makes recorded draws shrink well.
+// The one source of every draw that a test makes: schedules, faults, workloads, key bytes. Four
+// back ends give one simulator four lives: a seed (random search), recorded bytes (replay and
+// shrinking), an odometer (enumerates all combinations), and a fuzzer's input (coverage-guided
+// search). Whatever the back end, the value 0 means "nothing happens": callers arrange their draws
+// so, and then a source that has run dry (it answers 0 for ever) is the quietest run there is,
+// which is what makes recorded draws shrink well.
 //
-// A draw below 1, that is with one possible outcome, consumes nothing. Objects are in the caller's memory
-// and belong to one thread.
+// A draw below 1, that is with one possible outcome, consumes nothing. Objects are in the caller's
+// memory and belong to one thread.
 #ifndef TACIT_TESTS_CHOICE_H
 #define TACIT_TESTS_CHOICE_H
 
@@ -44,12 +45,13 @@ struct choice {
 
 // Starts a source from a seed. Equal seeds give equal draws, on every machine.
 void choice_init_seed(struct choice *choice, uint64_t seed);
-// Starts a source that reads `bytes` (kept by the caller while in use): a draw with bound up to 2^8, 2^16,
-// 2^32 takes 1, 2, 4 bytes, little-endian, modulo the bound. After the end every draw is 0. This is the
-// replay back end and the libFuzzer back end.
+// Starts a source that reads `bytes` (kept by the caller while in use): a draw with bound up to
+// 2^8, 2^16, 2^32 takes 1, 2, 4 bytes, little-endian, modulo the bound. After the end every draw is
+// 0. This is the replay back end and the libFuzzer back end.
 void choice_init_bytes(struct choice *choice, const uint8_t *bytes, size_t count);
-// Starts an odometer: do { run a generator } while (choice_odometer_next()) meets every combination of its
-// draws exactly once, as long as it makes at most CHOICE_ODOMETER_DEPTH draws with a bound above 1.
+// Starts an odometer: do { run a generator } while (choice_odometer_next()) meets every combination
+// of its draws exactly once, as long as it makes at most CHOICE_ODOMETER_DEPTH draws with a bound
+// above 1.
 void choice_init_odometer(struct choice *choice);
 // Next combination; false when all were met.
 bool choice_odometer_next(struct choice *choice);
@@ -77,8 +79,8 @@ static inline uint32_t choice_u32(struct choice *choice, uint32_t bound)
     return (uint32_t)((value >> 32) * bound >> 32);
 }
 
-// True with probability rate/65536. A draw of 0 is false unless the rate is CHOICE_ALWAYS. Rates 0 and
-// CHOICE_ALWAYS consume nothing.
+// True with probability rate/65536. A draw of 0 is false unless the rate is CHOICE_ALWAYS. Rates 0
+// and CHOICE_ALWAYS consume nothing.
 static inline bool choice_chance(struct choice *choice, uint32_t rate)
 {
     if (rate == 0) {
@@ -96,8 +98,8 @@ static inline uint32_t choice_range(struct choice *choice, uint32_t low, uint32_
     return low + choice_u32(choice, high - low + 1);
 }
 
-// A duration up to `max_ns` whose order of magnitude is uniform, so that both short and long ones are
-// common; 0 gives 0.
+// A duration up to `max_ns` whose order of magnitude is uniform, so that both short and long ones
+// are common; 0 gives 0.
 uint64_t choice_spread_ns(struct choice *choice, uint64_t max_ns);
 
 // Fills `out` with drawn bytes.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// libsodium's random bytes from the choice source, so that keys and nonces replay too. A file of its own:
-// only tests that use crypto need libsodium.
+// libsodium's random bytes from the choice source, so that keys and nonces replay too. A file of
+// its own: only tests that use crypto need libsodium.
 #include <sodium.h>
 #include <string.h>
 

@@ -39,8 +39,7 @@ struct conf_node {
     tacit_incarnation_t incarnation;
 };
 
-// ---- agent
-// ------------------------------------------------------------------------------------------
+// ---- agent ----
 
 enum conf_call {
     CONF_EVENTS =
@@ -133,8 +132,7 @@ bool conf_agent_turn(struct conf_agent *agent);
 void conf_agent_execute(struct conf_agent *agent, const struct conf_request *request,
                         struct conf_reply *reply);
 
-// ---- harness
-// ----------------------------------------------------------------------------------------
+// ---- harness ----
 
 enum conf_can {
     CONF_CAN_KILL = 1u << 0,    // nodes can die without warning

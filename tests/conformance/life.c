@@ -201,8 +201,7 @@ static void stopped_holder(struct conf_harness *h)
     }
 }
 
-// ---- doorbell
-// -----------------------------------------------------------------------------------------
+// ---- doorbell ----
 
 static void put_to_sleep(struct conf_harness *h, tacit_node_t at, uint64_t until_ns)
 {
@@ -296,8 +295,7 @@ static void connection_wakes(struct conf_harness *h)
     (void)conf_expect(h, CONF_MEMNODE, TACIT_EVENT_UP, 0);
 }
 
-// ---- other people's memory
-// ----------------------------------------------------------------------------
+// ---- other people's memory ----
 
 static void attacks_fail(struct conf_harness *h)
 {

@@ -29,8 +29,7 @@ struct cluster {
     } processes[NODES_MAX];
 };
 
-// ---- in a node
-// ----------------------------------------------------------------------------------------
+// ---- in a node ----
 
 struct node {
     int socket;
@@ -115,8 +114,7 @@ static void node_main(const struct shm_place *place, struct conf_node what, int 
     }
 }
 
-// ---- in the test
-// --------------------------------------------------------------------------------------
+// ---- in the test ----
 
 static struct process *process_of(struct conf_harness *harness, tacit_node_t name)
 {

@@ -131,8 +131,7 @@ void shm_node_confine(const struct shm_place *place, unsigned name, pid_t parent
     }
 }
 
-// ---- attacks
-// ------------------------------------------------------------------------------------------
+// ---- attacks ----
 
 enum attack {
     PTRACE = 1u << 0,

@@ -279,8 +279,7 @@ void conf_revoke(struct conf_harness *harness, tacit_node_t host, uint64_t gener
     assert_int_equal(event.generation, generation);
 }
 
-// ---- runner
-// -------------------------------------------------------------------------------------------
+// ---- runner ----
 
 static struct conf_harness *tested;
 

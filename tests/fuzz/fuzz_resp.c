@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/front.h"
-#include "gateway_kv_backend.h"
+#include "apps/gateway/front.h"
+#include "tests/support/gateway_kv_backend.h"
 
 enum { ARENA = 8 * 4096, OUT_MAX = 1 << 16 };
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kv/kv_wire.h"
+#include "apps/kv/kv_wire.h"
 #include "tacit/wire.h"
 
 enum { OUT_BYTES = 1 << 17 };

@@ -23,6 +23,7 @@
 
 #define NODES_MAX 192u
 #define CALL_TIMEOUT_MS 20000
+#define SLOWNESS 4u // of the emulated machine and its device, against what the cases have in mind
 
 struct cluster {
     struct process {
@@ -104,6 +105,7 @@ static void node_pause(struct conf_harness *harness, tacit_node_t name, bool pau
 static void step(struct conf_harness *harness, tacit_time_ns_t duration_ns)
 {
     (void)harness;
+    duration_ns *= SLOWNESS;
     struct timespec pause = {.tv_sec = (time_t)(duration_ns / 1000000000u),
                              .tv_nsec = (long)(duration_ns % 1000000000u)};
     (void)nanosleep(&pause, NULL);

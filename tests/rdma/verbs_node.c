@@ -261,6 +261,12 @@ static uint64_t attack_data_plane(struct node *node, tacit_node_t host, uint64_t
         return 0;
     }
     *tried |= VERBS_DISTURBED;
+    const struct verbs_plane *aside = &link->plane[TACIT_PLANE_BACKGROUND];
+    uint64_t unused = aside->bell_address + offsetof(struct verbs_bells, unused);
+    if (!raw_write(node, host, TACIT_PLANE_BACKGROUND, unused, aside->bell_rkey)) {
+        (void)fprintf(stderr, "the background plane does not work\n"); // back from earlier attacks
+        abort();
+    }
     uint32_t epoch = link->plane[TACIT_PLANE_BACKGROUND].epoch;
     for (unsigned i = 0; i < 3; i++) { // beyond the region: refused to the holder too
         (void)raw_write(node, host, TACIT_PLANE_DATA, log.address + log.bytes, log.rkey[0]);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See sim_app.h. Arena: page p holds the objects o with o mod pages = p, 16 bytes each, from its start on;
-// behind them the last tokens and values that were written there, which no reply shows but every digest
-// does.
+// See sim_app.h. Arena: page p holds the objects o with o mod pages = p, 16 bytes each, from its
+// start on; behind them the last tokens and values that were written there, which no reply shows
+// but every digest does.
 #include "sim_app.h"
 
 #include <string.h>

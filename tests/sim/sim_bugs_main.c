@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Tests the simulator: each seeded bug (core/base/bug.h) must be found within a stated number of seeds, and
-// so must a claim that is broken on purpose (more than f replicas faulty). Without arguments: all of them,
-// one line each. With arguments: `tacit sim` with the bugs compiled in.
+// Tests the simulator: each seeded bug (core/base/bug.h) must be found within a stated number of
+// seeds, and so must a claim that is broken on purpose (more than f replicas faulty). Without
+// arguments: all of them, one line each. With arguments: `tacit sim` with the bugs compiled in.
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>

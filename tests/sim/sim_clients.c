@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The workload: clients (core/client) that open sessions, keep a few operations outstanding, close sessions
-// and open others, and report to the checker what they got.
+// The workload: clients (core/client) that open sessions, keep a few operations outstanding, close
+// sessions and open others, and report to the checker what they got.
 #include <assert.h>
 #include <string.h>
 
@@ -38,7 +38,8 @@ void sim_client_start(struct sim_cluster *cluster, struct sim_process *process)
     struct tacit_client_config config = client_config(cluster, process);
     struct tacit_error error = {0};
     if (tacit_client_config_check(&config, &error) != TACIT_OK) {
-        checker_group_fail(cluster->checker, "the client refuses its configuration: %s", error.text);
+        checker_group_fail(cluster->checker, "the client refuses its configuration: %s",
+                           error.text);
         return;
     }
     sim_process_memory(process, tacit_client_size(&config));
@@ -160,8 +161,8 @@ static bool submit(struct sim_cluster *cluster, struct sim_process *process, uin
         session->submitted++;
         if (cluster->shape.session_length != 0 &&
             session->submitted >= cluster->shape.session_length) {
-            session->closing = tacit_client_session_close(process->client, session->handle,
-                                                          now_ns) == TACIT_OK;
+            session->closing =
+                tacit_client_session_close(process->client, session->handle, now_ns) == TACIT_OK;
         }
         return true;
     }

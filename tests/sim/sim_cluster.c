@@ -72,7 +72,8 @@ const char *sim_cluster_violation(struct sim_cluster *cluster)
     return checker_group_violation(cluster->checker);
 }
 
-// ---- memory and clocks -------------------------------------------------------------------------------
+// ---- memory and clocks
+// -------------------------------------------------------------------------------
 
 void sim_process_memory(struct sim_process *process, size_t bytes)
 {
@@ -105,7 +106,8 @@ static uint64_t world_ns(const struct sim_process *process, uint64_t local_ns)
     return (uint64_t)((int64_t)passed - (int64_t)passed / 1000 * process->clock_ppm / 1000) + 1;
 }
 
-// ---- observers ---------------------------------------------------------------------------------------
+// ---- observers
+// ---------------------------------------------------------------------------------------
 
 struct probe_context {
     struct sim_cluster *cluster;
@@ -133,8 +135,8 @@ static void on_executed(void *context, tacit_index_t index, uint32_t client, uin
                         uint64_t number, const void *reply, size_t reply_bytes)
 {
     const struct probe_context *probe = context;
-    checker_executed(probe->cluster->checker, probe->cluster->process[probe->slot].id, index, client,
-                     session, number, reply, reply_bytes);
+    checker_executed(probe->cluster->checker, probe->cluster->process[probe->slot].id, index,
+                     client, session, number, reply, reply_bytes);
 }
 
 static void on_mark(void *context, uint32_t mark)
@@ -150,7 +152,8 @@ static uint32_t draw(void *context, uint32_t bound)
     return choice_u32(context, bound);
 }
 
-// ---- life --------------------------------------------------------------------------------------------
+// ---- life
+// --------------------------------------------------------------------------------------------
 
 static void start_detector(struct sim_cluster *cluster, struct sim_process *process)
 {
@@ -220,11 +223,11 @@ static void start_process(struct sim_cluster *cluster, struct sim_process *proce
         start_replica(cluster, process);
     } else if (process->role == SIM_MEMNODE) {
         process->replicas_up = 0;
-        tacit_grants_init(&process->grants,
-                          &(struct tacit_grants_config){.replicas = cluster->shape.smr.replicas,
-                                                        .suspicion_ns =
-                                                            cluster->shape.smr.suspicion_ns},
-                          &process->node->fabric);
+        tacit_grants_init(
+            &process->grants,
+            &(struct tacit_grants_config){.replicas = cluster->shape.smr.replicas,
+                                          .suspicion_ns = cluster->shape.smr.suspicion_ns},
+            &process->node->fabric);
     } else {
         sim_client_start(cluster, process);
     }
@@ -274,7 +277,8 @@ void sim_process_pause(struct sim_cluster *cluster, uint32_t slot, bool paused)
     }
 }
 
-// ---- polling -----------------------------------------------------------------------------------------
+// ---- polling
+// -----------------------------------------------------------------------------------------
 
 void sim_poll_at(struct sim_cluster *cluster, uint32_t slot, uint64_t time_ns)
 {
@@ -438,7 +442,8 @@ bool sim_cluster_step(struct sim_cluster *cluster)
     return true;
 }
 
-// ---- building ----------------------------------------------------------------------------------------
+// ---- building
+// ----------------------------------------------------------------------------------------
 
 static void add_process(struct sim_cluster *cluster, enum sim_role role, uint32_t id,
                         struct tacit_host_layout layout)

@@ -24,7 +24,7 @@
 #define SIM_CLIENT_SESSIONS 2u
 #define SIM_MARKS_MAX 64u
 
-enum sim_timer_kind { // above SIM_NET_TIMERS
+enum sim_timer_kind {                // above SIM_NET_TIMERS
     SIM_TIMER_POLL = SIM_NET_TIMERS, // a: slot
     SIM_TIMER_RESUME,                // a: slot
     SIM_TIMER_RESTART,               // a: slot
@@ -46,7 +46,8 @@ enum sim_injection {
 
 // What a run is made of; drawn (sim_run.c), or set by options.
 struct sim_shape {
-    struct tacit_smr_config smr; // self, incarnation, first_member, draw are filled in for each replica
+    struct tacit_smr_config
+        smr; // self, incarnation, first_member, draw are filled in for each replica
     uint32_t clients;
     uint32_t operations;      // of each client
     uint32_t client_sessions; // open at a time
@@ -123,8 +124,8 @@ struct sim_cluster {
     struct choice *choice;
     struct sim_shape shape;
     struct sim_process process[SIM_SLOTS];
-    uint32_t processes; // replicas, then memory nodes, then clients
-    bool healing;       // the liveness phase
+    uint32_t processes;                 // replicas, then memory nodes, then clients
+    bool healing;                       // the liveness phase
     bool wrongly[SIM_SLOTS][SIM_SLOTS]; // observer suspects observed without reason
     uint64_t memnodes_lost;             // bit m: memory node m crashed once
     uint32_t events;
@@ -137,8 +138,8 @@ struct sim_cluster {
 struct sim_cluster *sim_cluster_open(void);
 void sim_cluster_close(struct sim_cluster *cluster);
 // Builds the cluster of `shape` and starts all processes at time 0.
-void sim_cluster_start(struct sim_cluster *cluster, struct choice *choice, const struct sim_shape *shape,
-                       const struct sim_model *model);
+void sim_cluster_start(struct sim_cluster *cluster, struct choice *choice,
+                       const struct sim_shape *shape, const struct sim_model *model);
 // Handles the next event; false when there is none.
 bool sim_cluster_step(struct sim_cluster *cluster);
 // What went wrong so far, NULL: nothing.

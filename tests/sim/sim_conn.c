@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Connections of the sim fabric: made, broken, blocked by partitions, and the death and rebirth of nodes.
+// Connections of the sim fabric: made, broken, blocked by partitions, and the death and rebirth of
+// nodes.
 #include <assert.h>
 #include <string.h>
 
@@ -16,7 +17,8 @@ bool sim_is_client_pair(const struct sim_net *net, uint32_t peer, uint32_t host)
     return net->node[peer].role == SIM_CLIENT || net->node[host].role == SIM_CLIENT;
 }
 
-// ---- regions -----------------------------------------------------------------------------------------
+// ---- regions
+// -----------------------------------------------------------------------------------------
 
 struct sim_region *sim_region_find(struct sim_host *host, struct tacit_region_key key)
 {
@@ -130,12 +132,14 @@ static void make_regions(struct sim_net *net, uint32_t peer, uint32_t host)
     region_add(net, to->host, key, bytes);
 }
 
-// ---- making and breaking -----------------------------------------------------------------------------
+// ---- making and breaking
+// -----------------------------------------------------------------------------
 
 void sim_conn_kick(struct sim_net *net, uint32_t peer, uint32_t host)
 {
-    sim_after(net, 1 + choice_spread_ns(net->choice, net->model.reconnect_ns),
-              (struct sim_timer){.kind = SIM_TIMER_CONNECT, .a = (uint8_t)peer, .b = (uint8_t)host});
+    sim_after(
+        net, 1 + choice_spread_ns(net->choice, net->model.reconnect_ns),
+        (struct sim_timer){.kind = SIM_TIMER_CONNECT, .a = (uint8_t)peer, .b = (uint8_t)host});
 }
 
 static void break_one(struct sim_net *net, uint32_t peer, uint32_t host, bool certain)
@@ -205,8 +209,9 @@ static bool has_room(struct sim_net *net, uint32_t peer, uint32_t host)
 {
     const struct sim_node *to = &net->node[host];
     uint32_t live;
-    if (net->node[peer].role != SIM_REPLICA || to->role == SIM_CLIENT || to->layout.log_bytes == 0 ||
-        log_known(to->host, &net->node[peer], &live) || live < SIM_LOGS_MAX) {
+    if (net->node[peer].role != SIM_REPLICA || to->role == SIM_CLIENT ||
+        to->layout.log_bytes == 0 || log_known(to->host, &net->node[peer], &live) ||
+        live < SIM_LOGS_MAX) {
         return true;
     }
     sim_conn_kick(net, peer, host); // it keeps trying
@@ -227,8 +232,7 @@ static void connect_now(struct sim_net *net, uint32_t peer, uint32_t host)
     if (back->up && back->host->dead && net->node[peer].alive) {
         sim_conn_break(net, host, peer, !choice_chance(net->choice, net->model.uncertain_rate));
     }
-    if (!can_connect(net, peer, host) || !has_room(net, peer, host) ||
-        !has_room(net, host, peer)) {
+    if (!can_connect(net, peer, host) || !has_room(net, peer, host) || !has_room(net, host, peer)) {
         return;
     }
     // One handshake serves both directions; they may break one by one, but for clients'.
@@ -287,7 +291,8 @@ void sim_net_block(struct sim_net *net, uint32_t from, uint32_t to, bool blocked
     }
 }
 
-// ---- death and rebirth -------------------------------------------------------------------------------
+// ---- death and rebirth
+// -------------------------------------------------------------------------------
 
 static struct sim_host *host_add(struct sim_net *net, struct sim_node *node)
 {
@@ -418,7 +423,8 @@ void sim_net_restart(struct sim_net *net, uint32_t slot, tacit_incarnation_t inc
     }
 }
 
-// ---- timers ------------------------------------------------------------------------------------------
+// ---- timers
+// ------------------------------------------------------------------------------------------
 
 void sim_conn_timer(struct sim_net *net, const struct sim_timer *timer)
 {
@@ -428,8 +434,7 @@ void sim_conn_timer(struct sim_net *net, const struct sim_timer *timer)
     switch (timer->kind) {
     case SIM_TIMER_LEARN:
         if (timer->version == conn->version && conn->up && conn->host->dead) {
-            sim_conn_break(net, peer, host,
-                           !choice_chance(net->choice, net->model.uncertain_rate));
+            sim_conn_break(net, peer, host, !choice_chance(net->choice, net->model.uncertain_rate));
         }
         break;
     case SIM_TIMER_CONNECT:
@@ -452,7 +457,8 @@ void sim_conn_timer(struct sim_net *net, const struct sim_timer *timer)
         }
         break;
     case SIM_TIMER_PLANE:
-        // LOST means that the connection broke: DOWN follows, though the other plane went on until now.
+        // LOST means that the connection broke: DOWN follows, though the other plane went on until
+        // now.
         if (timer->version == conn->version && conn->up) {
             sim_conn_break(net, peer, host, false);
         }

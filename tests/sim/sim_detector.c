@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Failure detection as seen by replicas: what is true becomes known within a drawn time, and now and then
-// something that is not true. Stands in for the detector behind the same call, tacit_smr_suspicion().
+// Failure detection as seen by replicas: what is true becomes known within a drawn time, and now
+// and then something that is not true. Stands in for the detector behind the same call,
+// tacit_smr_suspicion().
 #include "sim_cluster.h"
 
 static bool truly_alive(const struct sim_cluster *cluster, uint32_t observer, uint32_t observed)
@@ -20,8 +21,7 @@ static void look(struct sim_cluster *cluster, uint32_t observer, uint32_t observ
     }
     const struct sim_conn *conn = &cluster->net->node[observer].conn[observed];
     uint32_t bit = 1u << cluster->process[observed].id;
-    bool trusts =
-        truly_alive(cluster, observer, observed) && !cluster->wrongly[observer][observed];
+    bool trusts = truly_alive(cluster, observer, observed) && !cluster->wrongly[observer][observed];
     bool dead = !conn->up && conn->down_certain && !cluster->process[observed].node->alive;
     uint32_t trusted = trusts ? process->trusted | bit : process->trusted & ~bit;
     uint32_t certain = dead ? process->dead | bit : process->dead & ~bit;
@@ -40,7 +40,8 @@ void sim_detector_pair_changed(struct sim_cluster *cluster, uint32_t observer, u
         cluster->process[observed].role != SIM_REPLICA) {
         return;
     }
-    uint64_t delay = cluster->shape.detect_ns / 2 + choice_u32(cluster->choice, cluster->shape.detect_ns / 2 + 1);
+    uint64_t delay = cluster->shape.detect_ns / 2 +
+                     choice_u32(cluster->choice, cluster->shape.detect_ns / 2 + 1);
     sim_cluster_after(cluster, delay,
                       (struct sim_timer){.kind = SIM_TIMER_DETECT,
                                          .a = (uint8_t)observer,
@@ -74,9 +75,8 @@ void sim_detector_suspect(struct sim_cluster *cluster, uint32_t observer, uint32
     cluster->wrongly[observer][observed] = true;
     look(cluster, observer, observed);
     sim_cluster_after(cluster, duration_ns,
-                      (struct sim_timer){.kind = SIM_TIMER_TRUST,
-                                         .a = (uint8_t)observer,
-                                         .b = (uint8_t)observed});
+                      (struct sim_timer){
+                          .kind = SIM_TIMER_TRUST, .a = (uint8_t)observer, .b = (uint8_t)observed});
 }
 
 void sim_detector_timer(struct sim_cluster *cluster, const struct sim_timer *timer)

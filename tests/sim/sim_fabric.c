@@ -63,7 +63,8 @@ uint32_t sim_net_slot(const struct sim_net *net, tacit_node_t node)
     return SIM_SLOTS;
 }
 
-// ---- events ------------------------------------------------------------------------------------------
+// ---- events
+// ------------------------------------------------------------------------------------------
 
 void sim_event_push(struct sim_node *node, const struct tacit_event *event, uint32_t peer)
 {
@@ -124,7 +125,8 @@ static size_t fabric_poll(struct tacit_fabric *fabric, struct tacit_event *event
     return count;
 }
 
-// ---- regions -----------------------------------------------------------------------------------------
+// ---- regions
+// -----------------------------------------------------------------------------------------
 
 static bool readable(const struct sim_node *peer, const struct sim_region *region)
 {
@@ -204,7 +206,8 @@ static void fabric_retire(struct tacit_fabric *fabric, struct tacit_region_key k
     region->live = false;
 }
 
-// ---- posting -----------------------------------------------------------------------------------------
+// ---- posting
+// -----------------------------------------------------------------------------------------
 
 static bool attached(const struct sim_node *node, const void *local, size_t bytes)
 {
@@ -390,7 +393,8 @@ static void fabric_reset(struct tacit_fabric *fabric, tacit_node_t host)
     }
 }
 
-// ---- permission --------------------------------------------------------------------------------------
+// ---- permission
+// --------------------------------------------------------------------------------------
 
 static void switch_start(struct sim_node *node, struct sim_switch what)
 {
@@ -451,13 +455,13 @@ void sim_switch_timer(struct sim_net *net, const struct sim_timer *timer)
     }
     uint8_t kind = what->grant ? TACIT_EVENT_GRANTED : TACIT_EVENT_REVOKED;
     sim_event_push(node,
-                   &(struct tacit_event){.kind = kind,
-                                         .node = node->fabric.self,
-                                         .generation = what->generation},
+                   &(struct tacit_event){
+                       .kind = kind, .node = node->fabric.self, .generation = what->generation},
                    SIM_SLOTS);
 }
 
-// ---- the rest of the port ----------------------------------------------------------------------------
+// ---- the rest of the port
+// ----------------------------------------------------------------------------
 
 static void fabric_attach(struct tacit_fabric *fabric, void *base, size_t bytes)
 {

@@ -1,29 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The `sim` provider of the memory fabric: a whole cluster's memory in one process and in virtual time, as
-// unfriendly as the contract in tacit/fabric.h allows. Everything that the contract leaves open is drawn
-// from the choice source, under rates that a run fixes at its start (struct sim_model).
+// The `sim` provider of the memory fabric: a whole cluster's memory in one process and in virtual
+// time, as unfriendly as the contract in tacit/fabric.h allows. Everything that the contract leaves
+// open is drawn from the choice source, under rates that a run fixes at its start (struct
+// sim_model).
 //
 // What it does to its users:
-//  - operations take a drawn time, held up now and then for much longer; order holds per connection and
+//  - operations take a drawn time, held up now and then for much longer; order holds per connection
+//  and
 //    plane only; an operation is read from, or written to, its poster's memory until it completes;
-//  - a write lands in several steps, each an arbitrary subset of its 8-byte words; between two steps the
-//    host's own loads see the mixture; the permission check comes after the last step, perhaps later;
-//  - a connection breaks, at once or one plane before the other (then DOWN comes later, and the other plane
-//    goes on until then): pending operations are LOST, and may land all the same until the connection is
-//    made anew;
-//  - grants and revocations take effect at some moment between the call and its event; a write that is cut
-//    by one landed wholly, partly or not at all. With `late_store` a refused store may still land in the
-//    old holder's own region, as it does on shared memory, as long as that peer is not the holder again;
+//  - a write lands in several steps, each an arbitrary subset of its 8-byte words; between two
+//  steps the
+//    host's own loads see the mixture; the permission check comes after the last step, perhaps
+//    later;
+//  - a connection breaks, at once or one plane before the other (then DOWN comes later, and the
+//  other plane
+//    goes on until then): pending operations are LOST, and may land all the same until the
+//    connection is made anew;
+//  - grants and revocations take effect at some moment between the call and its event; a write that
+//  is cut
+//    by one landed wholly, partly or not at all. With `late_store` a refused store may still land
+//    in the old holder's own region, as it does on shared memory, as long as that peer is not the
+//    holder again;
 //  - a crashed host's memory may go on answering OK until the peer learned of the death (`ghost`);
-//  - partitions block a direction between two nodes: one-way, so that writes may land whose completions
+//  - partitions block a direction between two nodes: one-way, so that writes may land whose
+//  completions
 //    never come;
-//  - log regions of others become known after a delay; doorbells take time; posts are refused at times.
+//  - log regions of others become known after a delay; doorbells take time; posts are refused at
+//  times.
 //
-// What it checks about its users: grant only after the REVOKED of the previous holder was seen, generations
-// that grow, addresses within attached memory, offsets and sizes, handles that are not void. What it finds
-// is reported through sim_net.violation, because a run must end with its reproduction line, not with an
-// abort.
+// What it checks about its users: grant only after the REVOKED of the previous holder was seen,
+// generations that grow, addresses within attached memory, offsets and sizes, handles that are not
+// void. What it finds is reported through sim_net.violation, because a run must end with its
+// reproduction line, not with an abort.
 //
 // It cannot show missing memory fences or lost wake-ups; stress tests on real processes do.
 #ifndef TACIT_TESTS_SIM_FABRIC_H
@@ -33,14 +42,14 @@
 #include "sim_heap.h"
 #include "tacit/fabric.h"
 
-#define SIM_SLOTS 20u           // nodes in one cluster
-#define SIM_REGIONS 256u        // regions of one host, dead ones included
-#define SIM_LOGS_MAX 48u        // LOG regions of one host at a time; beyond, new incarnations are refused
-#define SIM_HOSTS 96u           // memories, live and dead, of one run
-#define SIM_OPS 4096u           // operations in flight, all nodes together
-#define SIM_EVENTS 8192u        // unpolled events of one node; more than SIM_OPS, power of two
-#define SIM_ATTACHED 4u         // attached ranges of one node
-#define SIM_NET_TIMERS 64u      // timer kinds below belong to the fabric, the rest to its user
+#define SIM_SLOTS 20u    // nodes in one cluster
+#define SIM_REGIONS 256u // regions of one host, dead ones included
+#define SIM_LOGS_MAX 48u // LOG regions of one host at a time; beyond, new incarnations are refused
+#define SIM_HOSTS 96u    // memories, live and dead, of one run
+#define SIM_OPS 4096u    // operations in flight, all nodes together
+#define SIM_EVENTS 8192u // unpolled events of one node; more than SIM_OPS, power of two
+#define SIM_ATTACHED 4u  // attached ranges of one node
+#define SIM_NET_TIMERS 64u // timer kinds below belong to the fabric, the rest to its user
 
 // Fixed for a run. Rates in 1/65536.
 struct sim_model {
@@ -116,8 +125,8 @@ struct sim_host {
 struct sim_op {
     struct sim_op *next;
     struct tacit_op op;
-    struct sim_host *host;       // as it was at the post
-    struct sim_region *region;   // of that host
+    struct sim_host *host;     // as it was at the post
+    struct sim_region *region; // of that host
     tacit_incarnation_t poster;
     uint64_t arrive_ns;
     uint64_t done_ns; // when it has landed
@@ -131,7 +140,7 @@ struct sim_op {
 };
 
 struct sim_plane {
-    struct sim_op *first;   // oldest that has not completed (or, as an orphan, not landed)
+    struct sim_op *first; // oldest that has not completed (or, as an orphan, not landed)
     struct sim_op *last;
     struct sim_op *landing; // oldest that has not landed
     uint32_t count;
@@ -143,11 +152,11 @@ struct sim_plane {
 
 // One peer to one host.
 struct sim_conn {
-    bool wanted;    // the peer is configured to connect
-    bool up;        // established
-    bool seen_up;   // ... and the peer has polled that
-    bool down_seen; // the peer has polled the last DOWN (or there was none)
-    bool ghost;     // the host is dead and goes on completing
+    bool wanted;       // the peer is configured to connect
+    bool up;           // established
+    bool seen_up;      // ... and the peer has polled that
+    bool down_seen;    // the peer has polled the last DOWN (or there was none)
+    bool ghost;        // the host is dead and goes on completing
     bool down_certain; // the last DOWN was
     struct sim_host *host;
     uint32_t epoch; // handles of older ones are void
@@ -221,8 +230,8 @@ struct sim_net {
     size_t copy_bytes;
     uint64_t *memory; // of all regions of a run, handed out in order
     size_t memory_bytes, memory_used;
-    // Something came for the node: poll it within `delay_ns` or later. `landed`: a step of a write landed
-    // in its memory (no wake-up in reality; a chance to look at a torn one).
+    // Something came for the node: poll it within `delay_ns` or later. `landed`: a step of a write
+    // landed in its memory (no wake-up in reality; a chance to look at a torn one).
     void (*wake)(void *context, uint32_t slot, uint64_t delay_ns);
     void (*landed)(void *context, uint32_t slot, bool whole);
     // A connection was made or broken; NULL: nobody cares.
@@ -230,7 +239,8 @@ struct sim_net {
     void *wake_context;
 };
 
-// Sizes for sim_net_open(): the largest write, and memory for all regions of one run, restarts included.
+// Sizes for sim_net_open(): the largest write, and memory for all regions of one run, restarts
+// included.
 struct sim_net_limits {
     size_t op_bytes;
     size_t memory_bytes;
@@ -238,10 +248,12 @@ struct sim_net_limits {
 // Makes an empty net; NULL when out of memory. Reused for many runs by sim_net_reset().
 struct sim_net *sim_net_open(const struct sim_net_limits *limits);
 void sim_net_close(struct sim_net *net);
-// Forgets everything and starts a run at time 0 with no node. `choice` and `heap` are kept while in use.
+// Forgets everything and starts a run at time 0 with no node. `choice` and `heap` are kept while in
+// use.
 void sim_net_reset(struct sim_net *net, struct choice *choice, struct sim_heap *heap,
                    const struct sim_model *model);
-// Draws the rates of a run: some faults off, some rare, some frequent. `severity` 0 switches all off.
+// Draws the rates of a run: some faults off, some rare, some frequent. `severity` 0 switches all
+// off.
 void sim_model_draw(struct sim_model *model, struct choice *choice, uint32_t severity);
 // A model in which nothing goes wrong: fixed latencies, no faults.
 struct sim_model sim_model_calm(void);
@@ -253,11 +265,11 @@ struct sim_node_config {
     tacit_incarnation_t incarnation;
     struct tacit_host_layout layout;
 };
-// Adds a node (in order: slots count from 0) and starts it. Its fabric is valid until the net's reset; a
-// restart keeps the object and the address.
+// Adds a node (in order: slots count from 0) and starts it. Its fabric is valid until the net's
+// reset; a restart keeps the object and the address.
 struct sim_node *sim_net_add(struct sim_net *net, const struct sim_node_config *config);
-// The peer will connect to the host, and again whenever that breaks. Replicas connect to all; a client and
-// a replica always connect to each other together, and lose that together.
+// The peer will connect to the host, and again whenever that breaks. Replicas connect to all; a
+// client and a replica always connect to each other together, and lose that together.
 void sim_net_connect(struct sim_net *net, uint32_t peer, uint32_t host);
 // Kills the process: its memory is gone, its operations in flight land or not.
 void sim_net_crash(struct sim_net *net, uint32_t slot);
@@ -271,7 +283,6 @@ void sim_net_break(struct sim_net *net, uint32_t peer, uint32_t host);
 bool sim_net_timer(struct sim_net *net, const struct sim_timer *timer);
 // Slot of a node number, or SIM_SLOTS.
 uint32_t sim_net_slot(const struct sim_net *net, tacit_node_t node);
-
 
 // Checks of the fabric's users report here; the first one counts.
 void sim_net_violation(struct sim_net *net, tacit_node_t node, const char *text);

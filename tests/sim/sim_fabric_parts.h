@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the files of the sim provider share: sim_fabric.c (the port), sim_conn.c (connections, crashes,
-// partitions), sim_land.c (operations on their way).
+// What the files of the sim provider share: sim_fabric.c (the port), sim_conn.c (connections,
+// crashes, partitions), sim_land.c (operations on their way).
 #ifndef TACIT_TESTS_SIM_FABRIC_PARTS_H
 #define TACIT_TESTS_SIM_FABRIC_PARTS_H
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What goes wrong in a run besides the fabric's own troubles: crashes, restarts, pauses, partitions, broken
-// connections, wrong suspicions; and the end of it all before the liveness phase. Before each crash it is
-// asserted that no more than f replicas are down or not admitted again, and no more than fm memory nodes
-// ever lost their memory: that is the claim, and a run that breaks it would prove nothing.
+// What goes wrong in a run besides the fabric's own troubles: crashes, restarts, pauses,
+// partitions, broken connections, wrong suspicions; and the end of it all before the liveness
+// phase. Before each crash it is asserted that no more than f replicas are down or not admitted
+// again, and no more than fm memory nodes ever lost their memory: that is the claim, and a run that
+// breaks it would prove nothing.
 #include <assert.h>
 
 #include "sim_cluster.h"
@@ -144,8 +145,8 @@ static void unblock(struct sim_cluster *cluster, uint32_t from, uint32_t to)
     }
 }
 
-// One direction of a pair, both, or everything from, to, or around one node. Each blocked direction ends at a
-// time of its own, so that a partition heals link by link.
+// One direction of a pair, both, or everything from, to, or around one node. Each blocked direction
+// ends at a time of its own, so that a partition heals link by link.
 static void partition_somebody(struct sim_cluster *cluster)
 {
     struct choice *choice = cluster->choice;
@@ -201,7 +202,7 @@ static void crash_client(struct sim_cluster *cluster)
 static void inject(struct sim_cluster *cluster, uint32_t kind)
 {
     static void (*const injections[SIM_INJECTIONS])(struct sim_cluster *) = {
-        [SIM_INJECT_CRASH] = crash_somebody,     [SIM_INJECT_PAUSE] = pause_somebody,
+        [SIM_INJECT_CRASH] = crash_somebody,         [SIM_INJECT_PAUSE] = pause_somebody,
         [SIM_INJECT_PARTITION] = partition_somebody, [SIM_INJECT_BREAK] = break_something,
         [SIM_INJECT_SUSPICION] = suspect_somebody,   [SIM_INJECT_CLIENT] = crash_client,
     };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sim provider's harness of the conformance suite (tests/conformance): nodes are objects, time passes in
-// step() only. Each case runs under a model drawn from a seed, so that several runs of this program with
-// other seeds see other latencies, tears and delays; what the cases forbid (breaking connections, posts
-// refused without reason) is switched off.
+// The sim provider's harness of the conformance suite (tests/conformance): nodes are objects, time
+// passes in step() only. Each case runs under a model drawn from a seed, so that several runs of
+// this program with other seeds see other latencies, tears and delays; what the cases forbid
+// (breaking connections, posts refused without reason) is switched off.
 //
 //   sim_conformance [--long] [--seed S] [CASE]
 #include <assert.h>
@@ -106,7 +106,8 @@ static void connect_node(const struct node *node)
     for (uint32_t i = 0; i < sim.nodes; i++) {
         const struct node *other = &sim.node[i];
         bool other_replica = other->name < CONF_REPLICAS;
-        if (other != node && (client ? other_replica : other_replica || node->name < CONF_REPLICAS)) {
+        if (other != node &&
+            (client ? other_replica : other_replica || node->name < CONF_REPLICAS)) {
             sim_net_connect(sim.net, node->slot, other->slot);
             sim_net_connect(sim.net, other->slot, node->slot);
         }
@@ -126,11 +127,15 @@ static bool harness_start(struct conf_harness *harness, struct conf_node what)
         bool client = what.name >= CONF_CLIENT(0);
         bool memnode = what.name == CONF_MEMNODE;
         struct sim_node_config config = {
-            .role = client ? SIM_CLIENT : memnode ? SIM_MEMNODE : SIM_REPLICA,
+            .role = client    ? SIM_CLIENT
+                    : memnode ? SIM_MEMNODE
+                              : SIM_REPLICA,
             .node = client ? (tacit_node_t)(TACIT_NODE_CLIENT + sim.clients++) : what.name,
             .identity = client ? what.name - CONF_CLIENT(0) : what.name,
             .incarnation = what.incarnation,
-            .layout = conf_layouts[client ? 2 : memnode ? 1 : 0],
+            .layout = conf_layouts[client    ? 2
+                                   : memnode ? 1
+                                             : 0],
         };
         node = &sim.node[sim.nodes];
         memset(node, 0, sizeof *node);

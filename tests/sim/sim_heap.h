@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The event queue of virtual time: a binary heap of fixed capacity, ordered by time and then by the order
-// of insertion, so that equal times never depend on the heap's shape. Inline: it is the simulator's hottest
-// code.
+// The event queue of virtual time: a binary heap of fixed capacity, ordered by time and then by the
+// order of insertion, so that equal times never depend on the heap's shape. Inline: it is the
+// simulator's hottest code.
 #ifndef TACIT_TESTS_SIM_HEAP_H
 #define TACIT_TESTS_SIM_HEAP_H
 
@@ -16,7 +16,7 @@ struct sim_timer {
     uint64_t time_ns;
     uint64_t order;
     uint8_t kind;
-    uint8_t a, b, c; // node slots and the like, as `kind` says
+    uint8_t a, b, c;  // node slots and the like, as `kind` says
     uint32_t version; // tells a live timer from one that was overtaken
 };
 

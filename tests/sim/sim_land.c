@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Operations of the sim fabric on their way: step by step into the host's memory, through the permission
-// check, and back as a completion; or lost, and perhaps landing all the same.
+// Operations of the sim fabric on their way: step by step into the host's memory, through the
+// permission check, and back as a completion; or lost, and perhaps landing all the same.
 #include <string.h>
 
 #include "sim_fabric_parts.h"
@@ -87,8 +87,9 @@ static void disarm(struct sim_plane *queue)
     queue->complete_armed = false;
 }
 
-// Of what has not landed a prefix goes on landing, its last operation perhaps cut short; the rest is gone.
-// What has landed is freed. (A prefix, because writes of one connection land in posting order.)
+// Of what has not landed a prefix goes on landing, its last operation perhaps cut short; the rest
+// is gone. What has landed is freed. (A prefix, because writes of one connection land in posting
+// order.)
 static void orphan_rest(struct sim_net *net, uint32_t peer, uint32_t host, uint32_t plane)
 {
     struct sim_plane *queue = &conn_of(net, peer, host)->plane[plane];
@@ -99,7 +100,8 @@ static void orphan_rest(struct sim_net *net, uint32_t peer, uint32_t host, uint3
     queue->count = 0;
     while (op != NULL) {
         struct sim_op *next = op->next;
-        going_on = going_on && (op->landed || choice_chance(net->choice, net->model.late_land_rate));
+        going_on =
+            going_on && (op->landed || choice_chance(net->choice, net->model.late_land_rate));
         if (op->landed || !going_on || op->op.kind == TACIT_OP_READ) {
             sim_op_free(net, op);
         } else {
@@ -207,8 +209,9 @@ static bool permitted(const struct sim_node *peer, const struct sim_host *host,
            ((op->op.flags & TACIT_OP_AS_HOLDER) == 0 || host->generation == op->op.generation);
 }
 
-// A refused store may still reach the old holder's own region, where the new holder and its followers do
-// not look for their log; never one that a peer which holds again would find among its own new entries.
+// A refused store may still reach the old holder's own region, where the new holder and its
+// followers do not look for their log; never one that a peer which holds again would find among its
+// own new entries.
 static bool late_store(struct sim_net *net, const struct sim_node *peer,
                        const struct sim_host *host, const struct sim_op *op)
 {

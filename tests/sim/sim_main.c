@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The command `tacit sim`: many seeds over several processes, progress, reproduction lines, marks, seeded
-// bugs.
+// The command `tacit sim`: many seeds over several processes, progress, reproduction lines, marks,
+// seeded bugs.
 #include "sim_main.h"
 
 #include <argp.h>
@@ -80,7 +80,8 @@ static bool set_bug(uint32_t bug)
 #endif
 }
 
-// ---- options -----------------------------------------------------------------------------------------
+// ---- options
+// -----------------------------------------------------------------------------------------
 
 enum {
     KEY_MODE = 256,
@@ -180,8 +181,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
             argp_error(state, "logs on '%s' are unknown; accepted are replicas and memnodes",
                        argument);
         }
-        options->run.log_on =
-            argument[0] == 'r' ? TACIT_LOG_ON_REPLICAS : TACIT_LOG_ON_MEMNODES;
+        options->run.log_on = argument[0] == 'r' ? TACIT_LOG_ON_REPLICAS : TACIT_LOG_ON_MEMNODES;
         remember(options, "log-on", argument);
         break;
     case KEY_REPLICAS:
@@ -216,7 +216,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     return 0;
 }
 
-// ---- one run -----------------------------------------------------------------------------------------
+// ---- one run
+// -----------------------------------------------------------------------------------------
 
 // What an assertion that fails in the middle of a run has to tell.
 static struct {
@@ -281,7 +282,8 @@ static void on_assert(const char *file, int line, const char *expression)
     const char *base = strrchr(file, '/');
     snprintf(text, sizeof text, "assertion failed at %s:%d: %s", base == NULL ? file : base + 1,
              line, expression);
-    note_violation(present.report, present.options, present.seed, present.cluster->net->trace, text);
+    note_violation(present.report, present.options, present.seed, present.cluster->net->trace,
+                   text);
     save_tape(present.options, present.choice);
     if (present.options->jobs == 1) {
         printf("%s\n", present.report->first); // nobody else is left to tell
@@ -355,7 +357,8 @@ static void one_seed(struct sim_cluster *cluster, const struct options *options,
     add_result(report, &result);
 }
 
-// ---- many runs ---------------------------------------------------------------------------------------
+// ---- many runs
+// ---------------------------------------------------------------------------------------
 
 static int work(const struct options *options, uint32_t job, struct report *reports, uint8_t *tape,
                 size_t tape_count)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The memory of a simulated cluster, taken once and reused for run after run, and the model of a run.
+// The memory of a simulated cluster, taken once and reused for run after run, and the model of a
+// run.
 #include <stdlib.h>
 #include <string.h>
 

@@ -40,8 +40,8 @@ static void draw_config(struct tacit_smr_config *config, struct choice *choice,
     }
     config->log_on = memnodes ? TACIT_LOG_ON_MEMNODES : TACIT_LOG_ON_REPLICAS;
     config->memnodes = memnodes ? 3 : 0;
-    config->replicas = (uint8_t)(memnodes ? ONE_OF(choice, 2, 2, 3)
-                                          : ONE_OF(choice, 3, 3, 3, 3, 3, 3, 5, 1));
+    config->replicas =
+        (uint8_t)(memnodes ? ONE_OF(choice, 2, 2, 3) : ONE_OF(choice, 3, 3, 3, 3, 3, 3, 5, 1));
     if (options->replicas != 0) {
         config->replicas = (uint8_t)options->replicas;
     }
@@ -156,20 +156,22 @@ static void dump_logs(struct sim_cluster *cluster)
                 continue;
             }
             const uint64_t *words = region->memory;
-            sim_say(cluster,
-                    "host %u (holder %d.%u generation %llu): log of %u.%u%s: commit %llu touch %llu "
-                    "low %llu promise %llx",
-                    host->node, host->holder == TACIT_NODE_NONE ? -1 : (int)host->holder,
-                    host->holder_incarnation, (unsigned long long)host->generation,
-                    region->key.owner, region->key.incarnation, region->live ? "" : " (retired)",
-                    (unsigned long long)words[TACIT_LOG_COMMIT / 8],
-                    (unsigned long long)words[TACIT_LOG_TOUCH / 8],
-                    (unsigned long long)words[TACIT_LOG_LOW / 8],
-                    (unsigned long long)words[TACIT_LOG_PROMISE / 8]);
+            sim_say(
+                cluster,
+                "host %u (holder %d.%u generation %llu): log of %u.%u%s: commit %llu touch %llu "
+                "low %llu promise %llx",
+                host->node, host->holder == TACIT_NODE_NONE ? -1 : (int)host->holder,
+                host->holder_incarnation, (unsigned long long)host->generation, region->key.owner,
+                region->key.incarnation, region->live ? "" : " (retired)",
+                (unsigned long long)words[TACIT_LOG_COMMIT / 8],
+                (unsigned long long)words[TACIT_LOG_TOUCH / 8],
+                (unsigned long long)words[TACIT_LOG_LOW / 8],
+                (unsigned long long)words[TACIT_LOG_PROMISE / 8]);
             for (uint32_t entry = 0; entry < log.entries; entry++) {
                 const uint64_t *header = words + tacit_log_slot(log, entry) / 8;
                 if (header[2] != 0) {
-                    sim_say(cluster, "    index %llu ballot %llx adopted %llx commit %llu length %llu",
+                    sim_say(cluster,
+                            "    index %llu ballot %llx adopted %llx commit %llu length %llu",
                             (unsigned long long)header[1], (unsigned long long)header[2],
                             (unsigned long long)header[0], (unsigned long long)header[3],
                             (unsigned long long)header[4]);
@@ -184,16 +186,16 @@ static void tell_statuses(struct sim_cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
         const struct tacit_status_report *now = &cluster->process[i].status;
-        sim_say(cluster,
-                "replica %u.%u: %s leader %d ballot %llx commit %llu applied %llu confirmed %x trusted "
-                "%x up %x waiting %x transfers %llu checkpoints %llu elections %llu/%llu",
-                i, cluster->process[i].incarnation, tacit_role_name(now->role),
-                now->leader == TACIT_NODE_NONE ? -1 : (int)now->leader,
-                (unsigned long long)now->ballot, (unsigned long long)now->commit,
-                (unsigned long long)now->applied, now->confirmed, now->trusted, now->up,
-                now->waiting, (unsigned long long)now->state_transfers,
-                (unsigned long long)now->checkpoints_taken,
-                (unsigned long long)now->elections_won, (unsigned long long)now->elections_started);
+        sim_say(
+            cluster,
+            "replica %u.%u: %s leader %d ballot %llx commit %llu applied %llu confirmed %x trusted "
+            "%x up %x waiting %x transfers %llu checkpoints %llu elections %llu/%llu",
+            i, cluster->process[i].incarnation, tacit_role_name(now->role),
+            now->leader == TACIT_NODE_NONE ? -1 : (int)now->leader, (unsigned long long)now->ballot,
+            (unsigned long long)now->commit, (unsigned long long)now->applied, now->confirmed,
+            now->trusted, now->up, now->waiting, (unsigned long long)now->state_transfers,
+            (unsigned long long)now->checkpoints_taken, (unsigned long long)now->elections_won,
+            (unsigned long long)now->elections_started);
     }
 }
 
@@ -260,8 +262,8 @@ static void run_phases(struct sim_cluster *cluster, struct sim_result *result)
     }
 }
 
-void sim_run(struct sim_cluster *cluster, struct choice *choice, const struct sim_run_options *options,
-             struct sim_result *result)
+void sim_run(struct sim_cluster *cluster, struct choice *choice,
+             const struct sim_run_options *options, struct sim_result *result)
 {
     struct sim_shape shape;
     struct sim_model model;

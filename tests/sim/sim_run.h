@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One run of the simulator: draws a configuration and fault rates, a safety phase, a liveness phase, a
-// verdict.
+// One run of the simulator: draws a configuration and fault rates, a safety phase, a liveness
+// phase, a verdict.
 #ifndef TACIT_TESTS_SIM_RUN_H
 #define TACIT_TESTS_SIM_RUN_H
 
@@ -27,7 +27,7 @@ struct sim_result {
     uint32_t operations, acknowledged;
 };
 
-void sim_run(struct sim_cluster *cluster, struct choice *choice, const struct sim_run_options *options,
-             struct sim_result *result);
+void sim_run(struct sim_cluster *cluster, struct choice *choice,
+             const struct sim_run_options *options, struct sim_result *result);
 
 #endif

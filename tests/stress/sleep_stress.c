@@ -50,8 +50,8 @@ static void writer(struct pair *pair)
         }
         // The host is on its way to sleep now: hit all moments of that.
         for (uint32_t i = pair_random(&seed, 300); i > 0; i--) {
-            __asm__ volatile("" ::: "memory")
-        };
+            __asm__ volatile("" ::: "memory");
+        }
     }
 }
 

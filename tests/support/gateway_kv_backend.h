@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/front.h"
-#include "kv/kv.h"
+#include "apps/gateway/front.h"
+#include "apps/kv/kv.h"
 
 enum { KV_BACKEND_QUEUE = 64, KV_BACKEND_REQUEST = 4096 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The checkers are checked: hand-made wrong histories that they must refuse, and right but awkward ones
-// that they must accept.
+// The checkers are checked: hand-made wrong histories that they must refuse, and right but awkward
+// ones that they must accept.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,14 +32,48 @@ static uint64_t hash_of(uint32_t count, const uint32_t *tokens)
 #define H21 hash_of(2, (uint32_t[]){22, 11})
 
 // client, kind, key, argument, call, return, slot, result
-#define INCR(c, call, ret, slot, value) {c, CHECKER_INCR, 0, 0, call, ret, slot, {value, 0}}
-#define GETC(c, call, ret, slot, value) {c, CHECKER_GET_COUNTER, 0, 0, call, ret, slot, {value, 0}}
+#define INCR(c, call, ret, slot, value)                                                            \
+    {                                                                                              \
+        c, CHECKER_INCR, 0, 0, call, ret, slot,                                                    \
+        {                                                                                          \
+            value, 0                                                                               \
+        }                                                                                          \
+    }
+#define GETC(c, call, ret, slot, value)                                                            \
+    {                                                                                              \
+        c, CHECKER_GET_COUNTER, 0, 0, call, ret, slot,                                             \
+        {                                                                                          \
+            value, 0                                                                               \
+        }                                                                                          \
+    }
 #define APPEND(c, token, call, ret, slot, len, hash)                                               \
-    {c, CHECKER_APPEND, 0, token, call, ret, slot, {len, hash}}
-#define GETL(c, call, ret, slot, len, hash) {c, CHECKER_GET_LIST, 0, 0, call, ret, slot, {len, hash}}
+    {                                                                                              \
+        c, CHECKER_APPEND, 0, token, call, ret, slot,                                              \
+        {                                                                                          \
+            len, hash                                                                              \
+        }                                                                                          \
+    }
+#define GETL(c, call, ret, slot, len, hash)                                                        \
+    {                                                                                              \
+        c, CHECKER_GET_LIST, 0, 0, call, ret, slot,                                                \
+        {                                                                                          \
+            len, hash                                                                              \
+        }                                                                                          \
+    }
 #define SETP(c, value, call, ret, slot, a, b)                                                      \
-    {c, CHECKER_SET_PAIR, 0, value, call, ret, slot, {a, b}}
-#define GETP(c, call, ret, slot, a, b) {c, CHECKER_GET_PAIR, 0, 0, call, ret, slot, {a, b}}
+    {                                                                                              \
+        c, CHECKER_SET_PAIR, 0, value, call, ret, slot,                                            \
+        {                                                                                          \
+            a, b                                                                                   \
+        }                                                                                          \
+    }
+#define GETP(c, call, ret, slot, a, b)                                                             \
+    {                                                                                              \
+        c, CHECKER_GET_PAIR, 0, 0, call, ret, slot,                                                \
+        {                                                                                          \
+            a, b                                                                                   \
+        }                                                                                          \
+    }
 #define NEVER CHECKER_NEVER
 
 enum expect { RIGHT, WRONG, WRONG_BY_SLOT_ONLY };
@@ -73,8 +107,8 @@ static void right_histories(void **state)
     CASE("no reply, no effect", RIGHT, INCR(0, 0, NEVER, 0, 0), INCR(1, 20, 30, 2, 1));
     CASE("no reply, effect later", RIGHT, INCR(0, 0, NEVER, 0, 0), INCR(1, 20, 30, 2, 1),
          INCR(1, 40, 50, 4, 3));
-    CASE("appends and reads", RIGHT, APPEND(0, 11, 0, 10, 1, 1, H1), APPEND(1, 22, 20, 30, 2, 2, H12),
-         GETL(0, 40, 50, 3, 2, H12));
+    CASE("appends and reads", RIGHT, APPEND(0, 11, 0, 10, 1, 1, H1),
+         APPEND(1, 22, 20, 30, 2, 2, H12), GETL(0, 40, 50, 3, 2, H12));
     CASE("pairs", RIGHT, SETP(0, 7, 0, 10, 1, 0, 0), GETP(1, 20, 30, 2, 7, 7),
          SETP(1, 8, 40, 50, 3, 7, 7));
     CASE("nothing", RIGHT, GETC(0, 0, 1, 0, 0));
@@ -173,7 +207,8 @@ static void giving_up_is_no_pass(void **state)
     assert_int_not_equal(checker_slots(ops, 30).outcome, CHECKER_PASS);
 }
 
-// ---- replicas ----------------------------------------------------------------------------------------
+// ---- replicas
+// ----------------------------------------------------------------------------------------
 
 static struct checker_group *group;
 
@@ -229,8 +264,8 @@ static void decide(uint32_t replica, uint64_t index, const struct batch *batch)
     checker_decided(group, replica, index, batch->bytes, batch->used);
 }
 
-static void execute(uint32_t replica, uint64_t index, uint64_t session, uint64_t number, uint64_t r0,
-                    uint64_t r1)
+static void execute(uint32_t replica, uint64_t index, uint64_t session, uint64_t number,
+                    uint64_t r0, uint64_t r1)
 {
     uint64_t reply[2] = {r0, r1};
     checker_executed(group, replica, index, 0, session, number, reply, sizeof reply);
@@ -240,7 +275,8 @@ static void expect_violation(const char *fragment)
 {
     const char *text = checker_group_violation(group);
     if (text == NULL || strstr(text, fragment) == NULL) {
-        fail_msg("expected a violation with \"%s\", got %s", fragment, text == NULL ? "none" : text);
+        fail_msg("expected a violation with \"%s\", got %s", fragment,
+                 text == NULL ? "none" : text);
     }
 }
 

@@ -33,8 +33,8 @@ static void odometer_product(void **state)
     assert_false(choice.overflow);
 }
 
-// Bounds and the number of draws that depend on earlier draws: subsets of {0..4} by in/out draws that stop
-// early, compared with a count made another way: lists of length k with digits below k+1.
+// Bounds and the number of draws that depend on earlier draws: subsets of {0..4} by in/out draws
+// that stop early, compared with a count made another way: lists of length k with digits below k+1.
 static void odometer_dependent(void **state)
 {
     (void)state;
@@ -210,10 +210,10 @@ static void chance_has_its_rate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(odometer_product),         cmocka_unit_test(odometer_dependent),
-        cmocka_unit_test(odometer_permutations),    cmocka_unit_test(odometer_depth_is_bounded),
-        cmocka_unit_test(record_and_replay),        cmocka_unit_test(dry_source_is_quiet),
-        cmocka_unit_test(record_full_is_told),      cmocka_unit_test(seed_is_even),
+        cmocka_unit_test(odometer_product),      cmocka_unit_test(odometer_dependent),
+        cmocka_unit_test(odometer_permutations), cmocka_unit_test(odometer_depth_is_bounded),
+        cmocka_unit_test(record_and_replay),     cmocka_unit_test(dry_source_is_quiet),
+        cmocka_unit_test(record_full_is_told),   cmocka_unit_test(seed_is_even),
         cmocka_unit_test(chance_has_its_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,9 +173,9 @@ static void test_all_sequences(void **state)
 {
     (void)state;
     struct bed bed;
-    enum { LENGTH = 15 };
+    enum { LENGTH = 18 };
     for (uint32_t sequence = 0; sequence < 1u << LENGTH; sequence++) {
-        struct naive naive = {.score = 7, .trusted = true};
+        struct naive naive = {.score = 15, .trusted = true};
         bed_open(&bed);
         bed_connect(&bed, 1);
         for (unsigned i = 0; i < LENGTH; i++) {
@@ -200,7 +200,7 @@ static void test_all_states(void **state)
         for (int from_below = 0; from_below < 2; from_below++) {
             for (int changed = 0; changed < 2; changed++) {
                 struct bed bed;
-                struct naive naive = {.score = 7, .trusted = true};
+                struct naive naive = {.score = 15, .trusted = true};
                 bed_open(&bed);
                 bed_connect(&bed, 1);
                 // Down to 0 or up to 15 first, then to the score from that side.
@@ -286,7 +286,7 @@ static void test_all_connections(void **state)
             assert_int_equal((bed.dead & 1u << PEER) != 0, dead);
             assert_false(dead && bed_trusts(&bed));
             assert_true((bed.trusted & 1u) != 0);
-            // Six intervals cannot take a first incarnation from 7 to below 2, nor a later one
+            // Six intervals cannot take a first incarnation from 15 to below 2, nor a later one
             // above 6.
             assert_int_equal(bed_trusts(&bed), !dead && (incarnation <= 1 ? true : false));
             // Something is due, unless nothing can change by time alone.
@@ -421,7 +421,7 @@ static void test_own_pause_is_no_time_out(void **state)
     // Nor is a pause between two reads one missed beat for each interval.
     bed.now_ns += 1000 * TIMEOUT;
     bed_sample(&bed, false);
-    assert_int_equal(tacit_fd_score(bed.fd, PEER), 7);
+    assert_int_equal(tacit_fd_score(bed.fd, PEER), 14);
     bed_close(&bed);
 }
 
@@ -461,7 +461,7 @@ static void test_short_cut_costs_no_trust_long_one_does(void **state)
     bed_open(&bed);
     bed_connect(&bed, 1);
     bed_event(&bed, TACIT_EVENT_DOWN, 1, false);
-    for (unsigned i = 0; i < 5; i++) { // 7 -> 2
+    for (unsigned i = 0; i < 13; i++) { // 15 -> 2
         bed.now_ns += 2 * BEAT;
         assert_false(bed_poll(&bed));
         assert_true(bed_trusts(&bed));
@@ -494,7 +494,7 @@ static void test_refused_posts_are_tried_again(void **state)
         assert_true(bed.detector.deadline(bed.detector.context) > bed.now_ns);
         bed.now_ns += BEAT;
     }
-    assert_int_equal(tacit_fd_score(bed.fd, PEER), 7);
+    assert_int_equal(tacit_fd_score(bed.fd, PEER), 15);
     bed.fake.refuse = false;
     bed.fake.region = -1; // not announced
     (void)bed_poll(&bed);

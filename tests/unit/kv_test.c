@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kv/kv.h"
-#include "kv/kv_store.h"
-#include "kv/kv_wire.h"
+#include "apps/kv/kv.h"
+#include "apps/kv/kv_store.h"
+#include "apps/kv/kv_wire.h"
 
 enum { REQUEST_MAX = 70000, REPLY_MAX = 4096, PAGES_MAX = 1024 };
 

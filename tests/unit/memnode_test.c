@@ -163,8 +163,7 @@ static int close_all(void **state)
     return system(command);
 }
 
-// ---- replicas by hand
-// -----------------------------------------------------------------------------------
+// ---- replicas by hand ----
 
 static void pause_us(unsigned us)
 {
@@ -290,8 +289,7 @@ static int append(struct replica *replica, uint64_t value)
                    TACIT_OP_AS_HOLDER);
 }
 
-// ---- tests
-// ----------------------------------------------------------------------------------------------
+// ---- tests ----
 
 static void test_permission_moves(void **state)
 {

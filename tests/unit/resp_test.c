@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/front.h"
-#include "gateway/resp.h"
-#include "gateway_kv_backend.h"
+#include "apps/gateway/front.h"
+#include "apps/gateway/resp.h"
+#include "tests/support/gateway_kv_backend.h"
 
 enum { REQUEST_BYTES = 512, REPLY_BYTES = 600, PIPELINE = 4, CONNECTIONS = 3 };
 

@@ -150,8 +150,7 @@ static int dial(void)
     return fd;
 }
 
-// ---- playing a peer by hand
-// -----------------------------------------------------------------------------
+// ---- playing a peer by hand ----
 
 // Receives one packet, whatever its descriptor; fails the test when none comes.
 static size_t packet_receive(int fd, uint8_t packet[TACIT_SHM_PACKET_MAX], int *passed)
@@ -233,8 +232,7 @@ static int memory_make(size_t bytes, unsigned flags, int seals)
     return fd;
 }
 
-// ---- tests
-// ----------------------------------------------------------------------------------------------
+// ---- tests ----
 
 static void test_strangers_are_bounded(void **state)
 {
@@ -461,8 +459,7 @@ static void test_client_slots(void **state)
     }
 }
 
-// ---- socket files
-// ---------------------------------------------------------------------------------------
+// ---- socket files ----
 
 static void test_socket_in_use(void **state)
 {

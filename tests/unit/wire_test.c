@@ -283,7 +283,7 @@ static void item__refuses_nonsense(void **state)
     cases[4].kind = TACIT_ITEM_CLOSE; // with a body
     cases[5].kind = TACIT_ITEM_ADMIT; // with a body
     cases[6] = (struct tacit_wire_item){
-        .kind = TACIT_ITEM_ADMIT, .subject = TACIT_REPLICAS_MAX, .session = 1, .number = 2};
+        .kind = TACIT_ITEM_ADMIT, .subject = TACIT_NODE_CLIENT, .session = 1, .number = 2};
     cases[7] = (struct tacit_wire_item){
         .kind = TACIT_ITEM_ADMIT, .session = 1, .number = TACIT_INCARNATION_MAX + 1ull};
     cases[8] = (struct tacit_wire_item){

@@ -106,14 +106,14 @@ enum tacit_status tacit_client_session_open(struct tacit_client *client, uint64_
                                             tacit_time_ns_t now_ns, uint32_t *session);
 // Ends a session after its outstanding requests were answered. CLOSED follows. No submit() after
 // it. Before OPENED: the session is closed as soon as it is open. TACIT_ECLOSED: no such session.
-enum tacit_status tacit_client_session_close(struct tacit_client *client, uint32_t session,
+enum tacit_status tacit_client_session_close(struct tacit_client *client, uint32_t handle,
                                              tacit_time_ns_t now_ns);
 // Sends a request, copied before this returns. Requests of a session are executed in the order of
 // their submission. RESULT with `token` follows, in any order, exactly once. TACIT_EINVAL: not open
 // yet. TACIT_ECLOSED: being closed or closed. TACIT_ETOOBIG: larger than request_bytes.
 // TACIT_EBUSY: `pipeline` numbers after the oldest unanswered one are in use, or as many requests
 // are outstanding as a ring has slots; try again after the next event.
-enum tacit_status tacit_client_submit(struct tacit_client *client, uint32_t session,
+enum tacit_status tacit_client_submit(struct tacit_client *client, uint32_t handle,
                                       const void *body, size_t body_bytes, uint64_t token,
                                       tacit_time_ns_t now_ns);
 

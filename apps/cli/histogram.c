@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See histogram.h.
+#include "histogram.h"
+
+static uint32_t bucket_of(uint64_t ns)
+{
+    if (ns < 1u << HISTOGRAM_BITS) {
+        return (uint32_t)ns;
+    }
+    uint32_t octave = 63u - (uint32_t)__builtin_clzll(ns) - HISTOGRAM_BITS;
+    return (octave + 1) << HISTOGRAM_BITS | (uint32_t)(ns >> octave & ((1u << HISTOGRAM_BITS) - 1));
+}
+
+static uint64_t bucket_end(uint32_t bucket)
+{
+    uint32_t octave = bucket >> HISTOGRAM_BITS;
+    uint64_t low = bucket & ((1u << HISTOGRAM_BITS) - 1);
+    return octave == 0 ? low : ((low | 1u << HISTOGRAM_BITS) + 1) << (octave - 1);
+}
+
+void histogram_add(struct histogram *histogram, uint64_t ns)
+{
+    _Atomic uint32_t *count = &histogram->count[bucket_of(ns)];
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+    if (ns > atomic_load_explicit(&histogram->max_ns, memory_order_relaxed)) {
+        atomic_store_explicit(&histogram->max_ns, ns, memory_order_relaxed);
+    }
+}
+
+void histogram_merge(struct histogram *to, const struct histogram *from)
+{
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        uint32_t more = atomic_load_explicit(&from->count[i], memory_order_relaxed);
+        atomic_store_explicit(&to->count[i],
+                              atomic_load_explicit(&to->count[i], memory_order_relaxed) + more,
+                              memory_order_relaxed);
+    }
+    uint64_t max_ns = atomic_load_explicit(&from->max_ns, memory_order_relaxed);
+    if (max_ns > atomic_load_explicit(&to->max_ns, memory_order_relaxed)) {
+        atomic_store_explicit(&to->max_ns, max_ns, memory_order_relaxed);
+    }
+}
+
+void histogram_subtract(struct histogram *from, const struct histogram *earlier)
+{
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        uint32_t less = atomic_load_explicit(&earlier->count[i], memory_order_relaxed);
+        atomic_store_explicit(&from->count[i],
+                              atomic_load_explicit(&from->count[i], memory_order_relaxed) - less,
+                              memory_order_relaxed);
+    }
+}
+
+uint64_t histogram_total(const struct histogram *histogram)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        total += atomic_load_explicit(&histogram->count[i], memory_order_relaxed);
+    }
+    return total;
+}
+
+uint64_t histogram_quantile(const struct histogram *histogram, double fraction)
+{
+    uint64_t total = histogram_total(histogram);
+    uint64_t max_ns = atomic_load_explicit(&histogram->max_ns, memory_order_relaxed);
+    uint64_t seen = 0;
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        seen += atomic_load_explicit(&histogram->count[i], memory_order_relaxed);
+        if (seen != 0 && (double)seen >= fraction * (double)total) {
+            return bucket_end(i) < max_ns ? bucket_end(i) : max_ns;
+        }
+    }
+    return 0;
+}
