@@ -29,6 +29,7 @@ static int no_tests(int argc, char **argv)
 }
 #define tacit_sim_main no_tests
 #define cli_demo no_tests
+#define cli_bench no_tests
 #endif
 
 static const struct command commands[] = {

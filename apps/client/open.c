@@ -233,11 +233,13 @@ enum tacit_status tacit_channel_open(const struct tacit_channel_options *options
     struct tacit_config_problems *problems = calloc(1, sizeof *problems);
     struct identity *identity = calloc(1, sizeof *identity);
     if (node == NULL || problems == NULL || identity == NULL) {
-        status = tacit_error_set(error, TACIT_ENOMEM, 0, "client: no memory");
+        free(identity);
+        free(problems);
+        free(node);
+        (void)tacit_error_set(error, TACIT_ENOMEM, 0, "client: no memory");
+        return TACIT_ENOMEM;
     }
-    if (status == TACIT_OK) {
-        status = find_files(options, node, problems, error);
-    }
+    status = find_files(options, node, problems, error);
     if (status == TACIT_OK) {
         status = load_identity(node, identity, problems, error);
     }

@@ -74,32 +74,30 @@ static void *take(struct bump *bump, size_t bytes)
     return from;
 }
 
-static size_t lay_out(struct tacit_front *front, uint8_t *memory)
+static void lay_out(struct tacit_front *front, struct bump *at)
 {
-    struct bump at = {.base = memory};
     const struct tacit_front_config *config = &front->config;
-    struct connection *connections = take(&at, config->connections * sizeof *front->connections);
-    uint8_t *request = take(&at, config->request_bytes);
+    struct connection *connections = take(at, config->connections * sizeof *front->connections);
+    uint8_t *request = take(at, config->request_bytes);
     for (uint32_t i = 0; i < config->connections; i++) {
         struct connection part = {0};
-        part.slots = take(&at, config->pipeline * sizeof *part.slots);
-        part.input = take(&at, front->input_max);
-        part.output = take(&at, front->output_max);
+        part.slots = take(at, config->pipeline * sizeof *part.slots);
+        part.input = take(at, front->input_max);
+        part.output = take(at, front->output_max);
         for (uint32_t slot = 0; slot < config->pipeline; slot++) {
-            uint8_t *reply = take(&at, front->reply_max);
-            if (memory != NULL) {
+            uint8_t *reply = take(at, front->reply_max);
+            if (at->base != NULL) {
                 part.slots[slot] = (struct slot){.reply = reply};
             }
         }
-        if (memory != NULL) {
+        if (at->base != NULL) {
             connections[i] = part;
         }
     }
-    if (memory != NULL) {
+    if (at->base != NULL) {
         front->connections = connections;
         front->request = request;
     }
-    return at.used;
 }
 
 struct tacit_front *tacit_front_open(const struct tacit_front_config *config,
@@ -119,13 +117,15 @@ struct tacit_front *tacit_front_open(const struct tacit_front_config *config,
     front->reply_max = tacit_resp_reply_max(largest) + REPLY_SPARE;
     front->output_max = front->reply_max + READ_BYTES;
     front->parser = tacit_resp_parser_open(config->request_bytes);
-    size_t bytes = lay_out(front, NULL);
-    front->memory = calloc(1, bytes);
+    struct bump measure = {.base = NULL};
+    lay_out(front, &measure);
+    front->memory = calloc(1, measure.used);
     if (front->parser == NULL || front->memory == NULL) {
         tacit_front_close(front);
         return NULL;
     }
-    (void)lay_out(front, front->memory);
+    struct bump bump = {.base = front->memory};
+    lay_out(front, &bump);
     return front;
 }
 

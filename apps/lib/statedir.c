@@ -9,11 +9,14 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../client/cluster.h"
 
 #define GROUP_TEXT 64u
+#define LOCK_TRIES 1000u
+#define LOCK_PAUSE_NS 1000000
 
 static enum tacit_status os_error(struct tacit_error *error, int os_errno, const char *what,
                                   const char *path)
@@ -122,7 +125,15 @@ static enum tacit_status take_lock(int *lock, const char *directory, struct taci
     if (file < 0) {
         return os_error(error, errno, "open", path);
     }
-    if (flock(file, LOCK_EX | LOCK_NB) != 0) {
+    // A process that was killed holds its lock until the kernel has taken all of it apart, which a
+    // fast restart can meet: give it a moment.
+    int taken = flock(file, LOCK_EX | LOCK_NB);
+    for (unsigned i = 0; i < LOCK_TRIES && taken != 0 && errno == EWOULDBLOCK; i++) {
+        struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
+        (void)nanosleep(&pause, NULL);
+        taken = flock(file, LOCK_EX | LOCK_NB);
+    }
+    if (taken != 0) {
         int os_errno = errno;
         ssize_t got = pread(file, text, sizeof text - 1, 0);
         (void)close(file);

@@ -253,19 +253,21 @@ static void take_events(struct tacit_client *client, tacit_time_ns_t now_ns)
 bool tacit_client_poll(struct tacit_client *client, tacit_time_ns_t now_ns,
                        struct tacit_client_event *event)
 {
+    const uint32_t replicas = client->config.replicas;
+    TACIT_ASSERT(replicas > 0);
     if (report_over(client, event)) {
         return true;
     }
     // Replies before events: what a replica wrote before it went DOWN counts, and is gone
     // afterwards.
-    for (uint32_t i = 0; i < client->config.replicas; i++) {
-        uint32_t replica = (client->next_link + i) % client->config.replicas;
+    for (uint32_t i = 0; i < replicas; i++) {
+        uint32_t replica = (client->next_link + i) % replicas;
         if (read_replies(client, replica, now_ns, event)) {
             client->next_link = replica;
             return true;
         }
     }
-    client->next_link = (client->next_link + 1) % client->config.replicas;
+    client->next_link = (client->next_link + 1) % replicas;
     take_events(client, now_ns);
     for (uint32_t i = 0; client->draining > 0 && i < client->config.sessions; i++) {
         tacit_client_session_drained(client, i, now_ns);

@@ -54,9 +54,10 @@ static void set_deadline(struct tacit_client *client, struct tacit_client_record
     }
 }
 
-static bool post_image(struct tacit_client *client, uint32_t replica, uint8_t *image,
-                       uint64_t offset, uint32_t bytes)
+static bool post_image(struct tacit_client *client, uint32_t replica,
+                       const struct tacit_client_record *record, uint64_t offset, uint32_t bytes)
 {
+    uint8_t *image = tacit_client_image(client, record);
     struct tacit_client_link *link = &client->links[replica];
     for (uint32_t done = 0; done < bytes; done += TACIT_OP_QUIET_BYTES) {
         uint32_t left = bytes - done;
@@ -99,7 +100,7 @@ static bool send_to(struct tacit_client *client, struct tacit_client_record *rec
     uint32_t bytes = tacit_ring_seal(client->request_shape, sequence, image, record->payload_bytes);
     // When only a part was posted the number is used again by the next message, which overwrites
     // it: the replica waits for this number and would never look behind a torn one.
-    if (!post_image(client, replica, image, tacit_ring_offset(client->request_shape, sequence),
+    if (!post_image(client, replica, record, tacit_ring_offset(client->request_shape, sequence),
                     bytes)) {
         client->counters.refused++;
         return false;

@@ -36,6 +36,21 @@ struct tacit_read *tacit_crash_read(struct tacit_crash *crash, struct tacit_log_
                                     enum tacit_read_kind kind, int32_t region, uint64_t offset,
                                     uint32_t bytes, bool as_holder)
 {
+    struct tacit_read *read = tacit_crash_read_at(crash, host->node, as_holder ? host->generation : 0,
+                                                  kind, region, offset, bytes);
+    if (read != NULL) {
+        read->host = (uint8_t)host_number(crash, host);
+        if (host->reads++ == 0) {
+            host->reads_ns = crash->now_ns;
+        }
+    }
+    return read;
+}
+
+struct tacit_read *tacit_crash_read_at(struct tacit_crash *crash, tacit_node_t node, uint64_t generation,
+                                       enum tacit_read_kind kind, int32_t region, uint64_t offset,
+                                       uint32_t bytes)
+{
     bool small = bytes <= TACIT_SMALL_READ_BYTES;
     struct tacit_read *pool = small ? crash->small : crash->large;
     struct tacit_read *read = free_read(pool, small ? TACIT_SMALL_READS : TACIT_LARGE_READS);
@@ -46,25 +61,23 @@ struct tacit_read *tacit_crash_read(struct tacit_crash *crash, struct tacit_log_
         crash, small ? TACIT_COOKIE_READ_SMALL : TACIT_COOKIE_READ_LARGE, 0, (uint64_t)(read - pool));
     struct tacit_op op = {.kind = TACIT_OP_READ,
                           .plane = TACIT_PLANE_BACKGROUND,
-                          .flags = as_holder ? TACIT_OP_AS_HOLDER : 0,
-                          .host = host->node,
+                          .flags = generation != 0 ? TACIT_OP_AS_HOLDER : 0,
+                          .host = node,
                           .region = region,
                           .bytes = bytes,
                           .offset = offset,
                           .local = read->buffer,
-                          .generation = as_holder ? host->generation : 0,
+                          .generation = generation,
                           .cookie = cookie};
     if (!crash->fabric->ops->post(crash->fabric, &op)) {
         return NULL;
     }
     read->kind = (uint8_t)kind;
-    read->host = (uint8_t)host_number(crash, host);
+    read->host = 0;
+    read->bytes = bytes;
     read->term = crash->term;
     read->region = 0;
     read->index = 0;
-    if (host->reads++ == 0) {
-        host->reads_ns = crash->now_ns;
-    }
     return read;
 }
 
@@ -163,7 +176,7 @@ void tacit_crash_init(struct tacit_crash *crash, struct tacit_bump *bump,
 static void retire_superseded(struct tacit_crash *crash, tacit_node_t node)
 {
     struct tacit_region_key keys[TACIT_PAGE_REGIONS_MAX];
-    if (!crash->hosts_log) {
+    if (!crash->hosts_log || node == crash->config->self) {
         return;
     }
     size_t count = crash->fabric->ops->log_regions(crash->fabric, keys, TACIT_PAGE_REGIONS_MAX);
@@ -200,9 +213,11 @@ void tacit_crash_installed(struct tacit_crash *crash, tacit_index_t applied)
         tacit_crash_step_down(crash);
     }
     crash->applied = applied;
-    crash->decided = applied;
-    crash->seen = applied;
-    crash->journal_low = applied;
+    if (applied < crash->journal_low || applied > crash->decided) {
+        crash->decided = applied;
+        crash->seen = applied;
+        crash->journal_low = applied;
+    } // else what was followed meanwhile stays: it goes on from there
     if (crash->commit_known < applied) {
         crash->commit_known = applied;
     }
@@ -248,7 +263,7 @@ void tacit_crash_step_down(struct tacit_crash *crash)
     }
     for (uint32_t i = 0; i < crash->host_count; i++) {
         struct tacit_log_host *host = &crash->hosts[i];
-        if (host->stage != TACIT_HOST_IDLE && host->up) {
+        if (host->request != 0 && host->up) {
             (void)tacit_crash_write_quiet(crash, host, host->control, TACIT_CONTROL_RELEASED,
                                           &host->request, 8, 0);
         }
@@ -295,6 +310,25 @@ static void host_left(struct tacit_crash *crash, struct tacit_log_host *host)
     }
 }
 
+// A replica that starts again and again before it is admitted would leave a region each time. This host grants
+// admitted incarnations only, so those in between are empty.
+static void retire_never_admitted(struct tacit_crash *crash, tacit_node_t node,
+                                  tacit_incarnation_t incarnation)
+{
+    struct tacit_region_key keys[TACIT_PAGE_REGIONS_MAX];
+    if (!crash->hosts_log || !crash->active || node >= crash->config->replicas) {
+        return;
+    }
+    size_t count = crash->fabric->ops->log_regions(crash->fabric, keys, TACIT_PAGE_REGIONS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        if (keys[i].owner == node && keys[i].incarnation > crash->members[node] &&
+            keys[i].incarnation < incarnation) {
+            crash->fabric->ops->retire(crash->fabric, keys[i]);
+        }
+    }
+    tacit_grants_publish_regions(&crash->grants);
+}
+
 static void on_up(struct tacit_crash *crash, const struct tacit_event *event)
 {
     if (event->node < crash->config->replicas) {
@@ -305,6 +339,7 @@ static void on_up(struct tacit_crash *crash, const struct tacit_event *event)
         crash->peer_incarnation[event->node] = event->incarnation;
         crash->head_pending[event->node] = false;
     }
+    retire_never_admitted(crash, event->node, event->incarnation);
     struct tacit_log_host *host = host_of(crash, event->node);
     if (host == NULL) {
         return;
@@ -506,6 +541,9 @@ void tacit_crash_executed(struct tacit_crash *crash)
     if (crash->seen < crash->applied) {
         crash->seen = crash->applied;
     }
+    if (crash->applied == crash->barrier && crash->role == TACIT_ROLE_LEADER) {
+        tacit_stream_decide(crash);
+    }
 }
 
 void tacit_crash_membership(struct tacit_crash *crash, tacit_node_t node)
@@ -513,8 +551,9 @@ void tacit_crash_membership(struct tacit_crash *crash, tacit_node_t node)
     if (node < crash->config->replicas) {
         retire_superseded(crash, node);
         crash->admitted_at[node] = crash->applied;
-        // What it had published before is not vouched for: a new member counts from what it publishes next.
-        crash->heads[node] = 0;
+        // What it had published before is not vouched for. But it takes part only with a checkpoint that
+        // contains this entry, so it needs nothing below.
+        crash->heads[node] = crash->applied;
         crash->free_below = 0;
         crash->laggard = crash->laggard == node ? TACIT_NODE_NONE : crash->laggard;
     }
@@ -631,7 +670,8 @@ tacit_time_ns_t tacit_crash_deadline(const struct tacit_crash *crash)
     if (crash->role == TACIT_ROLE_LEADER) {
         for (uint32_t i = 0; i < crash->host_count; i++) {
             const struct tacit_log_host *host = &crash->hosts[i];
-            if (host->stage == TACIT_HOST_STREAMING && host->commit_sent < crash->decided &&
+            if (host->stage == TACIT_HOST_STREAMING && crash->tail == crash->decided &&
+                host->commit_sent < crash->decided && host->acked > host->commit_sent &&
                 crash->proposed_ns + TACIT_IDLE_COMMIT_NS < at) {
                 at = crash->proposed_ns + TACIT_IDLE_COMMIT_NS;
             }

@@ -112,6 +112,7 @@ struct tacit_read {
     uint8_t host; // position among log hosts; replica id for HEAD
     uint16_t region;
     uint32_t term;
+    uint32_t bytes;
     tacit_index_t index;
     uint8_t *buffer;
 };
@@ -139,6 +140,7 @@ struct tacit_scan_evidence {
 // Catch-up and prepare of a new leader (recovery.c).
 struct tacit_scan {
     bool active;
+    bool too_far;
     uint32_t hosts;      // bit h: confirmed when the scan began
     tacit_index_t base;  // of the group
     tacit_index_t end;   // scanned when base reaches it
@@ -221,11 +223,11 @@ struct tacit_crash {
     // an earlier one may still read its word.
     uint64_t ballot_words[TACIT_BALLOT_WORDS];
     tacit_index_t first_free; // of this term: everything below was found or filled by recovery
-    tacit_index_t resealed;   // journal entries from here on carry the present ballot
     tacit_index_t tail;       // next index to propose
     tacit_time_ns_t proposed_ns, touched_ns, heads_ns, progress_ns;
     uint64_t touch;
     tacit_index_t rung;  // followers were rung when the tail was here
+    tacit_index_t barrier;    // entries below must be executed before more are decided
     tacit_index_t free_below; // entries below were applied by enough replicas
     tacit_node_t laggard; // memory-node mode: holds up recycling for too long, to be removed
     tacit_node_t slowest;
@@ -277,7 +279,8 @@ void tacit_crash_membership(struct tacit_crash *crash, tacit_node_t node);
 // Leader: room for the payload of the next batch (batch_bytes), NULL while none may be proposed. `removal`: for
 // an entry that removes a member which holds up the reuse of positions; a few positions are kept for these.
 uint8_t *tacit_crash_open(struct tacit_crash *crash, bool removal);
-void tacit_crash_propose(struct tacit_crash *crash, uint32_t length, bool removal);
+// `flags`: of the entry (log/entry.h).
+void tacit_crash_propose(struct tacit_crash *crash, uint32_t length, uint32_t flags);
 
 // --- between the files of the engine ---
 
@@ -318,6 +321,10 @@ struct tacit_read *tacit_crash_read(struct tacit_crash *crash, struct tacit_log_
 // Writes `bytes` (copied at once) with QUIET to a host; AS_HOLDER if `generation` != 0.
 bool tacit_crash_write_quiet(struct tacit_crash *crash, struct tacit_log_host *host, int32_t region,
                              uint64_t offset, const void *bytes, uint32_t size, uint64_t generation);
+// The same at any node, under a generation if that is not 0; not counted among the reads of a log host.
+struct tacit_read *tacit_crash_read_at(struct tacit_crash *crash, tacit_node_t node, uint64_t generation,
+                                       enum tacit_read_kind kind, int32_t region, uint64_t offset,
+                                       uint32_t bytes);
 uint64_t tacit_crash_cookie(const struct tacit_crash *crash, unsigned kind, unsigned host, uint64_t index);
 enum { TACIT_COOKIE_READ_SMALL = 0, TACIT_COOKIE_READ_LARGE, TACIT_COOKIE_APPEND, TACIT_COOKIE_PROMISE,
        TACIT_COOKIE_QUIET_HOLDER, TACIT_COOKIE_QUIET_PLAIN };

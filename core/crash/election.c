@@ -14,12 +14,12 @@
 
 static void ask(struct tacit_crash *crash, struct tacit_log_host *host)
 {
-    crash->counter++;
     uint64_t number =
-        tacit_ballot(crash->counter, crash->config->self, crash->config->incarnation);
+        tacit_ballot(crash->counter + 1, crash->config->self, crash->config->incarnation);
     if (!tacit_crash_write_quiet(crash, host, host->control, TACIT_CONTROL_REQUEST, &number, 8, 0)) {
         return;
     }
+    crash->counter++;
     host->request = number;
     host->generation = 0;
     host->acked = 0;
@@ -63,6 +63,7 @@ static bool read_headers(struct tacit_crash *crash, struct tacit_log_host *host)
             break;
         }
         read->region = (uint16_t)i;
+        read->index = host->request;
         host->regions[i].header = 1;
         worked = true;
     }
@@ -99,7 +100,7 @@ bool tacit_election_host(struct tacit_crash *crash, struct tacit_log_host *host)
 static bool take_regions(struct tacit_crash *crash, struct tacit_log_host *host, const uint8_t *page)
 {
     uint64_t count = tacit_word_load(page, TACIT_PAGE_REGIONS);
-    if (count > TACIT_PAGE_REGIONS_MAX) {
+    if (count >= TACIT_PAGE_REGIONS_MAX) { // more, or perhaps cut
         crash->counters.unexpected++;
         return false;
     }
@@ -131,7 +132,6 @@ void tacit_election_page(struct tacit_crash *crash, struct tacit_log_host *host,
         uint64_t holder = tacit_word_load(page, TACIT_PAGE_HOLDER);
         if (tacit_word_load(page, TACIT_PAGE_ACK) == host->request &&
             tacit_owner_node(holder) == crash->config->self) {
-            host->generation = tacit_word_load(page, TACIT_PAGE_GENERATION);
             host->stage = TACIT_HOST_GRANTED;
             host->look_ns = crash->now_ns;
         }
@@ -140,7 +140,13 @@ void tacit_election_page(struct tacit_crash *crash, struct tacit_log_host *host,
     if (host->stage != TACIT_HOST_GRANTED) {
         return;
     }
-    // This read was posted after the acknowledgement was seen, so it shows the list that preceded it.
+    // This read was posted after the acknowledgement was seen, so it shows what preceded it.
+    host->generation = tacit_word_load(page, TACIT_PAGE_GENERATION);
+    if (host->generation == 0 || tacit_word_load(page, TACIT_PAGE_ACK) != host->request ||
+        tacit_owner_node(tacit_word_load(page, TACIT_PAGE_HOLDER)) != crash->config->self) {
+        host->stage = TACIT_HOST_ASKED; // somebody else's by now: it says so again, or is asked again
+        return;
+    }
     host->head = tacit_word_load(page, TACIT_PAGE_APPLIED);
     if (host->node < crash->config->replicas && crash->heads[host->node] < host->head) {
         crash->heads[host->node] = host->head;
@@ -163,6 +169,9 @@ void tacit_election_header(struct tacit_crash *crash, struct tacit_log_host *hos
         return;
     }
     struct tacit_host_region *region = &host->regions[read->region];
+    if (read->index != host->request || region->header != 1) {
+        return; // of an earlier round
+    }
     uint64_t promise = tacit_word_load(read->buffer, TACIT_LOG_PROMISE);
     uint64_t commit = tacit_word_load(read->buffer, TACIT_LOG_COMMIT);
     region->header = 2;

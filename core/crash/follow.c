@@ -40,7 +40,8 @@ void tacit_follow_advance(struct tacit_crash *crash, tacit_index_t commit)
 bool tacit_follow_take(struct tacit_crash *crash)
 {
     struct tacit_entry entry;
-    if (!tacit_entry_read(&entry, tacit_crash_slot(crash, crash->seen), crash->shape, crash->seen)) {
+    if (!tacit_entry_read(&entry, tacit_crash_slot(crash, crash->seen), crash->shape.slot_bytes,
+                          crash->seen)) {
         tacit_mark(&crash->marker, TACIT_MARK_TORN_SEEN);
         return false;
     }

@@ -29,6 +29,7 @@ static void next_host(struct tacit_crash *crash)
     remote->looked |= 1u << remote->host;
     remote->host = (uint8_t)((remote->host + 1) % crash->host_count);
     remote->step = STEP_HOLDER;
+    remote->lengths_known = false;
     remote->next_ns = crash->now_ns + crash->config->beat_period_ns / 4;
 }
 

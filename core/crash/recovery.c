@@ -137,10 +137,15 @@ static void take_body(struct tacit_crash *crash, const struct tacit_read *read)
     scan->bodies_out--;
     at->reading = false;
     // The adopted word may have been read before and after it changed: the entry is what it is either way.
-    if (!tacit_entry_read(&entry, read->buffer, crash->shape, read->index)) {
+    if (!tacit_entry_read(&entry, read->buffer, read->bytes, read->index)) {
         tacit_mark(&crash->marker, TACIT_MARK_TORN_SEEN);
         at->candidates--;
         memmove(at->candidate, at->candidate + 1, at->candidates * sizeof(at->candidate[0]));
+        return;
+    }
+    if (read->index >= crash->decided + crash->shape.entries) {
+        scan->too_far = true; // more than a lap beyond what was executed here: the journal cannot hold it
+        at->found = true;
         return;
     }
     if (read->index + 1 > crash->journal_low + crash->shape.entries) {
@@ -268,8 +273,7 @@ static void inherit_heads(struct tacit_crash *crash)
         }
     }
     for (uint8_t r = 0; !crash->hosts_log && r < crash->config->replicas; r++) {
-        if (crash->members[r] != 0 && crash->heads[r] < known &&
-            crash->admitted_at[r] < crash->first_free - (crash->first_free < entries ? 0 : entries)) {
+        if (crash->members[r] != 0 && crash->heads[r] < known) {
             crash->heads[r] = known;
         }
     }
@@ -293,12 +297,12 @@ static void lead(struct tacit_crash *crash)
     crash->leader = crash->config->self;
     crash->decided = scan->decided;
     crash->first_free = scan->found_end;
-    crash->resealed = scan->found_end;
     crash->tail = scan->found_end;
     crash->rung = crash->tail;
     crash->progress_ns = crash->now_ns;
     crash->touched_ns = 0;
     crash->free_below = 0;
+    crash->barrier = 0;
     inherit_heads(crash);
     crash->attempt_ns = crash->config->permission_timeout_ns;
     crash->backoff_ns = crash->config->permission_timeout_ns;
@@ -393,7 +397,7 @@ bool tacit_recovery_poll(struct tacit_crash *crash)
     if (!judge_group(crash)) {
         return true;
     }
-    bool beyond = scan->hole != UINT64_MAX &&
+    bool beyond = !scan->too_far && scan->hole != UINT64_MAX &&
                   scan->base > scan->hole + crash->config->inflight && scan->base >= scan->decided;
     if (TACIT_BUG(HOLE_ENDS_SCAN) && scan->hole != UINT64_MAX) {
         scan->found_end = scan->hole;
@@ -411,8 +415,7 @@ bool tacit_recovery_poll(struct tacit_crash *crash)
         }
         fill_holes(crash);
         lead(crash);
-    } else if (scan->base + TACIT_SCAN_GROUP > crash->decided + crash->shape.entries) {
-        // A whole lap of entries beyond what was executed here: more than the journal takes.
+    } else if (scan->too_far) {
         lack_state(crash, crash->decided + 1);
     }
     return true;

@@ -25,19 +25,16 @@ static unsigned number_of(const struct tacit_crash *crash, const struct tacit_lo
 
 // ---- a host joins the term -----------------------------------------------------------------------------
 
-// Gives journal entries [from, resealed) the present ballot.
-static void reseal(struct tacit_crash *crash, tacit_index_t from)
+// Gives a journal entry of an earlier term the present ballot, before it is first posted in this term.
+static void reseal(struct tacit_crash *crash, tacit_index_t index)
 {
-    for (tacit_index_t i = from; i < crash->resealed; i++) {
-        uint8_t *slot = tacit_crash_slot(crash, i);
-        struct tacit_entry entry;
-        tacit_entry_peek(&entry, slot);
-        TACIT_ASSERT(entry.index == i);
-        tacit_index_t commit = crash->decided < i + 1 ? crash->decided : i + 1;
-        (void)tacit_entry_seal(slot, i, crash->ballot, commit, entry.length, entry.flags);
-    }
-    if (from < crash->resealed) {
-        crash->resealed = from;
+    uint8_t *slot = tacit_crash_slot(crash, index);
+    struct tacit_entry entry;
+    tacit_entry_peek(&entry, slot);
+    TACIT_ASSERT(entry.index == index);
+    if (entry.ballot != crash->ballot || entry.adopted != 0) {
+        tacit_index_t commit = crash->decided < index + 1 ? crash->decided : index + 1;
+        (void)tacit_entry_seal(slot, index, crash->ballot, commit, entry.length, entry.flags);
     }
 }
 
@@ -66,7 +63,6 @@ static void begin_at(struct tacit_crash *crash, struct tacit_log_host *host, tac
     host->checked = start;
     host->low_sent = false;
     memset(host->own, TACIT_OWN_UNKNOWN, sizeof(host->own));
-    reseal(crash, start);
 }
 
 void tacit_stream_enter(struct tacit_crash *crash, struct tacit_log_host *host)
@@ -146,7 +142,7 @@ void tacit_stream_own(struct tacit_crash *crash, struct tacit_log_host *host, co
         *own_copy(host, index) = may ? TACIT_OWN_LOOK_AGAIN : TACIT_OWN_ABSENT;
         return;
     }
-    bool same = tacit_entry_read(&there, read->buffer, crash->shape, index) &&
+    bool same = tacit_entry_read(&there, read->buffer, read->bytes, index) &&
                 there.length == mine.length &&
                 memcmp(read->buffer + TACIT_ENTRY_HEADER, ours + TACIT_ENTRY_HEADER, mine.length) == 0;
     *own_copy(host, index) = same ? TACIT_OWN_SAME : TACIT_OWN_ABSENT;
@@ -159,6 +155,9 @@ static bool post_append(struct tacit_crash *crash, struct tacit_log_host *host, 
 {
     uint8_t *slot = tacit_crash_slot(crash, index);
     struct tacit_entry entry;
+    if (index < crash->first_free) {
+        reseal(crash, index);
+    }
     tacit_entry_peek(&entry, slot);
     struct tacit_op op = {.kind = TACIT_OP_WRITE,
                           .plane = TACIT_PLANE_DATA,
@@ -229,8 +228,17 @@ void tacit_stream_decide(struct tacit_crash *crash)
     if (TACIT_BUG(QUORUM_MINUS_ONE) && quorum > 1) {
         quorum--;
     }
-    if (count >= quorum && acked[quorum - 1] > crash->decided) {
-        crash->decided = acked[quorum - 1];
+    // A change of membership ends the count: hosts that it replaces must not count for what comes after.
+    while (count >= quorum && crash->decided < acked[quorum - 1]) {
+        struct tacit_entry entry;
+        tacit_entry_peek(&entry, tacit_crash_slot(crash, crash->decided));
+        if (crash->applied < crash->barrier && !TACIT_BUG(ADMIT_KEEPS_COUNTS)) {
+            break;
+        }
+        crash->decided++;
+        if ((entry.flags & TACIT_ENTRY_MEMBERSHIP) != 0) {
+            crash->barrier = crash->decided;
+        }
     }
 }
 
@@ -296,10 +304,9 @@ static void read_heads(struct tacit_crash *crash)
             continue;
         }
         struct tacit_region_key key = {TACIT_REGION_PAGE, r, crash->peer_incarnation[r]};
-        struct tacit_log_host peer = {.node = r};
         int32_t page = crash->fabric->ops->region(crash->fabric, r, key);
         struct tacit_read *read =
-            tacit_crash_read(crash, &peer, TACIT_READ_HEAD, page, TACIT_PAGE_APPLIED, 8, false);
+            tacit_crash_read_at(crash, r, 0, TACIT_READ_HEAD, page, TACIT_PAGE_APPLIED, 8);
         if (read != NULL) {
             read->host = r;
             crash->head_pending[r] = true;
@@ -383,6 +390,9 @@ static void watch_laggard(struct tacit_crash *crash, tacit_index_t old)
             slowest = r;
             break;
         }
+    }
+    if (crash->laggard != slowest) {
+        crash->laggard = TACIT_NODE_NONE; // it caught up
     }
     if (slowest != crash->slowest) {
         crash->slowest = slowest;
@@ -479,7 +489,7 @@ uint8_t *tacit_crash_open(struct tacit_crash *crash, bool removal)
     return tacit_crash_slot(crash, crash->tail) + TACIT_ENTRY_HEADER;
 }
 
-void tacit_crash_propose(struct tacit_crash *crash, uint32_t length, bool removal)
+void tacit_crash_propose(struct tacit_crash *crash, uint32_t length, uint32_t flags)
 {
     tacit_index_t index = crash->tail;
     if (index + 1 > crash->journal_low + crash->shape.entries) {
@@ -490,7 +500,7 @@ void tacit_crash_propose(struct tacit_crash *crash, uint32_t length, bool remova
         crash->progress_ns = crash->now_ns;
     }
     (void)tacit_entry_seal(tacit_crash_slot(crash, index), index, crash->ballot, crash->decided, length,
-                           removal ? TACIT_ENTRY_RESERVED : 0);
+                           flags);
     crash->tail++;
     crash->proposed_ns = crash->now_ns;
     crash->counters.proposed++;

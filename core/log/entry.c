@@ -58,12 +58,12 @@ void tacit_entry_peek(struct tacit_entry *entry, const uint8_t *slot)
     entry->flags = (uint32_t)(words[4] >> 32);
 }
 
-bool tacit_entry_read(struct tacit_entry *entry, const uint8_t *slot, struct tacit_log_shape shape,
+bool tacit_entry_read(struct tacit_entry *entry, const uint8_t *slot, uint32_t bytes,
                       tacit_index_t index)
 {
     tacit_entry_peek(entry, slot);
     if (entry->index != index || entry->ballot == 0 || entry->commit > index + 1 ||
-        entry->length > shape.slot_bytes - TACIT_ENTRY_HEADER) {
+        entry->length > bytes - TACIT_ENTRY_HEADER) {
         return false;
     }
     uint64_t checksum;

@@ -33,6 +33,8 @@ struct tacit_entry {
 
 // May stand in one of the positions that are kept free for removals (stream.c).
 #define TACIT_ENTRY_RESERVED 1u
+// Changes the membership: what was acknowledged for later entries is counted anew when it was executed.
+#define TACIT_ENTRY_MEMBERSHIP 2u
 
 // Where entries lie in a LOG region.
 struct tacit_log_shape {
@@ -62,9 +64,9 @@ static inline uint32_t tacit_entry_bytes(uint32_t length)
 {
     return (TACIT_ENTRY_HEADER + length + 7u) & ~7u;
 }
-// Judges a private copy of a slot (slot_bytes of it, or at least the entry's): true if it is a whole entry
-// of `index`, whose header is then in *entry.
-bool tacit_entry_read(struct tacit_entry *entry, const uint8_t *slot, struct tacit_log_shape shape,
+// Judges a private copy of the first `bytes` (at least the header's) bytes of a slot: true if they hold a whole
+// entry of `index`, whose header is then in *entry.
+bool tacit_entry_read(struct tacit_entry *entry, const uint8_t *slot, uint32_t bytes,
                       tacit_index_t index);
 static inline uint64_t tacit_entry_effective(const struct tacit_entry *entry)
 {

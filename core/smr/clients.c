@@ -404,6 +404,7 @@ bool tacit_smr_serve(struct tacit_smr *smr)
     smr->batch_used = 0;
     smr->batch_items = 0;
     tacit_smr_admissions(smr, full);
+    bool membership = smr->batch_items > 0;
     if (!full) {
         fill_batch(smr, &worked);
     }
@@ -419,7 +420,9 @@ bool tacit_smr_serve(struct tacit_smr *smr)
         tacit_smr_execute_batch(smr, smr->applied, smr->none_batch, smr->batch_used);
         smr->applied++;
     } else {
-        tacit_crash_propose(&smr->crash, (uint32_t)smr->batch_used, full);
+        tacit_crash_propose(&smr->crash, (uint32_t)smr->batch_used,
+                            (full ? TACIT_ENTRY_RESERVED : 0) |
+                                (membership ? TACIT_ENTRY_MEMBERSHIP : 0));
     }
     return true;
 }

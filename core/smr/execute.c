@@ -101,7 +101,7 @@ static void execute_membership(struct tacit_smr *smr, const struct tacit_wire_it
         if (now == item->number) {
             tacit_sessions_admit(&smr->sessions, node, 0);
         }
-    } else if (now == (tacit_incarnation_t)item->session && item->number <= TACIT_INCARNATION_MAX) {
+    } else if (now == (tacit_incarnation_t)item->session && item->number > now) {
         // Replaces exactly the incarnation that its proposer saw: a repetition changes nothing.
         tacit_sessions_admit(&smr->sessions, node, (tacit_incarnation_t)item->number);
         tacit_mark(&smr->marker, TACIT_MARK_ADMITTED);

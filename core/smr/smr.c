@@ -346,6 +346,7 @@ bool tacit_smr_poll(struct tacit_smr *smr, tacit_time_ns_t now_ns)
     smr->now_ns = now_ns;
     bool worked = poll_fabric(smr);
     poll_detector(smr);
+    smr->crash.now_ns = now_ns;
     if (smr->config.engine != TACIT_ENGINE_NONE) {
         worked |= tacit_crash_poll(&smr->crash, now_ns);
         worked |= tacit_smr_execute(smr);

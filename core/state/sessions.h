@@ -67,7 +67,7 @@ struct tacit_session *tacit_sessions_nonce(struct tacit_sessions *sessions, uint
 struct tacit_session *tacit_sessions_open(struct tacit_sessions *sessions, uint32_t client,
                                           uint64_t nonce, bool *displaced);
 void tacit_sessions_close(struct tacit_sessions *sessions, struct tacit_session *session);
-// Records that request `number` (= last + 1, asserted) was executed at `index` with this reply.
+// Records that request `number` (= last + 1) was executed at `index` with this reply.
 void tacit_sessions_executed(struct tacit_sessions *sessions, struct tacit_session *session,
                              uint64_t number, tacit_index_t index, const void *reply, uint32_t length);
 // The kept reply of request `number`, NULL if it is no longer (or not yet) there.

@@ -91,9 +91,10 @@ bool tacit_verbs_connection_prepare(struct tacit_verbs *v, struct verbs_connecti
         return false;
     }
     if (!prepare_queues(v, connection)) {
-        tacit_verbs_report(v, TACIT_VERBS_REPORT_RESOURCE,
-                           "The RDMA device refused the queues of a connection: %s.",
-                           strerror(errno));
+        tacit_verbs_report(
+            v, TACIT_VERBS_REPORT_RESOURCE,
+            "The RDMA device refused the queues of a connection (%s), or the peer has gone.",
+            strerror(errno));
         return false;
     }
     return true;

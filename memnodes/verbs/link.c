@@ -177,7 +177,9 @@ bool tacit_verbs_link_begin(struct tacit_verbs *v, struct verbs_connection *conn
     made = made && (!link->is_reached || tacit_verbs_regions_for(v, link)) && send_hello(v, link);
     if (!made) {
         tacit_verbs_report(v, TACIT_VERBS_REPORT_RESOURCE,
-                           "No queue pairs, registered memory or regions left for node %u.", node);
+                           "Node %u cannot be served: it has gone, or no queue pairs, registered "
+                           "memory or regions are left for it.",
+                           node);
     }
     return made;
 }

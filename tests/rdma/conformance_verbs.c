@@ -121,8 +121,16 @@ static bool node_call(struct conf_harness *harness, tacit_node_t name,
         return false;
     }
     struct pollfd ready = {.fd = process->socket, .events = POLLIN};
-    return poll(&ready, 1, CALL_TIMEOUT_MS) == 1 &&
-           recv(process->socket, reply, sizeof(*reply), 0) == (ssize_t)sizeof(*reply);
+    int answered = poll(&ready, 1, CALL_TIMEOUT_MS);
+    if (answered == 1 &&
+        recv(process->socket, reply, sizeof(*reply), 0) == (ssize_t)sizeof(*reply)) {
+        return true;
+    }
+    int status = 0;
+    bool ended = waitpid(process->pid, &status, WNOHANG) == process->pid;
+    print_message("# node %u %s (poll %d, wait status %#x)\n", name,
+                  ended ? "has ended by itself" : "does not answer", answered, (unsigned)status);
+    return false;
 }
 
 static void node_sever(struct conf_harness *harness, tacit_node_t a, tacit_node_t b)

@@ -448,7 +448,7 @@ static void configure(struct tacit_verbs_config *config, struct conf_node *what)
     config->report = report;
     config->context = what;
     config->handshakes = 16;
-    config->handshake_timeout_ns = 5000000000u; // emulation is slow
+    config->handshake_timeout_ns = 20000000000u; // emulation is slow
     config->timeout_exponent = 15;
 }
 

@@ -305,11 +305,18 @@ static void wake(void *context, uint32_t slot, uint64_t delay_ns)
     sim_poll_at(cluster, slot, cluster->net->now_ns + delay_ns);
 }
 
-static void landed(void *context, uint32_t slot, bool whole)
+static void landed(void *context, uint32_t peer, uint32_t host, bool whole)
 {
     struct sim_cluster *cluster = context;
-    if (whole ? cluster->shape.spin : choice_chance(cluster->choice, cluster->shape.look_rate)) {
-        sim_poll_at(cluster, slot, cluster->net->now_ns + (whole ? cluster->shape.poll_ns / 4 : 0));
+    const struct sim_shape *shape = &cluster->shape;
+    if (whole ? shape->spin : choice_chance(cluster->choice, shape->look_rate)) {
+        sim_poll_at(cluster, host, cluster->net->now_ns + (whole ? shape->poll_ns / 4 : 0));
+    }
+    // The moments that matter are those in which something is half done.
+    if (!cluster->healing && choice_chance(cluster->choice, shape->strike_rate)) {
+        sim_cluster_after(
+            cluster, choice_u32(cluster->choice, 2) * shape->poll_ns,
+            (struct sim_timer){.kind = SIM_TIMER_STRIKE, .a = (uint8_t)peer, .b = (uint8_t)host});
     }
 }
 

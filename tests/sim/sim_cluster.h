@@ -32,6 +32,7 @@ enum sim_timer_kind {                // above SIM_NET_TIMERS
     SIM_TIMER_DETECT,                // a: observer, b: observed
     SIM_TIMER_TRUST,                 // a, b: a wrong suspicion ends
     SIM_TIMER_FAULT,                 // c: enum sim_injection
+    SIM_TIMER_STRIKE,                // a, b: peer and host of a write that has just landed, or half
 };
 
 enum sim_injection {
@@ -66,6 +67,7 @@ struct sim_shape {
     uint32_t drift_ppm;   // clocks differ by up to this
     bool real_detector;   // fd/, or else sim_detector.c:
     uint32_t detect_ns;   // suspicion and trust come within this
+    uint32_t strike_rate; // a fault hits who writes or is written, at that moment
     uint32_t inject_ns[SIM_INJECTIONS]; // mean time between injections; 0: none
     uint32_t pause_ns, partition_ns, suspicion_ns, restart_ns; // longest
     uint64_t safety_ns;                                        // length of the safety phase at most

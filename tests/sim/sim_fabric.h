@@ -230,10 +230,11 @@ struct sim_net {
     size_t copy_bytes;
     uint64_t *memory; // of all regions of a run, handed out in order
     size_t memory_bytes, memory_used;
-    // Something came for the node: poll it within `delay_ns` or later. `landed`: a step of a write
-    // landed in its memory (no wake-up in reality; a chance to look at a torn one).
+    // Something came for the node: poll it within `delay_ns` or later.
     void (*wake)(void *context, uint32_t slot, uint64_t delay_ns);
-    void (*landed)(void *context, uint32_t slot, bool whole);
+    // A step of a write of `peer` landed in the memory of `host`: no wake-up in reality, but a
+    // chance to look at a torn write, and to strike. `whole`: it was the last step.
+    void (*landed)(void *context, uint32_t peer, uint32_t host, bool whole);
     // A connection was made or broken; NULL: nobody cares.
     void (*changed)(void *context, uint32_t peer, uint32_t host);
     void *wake_context;

@@ -84,6 +84,15 @@ static bool crash(struct sim_cluster *cluster, uint32_t slot)
     return true;
 }
 
+static void crash_and_restart(struct sim_cluster *cluster, uint32_t slot)
+{
+    // A memory node that comes back is empty; it stays among the lost ones.
+    if (crash(cluster, slot) && choice_u32(cluster->choice, 8) != 7) {
+        sim_cluster_after(cluster, 1 + choice_spread_ns(cluster->choice, cluster->shape.restart_ns),
+                          (struct sim_timer){.kind = SIM_TIMER_RESTART, .a = (uint8_t)slot});
+    }
+}
+
 static void crash_somebody(struct sim_cluster *cluster)
 {
     uint32_t servers = cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
@@ -97,25 +106,22 @@ static void crash_somebody(struct sim_cluster *cluster)
             }
         }
     }
-    if (!crash(cluster, slot)) {
-        return;
-    }
-    // A memory node that comes back is empty; it stays among the lost ones.
-    if (choice_u32(cluster->choice, 8) != 7) {
-        sim_cluster_after(cluster, 1 + choice_spread_ns(cluster->choice, cluster->shape.restart_ns),
-                          (struct sim_timer){.kind = SIM_TIMER_RESTART, .a = (uint8_t)slot});
-    }
+    crash_and_restart(cluster, slot);
 }
 
-static void pause_somebody(struct sim_cluster *cluster)
+static void pause_for_a_while(struct sim_cluster *cluster, uint32_t slot)
 {
-    uint32_t slot = choice_u32(cluster->choice, cluster->processes);
     if (cluster->process[slot].node->alive && !cluster->process[slot].paused) {
         cluster->net->fault[SIM_FAULT_PAUSE]++;
         sim_process_pause(cluster, slot, true);
         sim_cluster_after(cluster, 1 + choice_spread_ns(cluster->choice, cluster->shape.pause_ns),
                           (struct sim_timer){.kind = SIM_TIMER_RESUME, .a = (uint8_t)slot});
     }
+}
+
+static void pause_somebody(struct sim_cluster *cluster)
+{
+    pause_for_a_while(cluster, choice_u32(cluster->choice, cluster->processes));
 }
 
 static void block(struct sim_cluster *cluster, uint32_t from, uint32_t to)
@@ -199,6 +205,42 @@ static void crash_client(struct sim_cluster *cluster)
     }
 }
 
+// In the middle of something: hits the writer, the written, or what is between them, only as far as
+// this run has faults of that kind.
+static void strike(struct sim_cluster *cluster, uint32_t peer, uint32_t host)
+{
+    const uint32_t *on = cluster->shape.inject_ns;
+    switch (choice_u32(cluster->choice, 6)) {
+    case 1:
+        if (on[SIM_INJECT_CRASH] != 0 && cluster->process[peer].role != SIM_CLIENT) {
+            crash_and_restart(cluster, peer);
+        }
+        break;
+    case 2:
+        if (on[SIM_INJECT_CRASH] != 0 && cluster->process[host].role != SIM_CLIENT) {
+            crash_and_restart(cluster, host);
+        }
+        break;
+    case 3:
+        if (on[SIM_INJECT_PAUSE] != 0) {
+            pause_for_a_while(cluster, peer);
+        }
+        break;
+    case 4:
+        if (on[SIM_INJECT_PARTITION] != 0) {
+            block(cluster, peer, host);
+        }
+        break;
+    case 5:
+        if (on[SIM_INJECT_PARTITION] != 0) {
+            block(cluster, host, peer);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
 static void inject(struct sim_cluster *cluster, uint32_t kind)
 {
     static void (*const injections[SIM_INJECTIONS])(struct sim_cluster *) = {
@@ -219,6 +261,11 @@ void sim_faults_timer(struct sim_cluster *cluster, const struct sim_timer *timer
     switch (timer->kind) {
     case SIM_TIMER_FAULT:
         inject(cluster, timer->c);
+        break;
+    case SIM_TIMER_STRIKE:
+        if (!cluster->healing) {
+            strike(cluster, timer->a, timer->b);
+        }
         break;
     case SIM_TIMER_RESUME:
         if (!process->frozen) {

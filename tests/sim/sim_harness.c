@@ -53,10 +53,11 @@ static void wake(void *context, uint32_t slot, uint64_t delay_ns)
     sim.node[slot].dirty = true;
 }
 
-static void landed(void *context, uint32_t slot, bool whole)
+static void landed(void *context, uint32_t peer, uint32_t host, bool whole)
 {
     (void)context;
-    (void)slot;
+    (void)peer;
+    (void)host;
     (void)whole;
 }
 

@@ -330,7 +330,7 @@ static bool step_op(struct sim_net *net, uint32_t peer, uint32_t host, struct si
         if (allowed) {
             move_words(op, op->step);
             if (op->op.kind == TACIT_OP_WRITE && !memory->dead) {
-                net->landed(net->wake_context, host, op->step + 1 == op->steps);
+                net->landed(net->wake_context, peer, host, op->step + 1 == op->steps);
             }
         }
         op->step++;

@@ -43,10 +43,11 @@ static void nobody_to_wake(void *context, uint32_t slot, uint64_t delay_ns)
     (void)delay_ns;
 }
 
-static void nobody_to_look(void *context, uint32_t slot, bool whole)
+static void nobody_to_look(void *context, uint32_t peer, uint32_t host, bool whole)
 {
     (void)context;
-    (void)slot;
+    (void)peer;
+    (void)host;
     (void)whole;
 }
 

@@ -20,6 +20,7 @@
 
 static struct shm_place place;
 static struct shm_node_memory memory;
+static cpu_set_t processors; // that this process may use, before it chose one
 
 uint64_t pair_load(const uint64_t *word)
 {
@@ -53,12 +54,9 @@ uint32_t pair_random(uint32_t *state, uint32_t bound)
 
 static bool run_on(unsigned number)
 {
-    cpu_set_t all, one;
-    if (sched_getaffinity(0, sizeof all, &all) != 0 || CPU_COUNT(&all) < 2) {
-        return false;
-    }
+    cpu_set_t one;
     for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (CPU_ISSET(cpu, &all) && number-- == 0) {
+        if (CPU_ISSET(cpu, &processors) && number-- == 0) {
             CPU_ZERO(&one);
             CPU_SET(cpu, &one);
             return sched_setaffinity(0, sizeof one, &one) == 0;
@@ -93,8 +91,10 @@ static void side_open(struct pair *pair, unsigned name)
 
 int pair_open(struct pair *pair, void (*writer)(struct pair *pair))
 {
-    cpu_set_t all;
-    if (sched_getaffinity(0, sizeof all, &all) != 0 || CPU_COUNT(&all) < 2) {
+    if (CPU_COUNT(&processors) == 0) {
+        (void)sched_getaffinity(0, sizeof processors, &processors);
+    }
+    if (CPU_COUNT(&processors) < 2) {
         (void)printf("skipped: needs two processors\n");
         return 77;
     }

@@ -143,11 +143,12 @@ static void every_short_sequence(void **state)
             }
             check_reader(&bench);
         }
-        published += ready(&bench) != 0;
+        published += ready(&bench) > 1; // not just the first
+
         sequences++;
     } while (choice_odometer_next(&choice));
     assert_int_equal(sequences, 1u << 2 * STEPS);
-    assert_true(published > sequences / 2);
+    assert_true(published > sequences / 20);
     bench_close(&bench);
 }
 

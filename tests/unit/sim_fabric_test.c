@@ -46,10 +46,11 @@ static void wake(void *context, uint32_t slot, uint64_t delay_ns)
 }
 
 // Looks at eight words between the steps of a write.
-static void landed(void *context, uint32_t slot, bool whole)
+static void landed(void *context, uint32_t from, uint32_t to, bool whole)
 {
     (void)context;
-    (void)slot;
+    (void)from;
+    (void)to;
     landed_whole += whole;
     for (uint32_t i = 1; i < 8 && watched != NULL; i++) {
         if (watched[i] != watched[0]) {

@@ -44,7 +44,8 @@ enum tacit_verdict tacit_wire_request_decode(struct tacit_wire_request *request,
 // RESULT:  body is the application's reply; index is where the request was decided. For OPEN: session is
 //          the new session, number the nonce, no body. For CLOSE: no body.
 // HINT:    not the leader; `leader` is the believed one or NO_LEADER. Nothing happened to the request (yet).
-// CLOSED:  that session is closed; the request was not and will not be executed in it.
+// CLOSED:  that session is closed: this copy of the request was not executed. Whether an earlier copy was,
+//          before the session closed, is not known.
 // TOO_BIG: the request exceeds the configured limits; it was dropped.
 // STALE:   executed before, but its reply is no longer kept.
 enum tacit_reply_kind {

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the benchmarks share: how results are printed and written.
+#ifndef TACIT_APPS_CLI_BENCH_H
+#define TACIT_APPS_CLI_BENCH_H
+
+#include <jansson.h>
+
+#include "histogram.h"
+
+int bench_latency(int argc, char **argv);
+int bench_failover(int argc, char **argv);
+
+// Count, p50, p90, p99, p99.9 and maximum, in ns.
+json_t *bench_distribution(const struct histogram *histogram);
+void bench_print(const char *what, const struct histogram *histogram);
+// Machine, kernel, compiler and program version: what a result is worth nothing without.
+json_t *bench_environment(void);
+// Writes `results` (taken over) with the environment to `path`; NULL: nowhere. Exit status.
+int bench_write(const char *path, const char *name, json_t *results);
+
+#endif
