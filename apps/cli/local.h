@@ -64,6 +64,9 @@ void local_path(const struct local *local, char out[TACIT_CONFIG_PATH_BYTES], co
 // Starts a process. TACIT_EBUSY: it runs already. Does not wait until it is of use.
 enum tacit_status local_start(struct local *local, struct local_node node,
                               struct tacit_error *error);
+// The same right behind a SIGKILL, while the kernel may still be taking the old process apart.
+enum tacit_status local_start_again(struct local *local, struct local_node node,
+                                    struct tacit_error *error);
 // Process id, 0 if it does not run (anybody's process that reused the id does not count).
 pid_t local_pid(const struct local *local, struct local_node node);
 // Sends a signal. TACIT_ENOENT: it does not run.

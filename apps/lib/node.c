@@ -8,12 +8,15 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../client/cluster.h"
 #include "log.h"
 #include "tacit/keyfile.h"
 
+#define SOCKET_TRIES 200u
+#define SOCKET_PAUSE_NS 1000000
 #define SPIN_BEAT_NS 10000u // with a core of one's own
 
 // ---- callbacks of the provider (its control thread) --------------------------------------------
@@ -186,32 +189,48 @@ enum tacit_status tacit_node_load(struct tacit_node **out, const char *node_path
     return TACIT_OK;
 }
 
+static bool listens(const struct sockaddr_un *address)
+{
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool connected =
+        probe >= 0 && connect(probe, (const struct sockaddr *)address, sizeof *address) == 0;
+    if (probe >= 0) {
+        (void)close(probe);
+    }
+    return connected;
+}
+
 // Somebody listens on our socket: found out before this start is counted. (The provider looks
-// again.)
+// again.) Not at once: our predecessor, who was killed, may have given up its lock but not all of
+// its sockets yet.
 static enum tacit_status check_socket(const struct tacit_node *node, struct tacit_error *error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = strlen(node->shm.path);
-    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (probe < 0 || length >= sizeof address.sun_path) {
-        if (probe >= 0) {
-            (void)close(probe);
-        }
+    if (length >= sizeof address.sun_path) {
         return TACIT_OK; // the provider says what is wrong
     }
     memcpy(address.sun_path, node->shm.path, length + 1);
-    bool listens = connect(probe, (const struct sockaddr *)&address, sizeof address) == 0;
-    (void)close(probe);
-    return listens ? tacit_error_set(error, TACIT_EBUSY, 0,
-                                     "another process listens on %s, the socket of %s: is the node "
-                                     "running already, or do two clusters share a runtime_dir?",
-                                     node->shm.path, node->name)
-                   : TACIT_OK;
+    for (unsigned i = 0; i < SOCKET_TRIES; i++) {
+        struct timespec pause = {.tv_nsec = SOCKET_PAUSE_NS};
+        if (!listens(&address)) {
+            return TACIT_OK;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    return tacit_error_set(
+        error, TACIT_EBUSY, 0,
+        "another process listens on %s, the socket of %s: is the node running already, "
+        "or do two clusters share a runtime_dir?",
+        node->shm.path, node->name);
 }
 
 enum tacit_status tacit_node_enter(struct tacit_node *node, struct tacit_error *error)
 {
     enum tacit_status status = tacit_directory_make(node->runtime_dir, error);
+    if (status == TACIT_OK) {
+        status = tacit_statedir_lock(&node->state, node->file.state_dir, error);
+    }
     if (status == TACIT_OK) {
         status = check_socket(node, error);
     }

@@ -5,14 +5,19 @@
 
 #include <sched.h>
 
-#define PUBLISH_NS 2000000u
+#define PUBLISH_NS 2000000u       // while there is work
+#define PUBLISH_IDLE_NS 20000000u // it looks at every session
 #define YIELD_EVERY 16u
 // Turns without work before sleeping: after a burst of work, and after a wake-up by the clock
 // alone, which mostly means a beat and nothing else to do.
 #define TURNS_BUSY 200u
-#define TURNS_TIMER 2u
+#define TURNS_TIMER 1u
 #define BUSY_STREAK 4u // working turns in a row that make a burst
 #define SLEEP_MAX_NS 50000000u
+// A sleep that may be this long is made longer by as much, so that timers that are close to each
+// other end one sleep and not several. Shorter ones are somebody's time-out. Well below a beat
+// period, see tacit/fd.h.
+#define SLACK_NS 250000u
 
 static void relax(void)
 {
@@ -57,7 +62,7 @@ static bool turn(struct tacit_runner *runner)
     tacit_time_ns_t now_ns = runner->now_ns();
     bool worked = tacit_smr_poll(runner->smr, now_ns);
     runner->turns++;
-    if (now_ns - runner->published_ns >= PUBLISH_NS) {
+    if (now_ns - runner->published_ns >= (runner->is_calm ? PUBLISH_IDLE_NS : PUBLISH_NS)) {
         publish(runner, now_ns);
     }
     return worked;
@@ -75,9 +80,11 @@ static unsigned sleep_once(struct tacit_runner *runner)
     unsigned budget = TURNS_BUSY;
     ops->arm(runner->fabric);
     if (!turn(runner) && !stopping(runner)) {
-        tacit_time_ns_t until_ns = runner->now_ns() + SLEEP_MAX_NS;
+        tacit_time_ns_t now_ns = runner->now_ns();
+        tacit_time_ns_t until_ns = now_ns + SLEEP_MAX_NS;
         tacit_time_ns_t deadline_ns = tacit_smr_deadline(runner->smr);
         until_ns = deadline_ns < until_ns ? deadline_ns : until_ns;
+        until_ns += until_ns > now_ns + SLACK_NS ? SLACK_NS : 0;
         ops->sleep(runner->fabric, until_ns);
         runner->sleeps++;
         if (runner->now_ns() >= until_ns) {
@@ -85,6 +92,7 @@ static unsigned sleep_once(struct tacit_runner *runner)
         } else {
             runner->rung++;
         }
+        runner->is_calm = budget == TURNS_TIMER;
     }
     ops->disarm(runner->fabric);
     return budget;
@@ -100,6 +108,7 @@ static void run_adaptive(struct tacit_runner *runner)
             idle = 0;
             if (++streak >= BUSY_STREAK) {
                 budget = TURNS_BUSY;
+                runner->is_calm = false;
             }
             continue;
         }

@@ -30,6 +30,7 @@ struct tacit_runner {
     // The loop's own.
     uint64_t turns, sleeps, rung;
     tacit_time_ns_t published_ns;
+    bool is_calm; // the last sleep ended by the clock and nothing much came after it
     struct tacit_published last;
 };
 

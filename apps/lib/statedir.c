@@ -166,8 +166,23 @@ void tacit_statedir_leave(struct tacit_statedir *state)
 
 // ---- enter -------------------------------------------------------------------------------------
 
-static enum tacit_status enter_locked(struct tacit_statedir *state, const char *directory,
+enum tacit_status tacit_statedir_lock(struct tacit_statedir *state, const char *directory,
                                       struct tacit_error *error)
+{
+    struct stat there;
+    memset(state, 0, sizeof *state);
+    state->lock = -1;
+    if (stat(directory, &there) != 0 && errno == ENOENT) {
+        return tacit_error_set(error, TACIT_ENOENT, ENOENT,
+                               "there is no state directory %s: run `tacit bootstrap CLUSTER` once "
+                               "for all nodes",
+                               directory);
+    }
+    return take_lock(&state->lock, directory, error);
+}
+
+enum tacit_status tacit_statedir_enter(struct tacit_statedir *state, const char *directory,
+                                       struct tacit_error *error)
 {
     char path[TACIT_CONFIG_PATH_BYTES + 16];
     (void)snprintf(path, sizeof path, "%s/group", directory);
@@ -193,28 +208,6 @@ static enum tacit_status enter_locked(struct tacit_statedir *state, const char *
     state->first_member = !joined && state->incarnation == 1;
     if (!joined) {
         status = tacit_file_replace(directory, "joined", "joined\n", error);
-    }
-    return status;
-}
-
-enum tacit_status tacit_statedir_enter(struct tacit_statedir *state, const char *directory,
-                                       struct tacit_error *error)
-{
-    struct stat there;
-    memset(state, 0, sizeof *state);
-    state->lock = -1;
-    if (stat(directory, &there) != 0 && errno == ENOENT) {
-        return tacit_error_set(error, TACIT_ENOENT, ENOENT,
-                               "there is no state directory %s: run `tacit bootstrap CLUSTER` once "
-                               "for all nodes",
-                               directory);
-    }
-    enum tacit_status status = take_lock(&state->lock, directory, error);
-    if (status == TACIT_OK) {
-        status = enter_locked(state, directory, error);
-    }
-    if (status != TACIT_OK) {
-        tacit_statedir_leave(state);
     }
     return status;
 }

@@ -21,9 +21,13 @@ struct tacit_statedir {
     bool first_member;
 };
 
-// Enters `directory`: takes the lock, reads the group id, counts this start, leaves the `joined`
-// mark; all on disk when it returns. Errors: TACIT_ENOENT (not bootstrapped), TACIT_EBUSY (another
-// process uses it), TACIT_EPERM, TACIT_EIO (a full disk among others), TACIT_EINVAL (damaged).
+// Takes the lock of `directory`, waiting a second for a process that is just ending. Errors:
+// TACIT_ENOENT (not bootstrapped), TACIT_EBUSY (another process uses it), TACIT_EPERM, TACIT_EIO.
+enum tacit_status tacit_statedir_lock(struct tacit_statedir *state, const char *directory,
+                                      struct tacit_error *error);
+// Enters a locked `directory`: reads the group id, counts this start, leaves the `joined` mark; all
+// on disk when it returns. Errors: TACIT_ENOENT (not bootstrapped), TACIT_EPERM, TACIT_EIO (a full
+// disk among others), TACIT_EINVAL (damaged).
 enum tacit_status tacit_statedir_enter(struct tacit_statedir *state, const char *directory,
                                        struct tacit_error *error);
 // Gives the lock back. Harmless when nothing was entered.

@@ -53,7 +53,7 @@ struct tacit_host_region {
     tacit_incarnation_t incarnation;
     int32_t handle;
     uint8_t header; // 0 to be read, 1 asked for, 2 known
-    uint64_t promise;
+    uint64_t commit_ballot; // of the term that wrote `commit`, 0: not known
     tacit_index_t commit;
 };
 
@@ -358,6 +358,8 @@ bool tacit_stream_poll(struct tacit_crash *crash);
 void tacit_stream_enter(struct tacit_crash *crash, struct tacit_log_host *host);
 void tacit_stream_acked(struct tacit_crash *crash, struct tacit_log_host *host, tacit_index_t index);
 void tacit_stream_own(struct tacit_crash *crash, struct tacit_log_host *host, const struct tacit_read *read);
+// Asks the other replicas for their applied heads.
+void tacit_stream_read_heads(struct tacit_crash *crash);
 void tacit_stream_decide(struct tacit_crash *crash);
 
 #endif

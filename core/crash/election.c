@@ -175,7 +175,10 @@ void tacit_election_header(struct tacit_crash *crash, struct tacit_log_host *hos
     uint64_t promise = tacit_word_load(read->buffer, TACIT_LOG_PROMISE);
     uint64_t commit = tacit_word_load(read->buffer, TACIT_LOG_COMMIT);
     region->header = 2;
-    region->promise = promise;
+    uint64_t ballot = tacit_word_load(read->buffer, TACIT_LOG_COMMIT_BALLOT);
+    bool whole =
+        tacit_word_load(read->buffer, TACIT_LOG_COMMIT_CHECK) == tacit_commit_check(commit, ballot);
+    region->commit_ballot = whole ? ballot : 0;
     region->commit = commit;
     if (promise > host->promise) {
         host->promise = promise;
@@ -300,6 +303,7 @@ static void start_attempt(struct tacit_crash *crash)
         crash->attempt_ns = at_least;
     }
     crash->attempt_end_ns = crash->now_ns + crash->attempt_ns;
+    tacit_stream_read_heads(crash);
     for (uint32_t i = 0; i < crash->host_count; i++) {
         crash->hosts[i].stage = TACIT_HOST_IDLE;
     }
@@ -319,6 +323,14 @@ static void give_up(struct tacit_crash *crash)
     crash->attempt_ns = 2 * crash->attempt_ns < TACIT_ATTEMPT_MAX_NS ? 2 * crash->attempt_ns : TACIT_ATTEMPT_MAX_NS;
     crash->backoff_ns = 2 * crash->backoff_ns < BACKOFF_MAX_NS ? 2 * crash->backoff_ns : BACKOFF_MAX_NS;
     tacit_crash_step_down(crash);
+    // Others may know of members that this replica does not know yet, and both wait for each other. Who has
+    // executed more can say so.
+    for (uint8_t r = 0; r < crash->config->replicas; r++) {
+        if (crash->peer_up[r] && (crash->trusted & 1u << r) != 0 &&
+            crash->heads[r] > crash->decided) {
+            tacit_crash_want_state(crash, crash->decided + 1);
+        }
+    }
 }
 
 // A majority granted and told what it promised: choose a ballot above and promise it.

@@ -16,6 +16,8 @@
 //    commit c}, read from a region's header or a whole entry, with c above the index and p not above the
 //    copy's effective ballot. The index was then decided at p or before, and every entry of a ballot from
 //    there on repeats that value. Without evidence a checkpoint is needed: somebody has applied the index.
+//  * D comes from confirmed hosts only. What an unconfirmed replica has applied beyond is whole on a confirmed
+//    host, too; asking that replica, which may be stopped, could take for ever.
 #include "crash.h"
 
 #include <string.h>
@@ -70,14 +72,12 @@ void tacit_recovery_start(struct tacit_crash *crash)
             if (host->commit > scan->decided) {
                 scan->decided = host->commit;
             }
-            for (uint32_t r = 0; r < host->region_count; r++) {
-                witness(scan, host->regions[r].promise, host->regions[r].commit);
+            if (crash->hosts_log && host->head > scan->decided) {
+                scan->decided = host->head;
             }
-        }
-    }
-    for (uint8_t r = 0; r < crash->config->replicas; r++) {
-        if (crash->heads[r] > scan->decided) {
-            scan->decided = crash->heads[r];
+            for (uint32_t r = 0; r < host->region_count; r++) {
+                witness(scan, host->regions[r].commit_ballot, host->regions[r].commit);
+            }
         }
     }
 }

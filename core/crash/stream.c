@@ -47,9 +47,10 @@ static tacit_index_t head_of(const struct tacit_crash *crash, const struct tacit
     if (host->node < crash->config->replicas) {
         return host->head;
     }
+    // Members that cannot be reached count, too: one of them may be the last that is left, and reads here then.
     tacit_index_t lowest = crash->applied;
     for (uint8_t r = 0; r < crash->config->replicas; r++) {
-        if (r != crash->config->self && crash->peer_up[r] && crash->heads[r] < lowest) {
+        if (r != crash->config->self && crash->members[r] != 0 && crash->heads[r] < lowest) {
             lowest = crash->heads[r];
         }
     }
@@ -265,7 +266,7 @@ static void write_commit(struct tacit_crash *crash, struct tacit_log_host *host)
     if (commit < host->commit_sent) {
         commit = host->commit_sent;
     }
-    uint64_t words[2] = {commit, crash->touch};
+    uint64_t words[4] = {commit, crash->touch, crash->ballot, tacit_commit_check(commit, crash->ballot)};
     if (tacit_crash_write_quiet(crash, host, host->own_log, TACIT_LOG_COMMIT, words, sizeof(words),
                                 host->generation)) {
         host->commit_sent = commit;
@@ -296,7 +297,7 @@ static void write_commits(struct tacit_crash *crash)
     }
 }
 
-static void read_heads(struct tacit_crash *crash)
+void tacit_stream_read_heads(struct tacit_crash *crash)
 {
     crash->heads_ns = crash->now_ns;
     for (uint8_t r = 0; r < crash->config->replicas; r++) {
@@ -329,7 +330,7 @@ static void quarter(struct tacit_crash *crash)
             crash->fabric->ops->ring(crash->fabric, r);
         }
     }
-    read_heads(crash);
+    tacit_stream_read_heads(crash);
 }
 
 // ---- proposing -----------------------------------------------------------------------------------------
@@ -482,7 +483,7 @@ uint8_t *tacit_crash_open(struct tacit_crash *crash, bool removal)
     if (!position_free(crash, reserve)) {
         tacit_mark(&crash->marker, TACIT_MARK_RING_FULL);
         if (crash->now_ns - crash->heads_ns >= 100000) {
-            read_heads(crash);
+            tacit_stream_read_heads(crash);
         }
         return NULL;
     }

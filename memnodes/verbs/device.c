@@ -7,8 +7,11 @@
 #include <errno.h>
 #include <netdb.h>
 #include <string.h>
+#include <time.h>
 
 #include "internal.h"
+
+#define STOP_TIMEOUT_NS 1000000000u // a device needs microseconds, an emulated one milliseconds
 
 struct ibv_qp *tacit_verbs_qp_make(struct ibv_pd *pd, struct ibv_cq *cq, uint32_t sends,
                                    uint32_t receives)
@@ -26,14 +29,48 @@ struct ibv_qp *tacit_verbs_qp_make(struct ibv_pd *pd, struct ibv_cq *cq, uint32_
     return ibv_create_qp(pd, &attr);
 }
 
-bool tacit_verbs_qp_end(struct ibv_qp **qp)
+// Waits for what happened to the marker `id`, a receive request: true if it was flushed.
+static enum ibv_wc_status marker_result(struct ibv_qp *qp, uint64_t id, tacit_time_ns_t until_ns)
+{
+    struct ibv_wc wc;
+    do {
+        int got = ibv_poll_cq(qp->recv_cq, 1, &wc);
+        if (got == 1 && wc.wr_id == id) {
+            return wc.status;
+        }
+        if (got == 0) {
+            (void)nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
+        }
+    } while (tacit_verbs_now_ns() < until_ns);
+    return IBV_WC_RESP_TIMEOUT_ERR;
+}
+
+// The error state takes nothing new in, but what is being placed at that moment goes on. The same
+// part of the device that places what arrives also flushes receive requests in that state, one
+// after the other: so a receive request that was posted before tells, by its end, that all placing
+// has ended. A peer may have used it up by sending a message, before; then another one is flushed,
+// as no message is taken any more.
+bool tacit_verbs_qp_stop(struct ibv_qp *qp)
 {
     struct ibv_qp_attr attr = {.qp_state = IBV_QPS_ERR};
-    if (*qp == NULL) {
-        return true;
+    tacit_time_ns_t until_ns = tacit_verbs_now_ns() + STOP_TIMEOUT_NS;
+    for (uint64_t id = 1; id <= TACIT_VERBS_MARKERS; id++) {
+        struct ibv_recv_wr marker = {.wr_id = id};
+        struct ibv_recv_wr *bad;
+        if (ibv_post_recv(qp, &marker, &bad) != 0 || ibv_modify_qp(qp, &attr, IBV_QP_STATE) != 0) {
+            return false;
+        }
+        enum ibv_wc_status status = marker_result(qp, id, until_ns);
+        if (status != IBV_WC_SUCCESS) {
+            return status == IBV_WC_WR_FLUSH_ERR;
+        }
     }
-    (void)ibv_modify_qp(*qp, &attr, IBV_QP_STATE); // takes nothing new in while it is destroyed
-    if (ibv_destroy_qp(*qp) != 0) {
+    return false;
+}
+
+bool tacit_verbs_qp_end(struct ibv_qp **qp)
+{
+    if (*qp != NULL && ibv_destroy_qp(*qp) != 0) {
         return false;
     }
     *qp = NULL;
@@ -195,8 +232,7 @@ enum tacit_status tacit_verbs_device_open(struct tacit_verbs *v, struct tacit_er
     }
     v->pd = ibv_alloc_pd(v->device);
     v->completions = v->pd == NULL ? NULL : ibv_create_comp_channel(v->device);
-    v->idle_cq = v->completions == NULL ? NULL : ibv_create_cq(v->device, 1, NULL, NULL, 0);
-    if (v->idle_cq == NULL) {
+    if (v->completions == NULL) {
         return tacit_error_set(error, TACIT_EIO, errno, "The RDMA device of %s refused: %s.",
                                address, strerror(errno));
     }

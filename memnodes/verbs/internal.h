@@ -25,7 +25,8 @@
 #define TACIT_VERBS_WORK (2u * TACIT_VERBS_OPS) // work requests: a holder's read takes two
 #define TACIT_VERBS_BOUNCE 131072u              // bytes of quiet writes under way on one plane
 #define TACIT_VERBS_INLINE 64u
-#define TACIT_VERBS_RETRIES 6u        // Soft-RoCE takes 7 for infinitely many
+#define TACIT_VERBS_RETRIES 6u // Soft-RoCE takes 7 for infinitely many
+#define TACIT_VERBS_MARKERS 4u
 #define TACIT_VERBS_READS 4u          // reads that a queue pair has on the wire at a time
 #define TACIT_VERBS_CONTROL_QUEUE 64u // messages in either direction of a control queue pair
 #define TACIT_VERBS_OWN_REGIONS 160u
@@ -123,7 +124,9 @@ struct verbs_plane {
 // The side of the host that is written; control thread only.
 struct verbs_host_plane {
     struct ibv_pd *pd;
-    struct ibv_qp *qp;
+    struct ibv_cq *cq;  // for markers only
+    struct ibv_qp *qp;  // started if open
+    struct ibv_qp *old; // stopped; the peer's end may still send to it
     uint32_t peer_qpn;
     bool open, may_write;
     uint32_t round;
@@ -288,8 +291,11 @@ static inline struct verbs_link *tacit_verbs_link(struct tacit_verbs *v, tacit_n
 // device.c: what is done to queue pairs. False: the device refused.
 struct ibv_qp *tacit_verbs_qp_make(struct ibv_pd *pd, struct ibv_cq *cq, uint32_t sends,
                                    uint32_t receives);
-// Destroys it (NULL is allowed). When this returned true, nothing lands through it any more: all of
-// what arrived before was placed or dropped, and nobody finds it from now on.
+// Stops a queue pair for good. When this returned true, all that arrived before has been placed,
+// and nothing lands through it any more. Takes as long as the device needs to place what it has
+// begun. False: the device did not say so in time.
+bool tacit_verbs_qp_stop(struct ibv_qp *qp);
+// Destroys it (NULL is allowed).
 bool tacit_verbs_qp_end(struct ibv_qp **qp);
 // From RESET to RTS. `access`: what the other end may do through it.
 bool tacit_verbs_qp_start(const struct tacit_verbs *v, const struct verbs_link *link,
@@ -346,7 +352,7 @@ bool tacit_verbs_permit_tick(struct tacit_verbs *v, struct verbs_link *link);
 void tacit_verbs_plane_stop(struct verbs_plane *plane);
 // New queue pairs, not started. False: the device refused.
 bool tacit_verbs_plane_renew(struct tacit_verbs *v, struct verbs_plane *plane);
-bool tacit_verbs_host_renew(struct tacit_verbs *v, struct verbs_host_plane *host);
+bool tacit_verbs_host_renew(struct verbs_host_plane *host);
 
 // region.c: own regions, and those of other hosts.
 enum tacit_status tacit_verbs_regions_open(struct tacit_verbs *v, struct tacit_error *error);

@@ -108,7 +108,8 @@ static bool host_plane_make(struct tacit_verbs *v, struct verbs_link *link,
     }
     host->bell_mr = ibv_reg_mr(host->pd, &v->bells[link->node], sizeof(v->bells[link->node]),
                                IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
-    return host->bell_mr != NULL && tacit_verbs_host_renew(v, host);
+    host->cq = ibv_create_cq(v->device, 2 * (int)TACIT_VERBS_MARKERS, NULL, NULL, 0);
+    return host->bell_mr != NULL && host->cq != NULL && tacit_verbs_host_renew(host);
 }
 
 static bool path_of(struct verbs_connection *connection, struct verbs_link *link)
@@ -309,7 +310,11 @@ bool tacit_verbs_link_message(struct tacit_verbs *v, struct verbs_link *link,
 
 static void host_plane_end(struct verbs_host_plane *host)
 {
+    (void)tacit_verbs_qp_end(&host->old);
     (void)tacit_verbs_qp_end(&host->qp);
+    if (host->cq != NULL) {
+        (void)ibv_destroy_cq(host->cq);
+    }
     if (host->bell_mr != NULL) {
         (void)ibv_dereg_mr(host->bell_mr);
     }
@@ -356,7 +361,9 @@ void tacit_verbs_link_break(struct tacit_verbs *v, struct verbs_link *link)
 {
     for (unsigned p = 0; p < TACIT_PLANES; p++) {
         struct verbs_host_plane *host = &link->host[p];
-        (void)tacit_verbs_qp_end(&host->qp);
+        if (host->open && !tacit_verbs_qp_stop(host->qp)) {
+            (void)tacit_verbs_qp_end(&host->qp);
+        }
         host->open = false;
     }
     (void)pthread_mutex_lock(&link->lock);

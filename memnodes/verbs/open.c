@@ -201,9 +201,6 @@ static void close_device(struct tacit_verbs *v)
     if (v->attached != NULL) {
         (void)ibv_dereg_mr(v->attached);
     }
-    if (v->idle_cq != NULL) {
-        (void)ibv_destroy_cq(v->idle_cq);
-    }
     if (v->completions != NULL) {
         (void)ibv_destroy_comp_channel(v->completions);
     }

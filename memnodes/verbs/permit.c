@@ -4,18 +4,19 @@
 //
 // Permission (contract 4 and 5). The data plane's queue pair of a replica may be written through
 // only while that replica is the holder. Grant: the access flag is added, which every device does
-// at once. Revoke: the queue pair is *destroyed*, and a new one takes its place. The cheaper ways
-// are no strict barriers everywhere: on Soft-RoCE, writes that had been checked landed after the
-// flag had been taken away, and a reset while writes arrive leaves a queue pair that answers
-// nothing any more. Destroying one waits for what is being placed, on every device. (A device that
-// is known to do better may take the state RESET.)
+// at once. Revoke: the queue pair is *stopped* for good (tacit_verbs_qp_stop), and a new one takes
+// its place. What looks cheaper is no strict barrier everywhere: on Soft-RoCE, writes that had been
+// checked landed after the flag had been taken away; and a queue pair that is reset or destroyed
+// while writes arrive answers nothing any more, or worse.
 //
 // Coming back. Both ends get a new queue pair, so nothing of before can be taken for something of
 // after:
-//   host  destroys; makes a new one, not started;  CYCLE {round, number, floor}
-//   peer  likewise; everything under way gets a result; starts its own;  CYCLED {round, number,
-//   packet} host  starts its own, rights as of now;  OPEN {round, floor, grant} peer  may post
-//   again
+//   host  stops; makes a new one, not started;  CYCLE {round, number, floor}
+//   peer  everything under way gets a result; starts a new one;  CYCLED {round, number, packet}
+//   host  destroys the old one, to which nothing is sent any more; starts its own, rights as of
+//   now;
+//         OPEN {round, floor, grant}
+//   peer  may post again
 // A peer whose operation failed sends BROKEN, and the same follows. A peer that does not play along
 // loses its own plane and nothing else; neither grant nor revoke waits for it.
 //
@@ -85,12 +86,17 @@ static bool host_stop(struct verbs_host_plane *host)
     host->open = false;
     host->may_write = false;
     host->round++;
-    return tacit_verbs_qp_end(&host->qp);
+    if (tacit_verbs_qp_stop(host->qp)) {
+        host->old = host->qp;
+        host->qp = NULL;
+        return true;
+    }
+    return tacit_verbs_qp_end(&host->qp); // has to wait for what is being placed, too
 }
 
-bool tacit_verbs_host_renew(struct tacit_verbs *v, struct verbs_host_plane *host)
+bool tacit_verbs_host_renew(struct verbs_host_plane *host)
 {
-    host->qp = tacit_verbs_qp_make(host->pd, v->idle_cq, 1, 1);
+    host->qp = tacit_verbs_qp_make(host->pd, host->cq, 1, TACIT_VERBS_MARKERS);
     return host->qp != NULL;
 }
 
@@ -98,7 +104,7 @@ static bool send_cycle(struct tacit_verbs *v, struct verbs_link *link, unsigned 
 {
     struct verbs_message message = {.type = TACIT_VERBS_CYCLE};
     struct verbs_host_plane *host = &link->host[plane];
-    if (!tacit_verbs_host_renew(v, host)) {
+    if (!tacit_verbs_host_renew(host)) {
         return false;
     }
     message.news.plane = plane;
@@ -265,6 +271,7 @@ static bool take_cycled(struct tacit_verbs *v, struct verbs_link *link,
     }
     struct verbs_message reply = {.type = TACIT_VERBS_OPEN};
     host->peer_qpn = news->qpn;
+    (void)tacit_verbs_qp_end(&host->old);
     if (!tacit_verbs_permit_open(v, link, news->plane, news->psn)) {
         return false;
     }

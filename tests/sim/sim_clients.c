@@ -95,7 +95,7 @@ static void handle_event(struct sim_cluster *cluster, struct sim_process *proces
         process->outstanding--;
         process->submit_ns = cluster->net->now_ns;
         if (cluster->shape.think_ns != 0) {
-            process->submit_ns += choice_spread_ns(cluster->choice, cluster->shape.think_ns);
+            process->submit_ns += choice_u32(cluster->choice, 2 * cluster->shape.think_ns);
         }
         if (event->status == TACIT_OK) {
             checker_acknowledge(cluster->checker, (uint32_t)event->token, event->wire_session,

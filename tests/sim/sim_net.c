@@ -132,7 +132,7 @@ void sim_model_draw(struct sim_model *model, struct choice *choice, uint32_t sev
     model->uncertain_rate = draw_rate(choice, 10000, CHOICE_ALWAYS);
     model->stall_ns = 100000u << choice_u32(choice, 8); // up to 12 ms
     model->reconnect_ns = 5000u << choice_u32(choice, 9);
-    model->announce_ns = 1000u << choice_u32(choice, 11);
+    model->announce_ns = 1000u << choice_u32(choice, 16); // up to 32 ms
     model->switch_ns = 200u << choice_u32(choice, 10);
     model->ring_ns = 1000u << choice_u32(choice, 5);
     model->plane_depth = choice_u32(choice, 8) == 7 ? 8 : 64;

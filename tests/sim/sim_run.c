@@ -52,7 +52,7 @@ static void draw_config(struct tacit_smr_config *config, struct choice *choice,
     config->batch_bytes = item * choice_range(choice, 1, config->batch_requests);
     config->inflight = ONE_OF(choice, 1, 2, 4, 8);
     uint32_t least = 4 * config->inflight;
-    config->log_entries = (least < 16 ? 16 : least) << choice_u32(choice, 3);
+    config->log_entries = (least < 16 ? 16 : least) << ONE_OF(choice, 0, 0, 1, 2);
     config->sessions_per_client = choice_range(choice, SIM_CLIENT_SESSIONS, 3);
     config->session_pipeline = ONE_OF(choice, 1, 2, 4);
     config->ring_slots = 16;
@@ -82,7 +82,7 @@ static void draw_injections(struct sim_shape *shape, struct choice *choice)
     }
     shape->strike_rate = ONE_OF(choice, 0, 30, 200, 1000);
     shape->pause_ns = 1000u << choice_range(choice, 8, 14); // up to 16 ms
-    shape->partition_ns = 1000u << choice_range(choice, 8, 14);
+    shape->partition_ns = 1000u << choice_range(choice, 8, 16);
     shape->suspicion_ns = 1000u << choice_range(choice, 6, 13);
     shape->restart_ns = 1000u << choice_range(choice, 4, 13);
 }
@@ -94,11 +94,10 @@ static void draw_shape(struct sim_shape *shape, struct choice *choice,
     draw_config(&shape->smr, choice, options);
     shape->clients = choice_range(choice, 2, 3);
     shape->smr.clients = shape->clients;
-    shape->operations = choice_range(choice, 4, 16);
+    shape->operations = choice_range(choice, 4, 12) * ONE_OF(choice, 1, 1, 3);
     shape->client_sessions = choice_range(choice, 1, SIM_CLIENT_SESSIONS);
     shape->client_pipeline = shape->smr.session_pipeline;
     shape->session_length = ONE_OF(choice, 0, 0, 3, 8);
-    shape->think_ns = ONE_OF(choice, 0, 10000, 1000000);
     shape->keys = choice_range(choice, 1, 3);
     shape->read_share = ONE_OF(choice, 2, 0, 5);
     shape->padding = choice_u32(choice, shape->smr.request_bytes - CHECKER_BODY_BYTES + 1);
@@ -109,8 +108,11 @@ static void draw_shape(struct sim_shape *shape, struct choice *choice,
     shape->starve_ns = 1000u << choice_u32(choice, 12);
     shape->drift_ppm = ONE_OF(choice, 0, 100, 20000);
     shape->real_detector = choice_u32(choice, 3) == 2;
-    shape->detect_ns = ONE_OF(choice, 200000, 50000, 2000000);
+    shape->detect_ns = ONE_OF(choice, 200000, 50000, 50000, 2000000);
     shape->safety_ns = 1000000ull * ONE_OF(choice, 20, 40, 80);
+    // In half of the runs the operations are spread over the whole safety phase.
+    uint32_t spread_ns = (uint32_t)(shape->safety_ns * shape->client_pipeline / shape->operations);
+    shape->think_ns = ONE_OF(choice, 0, 10000, spread_ns, spread_ns);
     shape->check_each_poll = choice_u32(choice, 2) == 0;
     shape->hash_states = choice_u32(choice, 2) == 0;
     shape->linear = choice_u32(choice, 4) == 0;

@@ -19,10 +19,12 @@
 #define MUST_FAIL false
 #endif
 #define TIME_NS UINT64_C(5000000000)
-#define SLEEP_NS UINT64_C(20000000)
-#define BLOCKED_NS 3000u // longer than the system call takes when a bell was rung before
+#define SLEEP_NS UINT64_C(500000000)
+#define LOST_NS UINT64_C(400000000) // nobody waits that long for a processor
+#define BLOCKED_NS 3000u            // longer than the system call takes when a bell was rung before
 
-enum { SEEN = 0 }; // to_writer: number of the last message that the host has taken
+enum { SEEN = 0 };           // to_writer: number of the last message that the host has taken
+enum { RUNG = 0, WHEN = 1 }; // to_host: number of the last message whose ring returned, and when
 
 static void writer(struct pair *pair)
 {
@@ -45,6 +47,8 @@ static void writer(struct pair *pair)
             exit(1);
         }
         ops->ring(pair->fabric, TACIT_NODE_MEMNODE);
+        pair_store(&pair->shared->to_host[WHEN], pair_now_ns());
+        pair_store(&pair->shared->to_host[RUNG], message);
         while (pair_load(&pair->shared->to_writer[SEEN]) != message) {
             ;
         }
@@ -79,12 +83,12 @@ int main(void)
             uint64_t began_ns = pair_now_ns();
             ops->sleep(pair.fabric, began_ns + SLEEP_NS);
             uint64_t now_ns = pair_now_ns();
-            message = __atomic_load_n(control, __ATOMIC_ACQUIRE);
             slept++;
             blocked += now_ns - began_ns > BLOCKED_NS;
-            // The writer rings right after it wrote, and it never waits this long without having
-            // written.
-            lost += now_ns - began_ns >= SLEEP_NS && message != seen;
+            // The writer goes on only when we have seen its message, so RUNG is at most the one
+            // after.
+            lost += pair_load(&pair.shared->to_host[RUNG]) == seen + 1 &&
+                    now_ns > pair_load(&pair.shared->to_host[WHEN]) + LOST_NS;
         }
         ops->disarm(pair.fabric);
         seen = __atomic_load_n(control, __ATOMIC_ACQUIRE);

@@ -29,7 +29,7 @@ struct bench {
     tacit_incarnation_t incarnation[REPLICAS];
     uint32_t trusted;
     tacit_time_ns_t now_ns;
-    uint64_t number; // of requests, whoever asks
+    uint64_t number;                   // of requests, whoever asks
     uint64_t acknowledged, generation; // as last seen in the page
 };
 
@@ -46,7 +46,8 @@ static void check(struct bench *bench)
     uint64_t generation = page_word(bench, TACIT_PAGE_GENERATION);
     assert_true(generation >= bench->generation);
     if (tacit_owner_node(holder) != TACIT_NODE_NONE) {
-        // Announced only what is in force, after the revocation before it (which fake_grant checks).
+        // Announced only what is in force, after the revocation before it (which fake_grant
+        // checks).
         assert_int_equal(bench->fake.holder, tacit_owner_node(holder));
         assert_int_equal(bench->fake.holder_incarnation, tacit_owner_incarnation(holder));
         assert_int_equal(bench->fake.in_force, generation);
@@ -150,7 +151,8 @@ static tacit_node_t holder(const struct bench *bench)
     return tacit_owner_node(page_word(bench, TACIT_PAGE_HOLDER));
 }
 
-// ---- promises one by one -------------------------------------------------------------------------
+// ---- promises one by one
+// -------------------------------------------------------------------------
 
 static void a_request_is_granted_and_acknowledged(void **state)
 {
@@ -372,10 +374,42 @@ static void only_admitted_and_connected_ones_are_served(void **state)
     assert_int_equal(holder(&bench), 2);
     // Released before it was served: not wanted any more.
     release(&bench, 2);
+    uint64_t grants = bench.grants.counters.grants;
     (void)ask(&bench, 0);
     release(&bench, 0);
     settle(&bench);
     assert_int_equal(holder(&bench), TACIT_NODE_NONE);
+    assert_int_equal(bench.grants.counters.grants, grants);
+}
+
+// Events of a switch that is over mean nothing.
+static void late_events_of_the_hardware_are_ignored(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench);
+    (void)ask(&bench, 2);
+    for (uint32_t step = 0; step < 5; step++) {
+        uint64_t generation = bench.fake.generation;
+        uint64_t ack = page_word(&bench, TACIT_PAGE_ACK);
+        for (uint64_t old = 0; old <= generation + 1; old++) {
+            for (uint8_t kind = TACIT_EVENT_GRANTED; kind <= TACIT_EVENT_REVOKED; kind++) {
+                bool due = bench.fake.switching && bench.fake.switched.kind == kind;
+                if (old != generation || !due) {
+                    struct tacit_event event = {.kind = kind, .generation = old};
+                    tacit_grants_event(&bench.grants, &event, bench.now_ns);
+                }
+            }
+        }
+        assert_int_equal(bench.fake.generation, generation);
+        assert_int_equal(page_word(&bench, TACIT_PAGE_ACK), ack);
+        (void)poll_once(&bench);
+        if (step > 0) {
+            (void)fake_switch(&bench.fake);
+            take_events(&bench);
+        }
+    }
+    assert_int_equal(holder(&bench), 2);
 }
 
 static void the_list_of_regions_is_there_before_the_acknowledgement(void **state)
@@ -404,7 +438,8 @@ static void the_list_of_regions_is_there_before_the_acknowledgement(void **state
     assert_int_equal(page_word(&bench, TACIT_PAGE_REGIONS), REPLICAS);
 }
 
-// ---- every short sequence -------------------------------------------------------------------------
+// ---- every short sequence
+// -------------------------------------------------------------------------
 
 static void any_step(struct bench *bench, struct choice *choice)
 {
@@ -492,6 +527,7 @@ int main(void)
         cmocka_unit_test(a_new_incarnation_ends_the_old_ones_hold),
         cmocka_unit_test(lowest_trusted_id_goes_first_and_others_ask_again),
         cmocka_unit_test(only_admitted_and_connected_ones_are_served),
+        cmocka_unit_test(late_events_of_the_hardware_are_ignored),
         cmocka_unit_test(the_list_of_regions_is_there_before_the_acknowledgement),
         cmocka_unit_test(every_short_sequence),
     };

@@ -169,8 +169,8 @@ static void random_step(struct bench *bench, struct choice *choice)
         // Whoever withdraws replaces live pages without a word.
         memset(bench->pages.live + choice_u32(choice, (uint32_t)(size - 5000)), 0x5a, 5000);
     } else {
-        size_t bytes = choice_u32(choice, 8) == 0 ? choice_u32(choice, 20000) + 1
-                                                  : choice_u32(choice, 64) + 1;
+        size_t bytes =
+            choice_u32(choice, 8) == 0 ? choice_u32(choice, 20000) + 1 : choice_u32(choice, 64) + 1;
         size_t offset = choice_u32(choice, (uint32_t)(size - bytes + 1));
         change(bench, offset, bytes, (uint8_t)(1 + choice_u32(choice, 255)));
     }
@@ -197,7 +197,8 @@ static void long_random_sequences(void **state)
     }
 }
 
-// ---- cost, edges ----------------------------------------------------------------------------------
+// ---- cost, edges
+// ----------------------------------------------------------------------------------
 
 static uint32_t digests_needed(struct bench *bench)
 {

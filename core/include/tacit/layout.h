@@ -38,10 +38,17 @@ static_assert(TACIT_PAGE_REGION_KEYS + 8u * TACIT_PAGE_REGIONS_MAX <= TACIT_PAGE
 // LOG: one candidate at one host, written while it is the holder.
 #define TACIT_LOG_COMMIT 0u   // entries below are decided, and whole here from LOW on
 #define TACIT_LOG_TOUCH 8u    // raised by the leader each beat period
-#define TACIT_LOG_LOW 16u     // the lowest index that the term LOW_BALLOT filled here
-#define TACIT_LOG_LOW_BALLOT 24u
+#define TACIT_LOG_COMMIT_BALLOT 16u // the term that wrote COMMIT
+#define TACIT_LOG_COMMIT_CHECK 24u  // tells a commit word and its ballot that belong together
+#define TACIT_LOG_LOW 32u     // the lowest index that the term LOW_BALLOT filled here
+#define TACIT_LOG_LOW_BALLOT 40u
 #define TACIT_LOG_PROMISE 64u // largest ballot that was prepared here
 #define TACIT_LOG_ENTRIES 128u
+
+static inline uint64_t tacit_commit_check(uint64_t commit, uint64_t ballot)
+{
+    return (commit * 0x9e3779b97f4a7c15ull) ^ (ballot * 0xc2b2ae3d27d4eb4full) ^ 0x165667b19e3779f9ull;
+}
 
 static inline uint64_t tacit_owner_word(tacit_node_t node, tacit_incarnation_t incarnation)
 {

@@ -84,9 +84,9 @@ static inline bool fake_take(struct fake_fabric *fake, struct tacit_event *event
     return true;
 }
 
-static inline void fake_add_region(struct fake_fabric *fake, tacit_node_t host, uint8_t region_class,
-                                   tacit_node_t owner, tacit_incarnation_t incarnation,
-                                   void *memory, size_t bytes)
+static inline void fake_add_region(struct fake_fabric *fake, tacit_node_t host,
+                                   uint8_t region_class, tacit_node_t owner,
+                                   tacit_incarnation_t incarnation, void *memory, size_t bytes)
 {
     struct fake_host *at = &fake->host[host];
     assert_true(at->regions < FAKE_REGIONS);
@@ -201,8 +201,8 @@ static inline void fake_down(struct fake_fabric *fake, tacit_node_t host, bool c
     }
     fake->host[host].up = false;
     fake->host[host].epoch++;
-    fake_event(fake, (struct tacit_event){
-                         .kind = TACIT_EVENT_DOWN, .node = host, .certain = certain});
+    fake_event(fake,
+               (struct tacit_event){.kind = TACIT_EVENT_DOWN, .node = host, .certain = certain});
 }
 
 static inline void fake_up(struct fake_fabric *fake, tacit_node_t host,
