@@ -313,6 +313,24 @@ static pid_t spawn(const struct local *local, struct local_node node, const char
     return pid;
 }
 
+// Not durable: after a crash of the machine there is no such process.
+static enum tacit_status note_pid(const struct local *local, const char *name, pid_t pid,
+                                  unsigned long long started, struct tacit_error *error)
+{
+    char path[TACIT_CONFIG_PATH_BYTES], temporary[TACIT_CONFIG_PATH_BYTES];
+    local_path(local, path, "pid/%s", name);
+    local_path(local, temporary, "pid/%s.new", name);
+    FILE *file = fopen(temporary, "we");
+    bool written = file != NULL && fprintf(file, "%ld %llu\n", (long)pid, started) > 0;
+    if (file != NULL) {
+        written = fclose(file) == 0 && written;
+    }
+    return written && rename(temporary, path) == 0
+               ? TACIT_OK
+               : tacit_error_set(error, TACIT_EIO, errno, "cannot write %s: %s", path,
+                                 strerror(errno));
+}
+
 enum tacit_status local_start(struct local *local, struct local_node node,
                               struct tacit_error *error)
 {
@@ -329,8 +347,6 @@ enum tacit_status local_start_again(struct local *local, struct local_node node,
 {
     char name[TACIT_CONFIG_NAME_BYTES];
     char path[TACIT_CONFIG_PATH_BYTES];
-    char folder[TACIT_CONFIG_PATH_BYTES];
-    char text[64];
     local_name(node, name);
     local_path(local, path, "log/%s.log", name);
     pid_t pid = spawn(local, node, path);
@@ -339,9 +355,7 @@ enum tacit_status local_start_again(struct local *local, struct local_node node,
     if (pid <= 0 || !process_stat(pid, &state, &started)) {
         return tacit_error_set(error, TACIT_EIO, errno, "cannot start %s; see %s", name, path);
     }
-    local_path(local, folder, "pid");
-    (void)snprintf(text, sizeof text, "%ld %llu\n", (long)pid, started);
-    return tacit_file_replace(folder, name, text, error);
+    return note_pid(local, name, pid, started, error);
 }
 
 enum tacit_status local_signal(const struct local *local, struct local_node node, int signal_number,

@@ -12,7 +12,7 @@
 // alone, which mostly means a beat and nothing else to do.
 #define TURNS_BUSY 200u
 #define TURNS_TIMER 1u
-#define BUSY_STREAK 4u // working turns in a row that make a burst
+#define BUSY_STREAK 32u // working turns in a row that make a burst
 #define SLEEP_MAX_NS 50000000u
 // A sleep that may be this long is made longer by as much, so that timers that are close to each
 // other end one sleep and not several. Shorter ones are somebody's time-out. Well below a beat

@@ -7,6 +7,8 @@
 
 #include "../base/bug.h"
 
+#define BACKOFF_MAX_NS 10000000ull
+
 // ---- operations ----------------------------------------------------------------------------------------
 
 // Cookie: kind 4 | host 4 | term 16 | index 32
@@ -258,6 +260,10 @@ void tacit_crash_step_down(struct tacit_crash *crash)
             tacit_mark(&crash->marker, TACIT_MARK_DEPOSED_WITH_INFLIGHT);
         }
     } else {
+        // Longer each time, also when somebody else took a permission: two candidates that take them from
+        // each other would go on for ever where messages are slow.
+        tacit_time_ns_t most = 8 * crash->grant_ns < BACKOFF_MAX_NS ? BACKOFF_MAX_NS : 8 * crash->grant_ns;
+        crash->backoff_ns = 2 * crash->backoff_ns < most ? 2 * crash->backoff_ns : most;
         crash->counters.elections_lost++;
         tacit_mark(&crash->marker, TACIT_MARK_ELECTION_RELEASED);
     }

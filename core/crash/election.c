@@ -8,7 +8,6 @@
 
 #include "../base/bug.h"
 
-#define BACKOFF_MAX_NS 10000000ull
 
 // ---- one log host --------------------------------------------------------------------------------------
 
@@ -321,7 +320,6 @@ static uint32_t hosts_at(const struct tacit_crash *crash, enum tacit_host_stage 
 static void give_up(struct tacit_crash *crash)
 {
     crash->attempt_ns = 2 * crash->attempt_ns < TACIT_ATTEMPT_MAX_NS ? 2 * crash->attempt_ns : TACIT_ATTEMPT_MAX_NS;
-    crash->backoff_ns = 2 * crash->backoff_ns < BACKOFF_MAX_NS ? 2 * crash->backoff_ns : BACKOFF_MAX_NS;
     tacit_crash_step_down(crash);
     // Others may know of members that this replica does not know yet, and both wait for each other. Who has
     // executed more can say so.

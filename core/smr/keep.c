@@ -24,6 +24,9 @@ static uint64_t control_word(struct tacit_smr *smr, tacit_node_t node, size_t of
 static bool offer_checkpoint(struct tacit_smr *smr)
 {
     bool wanted = false;
+    if (tacit_transfer_busy(&smr->transfer)) {
+        return false; // it has the shadow pages
+    }
     for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
         if (r == smr->config.self || !smr->crash.peer_up[r]) {
             continue;
@@ -181,10 +184,10 @@ static bool keep_itself(struct tacit_smr *smr)
         smr->join_ns = smr->now_ns + JOIN_AGAIN_NS;
         announce_join(smr, smr->config.incarnation);
     }
-    if (smr->active && smr->state_valid &&
+    if (smr->active && smr->transfer.step < TACIT_TRANSFER_TABLE &&
         smr->now_ns - smr->transfer.started_ns > 8 * smr->config.suspicion_ns) {
-        // Nobody can give it: those who could may be dead. No page was replaced yet, so this replica goes on
-        // with what it has; following or leading will show whether it still lacks something.
+        // Nobody can give it: those who could may be dead. This replica goes on with what it has; following
+        // or leading will show whether it still lacks something.
         smr->crash.need_state = 0;
         tacit_transfer_cancel(&smr->transfer, smr->now_ns);
     }
@@ -192,7 +195,7 @@ static bool keep_itself(struct tacit_smr *smr)
                                     smr->now_ns);
     if (done) {
         installed(smr);
-    } else if (smr->transfer.step == TACIT_TRANSFER_PAGES) {
+    } else if (smr->transfer.step == TACIT_TRANSFER_INSTALL) {
         smr->state_valid = false;
     }
     return done || smr->transfer.step >= TACIT_TRANSFER_TABLE;

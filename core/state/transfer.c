@@ -10,6 +10,7 @@
 
 #define HEADER_AGAIN_NS 100000u // between two looks at a source that has no checkpoint yet
 #define LOOK_BUDGET 64u         // pages compared with the table per turn
+#define INSTALL_BUDGET 64u      // pages moved into place per turn
 
 // What a completion is for: the value of its cookie; READ_PAGE + slot for pages.
 enum { READ_HEADER = 0, READ_TABLE = 1, WISH = 2, READ_PAGE = 3 };
@@ -24,6 +25,7 @@ void tacit_transfer_init(struct tacit_transfer *transfer, struct tacit_bump *bum
                                         .replicas = replicas,
                                         .patience_ns = patience_ns,
                                         .source = TACIT_NODE_NONE};
+    transfer->staged = tacit_bump_take(bump, 8ull * ((pages->count + 63u) / 64u), 64);
     transfer->header = tacit_bump_take(bump, 32, 64);
     transfer->table = tacit_bump_take(bump, 8ull * pages->count, 64);
     transfer->staging =
@@ -107,8 +109,9 @@ static void drain(struct tacit_transfer *transfer, enum tacit_transfer_step next
 
 void tacit_transfer_cancel(struct tacit_transfer *transfer, tacit_time_ns_t now_ns)
 {
-    if (transfer->step != TACIT_TRANSFER_IDLE) {
+    if (transfer->step != TACIT_TRANSFER_IDLE && transfer->step != TACIT_TRANSFER_INSTALL) {
         drain(transfer, TACIT_TRANSFER_IDLE, now_ns);
+        transfer->withdrawn = false;
     }
 }
 
@@ -184,12 +187,11 @@ static void got_page(struct tacit_transfer *transfer, uint32_t slot)
 {
     struct tacit_transfer_read *read = &transfer->reads[slot];
     const uint8_t *bytes = transfer->staging + (size_t)slot * TACIT_PAGE_BYTES;
-    uint8_t *live = transfer->pages->live + (size_t)read->page * TACIT_PAGE_BYTES;
+    uint8_t *shadow = transfer->pages->shadow + (size_t)read->page * TACIT_PAGE_BYTES;
     bool fits = tacit_page_digest(bytes) == transfer->table[read->page];
     if (fits || TACIT_BUG(TORN_PAGE_TAKEN)) {
-        if (!left_out(transfer, read->page)) {
-            memcpy(live, bytes, TACIT_PAGE_BYTES);
-        }
+        memcpy(shadow, bytes, TACIT_PAGE_BYTES);
+        transfer->staged[read->page / 64] |= 1ull << read->page % 64;
         transfer->fetched++;
         if (read->shadow) {
             tacit_mark(&transfer->marker, TACIT_MARK_SHADOW_PAGE_READ);
@@ -241,7 +243,8 @@ void tacit_transfer_completion(struct tacit_transfer *transfer, const struct tac
 
 void tacit_transfer_down(struct tacit_transfer *transfer, tacit_node_t node, tacit_time_ns_t now_ns)
 {
-    if (transfer->step != TACIT_TRANSFER_IDLE && node == transfer->source) {
+    if (transfer->step != TACIT_TRANSFER_IDLE && transfer->step != TACIT_TRANSFER_INSTALL &&
+        node == transfer->source) {
         drain(transfer, TACIT_TRANSFER_ASK, now_ns);
     }
 }
@@ -282,7 +285,11 @@ static void poll_table(struct tacit_transfer *transfer)
         transfer->step = TACIT_TRANSFER_HEADER; // torn: the source began another checkpoint
         return;
     }
-    tacit_pages_withdraw(transfer->pages);
+    if (!transfer->withdrawn) {
+        transfer->withdrawn = true;
+        tacit_pages_withdraw(transfer->pages);
+        memset(transfer->staged, 0, 8ull * ((count + 63u) / 64u));
+    }
     transfer->step = TACIT_TRANSFER_PAGES;
     transfer->cursor = 0;
     transfer->check_header = false;
@@ -308,7 +315,37 @@ static bool in_flight(const struct tacit_transfer *transfer, uint32_t page)
     return false;
 }
 
-// Compares and fetches; true when every page is in place.
+// Whether the page of the checkpoint is here: fetched before, or the live one is the same.
+static bool have_page(struct tacit_transfer *transfer, uint32_t page)
+{
+    size_t offset = (size_t)page * TACIT_PAGE_BYTES;
+    uint64_t *word = &transfer->staged[page / 64];
+    uint64_t bit = 1ull << page % 64;
+    if ((*word & bit) != 0) {
+        if (tacit_page_digest(transfer->pages->shadow + offset) == transfer->table[page]) {
+            return true;
+        }
+        *word &= ~bit; // of an older checkpoint
+    }
+    return tacit_page_digest(transfer->pages->live + offset) == transfer->table[page];
+}
+
+// Moves fetched pages into place; true when all are.
+static bool poll_install(struct tacit_transfer *transfer)
+{
+    uint32_t count = transfer->pages->count;
+    for (uint32_t budget = INSTALL_BUDGET; budget > 0 && transfer->cursor < count; transfer->cursor++) {
+        uint32_t page = transfer->cursor;
+        size_t offset = (size_t)page * TACIT_PAGE_BYTES;
+        if ((transfer->staged[page / 64] & 1ull << page % 64) != 0) {
+            memcpy(transfer->pages->live + offset, transfer->pages->shadow + offset, TACIT_PAGE_BYTES);
+            budget--;
+        }
+    }
+    return transfer->cursor == count;
+}
+
+// Compares and fetches; true when every page is here.
 static bool poll_pages(struct tacit_transfer *transfer, tacit_time_ns_t now_ns)
 {
     if (transfer->check_header) {
@@ -320,9 +357,7 @@ static bool poll_pages(struct tacit_transfer *transfer, tacit_time_ns_t now_ns)
     for (uint32_t budget = LOOK_BUDGET; budget > 0 && transfer->cursor < transfer->pages->count;
          budget--) {
         uint32_t page = transfer->cursor;
-        const uint8_t *live = transfer->pages->live + (size_t)page * TACIT_PAGE_BYTES;
-        if (!in_flight(transfer, page) && !left_out(transfer, page) &&
-            tacit_page_digest(live) != transfer->table[page]) {
+        if (!in_flight(transfer, page) && !left_out(transfer, page) && !have_page(transfer, page)) {
             uint32_t slot;
             struct tacit_transfer_read *read = free_read(transfer, &slot);
             if (read == NULL ||
@@ -366,12 +401,20 @@ bool tacit_transfer_poll(struct tacit_transfer *transfer, uint32_t up,
         poll_table(transfer);
         return false;
     case TACIT_TRANSFER_PAGES:
+        if (!poll_pages(transfer, now_ns)) {
+            return false;
+        }
+        post_wish(transfer, 0);
+        transfer->step = TACIT_TRANSFER_INSTALL;
+        transfer->cursor = 0;
+        break;
+    case TACIT_TRANSFER_INSTALL:
         break;
     }
-    if (!poll_pages(transfer, now_ns)) {
+    if (!poll_install(transfer)) {
         return false;
     }
-    post_wish(transfer, 0);
+    transfer->withdrawn = false;
     transfer->step = TACIT_TRANSFER_IDLE;
     tacit_mark(&transfer->marker, TACIT_MARK_STATE_INSTALLED);
     return true;
@@ -381,6 +424,9 @@ tacit_time_ns_t tacit_transfer_deadline(const struct tacit_transfer *transfer)
 {
     if (transfer->step == TACIT_TRANSFER_IDLE) {
         return UINT64_MAX;
+    }
+    if (transfer->step == TACIT_TRANSFER_INSTALL) {
+        return 0;
     }
     // With reads under way their completions wake the poller.
     return transfer->outstanding > 0 ? transfer->give_up_ns : transfer->again_ns;

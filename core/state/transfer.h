@@ -5,10 +5,9 @@
 // table, the table against its root; pages that are already right are not fetched; a source that dies or
 // takes a newer checkpoint in the middle is replaced or followed without starting over.
 //
-// From the first page on the own state is a mixture and must not be executed on or offered to others: the
-// own checkpoint is withdrawn, and tacit_transfer_busy() stays true until a whole checkpoint is in place.
-// A replica starts a transfer only when f+1 others have gone past its state (it was lapped) or it has none,
-// so overwriting in place loses nothing.
+// Pages are fetched into the shadow pages (the own checkpoint is withdrawn for that) and the own state stays as
+// it is, so that nothing is lost if every source dies in the middle; it must not be executed on meanwhile. Only
+// when a whole checkpoint is there is it installed, which needs nobody else any more.
 #ifndef TACIT_STATE_TRANSFER_H
 #define TACIT_STATE_TRANSFER_H
 
@@ -24,6 +23,7 @@ enum tacit_transfer_step {
     TACIT_TRANSFER_HEADER, // waits for a checkpoint that is new enough
     TACIT_TRANSFER_TABLE,
     TACIT_TRANSFER_PAGES,
+    TACIT_TRANSFER_INSTALL, // the own state is a mixture from now to the end of the transfer
     TACIT_TRANSFER_DRAIN, // reads of an attempt that was given up must end before buffers are used again
 };
 
@@ -51,11 +51,13 @@ struct tacit_transfer {
     uint32_t outstanding;
     enum tacit_transfer_step after_drain;
     bool header_pending;
+    bool withdrawn; // the shadow pages are the transfer's
     bool check_header; // a page did not fit: has the checkpoint gone?
     uint64_t number;
     tacit_index_t index;
     uint64_t root;
     uint32_t cursor;
+    uint64_t *staged; // bitmap: the shadow page was fetched
     uint64_t *header; // 4 words, read into
     uint64_t *table;
     uint8_t *staging; // TACIT_TRANSFER_READS pages
@@ -69,7 +71,7 @@ void tacit_transfer_init(struct tacit_transfer *transfer, struct tacit_bump *bum
                          tacit_time_ns_t patience_ns, struct tacit_marker marker);
 // Starts (or raises the demand of) a transfer of a checkpoint of at least `want` entries.
 void tacit_transfer_start(struct tacit_transfer *transfer, tacit_index_t want, tacit_time_ns_t now_ns);
-// Gives a transfer up that has not replaced a page yet.
+// Gives a transfer up that is not being installed yet; the own state is as before.
 void tacit_transfer_cancel(struct tacit_transfer *transfer, tacit_time_ns_t now_ns);
 static inline bool tacit_transfer_busy(const struct tacit_transfer *transfer)
 {

@@ -35,7 +35,7 @@ static enum ibv_wc_status marker_result(struct ibv_qp *qp, uint64_t id, tacit_ti
     struct ibv_wc wc;
     do {
         int got = ibv_poll_cq(qp->recv_cq, 1, &wc);
-        if (got == 1 && wc.wr_id == id) {
+        if (got == 1 && wc.wr_id == id && wc.qp_num == qp->qp_num) {
             return wc.status;
         }
         if (got == 0) {

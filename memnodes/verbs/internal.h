@@ -87,7 +87,7 @@ struct verbs_op {
 enum verbs_plane_state {
     TACIT_VERBS_PLANE_CLOSED = 0, // not there, or being set up (again)
     TACIT_VERBS_PLANE_OPEN,
-    TACIT_VERBS_PLANE_BROKEN, // failed; the control thread has to ask for a reset
+    TACIT_VERBS_PLANE_BROKEN, // failed; the control thread has to ask for a new one
     TACIT_VERBS_PLANE_ASKED,
 };
 
@@ -337,7 +337,7 @@ void tacit_verbs_link_release(struct tacit_verbs *v, struct verbs_link *link);
 tacit_node_t tacit_verbs_link_place(struct tacit_verbs *v, const struct tacit_identity *peer,
                                     enum tacit_refusal *reason);
 
-// permit.c: grant, revoke, and planes that are reset and opened again.
+// permit.c: grant, revoke, and planes that are replaced.
 void tacit_verbs_permit_grant(struct tacit_verbs *v, const struct verbs_command *command);
 void tacit_verbs_permit_revoke(struct tacit_verbs *v, const struct verbs_command *command);
 bool tacit_verbs_permit_open(struct tacit_verbs *v, struct verbs_link *link, unsigned plane,
@@ -346,7 +346,7 @@ void tacit_verbs_permit_news(struct tacit_verbs *v, const struct verbs_link *lin
                              struct verbs_plane_news *news);
 bool tacit_verbs_permit_message(struct tacit_verbs *v, struct verbs_link *link,
                                 const struct verbs_message *message);
-// Asks for a reset of planes that have failed, and about grants. False: the connection has to end.
+// Asks for new planes where they have failed, and about grants. False: the connection has to end.
 bool tacit_verbs_permit_tick(struct tacit_verbs *v, struct verbs_link *link);
 // Ends the own side of a plane and gives what is under way a result. Under the link's lock.
 void tacit_verbs_plane_stop(struct verbs_plane *plane);

@@ -5,7 +5,7 @@
 // READY; with the other's READY each is UP. Nothing of a host can be reached before its own HELLO
 // was answered.
 //
-// And how it ends: first every right that the peer has here is gone (its queue pairs are reset),
+// And how it ends: first every right that the peer has here is gone (its queue pairs are stopped),
 // then what was posted to it gets a result, then DOWN is polled, and only then is anything freed.
 #include <assert.h>
 #include <stdlib.h>

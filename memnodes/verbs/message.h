@@ -29,9 +29,9 @@ enum verbs_message_type {
     TACIT_VERBS_READY,     // host: its queue pairs answer, all regions were told; grant
     TACIT_VERBS_GONE,      // host: a region was retired
     TACIT_VERBS_GONE_ACK,  // peer: has no operation on it any more
-    TACIT_VERBS_BROKEN,    // peer: its plane has failed; asks for a reset
-    TACIT_VERBS_CYCLE,     // host: has reset a plane; older grants are void
-    TACIT_VERBS_CYCLED,    // peer: has reset its end too; first packet number
+    TACIT_VERBS_BROKEN,    // peer: its plane has failed; asks for a new one
+    TACIT_VERBS_CYCLE,     // host: has stopped a plane; older grants are void
+    TACIT_VERBS_CYCLED,    // peer: has replaced its end; first packet number
     TACIT_VERBS_OPEN,      // host: the plane answers again; grant
     TACIT_VERBS_GRANT,     // host: the peer is the holder now
     TACIT_VERBS_QUERY,     // peer: does it hold under this generation?
@@ -71,7 +71,7 @@ struct verbs_regions {
 // Of READY, CYCLE, CYCLED, OPEN, BROKEN, GRANT, QUERY and ANSWER; each uses what it needs.
 struct verbs_plane_news {
     uint32_t plane;
-    uint32_t round; // counts the resets of a plane; an answer to an older one is ignored
+    uint32_t round; // counts the replacements of a plane; an answer to an older one is ignored
     uint32_t qpn;   // of the sender's new queue pair
     uint32_t psn;
     uint64_t floor;   // grants below are void

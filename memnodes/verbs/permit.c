@@ -286,7 +286,7 @@ static bool take_broken(struct tacit_verbs *v, struct verbs_link *link,
 {
     struct verbs_host_plane *host = &link->host[news->plane];
     if (!host->open || news->round != host->round) {
-        return true; // being reset already
+        return true; // being replaced already
     }
     return host_stop(host) && send_cycle(v, link, news->plane);
 }

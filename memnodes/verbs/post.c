@@ -45,8 +45,8 @@ static uint8_t *bounce_take(struct verbs_plane *plane, uint32_t bytes, uint32_t 
 
 // A holder's read: what the device checks on a read is the right to read, which all have. The write
 // that follows waits for the data (fence) and is refused if this process is not the holder any
-// more; as no two grants follow each other without a reset in between, it was the holder when the
-// data was loaded.
+// more; as no two grants follow each other without a new queue pair in between, it was the holder
+// when the data was loaded.
 static bool post_holder_read(struct verbs_plane *plane, struct ibv_send_wr *read, uint64_t *probe)
 {
     struct ibv_sge sge = {.addr = (uintptr_t)probe, .length = sizeof(*probe)};
@@ -384,7 +384,7 @@ static void take_result(struct verbs_plane *plane, const struct ibv_wc *wc)
 {
     uint32_t index = (uint32_t)wc->wr_id;
     if (wc->wr_id >> 32 != plane->epoch || index - plane->ended >= plane->next - plane->ended) {
-        return; // of before a reset, or the second of a holder's read
+        return; // of an earlier queue pair, or the second of a holder's read
     }
     struct verbs_op *op = &plane->ops[index % TACIT_VERBS_OPS];
     if (op->state == TACIT_VERBS_OP_ENDED) {

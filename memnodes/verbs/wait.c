@@ -17,8 +17,8 @@
 
 #include "internal.h"
 
-// When a plane was reset, all that was written on it before has landed or will never: its bell may
-// as well go over the background plane, which this process may always write through.
+// When a plane was replaced, all that was written on it before has landed or will never: its bell
+// may as well go over the background plane, which this process may always write through.
 static void bells_follow(struct verbs_link *link)
 {
     struct verbs_plane *data = &link->plane[TACIT_PLANE_DATA];

@@ -168,7 +168,7 @@ static void test_orderly_shutdown(void **state)
     e2e_cluster_end(local);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kill_leader),
@@ -179,6 +179,6 @@ int main(void)
         cmocka_unit_test(test_kill_memnode_and_leader),
         cmocka_unit_test(test_orderly_shutdown),
     };
-    e2e_begin();
+    e2e_begin(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,10 +9,13 @@
 
 static struct tacit_error last_error;
 
-void e2e_begin(void)
+void e2e_begin(int argc, char **argv)
 {
     struct tacit_error error;
     char path[4096];
+    if (argc > 1) {
+        cmocka_set_test_filter(argv[1]);
+    }
     const char *build = getenv("TACIT_BINARY_DIR");
     (void)snprintf(path, sizeof path, "%s/apps", build != NULL ? build : ".");
     (void)setenv("TACIT_PROGRAMS", path, 0);

@@ -21,8 +21,9 @@
 #define E2E_READY_NS UINT64_C(30000000000)
 #define E2E_CLIENTS 3u
 
-// Points the cluster code at the programs of this build. Call first in main().
-void e2e_begin(void);
+// Points the cluster code at the programs of this build; an argument is a pattern of the tests to
+// run. Call first in main().
+void e2e_begin(int argc, char **argv);
 // Makes and starts a cluster and waits until every replica is a member. Prints and fails the test
 // if it cannot.
 struct local *e2e_cluster(const struct local_plan *plan, bool gateway);

@@ -61,9 +61,9 @@ static void test_idle(void **state)
     assert_true(ok);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_idle)};
-    e2e_begin();
+    e2e_begin(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

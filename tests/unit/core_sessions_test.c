@@ -426,6 +426,25 @@ static void largest_table_fits_its_pages(void **state)
     store_close(&store);
 }
 
+// A session's head and the reply it makes can lie in different pages: both are announced.
+static void long_records_announce_both_ends(void **state)
+{
+    (void)state;
+    const struct tacit_sessions_shape shape = {
+        .clients = 1, .per_client = 1, .pipeline = 400, .reply_bytes = 8};
+    struct store store;
+    store_open(&store, &shape);
+    bool displaced;
+    struct tacit_session *session = tacit_sessions_open(&store.sessions, 0, 1, &displaced);
+    for (uint64_t number = 1; number <= 900; number++) {
+        store_checkpoint(&store);
+        tacit_sessions_executed(&store.sessions, session, number, number, &number, 8);
+        check_announced(&store);
+        assert_int_equal(session->last, number);
+    }
+    store_close(&store);
+}
+
 static void misuse_is_asserted(void **state)
 {
     (void)state;
@@ -448,6 +467,7 @@ int main(void)
         cmocka_unit_test(every_short_sequence),
         cmocka_unit_test(long_random_sequences),
         cmocka_unit_test(largest_table_fits_its_pages),
+        cmocka_unit_test(long_records_announce_both_ends),
         cmocka_unit_test(misuse_is_asserted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

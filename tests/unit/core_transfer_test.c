@@ -56,6 +56,19 @@ static void source_pages(struct bench *bench, uint32_t s)
     tacit_pages_init(&source->pages, &bump, source->region, PAGES);
 }
 
+// A checkpoint of the own pages, whose digests must be those of what is there.
+static void publish_own(struct bench *bench)
+{
+    assert_true(tacit_pages_checkpoint(&bench->pages, 1));
+    while (tacit_pages_digest(&bench->pages, PAGES)) {
+    }
+    assert_int_not_equal(tacit_word_load(bench->region, TACIT_STATE_READY), 0);
+    for (uint32_t page = 0; page < PAGES; page++) {
+        assert_int_equal(tacit_word_load(bench->region, TACIT_STATE_TABLE + 8 * page),
+                         tacit_page_digest(bench->pages.live + (size_t)page * TACIT_PAGE_BYTES));
+    }
+}
+
 static void bench_open(struct bench *bench, uint64_t seed)
 {
     memset(bench, 0, sizeof(*bench));
@@ -88,6 +101,8 @@ static void bench_open(struct bench *bench, uint64_t seed)
         bench->fake.host[s].up = true;
         bench->up |= 1u << s;
     }
+    // What is its own is published until a transfer replaces it.
+    publish_own(bench);
     bench->now_ns = 1000;
 }
 
@@ -193,6 +208,8 @@ static bool turn(struct bench *bench)
         assert_int_equal(bench->fake.op_count, 0); // nothing arrives later
         assert_true(bench->transfer.index >= bench->transfer.want);
         assert_true(is_checkpoint(bench, bench->pages.live, bench->transfer.index));
+        assert_int_equal(tacit_word_load(bench->region, TACIT_STATE_READY), 0);
+        publish_own(bench);
     } else if (memcmp(bench->before, bench->pages.live, state_bytes) != 0) {
         // A mixture is offered to nobody.
         assert_int_equal(tacit_word_load(bench->region, TACIT_STATE_READY), 0);
@@ -433,6 +450,68 @@ static void wanting_more_in_the_middle(void **state)
     assert_true(raised > 1);
 }
 
+// The header is read in two halves with a whole checkpoint of the source between them.
+static void a_torn_header(void **state)
+{
+    (void)state;
+    for (uint32_t words = 1; words <= 3; words++) {
+        struct bench bench;
+        bench_open(&bench, 9);
+        prepare(&bench, 20);
+        for (uint32_t s = 0; s < SOURCES; s++) {
+            take_checkpoint(&bench.source[s]);
+            while (tacit_pages_digest(&bench.source[s].pages, PAGES)) {
+            }
+        }
+        begin(&bench, 0);
+        for (uint32_t i = 0; i < 10 && bench.fake.op_count == 0; i++) {
+            assert_false(turn(&bench));
+        }
+        assert_int_equal(bench.fake.op_count, 1);
+        fake_land(&bench.fake, 0, words);
+        for (uint32_t s = 0; s < SOURCES; s++) {
+            execute(&bench, &bench.source[s]);
+            take_checkpoint(&bench.source[s]);
+            while (tacit_pages_digest(&bench.source[s].pages, PAGES)) {
+            }
+        }
+        finish(&bench, 300);
+        bench_close(&bench);
+    }
+}
+
+// A read that was lost says nothing; its source is left for another one.
+static void a_lost_read_changes_the_source(void **state)
+{
+    (void)state;
+    for (uint32_t after = 0; after < 12; after++) {
+        struct bench bench;
+        bench_open(&bench, 11);
+        prepare(&bench, 20);
+        begin(&bench, 0);
+        for (uint32_t i = 0; i < after; i++) { // into every step
+            serve(&bench.source[0]);
+            serve(&bench.source[1]);
+            while (bench.fake.op_count > 0) {
+                fake_land(&bench.fake, 0, UINT32_MAX);
+            }
+            assert_false(turn(&bench));
+        }
+        for (uint32_t i = 0; i < 20 && bench.fake.op_count == 0; i++) {
+            assert_false(turn(&bench));
+        }
+        tacit_node_t source = bench.transfer.source;
+        while (bench.fake.op_count > 0) {
+            fake_complete(&bench.fake, 0, TACIT_COMPLETION_LOST);
+        }
+        assert_false(turn(&bench));
+        assert_false(turn(&bench));
+        assert_int_not_equal(bench.transfer.source, source);
+        finish(&bench, 300);
+        bench_close(&bench);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -442,6 +521,8 @@ int main(void)
         cmocka_unit_test(a_source_that_keeps_changing),
         cmocka_unit_test(sources_die_and_hang),
         cmocka_unit_test(wanting_more_in_the_middle),
+        cmocka_unit_test(a_torn_header),
+        cmocka_unit_test(a_lost_read_changes_the_source),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,10 +13,10 @@
 // else, and on the other plane.
 //
 // Permission. A replica's data plane at a log host may write only while the replica is the holder:
-// the queue pair gets the right by an access flag, and loses it by a reset, because a flag that was
-// taken away is no strict barrier on every device. The reset interrupts that replica's data plane,
-// and no other, until both ends have set it up again (post() refuses meanwhile); the background
-// plane does not notice.
+// the queue pair gets the right by an access flag; to take it away, the queue pair is stopped and
+// replaced, because a flag that was taken away is no strict barrier on every device. That
+// interrupts this replica's data plane, and no other, until both ends have set it up again (post()
+// refuses meanwhile); the background plane does not notice.
 //
 // Beyond the contract:
 // - A connection that breaks is DOWN and comes back by itself, also in the same incarnation: here,
@@ -114,7 +114,7 @@ struct tacit_verbs_counters {
     uint64_t accepted, connected; // connections that came up
     uint64_t refused, misbehaved, expired;
     uint64_t broken;         // connections that were up and went down
-    uint64_t planes_cycled;  // planes of peers that were reset and opened again at this host
+    uint64_t planes_cycled;  // planes of peers that were replaced at this host
     uint64_t planes_renewed; // own planes at other hosts, likewise
 };
 
