@@ -95,6 +95,8 @@ static int allow(scmp_filter_ctx filter)
         SCMP_SYS(gettid),
         SCMP_SYS(getpid),
         SCMP_SYS(getrandom),
+        SCMP_SYS(rseq),
+        SCMP_SYS(writev),
         // new connections and their regions
         SCMP_SYS(accept4),
         SCMP_SYS(sendmsg),

@@ -18,6 +18,8 @@
 // other end one sleep and not several. Shorter ones are somebody's time-out. Well below a beat
 // period, see tacit/fd.h.
 #define SLACK_NS 250000u
+// While nothing happens no sleep is shorter: half of the shortest time-out that there is.
+#define NAP_NS 100000u
 
 static void relax(void)
 {
@@ -77,19 +79,24 @@ static bool stopping(struct tacit_runner *runner)
 static unsigned sleep_once(struct tacit_runner *runner)
 {
     const struct tacit_fabric_ops *ops = runner->fabric->ops;
-    unsigned budget = TURNS_BUSY;
+    unsigned budget = runner->is_calm ? TURNS_TIMER : TURNS_BUSY;
     ops->arm(runner->fabric);
     if (!turn(runner) && !stopping(runner)) {
         tacit_time_ns_t now_ns = runner->now_ns();
         tacit_time_ns_t until_ns = now_ns + SLEEP_MAX_NS;
         tacit_time_ns_t deadline_ns = tacit_smr_deadline(runner->smr);
         until_ns = deadline_ns < until_ns ? deadline_ns : until_ns;
-        until_ns += until_ns > now_ns + SLACK_NS ? SLACK_NS : 0;
+        if (until_ns > now_ns + SLACK_NS) {
+            until_ns += SLACK_NS;
+        } else if (runner->is_calm && until_ns < now_ns + NAP_NS) {
+            until_ns = now_ns + NAP_NS;
+        }
         ops->sleep(runner->fabric, until_ns);
         runner->sleeps++;
         if (runner->now_ns() >= until_ns) {
             budget = TURNS_TIMER;
         } else {
+            budget = TURNS_BUSY;
             runner->rung++;
         }
         runner->is_calm = budget == TURNS_TIMER;

@@ -57,7 +57,7 @@ static tacit_index_t head_of(const struct tacit_crash *crash, const struct tacit
     return lowest;
 }
 
-static void begin_at(struct tacit_crash *crash, struct tacit_log_host *host, tacit_index_t start)
+static void begin_at(struct tacit_log_host *host, tacit_index_t start)
 {
     host->start = start;
     host->next = start;
@@ -74,7 +74,7 @@ void tacit_stream_enter(struct tacit_crash *crash, struct tacit_log_host *host)
     }
     host->stage = TACIT_HOST_STREAMING;
     host->acked = 0;
-    begin_at(crash, host, start < crash->tail ? start : crash->tail);
+    begin_at(host, start < crash->tail ? start : crash->tail);
 }
 
 static void send_low(struct tacit_crash *crash, struct tacit_log_host *host)
@@ -188,7 +188,7 @@ static bool stream_host(struct tacit_crash *crash, struct tacit_log_host *host)
     for (uint32_t budget = STREAM_BUDGET; budget > 0 && host->next < crash->tail; budget--) {
         if (host->next < crash->journal_low) {
             // The journal went past this host: everything up to there is decided and applied by f+1.
-            begin_at(crash, host, crash->journal_low);
+            begin_at(host, crash->journal_low);
             worked = true;
             continue;
         }

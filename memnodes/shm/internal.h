@@ -335,9 +335,10 @@ void tacit_shm_disarm(struct tacit_fabric *fabric);
 void tacit_shm_thread_detach(struct tacit_shm *shm);
 void tacit_shm_futex_wake(const uint32_t *word, bool shared);
 
-// A place where stress tests stop a writer; nothing otherwise.
+// A place where stress tests stop a writer, and what they must know of a sleep; nothing otherwise.
 #ifdef TACIT_TEST_HOOKS
 extern void (*tacit_shm_test_before_check)(void);
+extern bool tacit_shm_test_timed_out; // the last sleep ended because its time was over
 #define TACIT_SHM_TEST_BEFORE_CHECK()                                                              \
     do {                                                                                           \
         if (tacit_shm_test_before_check != NULL)                                                   \

@@ -65,6 +65,10 @@ struct tacit_shm_waiter {
     struct robust_list deaths[TACIT_NODES_MAX];
 };
 
+#ifdef TACIT_TEST_HOOKS
+bool tacit_shm_test_timed_out;
+#endif
+
 size_t tacit_shm_waiter_size(void)
 {
     return sizeof(struct tacit_shm_waiter);
@@ -217,9 +221,12 @@ void tacit_shm_sleep(struct tacit_fabric *fabric, tacit_time_ns_t until_ns)
     if (!waiter->no_waitv) {
         struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
                                  .tv_nsec = (long)(until_ns % 1000000000u)};
-        if (syscall(SYS_futex_waitv, waiter->words, waiter->count, 0, &until, CLOCK_MONOTONIC) >=
-                0 ||
-            errno != ENOSYS) {
+        long result =
+            syscall(SYS_futex_waitv, waiter->words, waiter->count, 0, &until, CLOCK_MONOTONIC);
+#ifdef TACIT_TEST_HOOKS
+        tacit_shm_test_timed_out = result < 0 && errno == ETIMEDOUT;
+#endif
+        if (result >= 0 || errno != ENOSYS) {
             return; // woken, changed before, time over or a signal: the caller looks
         }
         waiter->no_waitv = true;
