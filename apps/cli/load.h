@@ -7,9 +7,9 @@
 #ifndef TACIT_APPS_CLI_LOAD_H
 #define TACIT_APPS_CLI_LOAD_H
 
-#include "checkers/history.h"
 #include "histogram.h"
 #include "local.h"
+#include "tests/checkers/history.h"
 
 #define LOAD_CLIENTS_MAX 7u
 #define LOAD_TOKEN_BYTES 8u

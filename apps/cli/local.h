@@ -87,8 +87,8 @@ uint64_t local_number(const json_t *report, const char *section, const char *key
 int local_leader(const struct local *local);
 // Waits for a leader other than `not_this` (-1: any); its id or -1.
 int local_wait_leader(const struct local *local, int not_this, uint64_t timeout_ns);
-// Bit r: replica r runs, answers, and is a member under its present incarnation in the eyes of the
-// leader.
+// Bit r: replica r runs, answers, and in the eyes of the leader is connected and a member under its
+// present incarnation.
 uint32_t local_members(const struct local *local);
 bool local_wait_members(const struct local *local, uint32_t wanted, uint64_t timeout_ns);
 // Whether one more faulty replica is within f, counting everybody who is down, stopped, or not

@@ -112,13 +112,18 @@ uint32_t local_members(const struct local *local)
         return 0;
     }
     const json_t *known = json_object_get(leader, "members");
+    const json_t *up = json_object_get(leader, "up");
+    uint32_t connected = 0;
+    for (size_t i = 0; i < json_array_size(up); i++) {
+        connected |= 1u << (json_integer_value(json_array_get(up, i)) & 31);
+    }
     for (uint32_t r = 0; r < local->config.replica_count; r++) {
         json_t *own =
             local_pid(local, replica_node(r)) == 0 ? NULL : local_status(local, (uint16_t)r);
         const char *role = json_string_value(json_object_get(own, "role"));
         uint64_t admitted = (uint64_t)json_integer_value(json_array_get(known, r));
-        if (own != NULL && role != NULL && strcmp(role, "joining") != 0 &&
-            local_number(own, NULL, "incarnation") == admitted) {
+        if (own != NULL && role != NULL && (connected >> r & 1u) != 0 &&
+            strcmp(role, "joining") != 0 && local_number(own, NULL, "incarnation") == admitted) {
             members |= 1u << r;
         }
         json_decref(own);

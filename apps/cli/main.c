@@ -8,7 +8,7 @@
 #include "cli.h"
 #include "tacit/crypto.h"
 #ifdef TACIT_WITH_TESTS
-#include "sim/sim_main.h"
+#include "tests/sim/sim_main.h"
 #endif
 
 struct command {

@@ -16,8 +16,9 @@
 //    commit c}, read from a region's header or a whole entry, with c above the index and p not above the
 //    copy's effective ballot. The index was then decided at p or before, and every entry of a ballot from
 //    there on repeats that value. Without evidence a checkpoint is needed: somebody has applied the index.
-//  * D comes from confirmed hosts only. What an unconfirmed replica has applied beyond is whole on a confirmed
-//    host, too; asking that replica, which may be stopped, could take for ever.
+//  * D is the largest applied head of a confirmed host, or reused position, and the own one. Commit words need
+//    not raise it: what they cover and nobody here has applied is whole on a confirmed host. Nor do heads of
+//    other replicas, which may be stopped and could not give a checkpoint.
 #include "crash.h"
 
 #include <string.h>
@@ -69,9 +70,6 @@ void tacit_recovery_start(struct tacit_crash *crash)
         const struct tacit_log_host *host = &crash->hosts[i];
         if (host->stage == TACIT_HOST_PROMISED) {
             scan->hosts |= 1u << i;
-            if (host->commit > scan->decided) {
-                scan->decided = host->commit;
-            }
             if (crash->hosts_log && host->head > scan->decided) {
                 scan->decided = host->head;
             }
@@ -153,9 +151,6 @@ static void take_body(struct tacit_crash *crash, const struct tacit_read *read)
     }
     memcpy(tacit_crash_slot(crash, read->index), read->buffer, tacit_entry_bytes(entry.length));
     at->found = true;
-    if (entry.commit > scan->decided) {
-        scan->decided = entry.commit;
-    }
     witness(scan, entry.ballot, entry.commit);
 }
 
@@ -284,7 +279,10 @@ static void lead(struct tacit_crash *crash)
     struct tacit_scan *scan = &crash->scan;
     tacit_index_t from = crash->decided;
     for (tacit_index_t i = from; i < scan->found_end; i++) {
-        if (i < scan->decided) {
+        struct tacit_entry entry;
+        tacit_entry_peek(&entry, tacit_crash_slot(crash, i));
+        if (i == crash->decided && evident(scan, i, tacit_entry_effective(&entry))) {
+            crash->decided = i + 1; // needs no new round
             crash->counters.copied++;
             tacit_mark(&crash->marker, TACIT_MARK_COPIED_DECIDED);
         } else {
@@ -295,7 +293,6 @@ static void lead(struct tacit_crash *crash)
     scan->active = false;
     crash->role = TACIT_ROLE_LEADER;
     crash->leader = crash->config->self;
-    crash->decided = scan->decided;
     crash->first_free = scan->found_end;
     crash->tail = scan->found_end;
     crash->rung = crash->tail;

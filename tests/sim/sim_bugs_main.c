@@ -13,10 +13,36 @@
 #include "base/bug.h"
 #include "sim_main.h"
 
-#define SEEDS_TEXT "2000"
+#define SEEDS 2000u
 
-// Runs the simulator in a child; *line gets its first violation. Returns its exit status, or -1.
-static int simulate(const char *option, const char *value, char *line, size_t max)
+struct search {
+    const char *option, *value; // what is wrong; NULL: nothing
+    unsigned long long seed, seeds;
+    char line[2048]; // first violation
+};
+
+static void be_simulator(const struct search *search)
+{
+    char seed[32];
+    char seeds[32];
+    snprintf(seed, sizeof seed, "%llu", search->seed);
+    snprintf(seeds, sizeof seeds, "%llu", search->seeds);
+    const char *words[] = {"sim", "--jobs",       "1",           "--seed", seed, "--seeds",
+                           seeds, search->option, search->value, NULL};
+    char *arguments[10] = {NULL};
+    int count = 0;
+    while (words[count] != NULL) {
+        arguments[count] = strdup(words[count]);
+        count++;
+    }
+    int status = tacit_sim_main(count, arguments);
+    fflush(stdout);
+    _exit(status);
+}
+
+// Runs the simulator in a child with one job, so that the first violation is that of the lowest
+// seed. Returns its exit status, or -1.
+static int simulate(struct search *search)
 {
     int ends[2];
     if (pipe(ends) != 0) {
@@ -25,18 +51,10 @@ static int simulate(const char *option, const char *value, char *line, size_t ma
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
-        char *arguments[6];
-        const char *words[] = {"sim", option, value, "--seeds", SEEDS_TEXT};
-        for (int i = 0; i < 5; i++) {
-            arguments[i] = strdup(words[i]);
-        }
-        arguments[5] = NULL;
         dup2(ends[1], STDOUT_FILENO);
         close(ends[0]);
         close(ends[1]);
-        int status = tacit_sim_main(5, arguments);
-        fflush(stdout);
-        _exit(status);
+        be_simulator(search);
     }
     close(ends[1]);
     FILE *output = pid < 0 ? NULL : fdopen(ends[0], "r");
@@ -45,10 +63,10 @@ static int simulate(const char *option, const char *value, char *line, size_t ma
         return -1;
     }
     char text[2048];
-    line[0] = 0;
+    search->line[0] = 0;
     while (fgets(text, sizeof text, output) != NULL) {
-        if (line[0] == 0 && strstr(text, "VIOLATION") != NULL) {
-            snprintf(line, max, "%s", text);
+        if (search->line[0] == 0 && strstr(text, "VIOLATION") != NULL) {
+            snprintf(search->line, sizeof search->line, "%s", text);
         }
     }
     fclose(output);
@@ -59,21 +77,32 @@ static int simulate(const char *option, const char *value, char *line, size_t ma
     return WEXITSTATUS(status);
 }
 
+// A violation counts only if the same seed is clean without the bug.
 static bool must_find(const char *name, const char *option, const char *value)
 {
-    char line[2048];
-    int status = simulate(option, value, line, sizeof line);
-    const char *seed = strstr(line, " seed ");
-    char *end = strstr(line, " | ");
-    if (status != 1 || seed == NULL || end == NULL) {
-        printf("%-26s NOT FOUND within " SEEDS_TEXT " seeds (status %d)\n", name, status);
-        return false;
+    struct search search = {.option = option, .value = value, .seed = 1};
+    while (search.seed <= SEEDS) {
+        search.seeds = SEEDS - search.seed + 1;
+        int status = simulate(&search);
+        const char *seed = strstr(search.line, " seed ");
+        char *end = strstr(search.line, " | ");
+        if (status != 1 || seed == NULL || end == NULL) {
+            printf("%-26s NOT FOUND within %u seeds (status %d)\n", name, SEEDS, status);
+            return false;
+        }
+        unsigned long long found = strtoull(seed + 6, NULL, 10);
+        struct search clean = {.seed = found, .seeds = 1};
+        if (simulate(&clean) == 0) {
+            *end = 0;
+            const char *what = strstr(search.line, "VIOLATION: ");
+            printf("%-26s seed %-5llu %.110s\n", name, found,
+                   what == NULL ? search.line : what + strlen("VIOLATION: "));
+            return true;
+        }
+        search.seed = found + 1;
     }
-    unsigned long long found = strtoull(seed + 6, NULL, 10);
-    *end = 0;
-    const char *what = strstr(line, "VIOLATION: ");
-    printf("%-26s seed %-5llu %.110s\n", name, found, what == NULL ? line : what + 11);
-    return true;
+    printf("%-26s NOT FOUND within %u seeds\n", name, SEEDS);
+    return false;
 }
 
 int main(int argc, char **argv)

@@ -66,11 +66,12 @@ struct sim_model {
     uint32_t deny_break_rate; // a refused operation breaks its connection
     uint32_t full_rate;       // a post is refused
     uint32_t late_land_rate;  // a LOST or cut operation goes on landing
-    bool late_store;
-    uint32_t ghost_rate;     // a connection to a crashed host goes on completing OK
-    uint32_t death_ns;       // a death is learned within this
-    uint32_t uncertain_rate; // a death is learned as a mere disconnection
-    uint32_t stall_ns;       // a blocked connection breaks after this
+    bool late_gaps;           // ... also if an earlier one of that connection never does
+    bool late_store;          // a refused store may reach the old holder's own region
+    uint32_t ghost_rate;      // a connection to a crashed host goes on completing OK
+    uint32_t death_ns;        // a death is learned within this
+    uint32_t uncertain_rate;  // a death is learned as a mere disconnection
+    uint32_t stall_ns;        // a blocked connection breaks after this
     uint32_t reconnect_ns;
     uint32_t announce_ns;
     uint32_t switch_ns; // grants and revocations take up to this

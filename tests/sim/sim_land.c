@@ -87,9 +87,8 @@ static void disarm(struct sim_plane *queue)
     queue->complete_armed = false;
 }
 
-// Of what has not landed a prefix goes on landing, its last operation perhaps cut short; the rest
-// is gone. What has landed is freed. (A prefix, because writes of one connection land in posting
-// order.)
+// Of what has not landed some goes on landing, perhaps cut short; the rest is gone: what follows
+// the first one that is gone, too, unless the model has gaps. What has landed is freed.
 static void orphan_rest(struct sim_net *net, uint32_t peer, uint32_t host, uint32_t plane)
 {
     struct sim_plane *queue = &conn_of(net, peer, host)->plane[plane];
@@ -100,8 +99,8 @@ static void orphan_rest(struct sim_net *net, uint32_t peer, uint32_t host, uint3
     queue->count = 0;
     while (op != NULL) {
         struct sim_op *next = op->next;
-        going_on =
-            going_on && (op->landed || choice_chance(net->choice, net->model.late_land_rate));
+        bool lands = choice_chance(net->choice, net->model.late_land_rate);
+        going_on = op->landed || (lands && (going_on || net->model.late_gaps));
         if (op->landed || !going_on || op->op.kind == TACIT_OP_READ) {
             sim_op_free(net, op);
         } else {

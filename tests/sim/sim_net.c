@@ -118,7 +118,7 @@ void sim_model_draw(struct sim_model *model, struct choice *choice, uint32_t sev
     model->self_latency_ns = choice_u32(choice, 2) * choice_u32(choice, 2000);
     model->slow_rate = draw_rate(choice, 300, 6000);
     model->slow_ns = 1000u << choice_u32(choice, 14); // up to 8 ms
-    model->tear_rate = draw_rate(choice, 3000, 40000);
+    model->tear_rate = draw_rate(choice, 3000, 25000);
     model->tear_ns = 100u << choice_u32(choice, 12); // up to 200 us
     model->check_gap_rate = draw_rate(choice, 3000, 30000);
     model->plane_break_rate = draw_rate(choice, 10, 300);
@@ -126,6 +126,7 @@ void sim_model_draw(struct sim_model *model, struct choice *choice, uint32_t sev
     model->deny_break_rate = draw_rate(choice, 10000, CHOICE_ALWAYS);
     model->full_rate = draw_rate(choice, 100, 4000);
     model->late_land_rate = draw_rate(choice, 20000, 60000);
+    model->late_gaps = choice_u32(choice, 2) != 0;
     model->late_store = choice_u32(choice, 2) != 0;
     model->ghost_rate = draw_rate(choice, 30000, CHOICE_ALWAYS);
     model->death_ns = 20000u << choice_u32(choice, 9); // up to 5 ms

@@ -98,22 +98,22 @@ static void draw_shape(struct sim_shape *shape, struct choice *choice,
     shape->client_sessions = choice_range(choice, 1, SIM_CLIENT_SESSIONS);
     shape->client_pipeline = shape->smr.session_pipeline;
     shape->session_length = ONE_OF(choice, 0, 0, 3, 8);
-    shape->keys = choice_range(choice, 1, 3);
+    shape->keys = choice_range(choice, 1, 3) + shape->operations / 20;
     shape->read_share = ONE_OF(choice, 2, 0, 5);
     shape->padding = choice_u32(choice, shape->smr.request_bytes - CHECKER_BODY_BYTES + 1);
     shape->spin = choice_u32(choice, 3) == 2;
-    shape->look_rate = choice_u32(choice, 4) * 20000;
+    shape->look_rate = ONE_OF(choice, 0, 3000, 10000, 40000);
     shape->poll_ns = ONE_OF(choice, 300, 100, 2000);
     shape->starve_rate = ONE_OF(choice, 0, 0, 200, 4000);
     shape->starve_ns = 1000u << choice_u32(choice, 12);
     shape->drift_ppm = ONE_OF(choice, 0, 100, 20000);
     shape->real_detector = choice_u32(choice, 3) == 2;
     shape->detect_ns = ONE_OF(choice, 200000, 50000, 50000, 2000000);
-    shape->safety_ns = 1000000ull * ONE_OF(choice, 20, 40, 80);
+    shape->safety_ns = 1000000ull * ONE_OF(choice, 10, 20, 40);
     // In half of the runs the operations are spread over the whole safety phase.
     uint32_t spread_ns = (uint32_t)(shape->safety_ns * shape->client_pipeline / shape->operations);
     shape->think_ns = ONE_OF(choice, 0, 10000, spread_ns, spread_ns);
-    shape->check_each_poll = choice_u32(choice, 2) == 0;
+    shape->check_each_poll = choice_u32(choice, 4) == 0;
     shape->hash_states = choice_u32(choice, 2) == 0;
     shape->linear = choice_u32(choice, 4) == 0;
     draw_injections(shape, choice);
