@@ -106,6 +106,7 @@ static enum tacit_status one_fault(struct local *local, struct load *load,
     json_t *report = successor < 0 ? NULL : local_status(local, (uint16_t)successor);
     uint64_t permission_ns = local_number(report, "last_election", "permission_ns");
     uint64_t recovery_ns = local_number(report, "last_election", "recovery_ns");
+    uint64_t ask_ns = local_number(report, "last_election", "detect_to_ask_ns");
     json_decref(report);
     uint64_t readmission_ns = 0;
     uint64_t back_ns = cli_now_ns();
@@ -135,10 +136,11 @@ static enum tacit_status one_fault(struct local *local, struct load *load,
     histogram_add(&results->readmission, readmission_ns);
     (void)json_array_append_new(
         results->samples,
-        json_pack("{s:i,s:I,s:I,s:I,s:I,s:I}", "leader", leader, "silence_ns",
-                  (json_int_t)outage.silence_ns, "wait_ns", (json_int_t)outage.longest_wait_ns,
-                  "permission_ns", (json_int_t)permission_ns, "recovery_ns",
-                  (json_int_t)recovery_ns, "readmission_ns", (json_int_t)readmission_ns));
+        json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I}", "leader", leader, "ask_ns", (json_int_t)ask_ns,
+                  "silence_ns", (json_int_t)outage.silence_ns, "wait_ns",
+                  (json_int_t)outage.longest_wait_ns, "permission_ns", (json_int_t)permission_ns,
+                  "recovery_ns", (json_int_t)recovery_ns, "readmission_ns",
+                  (json_int_t)readmission_ns));
     return TACIT_OK;
 }
 

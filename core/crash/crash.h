@@ -85,6 +85,8 @@ struct tacit_log_host {
     uint32_t headers_left;
     uint64_t promise; // largest of all regions
     tacit_index_t commit;
+    tacit_index_t floor;    // largest FLOOR word of all regions
+    tacit_index_t floor_sent;
     tacit_index_t head;     // its applied head when it granted (log on replicas)
     bool own_fresh; // this replica never led here: no own entries to look for
 

@@ -152,6 +152,7 @@ void tacit_election_page(struct tacit_crash *crash, struct tacit_log_host *host,
     }
     host->promise = 0;
     host->commit = 0;
+    host->floor = 0;
     host->own_fresh = true;
     host->commit_sent = 0;
     if (take_regions(crash, host, page)) {
@@ -184,6 +185,10 @@ void tacit_election_header(struct tacit_crash *crash, struct tacit_log_host *hos
     }
     if (commit > host->commit) {
         host->commit = commit;
+    }
+    uint64_t floor = tacit_word_load(read->buffer, TACIT_LOG_FLOOR);
+    if (floor > host->floor) {
+        host->floor = floor;
     }
     if (region->owner == crash->config->self && region->incarnation == crash->config->incarnation) {
         host->own_fresh = promise == 0;

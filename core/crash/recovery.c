@@ -250,26 +250,17 @@ static bool post_bodies(struct tacit_crash *crash, bool *worked)
 
 // ---- the end of the scan -------------------------------------------------------------------------------
 
-// Memory-node mode: the leaders that wrote the newest entries knew that every member had applied what stood in
-// those positions before; so much this leader knows, too, without having read anybody's head.
+// Memory-node mode: what earlier leaders knew of the members' applied heads when they reused positions. Without
+// it a leader that cannot reach a member could not write the entry that removes it.
 static void inherit_heads(struct tacit_crash *crash)
 {
-    tacit_index_t entries = crash->shape.entries;
-    tacit_index_t known = crash->first_free > entries ? crash->first_free - entries : 0;
-    tacit_index_t from = crash->scan.base > TACIT_SCAN_MEMORY ? crash->scan.base - TACIT_SCAN_MEMORY : 0;
-    from = from < crash->journal_low ? crash->journal_low : from;
-    for (tacit_index_t i = crash->first_free; i > from && !crash->hosts_log; i--) {
-        struct tacit_entry entry;
-        tacit_entry_peek(&entry, tacit_crash_slot(crash, i - 1));
-        if (entry.index == i - 1 && (entry.flags & TACIT_ENTRY_RESERVED) == 0) {
-            tacit_index_t head = i + tacit_crash_reserve(crash);
-            known = head > entries && head - entries > known ? head - entries : known;
-            break;
-        }
-    }
-    for (uint8_t r = 0; !crash->hosts_log && r < crash->config->replicas; r++) {
-        if (crash->members[r] != 0 && crash->heads[r] < known) {
-            crash->heads[r] = known;
+    for (uint32_t i = 0; !crash->hosts_log && i < crash->host_count; i++) {
+        const struct tacit_log_host *host = &crash->hosts[i];
+        for (uint8_t r = 0; r < crash->config->replicas; r++) {
+            if ((crash->scan.hosts & 1u << i) != 0 && crash->members[r] != 0 &&
+                crash->heads[r] < host->floor) {
+                crash->heads[r] = host->floor;
+            }
         }
     }
 }
@@ -377,7 +368,7 @@ static void fill_holes(struct tacit_crash *crash)
         if (i + 1 > crash->journal_low + crash->shape.entries) {
             crash->journal_low = i + 1 - crash->shape.entries;
         }
-        (void)tacit_entry_seal(slot, i, crash->ballot, 0, 0, TACIT_ENTRY_RESERVED);
+        (void)tacit_entry_seal(slot, i, crash->ballot, 0, 0, 0);
         crash->counters.noop++;
         tacit_mark(&crash->marker, TACIT_MARK_HOLE_FILLED);
     }

@@ -63,6 +63,7 @@ static void begin_at(struct tacit_log_host *host, tacit_index_t start)
     host->next = start;
     host->checked = start;
     host->low_sent = false;
+    host->floor_sent = 0;
     memset(host->own, TACIT_OWN_UNKNOWN, sizeof(host->own));
 }
 
@@ -181,6 +182,20 @@ static bool post_append(struct tacit_crash *crash, struct tacit_log_host *host, 
     return true;
 }
 
+// Before an entry that reuses a position: what that rests on, for the next leader.
+static bool send_floor(struct tacit_crash *crash, struct tacit_log_host *host)
+{
+    if (crash->hosts_log || host->floor_sent >= crash->free_below) {
+        return true;
+    }
+    if (!tacit_crash_write_quiet(crash, host, host->own_log, TACIT_LOG_FLOOR, &crash->free_below, 8,
+                                 host->generation)) {
+        return false;
+    }
+    host->floor_sent = crash->free_below;
+    return true;
+}
+
 // Posts what the host lacks. An index below first_free may stand there already.
 static bool stream_host(struct tacit_crash *crash, struct tacit_log_host *host)
 {
@@ -200,7 +215,7 @@ static bool stream_host(struct tacit_crash *crash, struct tacit_log_host *host)
             }
             word_only = own == TACIT_OWN_SAME;
         }
-        if (!post_append(crash, host, host->next, word_only)) {
+        if (!send_floor(crash, host) || !post_append(crash, host, host->next, word_only)) {
             break;
         }
         host->next++;

@@ -31,10 +31,8 @@ struct tacit_entry {
     uint32_t flags;
 };
 
-// May stand in one of the positions that are kept free for removals (stream.c).
-#define TACIT_ENTRY_RESERVED 1u
 // Changes the membership: what was acknowledged for later entries is counted anew when it was executed.
-#define TACIT_ENTRY_MEMBERSHIP 2u
+#define TACIT_ENTRY_MEMBERSHIP 1u
 
 // Where entries lie in a LOG region.
 struct tacit_log_shape {

@@ -421,8 +421,7 @@ bool tacit_smr_serve(struct tacit_smr *smr)
         smr->applied++;
     } else {
         tacit_crash_propose(&smr->crash, (uint32_t)smr->batch_used,
-                            (full ? TACIT_ENTRY_RESERVED : 0) |
-                                (membership ? TACIT_ENTRY_MEMBERSHIP : 0));
+                            membership ? TACIT_ENTRY_MEMBERSHIP : 0);
     }
     return true;
 }

@@ -461,12 +461,10 @@ static void add_process(struct sim_cluster *cluster, enum sim_role role, uint32_
     void *memory = process->memory;
     size_t memory_bytes = process->memory_bytes;
     void *fd_memory = process->fd_memory;
-    uint32_t version = process->poll_version;
     memset(process, 0, sizeof *process);
     process->memory = memory;
     process->memory_bytes = memory_bytes;
     process->fd_memory = fd_memory;
-    process->poll_version = version;
     process->role = role;
     process->id = id;
     process->incarnation = 1;

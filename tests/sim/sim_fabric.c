@@ -332,7 +332,8 @@ static bool fabric_post(struct tacit_fabric *fabric, const struct tacit_op *op)
         return false;
     }
     struct sim_plane *queue = &conn->plane[op->plane];
-    if (queue->count >= net->model.plane_depth || net->free_ops == NULL) {
+    if (queue->count >= net->model.plane_depth ||
+        (net->free_ops == NULL && net->fresh_ops == SIM_OPS)) {
         return false;
     }
     if (choice_chance(net->choice, net->model.full_rate)) {

@@ -226,8 +226,9 @@ struct sim_net {
     struct sim_host host[SIM_HOSTS];
     uint32_t hosts;
     struct sim_op op[SIM_OPS];
-    struct sim_op *free_ops;
-    uint64_t *copies; // SIM_OPS buffers of copy_bytes
+    struct sim_op *free_ops; // used before
+    uint32_t fresh_ops;      // those from here on were not used in this run
+    uint64_t *copies;        // SIM_OPS buffers of copy_bytes
     size_t copy_bytes;
     uint64_t *memory; // of all regions of a run, handed out in order
     size_t memory_bytes, memory_used;

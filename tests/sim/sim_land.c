@@ -14,10 +14,14 @@ struct sim_op *sim_op_take(struct sim_net *net)
     struct sim_op *op = net->free_ops;
     if (op != NULL) {
         net->free_ops = op->next;
-        uint64_t *copy = op->copy;
-        memset(op, 0, sizeof *op);
-        op->copy = copy;
+    } else if (net->fresh_ops < SIM_OPS) {
+        op = &net->op[net->fresh_ops++];
+    } else {
+        return NULL;
     }
+    uint64_t *copy = op->copy;
+    memset(op, 0, sizeof *op);
+    op->copy = copy;
     return op;
 }
 

@@ -73,10 +73,7 @@ void sim_net_reset(struct sim_net *net, struct choice *choice, struct sim_heap *
     memset(net->fault, 0, sizeof net->fault);
     memset(net->blocked, 0, sizeof net->blocked);
     net->free_ops = NULL;
-    for (uint32_t i = SIM_OPS; i-- > 0;) {
-        net->op[i].next = net->free_ops;
-        net->free_ops = &net->op[i];
-    }
+    net->fresh_ops = 0;
 }
 
 struct sim_model sim_model_calm(void)

@@ -42,6 +42,7 @@ static_assert(TACIT_PAGE_REGION_KEYS + 8u * TACIT_PAGE_REGIONS_MAX <= TACIT_PAGE
 #define TACIT_LOG_COMMIT_CHECK 24u  // tells a commit word and its ballot that belong together
 #define TACIT_LOG_LOW 32u     // the lowest index that the term LOW_BALLOT filled here
 #define TACIT_LOG_LOW_BALLOT 40u
+#define TACIT_LOG_FLOOR 48u   // memory nodes: entries below were applied by all members
 #define TACIT_LOG_PROMISE 64u // largest ballot that was prepared here
 #define TACIT_LOG_ENTRIES 128u
 
