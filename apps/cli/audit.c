@@ -88,7 +88,8 @@ static bool collect(struct trial *trial, const struct load *load)
 // where its answer said; so equal numbers mean that no other token is there.)
 static void count_tokens(struct trial *trial, const struct load *load)
 {
-    uint64_t appended = 0, found = 0;
+    uint64_t appended = 0;
+    uint64_t found = 0;
     for (size_t i = 0; i < trial->count; i++) {
         appended += trial->ops[i].kind == CHECKER_APPEND;
     }
@@ -104,7 +105,8 @@ static void count_tokens(struct trial *trial, const struct load *load)
 
 static int by_call(const void *left, const void *right)
 {
-    const struct checker_op *a = left, *b = right;
+    const struct checker_op *a = left;
+    const struct checker_op *b = right;
     return a->call_ns < b->call_ns ? -1 : a->call_ns > b->call_ns;
 }
 
@@ -118,7 +120,7 @@ static int by_return(const void *left, const void *right)
 // Over all objects together: what ended before something else began has the smaller slot.
 static void check_real_time(struct trial *trial, struct checker_op *sorted)
 {
-    const struct checker_op **ended = malloc((trial->count + 1) * sizeof *ended);
+    const struct checker_op **ended = malloc((trial->count + 1) * sizeof(void *));
     if (ended == NULL) {
         accuse(trial, "no memory for the check of real time");
         return;
@@ -127,7 +129,7 @@ static void check_real_time(struct trial *trial, struct checker_op *sorted)
     for (size_t i = 0; i < trial->count; i++) {
         ended[i] = &sorted[i];
     }
-    qsort(ended, trial->count, sizeof *ended, by_return);
+    qsort(ended, trial->count, sizeof(void *), by_return);
     uint64_t least = 0;
     for (size_t i = 0, e = 0; i < trial->count; i++) {
         while (e < trial->count && ended[e]->return_ns < sorted[i].call_ns) {

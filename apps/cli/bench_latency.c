@@ -80,7 +80,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 static enum tacit_status ask_many(struct tacit_channel *channel, const struct arguments *arguments,
                                   struct histogram *latency, struct tacit_error *error)
 {
-    uint8_t request[4096], reply[8192];
+    uint8_t request[4096];
+    uint8_t reply[8192];
     uint32_t session = 0;
     enum tacit_status status = tacit_channel_connect(channel, CALL_NS, &session, error);
     for (uint64_t i = 0; i < WARM_UP + arguments->count && status == TACIT_OK; i++) {

@@ -121,7 +121,7 @@ static bool parse_hex(struct tacit_kv_span text, uint32_t *value)
 static bool do_incr(struct client *client, struct checker_op *op)
 {
     char key[32];
-    struct tacit_kv_reply reply;
+    struct tacit_kv_reply reply = {0};
     (void)snprintf(key, sizeof key, "counter:%u", op->key);
     struct tacit_kv_span spans[1] = {span(key)};
     if (!ask(client, TACIT_KV_INCR, spans, 1, op, &reply)) {
@@ -133,8 +133,9 @@ static bool do_incr(struct client *client, struct checker_op *op)
 
 static bool do_get_counter(struct client *client, struct checker_op *op)
 {
-    char key[32], text[32] = "0";
-    struct tacit_kv_reply reply;
+    char key[32];
+    char text[32] = "0";
+    struct tacit_kv_reply reply = {0};
     (void)snprintf(key, sizeof key, "counter:%u", op->key);
     struct tacit_kv_span spans[1] = {span(key)};
     if (!ask(client, TACIT_KV_GET, spans, 1, op, &reply)) {
@@ -155,8 +156,9 @@ static void list_key(char key[32], uint32_t list)
 
 static bool do_append(struct client *client, struct load_op *what)
 {
-    char key[32], token[16];
-    struct tacit_kv_reply reply;
+    char key[32];
+    char token[16];
+    struct tacit_kv_reply reply = {0};
     struct checker_op *op = &what->op;
     op->argument = client->number << 24 | ++client->tokens; // unique, never 0
     list_key(key, what->list);
@@ -176,7 +178,7 @@ static bool do_append(struct client *client, struct load_op *what)
 static bool do_get_list(struct client *client, struct load_op *what, uint32_t *tokens, uint32_t max)
 {
     char key[32];
-    struct tacit_kv_reply reply;
+    struct tacit_kv_reply reply = {0};
     struct checker_object object = {{0, 0}};
     uint64_t result[2] = {0, 0};
     list_key(key, what->list);
@@ -205,8 +207,9 @@ static bool do_get_list(struct client *client, struct load_op *what, uint32_t *t
 // Each client sets a pair of its own, all read all.
 static bool do_set_pair(struct client *client, struct checker_op *op)
 {
-    char keys[2][32], value[16];
-    struct tacit_kv_reply reply;
+    char keys[2][32];
+    char value[16];
+    struct tacit_kv_reply reply = {0};
     op->key = (uint8_t)client->number;
     op->argument = client->last_pair + 1;
     (void)snprintf(keys[0], sizeof keys[0], "pair:%u:left", op->key);
@@ -224,7 +227,7 @@ static bool do_set_pair(struct client *client, struct checker_op *op)
 static bool do_get_pair(struct client *client, struct checker_op *op)
 {
     char keys[2][32];
-    struct tacit_kv_reply reply;
+    struct tacit_kv_reply reply = {0};
     op->key = (uint8_t)(client->random >> 20 & 0xffu) % (uint8_t)client->load->count;
     (void)snprintf(keys[0], sizeof keys[0], "pair:%u:left", op->key);
     (void)snprintf(keys[1], sizeof keys[1], "pair:%u:right", op->key);
@@ -396,21 +399,21 @@ static void *run(void *context)
 
 // ---- all of them -------------------------------------------------------------------------------
 
-enum tacit_status load_start(struct load **out, const struct local *local, unsigned count,
+enum tacit_status load_start(struct load **load, const struct local *local, unsigned count,
                              uint64_t pause_ns, struct tacit_error *error)
 {
-    struct load *load = count == 0 || count > LOAD_CLIENTS_MAX ? NULL : calloc(1, sizeof *load);
-    if (load == NULL) {
+    struct load *made = count == 0 || count > LOAD_CLIENTS_MAX ? NULL : calloc(1, sizeof *load);
+    if (made == NULL) {
         return tacit_error_set(error, TACIT_ENOMEM, 0, "no memory for %u clients", count);
     }
-    load->local = *local;
-    load->count = count;
-    load->pause_ns = pause_ns;
-    (void)pthread_mutex_init(&load->opening, NULL);
+    made->local = *local;
+    made->count = count;
+    made->pause_ns = pause_ns;
+    (void)pthread_mutex_init(&made->opening, NULL);
     bool waiting = true;
     for (unsigned c = 0; c < count; c++) {
-        struct client *client = &load->clients[c];
-        client->load = load;
+        struct client *client = &made->clients[c];
+        client->load = made;
         client->number = c;
         client->random = 12345u + 7919u * c;
         client->started = pthread_create(&client->thread, NULL, run, client) == 0;
@@ -421,16 +424,16 @@ enum tacit_status load_start(struct load **out, const struct local *local, unsig
     while (waiting) {
         waiting = false;
         for (unsigned c = 0; c < count; c++) {
-            waiting |= atomic_load(&load->clients[c].state) == CLIENT_STARTING;
+            waiting |= atomic_load(&made->clients[c].state) == CLIENT_STARTING;
         }
         cli_sleep_ns(1000000);
     }
-    if (load_failed(load)) {
-        enum tacit_status status = load_stop(load, error);
-        load_free(load);
+    if (load_failed(made)) {
+        enum tacit_status status = load_stop(made, error);
+        load_free(made);
         return status;
     }
-    *out = load;
+    *load = made;
     return TACIT_OK;
 }
 
@@ -543,7 +546,8 @@ uint32_t load_lists(const struct load *load)
 
 static int by_value(const void *left, const void *right)
 {
-    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    uint64_t a = *(const uint64_t *)left;
+    uint64_t b = *(const uint64_t *)right;
     return a < b ? -1 : a > b;
 }
 
@@ -551,7 +555,8 @@ struct load_outage load_outage(const struct load *load, uint64_t from_ns, uint64
 {
     struct load_outage outage = {0};
     uint64_t longest[LOAD_CLIENTS_MAX] = {0};
-    size_t total = 0, used = 0;
+    size_t total = 0;
+    size_t used = 0;
     for (unsigned c = 0; c < load->count; c++) {
         total += atomic_load_explicit(&load->clients[c].count, memory_order_acquire);
     }

@@ -181,7 +181,8 @@ static bool process_stat(pid_t pid, char *state, unsigned long long *started)
             return false;
         }
     }
-    return sscanf(at, " %llu", started) == 1;
+    *started = strtoull(at, NULL, 10);
+    return *started != 0;
 }
 
 pid_t local_pid(const struct local *local, struct local_node node)
@@ -192,7 +193,8 @@ pid_t local_pid(const struct local *local, struct local_node node)
     local_path(local, path, "pid/%s", name);
     FILE *file = fopen(path, "re");
     long pid = 0;
-    unsigned long long started = 0, now_started = 0;
+    unsigned long long started = 0;
+    unsigned long long now_started = 0;
     char state = 0;
     if (file == NULL) {
         return 0;
@@ -317,7 +319,8 @@ static pid_t spawn(const struct local *local, struct local_node node, const char
 static enum tacit_status note_pid(const struct local *local, const char *name, pid_t pid,
                                   unsigned long long started, struct tacit_error *error)
 {
-    char path[TACIT_CONFIG_PATH_BYTES], temporary[TACIT_CONFIG_PATH_BYTES];
+    char path[TACIT_CONFIG_PATH_BYTES];
+    char temporary[TACIT_CONFIG_PATH_BYTES];
     local_path(local, path, "pid/%s", name);
     local_path(local, temporary, "pid/%s.new", name);
     FILE *file = fopen(temporary, "we");
@@ -426,7 +429,8 @@ static enum tacit_status gone_error(const struct local *local, struct local_node
 {
     char name[TACIT_CONFIG_NAME_BYTES];
     char path[TACIT_CONFIG_PATH_BYTES];
-    char line[400] = "", last[400] = "nothing";
+    char line[400] = "";
+    char last[400] = "nothing";
     local_name(node, name);
     local_path(local, path, "log/%s.log", name);
     FILE *file = fopen(path, "re");

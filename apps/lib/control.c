@@ -220,7 +220,8 @@ enum tacit_status tacit_control_open(const struct tacit_control_config *config,
         return status;
     }
     // Signals are for the program's own threads.
-    sigset_t all, before;
+    sigset_t all;
+    sigset_t before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     int failed = pthread_create(&control->thread, NULL, run, control);

@@ -23,7 +23,7 @@ struct tacit_control_config {
 // replaced. Errors: TACIT_EBUSY, TACIT_EEXIST (the path is no socket), TACIT_EPERM, TACIT_EIO,
 // TACIT_ENOMEM.
 enum tacit_status tacit_control_open(const struct tacit_control_config *config,
-                                     struct tacit_control **control, struct tacit_error *error);
+                                     struct tacit_control **out, struct tacit_error *error);
 // Something changed: look at what was published and log it. Any thread; never blocks.
 void tacit_control_notify(struct tacit_control *control);
 // Ends the thread and removes the socket. NULL: nothing.

@@ -28,7 +28,7 @@ struct tacit_node {
 // Reads node file, cluster file and key, and checks them against each other; `cluster_path` NULL:
 // the one that the node file names. Errors: as those of the files; TACIT_EINVAL when the node file
 // names another role than `role`, or the cluster needs what this program does not have.
-enum tacit_status tacit_node_load(struct tacit_node **node, const char *node_path,
+enum tacit_status tacit_node_load(struct tacit_node **out, const char *node_path,
                                   const char *cluster_path, enum tacit_config_role role,
                                   struct tacit_error *error);
 // Enters the state directory, which counts this start, and completes `smr` and `shm`. After this

@@ -61,11 +61,10 @@ static uint64_t available_bytes(void)
 {
     FILE *file = fopen("/proc/meminfo", "re");
     char line[128];
-    unsigned long long kib = 0;
     uint64_t bytes = UINT64_MAX;
     while (file != NULL && bytes == UINT64_MAX && fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1) {
-            bytes = (uint64_t)kib * 1024;
+        if (strncmp(line, "MemAvailable:", 13) == 0) {
+            bytes = strtoull(line + 13, NULL, 10) * 1024; // kB
         }
     }
     if (file != NULL) {

@@ -135,7 +135,8 @@ int main(int argc, char **argv)
     tacit_log_open("replica", arguments.level);
     (void)signal(SIGPIPE, SIG_IGN);
     // Held back until there is something to stop.
-    sigset_t stops, before;
+    sigset_t stops;
+    sigset_t before;
     (void)sigemptyset(&stops);
     (void)sigaddset(&stops, SIGTERM);
     (void)sigaddset(&stops, SIGINT);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Seeded bugs: known mistakes, compiled into test builds only (TACIT_SEEDED_BUGS), that the simulator must
-// find. They test the tests. In every other build a site is constant false and leaves no code.
+// Seeded bugs: known mistakes, compiled into test builds only (TACIT_SEEDED_BUGS), that the
+// simulator must find. They test the tests. In every other build a site is constant false and
+// leaves no code.
 #ifndef TACIT_BASE_BUG_H
 #define TACIT_BASE_BUG_H
 
@@ -13,7 +14,8 @@
     X(QUORUM_MINUS_ONE, "an entry counts as decided with one log host too few")                    \
     X(ACK_BEFORE_REVOKE, "a host acknowledges the new holder without revoking the old one")        \
     X(DENIED_IGNORED, "a leader goes on after a write was denied")                                 \
-    X(PREPARE_OWN_REGION_ONLY, "a new leader looks at its own regions only, not at all candidates'") \
+    X(PREPARE_OWN_REGION_ONLY,                                                                     \
+      "a new leader looks at its own regions only, not at all candidates'")                        \
     X(LOWEST_BALLOT, "a new leader adopts the entry with the lowest ballot")                       \
     X(HOLE_ENDS_SCAN, "the first hole ends the search for undecided entries")                      \
     X(RECYCLE_EARLY, "a position is reused when its entry was applied by the leader alone")        \

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Coverage marks: situations that a test must have reached before its silence means anything. Sites cost a
-// predictable branch; nobody listens outside of tests.
+// Coverage marks: situations that a test must have reached before its silence means anything. Sites
+// cost a predictable branch; nobody listens outside of tests.
 #ifndef TACIT_BASE_MARK_H
 #define TACIT_BASE_MARK_H
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Access to memory that another process writes or reads at the same time: whole aligned 8-byte words by
-// relaxed atomics, never memcpy (which may split a word), and bump allocation of caller's memory.
+// Access to memory that another process writes or reads at the same time: whole aligned 8-byte
+// words by relaxed atomics, never memcpy (which may split a word), and bump allocation of caller's
+// memory.
 #ifndef TACIT_BASE_WORDS_H
 #define TACIT_BASE_WORDS_H
 
@@ -36,8 +37,8 @@ static inline size_t tacit_round_up(size_t value, size_t unit)
     return (value + unit - 1) / unit * unit;
 }
 
-// One-shot bump allocator over caller's memory. With base NULL it only measures, so that the size and the
-// layout of an object come from the same code.
+// One-shot bump allocator over caller's memory. With base NULL it only measures, so that the size
+// and the layout of an object come from the same code.
 struct tacit_bump {
     char *base;
     size_t used;

@@ -9,10 +9,12 @@
 
 #define BACKOFF_MAX_NS 10000000ull
 
-// ---- operations ----------------------------------------------------------------------------------------
+// ---- operations
+// ----------------------------------------------------------------------------------------
 
 // Cookie: kind 4 | host 4 | term 16 | index 32
-uint64_t tacit_crash_cookie(const struct tacit_crash *crash, unsigned kind, unsigned host, uint64_t index)
+uint64_t tacit_crash_cookie(const struct tacit_crash *crash, unsigned kind, unsigned host,
+                            uint64_t index)
 {
     uint64_t value = (uint64_t)kind << 52 | (uint64_t)host << 48 |
                      (uint64_t)(crash->term & 0xffffu) << 32 | (index & 0xffffffffu);
@@ -38,8 +40,8 @@ struct tacit_read *tacit_crash_read(struct tacit_crash *crash, struct tacit_log_
                                     enum tacit_read_kind kind, int32_t region, uint64_t offset,
                                     uint32_t bytes, bool as_holder)
 {
-    struct tacit_read *read = tacit_crash_read_at(crash, host->node, as_holder ? host->generation : 0,
-                                                  kind, region, offset, bytes);
+    struct tacit_read *read = tacit_crash_read_at(
+        crash, host->node, as_holder ? host->generation : 0, kind, region, offset, bytes);
     if (read != NULL) {
         read->host = (uint8_t)host_number(crash, host);
         if (host->reads++ == 0) {
@@ -49,9 +51,9 @@ struct tacit_read *tacit_crash_read(struct tacit_crash *crash, struct tacit_log_
     return read;
 }
 
-struct tacit_read *tacit_crash_read_at(struct tacit_crash *crash, tacit_node_t node, uint64_t generation,
-                                       enum tacit_read_kind kind, int32_t region, uint64_t offset,
-                                       uint32_t bytes)
+struct tacit_read *tacit_crash_read_at(struct tacit_crash *crash, tacit_node_t node,
+                                       uint64_t generation, enum tacit_read_kind kind,
+                                       int32_t region, uint64_t offset, uint32_t bytes)
 {
     bool small = bytes <= TACIT_SMALL_READ_BYTES;
     struct tacit_read *pool = small ? crash->small : crash->large;
@@ -59,8 +61,9 @@ struct tacit_read *tacit_crash_read_at(struct tacit_crash *crash, tacit_node_t n
     if (read == NULL || region < 0) {
         return NULL;
     }
-    uint64_t cookie = tacit_crash_cookie(
-        crash, small ? TACIT_COOKIE_READ_SMALL : TACIT_COOKIE_READ_LARGE, 0, (uint64_t)(read - pool));
+    uint64_t cookie =
+        tacit_crash_cookie(crash, small ? TACIT_COOKIE_READ_SMALL : TACIT_COOKIE_READ_LARGE, 0,
+                           (uint64_t)(read - pool));
     struct tacit_op op = {.kind = TACIT_OP_READ,
                           .plane = TACIT_PLANE_BACKGROUND,
                           .flags = generation != 0 ? TACIT_OP_AS_HOLDER : 0,
@@ -107,7 +110,8 @@ bool tacit_crash_write_quiet(struct tacit_crash *crash, struct tacit_log_host *h
     return crash->fabric->ops->post(crash->fabric, &op);
 }
 
-// ---- life ----------------------------------------------------------------------------------------------
+// ---- life
+// ----------------------------------------------------------------------------------------------
 
 static void find_handles(struct tacit_crash *crash, struct tacit_log_host *host)
 {
@@ -260,9 +264,10 @@ void tacit_crash_step_down(struct tacit_crash *crash)
             tacit_mark(&crash->marker, TACIT_MARK_DEPOSED_WITH_INFLIGHT);
         }
     } else {
-        // Longer each time, also when somebody else took a permission: two candidates that take them from
-        // each other would go on for ever where messages are slow.
-        tacit_time_ns_t most = 8 * crash->grant_ns < BACKOFF_MAX_NS ? BACKOFF_MAX_NS : 8 * crash->grant_ns;
+        // Longer each time, also when somebody else took a permission: two candidates that take
+        // them from each other would go on for ever where messages are slow.
+        tacit_time_ns_t most =
+            8 * crash->grant_ns < BACKOFF_MAX_NS ? BACKOFF_MAX_NS : 8 * crash->grant_ns;
         crash->backoff_ns = 2 * crash->backoff_ns < most ? 2 * crash->backoff_ns : most;
         crash->counters.elections_lost++;
         tacit_mark(&crash->marker, TACIT_MARK_ELECTION_RELEASED);
@@ -282,14 +287,15 @@ void tacit_crash_step_down(struct tacit_crash *crash)
     crash->scan.active = false;
     crash->leader = TACIT_NODE_NONE;
     crash->laggard = TACIT_NODE_NONE;
-    uint32_t jitter = crash->config->draw(crash->config->draw_context,
-                                          (uint32_t)(crash->backoff_ns / 1000 + 1));
+    uint32_t jitter =
+        crash->config->draw(crash->config->draw_context, (uint32_t)(crash->backoff_ns / 1000 + 1));
     crash->ask_after_ns = crash->now_ns + crash->backoff_ns / 2 + jitter * 1000ull;
     crash->leaderless_ns = crash->now_ns;
     tacit_follow_reset(crash);
 }
 
-// ---- events --------------------------------------------------------------------------------------------
+// ---- events
+// --------------------------------------------------------------------------------------------
 
 static struct tacit_log_host *host_of(struct tacit_crash *crash, tacit_node_t node)
 {
@@ -316,8 +322,8 @@ static void host_left(struct tacit_crash *crash, struct tacit_log_host *host)
     }
 }
 
-// A replica that starts again and again before it is admitted would leave a region each time. This host grants
-// admitted incarnations only, so those in between are empty.
+// A replica that starts again and again before it is admitted would leave a region each time. This
+// host grants admitted incarnations only, so those in between are empty.
 static void retire_never_admitted(struct tacit_crash *crash, tacit_node_t node,
                                   tacit_incarnation_t incarnation)
 {
@@ -356,8 +362,8 @@ static void on_up(struct tacit_crash *crash, const struct tacit_event *event)
     host->request = tacit_ballot(crash->counter, crash->config->self, crash->config->incarnation);
     find_handles(crash, host);
     // Whatever was asked for over an earlier connection is not wanted any more.
-    (void)tacit_crash_write_quiet(crash, host, host->control, TACIT_CONTROL_RELEASED, &host->request,
-                                  8, 0);
+    (void)tacit_crash_write_quiet(crash, host, host->control, TACIT_CONTROL_RELEASED,
+                                  &host->request, 8, 0);
 }
 
 static void on_regions(struct tacit_crash *crash, const struct tacit_event *event)
@@ -495,7 +501,8 @@ static void on_completion(struct tacit_crash *crash, const struct tacit_event *e
     }
 }
 
-void tacit_crash_event(struct tacit_crash *crash, const struct tacit_event *event, tacit_time_ns_t now_ns)
+void tacit_crash_event(struct tacit_crash *crash, const struct tacit_event *event,
+                       tacit_time_ns_t now_ns)
 {
     crash->now_ns = now_ns;
     if (crash->hosts_log) {
@@ -519,7 +526,8 @@ void tacit_crash_event(struct tacit_crash *crash, const struct tacit_event *even
     }
 }
 
-// ---- decided entries -----------------------------------------------------------------------------------
+// ---- decided entries
+// -----------------------------------------------------------------------------------
 
 const uint8_t *tacit_crash_next(struct tacit_crash *crash, uint32_t *length)
 {
@@ -557,8 +565,8 @@ void tacit_crash_membership(struct tacit_crash *crash, tacit_node_t node)
     if (node < crash->config->replicas) {
         retire_superseded(crash, node);
         crash->admitted_at[node] = crash->applied;
-        // What it had published before is not vouched for. But it takes part only with a checkpoint that
-        // contains this entry, so it needs nothing below.
+        // What it had published before is not vouched for. But it takes part only with a checkpoint
+        // that contains this entry, so it needs nothing below.
         crash->heads[node] = crash->applied;
         crash->free_below = 0;
         crash->laggard = crash->laggard == node ? TACIT_NODE_NONE : crash->laggard;
@@ -570,7 +578,8 @@ void tacit_crash_membership(struct tacit_crash *crash, tacit_node_t node)
     }
 }
 
-// ---- one turn ------------------------------------------------------------------------------------------
+// ---- one turn
+// ------------------------------------------------------------------------------------------
 
 static bool poll_grants(struct tacit_crash *crash)
 {
@@ -593,7 +602,8 @@ static bool poll_grants(struct tacit_crash *crash)
     return worked;
 }
 
-// A host that completes no read any more holds buffers, and the term or the follower that waits for them.
+// A host that completes no read any more holds buffers, and the term or the follower that waits for
+// them.
 static void watch_reads(struct tacit_crash *crash)
 {
     tacit_time_ns_t patience = 4 * crash->config->suspicion_ns;
@@ -623,8 +633,8 @@ static void touch_while_electing(struct tacit_crash *crash)
     for (uint32_t i = 0; i < crash->host_count; i++) {
         struct tacit_log_host *host = &crash->hosts[i];
         if (host->stage >= TACIT_HOST_GRANTED) {
-            (void)tacit_crash_write_quiet(crash, host, host->own_log, TACIT_LOG_TOUCH, &crash->touch, 8,
-                                          host->generation);
+            (void)tacit_crash_write_quiet(crash, host, host->own_log, TACIT_LOG_TOUCH,
+                                          &crash->touch, 8, host->generation);
         }
     }
 }
@@ -665,8 +675,7 @@ bool tacit_crash_poll(struct tacit_crash *crash, tacit_time_ns_t now_ns)
 tacit_time_ns_t tacit_crash_deadline(const struct tacit_crash *crash)
 {
     tacit_time_ns_t at = crash->now_ns + crash->config->beat_period_ns;
-    tacit_time_ns_t grants =
-        crash->hosts_log ? tacit_grants_deadline(&crash->grants) : UINT64_MAX;
+    tacit_time_ns_t grants = crash->hosts_log ? tacit_grants_deadline(&crash->grants) : UINT64_MAX;
     if (grants < at) {
         at = grants;
     }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The crash engine: Mu (Aguilera et al., OSDI 2020), finished. The leader replicates a batch with one write
-// per log host; only one replica at a time may append to a host's log, so a write that succeeded proves that
-// nobody took over. See core/README.md for the protocol and its invariants.
+// The crash engine: Mu (Aguilera et al., OSDI 2020), finished. The leader replicates a batch with
+// one write per log host; only one replica at a time may append to a host's log, so a write that
+// succeeded proves that nobody took over. See core/README.md for the protocol and its invariants.
 //
-// Files: crash.c (life, events), follow.c (followers on own log), follow_remote.c (followers on memory
-// nodes), election.c (asking for permission), recovery.c (catch-up and prepare), stream.c (append, decide,
-// commit), grants.c (the host's side of permissions).
+// Files: crash.c (life, events), follow.c (followers on own log), follow_remote.c (followers on
+// memory nodes), election.c (asking for permission), recovery.c (catch-up and prepare), stream.c
+// (append, decide, commit), grants.c (the host's side of permissions).
 //
-// Terms. A *term* is one attempt to lead, from asking to stepping down; everything that depends on it is
-// dropped at its end and late completions of it are ignored. The *journal* is a private copy of the newest
-// log_entries entries that this replica follows, adopts or proposes; all appends are posted from it.
+// Terms. A *term* is one attempt to lead, from asking to stepping down; everything that depends on
+// it is dropped at its end and late completions of it are ignored. The *journal* is a private copy
+// of the newest log_entries entries that this replica follows, adopts or proposes; all appends are
+// posted from it.
 #ifndef TACIT_CRASH_CRASH_H
 #define TACIT_CRASH_CRASH_H
 
@@ -24,18 +25,19 @@
 #include "tacit/status.h"
 
 #define TACIT_HOSTS_MAX 15u
-#define TACIT_SMALL_READS 192u     // pool of reads with small buffers
+#define TACIT_SMALL_READS 192u // pool of reads with small buffers
 #define TACIT_SMALL_READ_BYTES 704u
-#define TACIT_LARGE_READS 16u      // pool of reads with room for an entry
-#define TACIT_SCAN_GROUP 8u        // indices looked at together in a scan
-#define TACIT_SCAN_CANDIDATES 24u  // whole-looking copies of an index that are remembered
+#define TACIT_LARGE_READS 16u     // pool of reads with room for an entry
+#define TACIT_SCAN_GROUP 8u       // indices looked at together in a scan
+#define TACIT_SCAN_CANDIDATES 24u // whole-looking copies of an index that are remembered
 #define TACIT_ATTEMPT_MAX_NS 100000000ull
 #define TACIT_BALLOT_WORDS 64u
 #define TACIT_SCAN_EVIDENCE 16u
-#define TACIT_SCAN_MEMORY 512u     // more than inflight (checked) and a group: span of holes and entries
+#define TACIT_SCAN_MEMORY                                                                          \
+    512u // more than inflight (checked) and a group: span of holes and entries
 #define TACIT_CANDIDATE_LOOK_NS 20000u // a candidate looks again for acknowledgements
-#define TACIT_IDLE_COMMIT_NS 50000u // an idle leader flushes the commit word after this
-#define TACIT_CHECK_AHEAD 32u      // own entries at a host looked at ahead of the stream
+#define TACIT_IDLE_COMMIT_NS 50000u    // an idle leader flushes the commit word after this
+#define TACIT_CHECK_AHEAD 32u          // own entries at a host looked at ahead of the stream
 
 enum tacit_host_stage {
     TACIT_HOST_IDLE = 0,  // not asked
@@ -52,13 +54,13 @@ struct tacit_host_region {
     tacit_node_t owner;
     tacit_incarnation_t incarnation;
     int32_t handle;
-    uint8_t header; // 0 to be read, 1 asked for, 2 known
+    uint8_t header;         // 0 to be read, 1 asked for, 2 known
     uint64_t commit_ballot; // of the term that wrote `commit`, 0: not known
     tacit_index_t commit;
 };
 
-// What a look at the own region at a host said about one index (rule: a value that stands there whole is
-// adopted by its word, never rewritten).
+// What a look at the own region at a host said about one index (rule: a value that stands there
+// whole is adopted by its word, never rewritten).
 enum tacit_own_copy {
     TACIT_OWN_UNKNOWN = 0,
     TACIT_OWN_READING,
@@ -85,10 +87,10 @@ struct tacit_log_host {
     uint32_t headers_left;
     uint64_t promise; // largest of all regions
     tacit_index_t commit;
-    tacit_index_t floor;    // largest FLOOR word of all regions
+    tacit_index_t floor; // largest FLOOR word of all regions
     tacit_index_t floor_sent;
-    tacit_index_t head;     // its applied head when it granted (log on replicas)
-    bool own_fresh; // this replica never led here: no own entries to look for
+    tacit_index_t head; // its applied head when it granted (log on replicas)
+    bool own_fresh;     // this replica never led here: no own entries to look for
 
     tacit_index_t start, next, acked;
     tacit_index_t commit_sent;
@@ -99,14 +101,14 @@ struct tacit_log_host {
 
 enum tacit_read_kind {
     TACIT_READ_NONE = 0,
-    TACIT_READ_PAGE,       // a host's PAGE: acknowledgement and list of regions
-    TACIT_READ_HEADER,     // header of a LOG region
-    TACIT_READ_SCAN,       // header of an entry
+    TACIT_READ_PAGE,   // a host's PAGE: acknowledgement and list of regions
+    TACIT_READ_HEADER, // header of a LOG region
+    TACIT_READ_SCAN,   // header of an entry
     TACIT_READ_SCAN_BODY,
-    TACIT_READ_OWN,        // header of an own entry at a host
+    TACIT_READ_OWN, // header of an own entry at a host
     TACIT_READ_OWN_BODY,
-    TACIT_READ_HEAD,       // applied head of a replica
-    TACIT_READ_FOLLOW,     // follower on memory nodes
+    TACIT_READ_HEAD,   // applied head of a replica
+    TACIT_READ_FOLLOW, // follower on memory nodes
 };
 
 struct tacit_read {
@@ -143,15 +145,16 @@ struct tacit_scan_evidence {
 struct tacit_scan {
     bool active;
     bool too_far;
-    uint32_t hosts;      // bit h: confirmed when the scan began
-    tacit_index_t base;  // of the group
-    tacit_index_t end;   // scanned when base reaches it
+    uint32_t hosts;          // bit h: confirmed when the scan began
+    tacit_index_t base;      // of the group
+    tacit_index_t end;       // scanned when base reaches it
     tacit_index_t found_end; // one above the highest whole entry
-    tacit_index_t decided; // D
+    tacit_index_t decided;   // D
     struct tacit_scan_evidence evidence[TACIT_SCAN_EVIDENCE];
-    tacit_index_t hole;    // first index without a whole entry, UINT64_MAX: none yet
-    tacit_index_t found[TACIT_SCAN_MEMORY]; // index + 1 where a whole entry was found, by index mod size
-    uint32_t cursor;     // next (index, host, region) to read in this group
+    tacit_index_t hole; // first index without a whole entry, UINT64_MAX: none yet
+    tacit_index_t
+        found[TACIT_SCAN_MEMORY]; // index + 1 where a whole entry was found, by index mod size
+    uint32_t cursor;              // next (index, host, region) to read in this group
     uint32_t headers_out;
     uint32_t bodies_out;
     struct tacit_scan_index group[TACIT_SCAN_GROUP];
@@ -159,7 +162,7 @@ struct tacit_scan {
 
 // A follower that reads its entries from a memory node (follow_remote.c).
 struct tacit_follow_remote {
-    uint8_t host;    // position of the memory node that is followed
+    uint8_t host; // position of the memory node that is followed
     uint8_t step;
     uint32_t out;    // reads under way in this step
     bool failed;     // one of them did not succeed
@@ -199,39 +202,39 @@ struct tacit_crash {
     // Journal and what is known of the log.
     struct tacit_log_shape shape;
     uint8_t *journal;
-    tacit_index_t journal_low; // [low, tail or seen) are in the journal
-    tacit_index_t applied;     // entries below were executed here
-    tacit_index_t decided;     // entries below are decided and (from applied on) in the journal
+    tacit_index_t journal_low;  // [low, tail or seen) are in the journal
+    tacit_index_t applied;      // entries below were executed here
+    tacit_index_t decided;      // entries below are decided and (from applied on) in the journal
     tacit_index_t commit_known; // largest commit index heard of
-    tacit_index_t seen;        // follower: entries below are in the journal
-    uint64_t follow_ballot;    // term of the leader that is followed
+    tacit_index_t seen;         // follower: entries below are in the journal
+    uint64_t follow_ballot;     // term of the leader that is followed
     uint64_t follow_generation;
-    tacit_node_t leader;       // believed
-    tacit_index_t need_state;  // wants a checkpoint of at least so many entries, 0: no
+    tacit_node_t leader;      // believed
+    tacit_index_t need_state; // wants a checkpoint of at least so many entries, 0: no
 
     // Candidate.
     uint64_t counter; // of request numbers and ballots
     tacit_time_ns_t ask_after_ns;
     tacit_time_ns_t attempt_end_ns;
-    tacit_time_ns_t attempt_ns;  // length of the next attempt
+    tacit_time_ns_t attempt_ns; // length of the next attempt
     tacit_time_ns_t backoff_ns;
-    tacit_time_ns_t grant_ns;    // recent duration of getting a majority
+    tacit_time_ns_t grant_ns;      // recent duration of getting a majority
     tacit_time_ns_t leaderless_ns; // since when no trusted holder is known, 0: one is
     tacit_time_ns_t asked_ns, granted_ns;
 
     // Leader.
     uint64_t ballot;
-    // What promises and adopted words are written from. A word for each of the newest terms: an operation of
-    // an earlier one may still read its word.
+    // What promises and adopted words are written from. A word for each of the newest terms: an
+    // operation of an earlier one may still read its word.
     uint64_t ballot_words[TACIT_BALLOT_WORDS];
     tacit_index_t first_free; // of this term: everything below was found or filled by recovery
     tacit_index_t tail;       // next index to propose
     tacit_time_ns_t proposed_ns, touched_ns, heads_ns, progress_ns;
     uint64_t touch;
-    tacit_index_t rung;  // followers were rung when the tail was here
+    tacit_index_t rung;       // followers were rung when the tail was here
     tacit_index_t barrier;    // entries below must be executed before more are decided
     tacit_index_t free_below; // entries below were applied by enough replicas
-    tacit_node_t laggard; // memory-node mode: holds up recycling for too long, to be removed
+    tacit_node_t laggard;     // memory-node mode: holds up recycling for too long, to be removed
     tacit_node_t slowest;
     tacit_time_ns_t slowest_ns;
     tacit_time_ns_t retire_ns; // next look for superseded regions at memory nodes
@@ -239,9 +242,9 @@ struct tacit_crash {
 
     struct tacit_scan scan;
     struct tacit_follow_remote remote;
-    uint64_t activity;            // commit and touch words last seen of the leader
-    tacit_time_ns_t active_ns;    // when they changed
-    uint64_t holder_generation;   // of the holder that active_ns speaks of
+    uint64_t activity;          // commit and touch words last seen of the leader
+    tacit_time_ns_t active_ns;  // when they changed
+    uint64_t holder_generation; // of the holder that active_ns speaks of
     struct tacit_read small[TACIT_SMALL_READS];
     struct tacit_read large[TACIT_LARGE_READS];
 
@@ -253,33 +256,36 @@ struct tacit_crash {
     } counters;
 };
 
-// Memory for the journal and the read buffers from `bump` (attached to the fabric). `members`: the replicated
-// table of incarnations.
+// Memory for the journal and the read buffers from `bump` (attached to the fabric). `members`: the
+// replicated table of incarnations.
 void tacit_crash_init(struct tacit_crash *crash, struct tacit_bump *bump,
                       const struct tacit_smr_config *config, struct tacit_fabric *fabric,
                       struct tacit_marker marker, tacit_time_ns_t now_ns);
 // Starts to take part: this incarnation is a member and has the state after `applied` entries.
-void tacit_crash_activate(struct tacit_crash *crash, const uint64_t *members, tacit_index_t applied);
+void tacit_crash_activate(struct tacit_crash *crash, const uint64_t *members,
+                          tacit_index_t applied);
 // Stops (was removed, or waits for state): follows and grants no more.
 void tacit_crash_deactivate(struct tacit_crash *crash);
 // The state after `applied` entries was installed.
 void tacit_crash_installed(struct tacit_crash *crash, tacit_index_t applied);
-void tacit_crash_event(struct tacit_crash *crash, const struct tacit_event *event, tacit_time_ns_t now_ns);
+void tacit_crash_event(struct tacit_crash *crash, const struct tacit_event *event,
+                       tacit_time_ns_t now_ns);
 void tacit_crash_suspicion(struct tacit_crash *crash, uint32_t trusted, uint32_t dead);
 // True if anything happened.
 bool tacit_crash_poll(struct tacit_crash *crash, tacit_time_ns_t now_ns);
 tacit_time_ns_t tacit_crash_deadline(const struct tacit_crash *crash);
 
-// Payload of the next decided entry (index crash->applied), or NULL. In the journal: not to be changed, gone
-// when the next entries are proposed or followed.
+// Payload of the next decided entry (index crash->applied), or NULL. In the journal: not to be
+// changed, gone when the next entries are proposed or followed.
 const uint8_t *tacit_crash_next(struct tacit_crash *crash, uint32_t *length);
 // That entry was executed.
 void tacit_crash_executed(struct tacit_crash *crash);
 // A membership entry for `node` took effect (its table word has changed).
 void tacit_crash_membership(struct tacit_crash *crash, tacit_node_t node);
 
-// Leader: room for the payload of the next batch (batch_bytes), NULL while none may be proposed. `removal`: for
-// an entry that removes a member which holds up the reuse of positions; a few positions are kept for these.
+// Leader: room for the payload of the next batch (batch_bytes), NULL while none may be proposed.
+// `removal`: for an entry that removes a member which holds up the reuse of positions; a few
+// positions are kept for these.
 uint8_t *tacit_crash_open(struct tacit_crash *crash, bool removal);
 // `flags`: of the entry (log/entry.h).
 void tacit_crash_propose(struct tacit_crash *crash, uint32_t length, uint32_t flags);
@@ -294,7 +300,8 @@ static inline uint32_t tacit_crash_quorum(const struct tacit_crash *crash)
 {
     return crash->host_count / 2 + 1;
 }
-static inline bool tacit_crash_eligible(const struct tacit_crash *crash, const struct tacit_log_host *host)
+static inline bool tacit_crash_eligible(const struct tacit_crash *crash,
+                                        const struct tacit_log_host *host)
 {
     return host->up && crash->members != NULL && crash->members[host->node] == host->incarnation &&
            host->page >= 0 && host->control >= 0 && host->own_log >= 0;
@@ -322,29 +329,40 @@ struct tacit_read *tacit_crash_read(struct tacit_crash *crash, struct tacit_log_
                                     uint32_t bytes, bool as_holder);
 // Writes `bytes` (copied at once) with QUIET to a host; AS_HOLDER if `generation` != 0.
 bool tacit_crash_write_quiet(struct tacit_crash *crash, struct tacit_log_host *host, int32_t region,
-                             uint64_t offset, const void *bytes, uint32_t size, uint64_t generation);
-// The same at any node, under a generation if that is not 0; not counted among the reads of a log host.
-struct tacit_read *tacit_crash_read_at(struct tacit_crash *crash, tacit_node_t node, uint64_t generation,
-                                       enum tacit_read_kind kind, int32_t region, uint64_t offset,
-                                       uint32_t bytes);
-uint64_t tacit_crash_cookie(const struct tacit_crash *crash, unsigned kind, unsigned host, uint64_t index);
-enum { TACIT_COOKIE_READ_SMALL = 0, TACIT_COOKIE_READ_LARGE, TACIT_COOKIE_APPEND, TACIT_COOKIE_PROMISE,
-       TACIT_COOKIE_QUIET_HOLDER, TACIT_COOKIE_QUIET_PLAIN };
+                             uint64_t offset, const void *bytes, uint32_t size,
+                             uint64_t generation);
+// The same at any node, under a generation if that is not 0; not counted among the reads of a log
+// host.
+struct tacit_read *tacit_crash_read_at(struct tacit_crash *crash, tacit_node_t node,
+                                       uint64_t generation, enum tacit_read_kind kind,
+                                       int32_t region, uint64_t offset, uint32_t bytes);
+uint64_t tacit_crash_cookie(const struct tacit_crash *crash, unsigned kind, unsigned host,
+                            uint64_t index);
+enum {
+    TACIT_COOKIE_READ_SMALL = 0,
+    TACIT_COOKIE_READ_LARGE,
+    TACIT_COOKIE_APPEND,
+    TACIT_COOKIE_PROMISE,
+    TACIT_COOKIE_QUIET_HOLDER,
+    TACIT_COOKIE_QUIET_PLAIN
+};
 void tacit_crash_want_state(struct tacit_crash *crash, tacit_index_t want);
 
 bool tacit_follow_poll(struct tacit_crash *crash);
 bool tacit_follow_remote_poll(struct tacit_crash *crash);
 void tacit_follow_remote_read(struct tacit_crash *crash, const struct tacit_read *read, bool ok);
 void tacit_follow_reset(struct tacit_crash *crash);
-// Notes that the followed leader's words were seen with this sum; the sum of a living leader changes.
+// Notes that the followed leader's words were seen with this sum; the sum of a living leader
+// changes.
 void tacit_follow_activity(struct tacit_crash *crash, uint64_t sum);
-// Takes an entry that stands in the journal slot of crash->seen; false if it is not the next one of the
-// followed term.
+// Takes an entry that stands in the journal slot of crash->seen; false if it is not the next one of
+// the followed term.
 bool tacit_follow_take(struct tacit_crash *crash);
 void tacit_follow_advance(struct tacit_crash *crash, tacit_index_t commit);
 
 bool tacit_election_poll(struct tacit_crash *crash);
-void tacit_election_page(struct tacit_crash *crash, struct tacit_log_host *host, const struct tacit_read *read);
+void tacit_election_page(struct tacit_crash *crash, struct tacit_log_host *host,
+                         const struct tacit_read *read);
 void tacit_election_header(struct tacit_crash *crash, struct tacit_log_host *host,
                            const struct tacit_read *read);
 void tacit_election_promised(struct tacit_crash *crash, struct tacit_log_host *host);
@@ -358,8 +376,10 @@ void tacit_recovery_read(struct tacit_crash *crash, const struct tacit_read *rea
 
 bool tacit_stream_poll(struct tacit_crash *crash);
 void tacit_stream_enter(struct tacit_crash *crash, struct tacit_log_host *host);
-void tacit_stream_acked(struct tacit_crash *crash, struct tacit_log_host *host, tacit_index_t index);
-void tacit_stream_own(struct tacit_crash *crash, struct tacit_log_host *host, const struct tacit_read *read);
+void tacit_stream_acked(struct tacit_crash *crash, struct tacit_log_host *host,
+                        tacit_index_t index);
+void tacit_stream_own(struct tacit_crash *crash, struct tacit_log_host *host,
+                      const struct tacit_read *read);
 // Asks the other replicas for their applied heads.
 void tacit_stream_read_heads(struct tacit_crash *crash);
 void tacit_stream_decide(struct tacit_crash *crash);

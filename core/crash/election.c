@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Asking log hosts for permission (Mu, section 5.2, with sticky grants): when to ask, the way of one host
-// from the request to the knowledge that catch-up needs, and giving up without starving others.
+// Asking log hosts for permission (Mu, section 5.2, with sticky grants): when to ask, the way of
+// one host from the request to the knowledge that catch-up needs, and giving up without starving
+// others.
 #include "crash.h"
 
 #include <string.h>
 
 #include "../base/bug.h"
 
-
-// ---- one log host --------------------------------------------------------------------------------------
+// ---- one log host
+// --------------------------------------------------------------------------------------
 
 static void ask(struct tacit_crash *crash, struct tacit_log_host *host)
 {
     uint64_t number =
         tacit_ballot(crash->counter + 1, crash->config->self, crash->config->incarnation);
-    if (!tacit_crash_write_quiet(crash, host, host->control, TACIT_CONTROL_REQUEST, &number, 8, 0)) {
+    if (!tacit_crash_write_quiet(crash, host, host->control, TACIT_CONTROL_REQUEST, &number, 8,
+                                 0)) {
         return;
     }
     crash->counter++;
@@ -42,9 +44,10 @@ static bool look_at_page(struct tacit_crash *crash, struct tacit_log_host *host)
     }
     host->page_pending = true;
     // A candidate waits for this; a leader can afford to look for late hosts now and then.
-    host->look_ns = crash->now_ns + (crash->role == TACIT_ROLE_LEADER && host->stage == TACIT_HOST_ASKED
-                                         ? crash->config->beat_period_ns / 4
-                                         : 0);
+    host->look_ns =
+        crash->now_ns + (crash->role == TACIT_ROLE_LEADER && host->stage == TACIT_HOST_ASKED
+                             ? crash->config->beat_period_ns / 4
+                             : 0);
     return true;
 }
 
@@ -55,9 +58,8 @@ static bool read_headers(struct tacit_crash *crash, struct tacit_log_host *host)
         if (host->regions[i].header != 0) {
             continue;
         }
-        struct tacit_read *read =
-            tacit_crash_read(crash, host, TACIT_READ_HEADER, host->regions[i].handle, 0,
-                             TACIT_LOG_ENTRIES, true);
+        struct tacit_read *read = tacit_crash_read(
+            crash, host, TACIT_READ_HEADER, host->regions[i].handle, 0, TACIT_LOG_ENTRIES, true);
         if (read == NULL) {
             break;
         }
@@ -94,9 +96,10 @@ bool tacit_election_host(struct tacit_crash *crash, struct tacit_log_host *host)
     }
 }
 
-// The list of a host's LOG regions, as published before it acknowledged. Every one of them has to be read, so
-// one that this process has not been told of yet is waited for.
-static bool take_regions(struct tacit_crash *crash, struct tacit_log_host *host, const uint8_t *page)
+// The list of a host's LOG regions, as published before it acknowledged. Every one of them has to
+// be read, so one that this process has not been told of yet is waited for.
+static bool take_regions(struct tacit_crash *crash, struct tacit_log_host *host,
+                         const uint8_t *page)
 {
     uint64_t count = tacit_word_load(page, TACIT_PAGE_REGIONS);
     if (count >= TACIT_PAGE_REGIONS_MAX) { // more, or perhaps cut
@@ -143,7 +146,8 @@ void tacit_election_page(struct tacit_crash *crash, struct tacit_log_host *host,
     host->generation = tacit_word_load(page, TACIT_PAGE_GENERATION);
     if (host->generation == 0 || tacit_word_load(page, TACIT_PAGE_ACK) != host->request ||
         tacit_owner_node(tacit_word_load(page, TACIT_PAGE_HOLDER)) != crash->config->self) {
-        host->stage = TACIT_HOST_ASKED; // somebody else's by now: it says so again, or is asked again
+        host->stage =
+            TACIT_HOST_ASKED; // somebody else's by now: it says so again, or is asked again
         return;
     }
     host->head = tacit_word_load(page, TACIT_PAGE_APPLIED);
@@ -232,7 +236,8 @@ void tacit_election_promised(struct tacit_crash *crash, struct tacit_log_host *h
     }
 }
 
-// ---- the candidate -------------------------------------------------------------------------------------
+// ---- the candidate
+// -------------------------------------------------------------------------------------
 
 static bool has_leader(struct tacit_crash *crash)
 {
@@ -258,8 +263,8 @@ static bool has_leader(struct tacit_crash *crash)
         !tacit_crash_alive(crash, leader, incarnation)) {
         return false;
     }
-    // A holder that is alive and does nothing is no leader: it gave up and its release was lost, or it is
-    // cut off from here.
+    // A holder that is alive and does nothing is no leader: it gave up and its release was lost, or
+    // it is cut off from here.
     return crash->now_ns - crash->active_ns <= 4 * crash->config->suspicion_ns;
 }
 
@@ -324,10 +329,11 @@ static uint32_t hosts_at(const struct tacit_crash *crash, enum tacit_host_stage 
 
 static void give_up(struct tacit_crash *crash)
 {
-    crash->attempt_ns = 2 * crash->attempt_ns < TACIT_ATTEMPT_MAX_NS ? 2 * crash->attempt_ns : TACIT_ATTEMPT_MAX_NS;
+    crash->attempt_ns =
+        2 * crash->attempt_ns < TACIT_ATTEMPT_MAX_NS ? 2 * crash->attempt_ns : TACIT_ATTEMPT_MAX_NS;
     tacit_crash_step_down(crash);
-    // Others may know of members that this replica does not know yet, and both wait for each other. Who has
-    // executed more can say so.
+    // Others may know of members that this replica does not know yet, and both wait for each other.
+    // Who has executed more can say so.
     for (uint8_t r = 0; r < crash->config->replicas; r++) {
         if (crash->peer_up[r] && (crash->trusted & 1u << r) != 0 &&
             crash->heads[r] > crash->decided) {
@@ -359,7 +365,8 @@ static void majority_gathered(struct tacit_crash *crash)
     crash->attempt_end_ns = crash->now_ns + TACIT_ATTEMPT_MAX_NS + 4 * crash->config->suspicion_ns;
 }
 
-// Brings log hosts further that are not part of the term yet; ends the term when one has promised more.
+// Brings log hosts further that are not part of the term yet; ends the term when one has promised
+// more.
 static bool poll_hosts(struct tacit_crash *crash)
 {
     bool worked = false;

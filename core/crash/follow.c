@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Followers of a leader whose entries land in the follower's own memory: whole entries of the present term
-// are copied into the journal in order; those below the commit index are decided.
+// Followers of a leader whose entries land in the follower's own memory: whole entries of the
+// present term are copied into the journal in order; those below the commit index are decided.
 #include "crash.h"
 
 #include <string.h>
@@ -110,8 +110,8 @@ bool tacit_follow_poll(struct tacit_crash *crash)
     if (log == NULL) {
         return false;
     }
-    // Loaded before the promise: it is then of that term or an earlier one, and true for entries of that
-    // term. A commit index of a later term says nothing about entries that were seen before.
+    // Loaded before the promise: it is then of that term or an earlier one, and true for entries of
+    // that term. A commit index of a later term says nothing about entries that were seen before.
     tacit_index_t commit = tacit_word_load(log, TACIT_LOG_COMMIT);
     if (!same_term(crash, log)) {
         return false;
@@ -123,7 +123,8 @@ bool tacit_follow_poll(struct tacit_crash *crash)
         lapped(crash, low);
     }
     bool worked = false;
-    for (uint32_t i = 0; i < FOLLOW_BUDGET && crash->seen < crash->applied + crash->shape.entries; i++) {
+    for (uint32_t i = 0; i < FOLLOW_BUDGET && crash->seen < crash->applied + crash->shape.entries;
+         i++) {
         if (!copy_entry(crash, log)) {
             break;
         }

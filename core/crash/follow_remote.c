@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Followers whose leader writes to memory nodes: they read the holder, the header of its region and then its
-// entries over the fabric, from one memory node at a time, and go to the next one when it is of no use. One
-// memory node is enough: its commit word covers only what stands whole there.
+// Followers whose leader writes to memory nodes: they read the holder, the header of its region and
+// then its entries over the fabric, from one memory node at a time, and go to the next one when it
+// is of no use. One memory node is enough: its commit word covers only what stands whole there.
 #include "crash.h"
 
 #include <string.h>
 
 enum { STEP_HOLDER = 0, STEP_HEADER, STEP_ENTRIES, STEP_BODIES };
 
-static struct tacit_read *post(struct tacit_crash *crash, int32_t region, uint64_t offset, uint32_t bytes,
-                               tacit_index_t index)
+static struct tacit_read *post(struct tacit_crash *crash, int32_t region, uint64_t offset,
+                               uint32_t bytes, tacit_index_t index)
 {
     struct tacit_log_host *host = &crash->hosts[crash->remote.host];
     struct tacit_read *read =
@@ -50,11 +50,12 @@ static void got_holder(struct tacit_crash *crash, const uint8_t *page)
     remote->holder = tacit_owner_node(holder);
     remote->holder_incarnation = tacit_owner_incarnation(holder);
     struct tacit_region_key key = {TACIT_REGION_LOG, remote->holder, remote->holder_incarnation};
-    remote->region = remote->holder >= crash->config->replicas || remote->holder == crash->config->self
-                         ? -1
-                         : crash->fabric->ops->region(crash->fabric,
-                                                      crash->hosts[remote->host].node, key);
-    if (remote->region < 0 || !tacit_crash_alive(crash, remote->holder, remote->holder_incarnation)) {
+    remote->region =
+        remote->holder >= crash->config->replicas || remote->holder == crash->config->self
+            ? -1
+            : crash->fabric->ops->region(crash->fabric, crash->hosts[remote->host].node, key);
+    if (remote->region < 0 ||
+        !tacit_crash_alive(crash, remote->holder, remote->holder_incarnation)) {
         crash->leader = TACIT_NODE_NONE;
         next_host(crash);
         return;
@@ -87,8 +88,9 @@ static void got_header(struct tacit_crash *crash, const uint8_t *header)
         rest(crash);
         return;
     }
-    // The commit word of the previous look is of this term or an earlier one, as the promise read after it
-    // is still the same. That of this look may be newer than the promise: words of one read are not ordered.
+    // The commit word of the previous look is of this term or an earlier one, as the promise read
+    // after it is still the same. That of this look may be newer than the promise: words of one
+    // read are not ordered.
     tacit_follow_advance(crash, remote->commit);
     remote->commit = tacit_word_load(header, TACIT_LOG_COMMIT);
     remote->base = crash->seen;

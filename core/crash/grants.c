@@ -13,7 +13,8 @@
 static void *page_of(struct tacit_grants *grants)
 {
     size_t bytes;
-    struct tacit_region_key key = {TACIT_REGION_PAGE, grants->fabric->self, grants->fabric->incarnation};
+    struct tacit_region_key key = {TACIT_REGION_PAGE, grants->fabric->self,
+                                   grants->fabric->incarnation};
     void *page = grants->fabric->ops->local(grants->fabric, key, &bytes);
     TACIT_ASSERT(page != NULL && bytes >= TACIT_PAGE_REGION_BYTES);
     return page;
@@ -79,8 +80,8 @@ static void start_grant(struct tacit_grants *grants)
 static void acknowledge(struct tacit_grants *grants, tacit_time_ns_t now_ns)
 {
     void *page = page_of(grants);
-    // The list first: a candidate that sees the acknowledgement reads the regions next, and must not miss
-    // one that was written under an earlier generation.
+    // The list first: a candidate that sees the acknowledgement reads the regions next, and must
+    // not miss one that was written under an earlier generation.
     tacit_grants_publish_regions(grants);
     grants->holder = grants->next;
     grants->holder_incarnation = grants->next_incarnation;
@@ -177,8 +178,8 @@ static bool holder_released(struct tacit_grants *grants)
     if (grants->holder == TACIT_NODE_NONE) {
         return false;
     }
-    uint64_t released = control_word(grants, grants->holder, grants->holder_incarnation,
-                                     TACIT_CONTROL_RELEASED);
+    uint64_t released =
+        control_word(grants, grants->holder, grants->holder_incarnation, TACIT_CONTROL_RELEASED);
     return released >= grants->holder_request;
 }
 

@@ -1,31 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Catch-up and prepare of a new leader (Mu, sections 4 and 5.3): looks at every index that may hold an
-// entry, in all candidates' regions on every confirmed host, from the own decided index on.
+// Catch-up and prepare of a new leader (Mu, sections 4 and 5.3): looks at every index that may hold
+// an entry, in all candidates' regions on every confirmed host, from the own decided index on.
 //
 // Rules, and why they suffice:
-//  * The entry with the highest effective ballot is adopted: a decided one stands whole on a majority, hence on
+//  * The entry with the highest effective ballot is adopted: a decided one stands whole on a
+//  majority, hence on
 //    a confirmed host, and later terms only ever repeat it.
-//  * A leader writes index i only while i < decided + inflight. So when f is the first index without a whole
-//    entry on the confirmed hosts, everything ever written lies below f + inflight. The scan goes one further: if
-//    f is decided and its slot was torn by its reuse, only entry f + inflight is sure to say so.
-//  * An index word i + m * capacity in the slot of i proves that i was applied by f+1 replicas (the position
-//    would not have been reused): such an index is never a hole; if no copy is left, a checkpoint is needed.
-//  * Below D the deciding copies may be gone (their positions reused, their region freed), and what is found
-//    may be a stale entry of a lower ballot. So a copy below D counts only with *evidence*: a pair {ballot p,
-//    commit c}, read from a region's header or a whole entry, with c above the index and p not above the
-//    copy's effective ballot. The index was then decided at p or before, and every entry of a ballot from
-//    there on repeats that value. Without evidence a checkpoint is needed: somebody has applied the index.
-//  * D is the largest applied head of a confirmed host, or reused position, and the own one. Commit words need
-//    not raise it: what they cover and nobody here has applied is whole on a confirmed host. Nor do heads of
-//    other replicas, which may be stopped and could not give a checkpoint.
+//  * A leader writes index i only while i < decided + inflight. So when f is the first index
+//  without a whole
+//    entry on the confirmed hosts, everything ever written lies below f + inflight. The scan goes
+//    one further: if f is decided and its slot was torn by its reuse, only entry f + inflight is
+//    sure to say so.
+//  * An index word i + m * capacity in the slot of i proves that i was applied by f+1 replicas (the
+//  position
+//    would not have been reused): such an index is never a hole; if no copy is left, a checkpoint
+//    is needed.
+//  * Below D the deciding copies may be gone (their positions reused, their region freed), and what
+//  is found
+//    may be a stale entry of a lower ballot. So a copy below D counts only with *evidence*: a pair
+//    {ballot p, commit c}, read from a region's header or a whole entry, with c above the index and
+//    p not above the copy's effective ballot. The index was then decided at p or before, and every
+//    entry of a ballot from there on repeats that value. Without evidence a checkpoint is needed:
+//    somebody has applied the index.
+//  * D is the largest applied head of a confirmed host, or reused position, and the own one. Commit
+//  words need
+//    not raise it: what they cover and nobody here has applied is whole on a confirmed host. Nor do
+//    heads of other replicas, which may be stopped and could not give a checkpoint.
 #include "crash.h"
 
 #include <string.h>
 
 #include "../base/bug.h"
 
-// ---- evidence ------------------------------------------------------------------------------------------
+// ---- evidence
+// ------------------------------------------------------------------------------------------
 
 static void witness(struct tacit_scan *scan, uint64_t ballot, tacit_index_t commit)
 {
@@ -80,15 +89,17 @@ void tacit_recovery_start(struct tacit_crash *crash)
     }
 }
 
-// ---- looking at entries --------------------------------------------------------------------------------
+// ---- looking at entries
+// --------------------------------------------------------------------------------
 
 static void remember(struct tacit_crash *crash, struct tacit_scan_index *at,
                      struct tacit_scan_candidate candidate)
 {
-    uint32_t i = at->candidates < TACIT_SCAN_CANDIDATES ? at->candidates : TACIT_SCAN_CANDIDATES - 1;
+    uint32_t i =
+        at->candidates < TACIT_SCAN_CANDIDATES ? at->candidates : TACIT_SCAN_CANDIDATES - 1;
     if (at->candidates == TACIT_SCAN_CANDIDATES) {
-        // Full: the lowest one goes, if it is lower. Copies of one ballot are alike, so what is lost is only
-        // a further place to read it from.
+        // Full: the lowest one goes, if it is lower. Copies of one ballot are alike, so what is
+        // lost is only a further place to read it from.
         if (at->candidate[i].ballot >= candidate.ballot) {
             return;
         }
@@ -134,7 +145,8 @@ static void take_body(struct tacit_crash *crash, const struct tacit_read *read)
     struct tacit_entry entry;
     scan->bodies_out--;
     at->reading = false;
-    // The adopted word may have been read before and after it changed: the entry is what it is either way.
+    // The adopted word may have been read before and after it changed: the entry is what it is
+    // either way.
     if (!tacit_entry_read(&entry, read->buffer, read->bytes, read->index)) {
         tacit_mark(&crash->marker, TACIT_MARK_TORN_SEEN);
         at->candidates--;
@@ -142,7 +154,8 @@ static void take_body(struct tacit_crash *crash, const struct tacit_read *read)
         return;
     }
     if (read->index >= crash->decided + crash->shape.entries) {
-        scan->too_far = true; // more than a lap beyond what was executed here: the journal cannot hold it
+        scan->too_far =
+            true; // more than a lap beyond what was executed here: the journal cannot hold it
         at->found = true;
         return;
     }
@@ -167,8 +180,8 @@ void tacit_recovery_read(struct tacit_crash *crash, const struct tacit_read *rea
     }
 }
 
-// The cursor counts through {index of the group, confirmed host, region of that host}. Returns false at the
-// end of the group.
+// The cursor counts through {index of the group, confirmed host, region of that host}. Returns
+// false at the end of the group.
 static bool cursor_at(const struct tacit_crash *crash, uint32_t cursor, uint32_t *offset,
                       uint32_t *host, uint32_t *region)
 {
@@ -235,8 +248,8 @@ static bool post_bodies(struct tacit_crash *crash, bool *worked)
         struct tacit_log_host *host = &crash->hosts[at->candidate[0].host];
         struct tacit_read *read = tacit_crash_read(
             crash, host, TACIT_READ_SCAN_BODY, host->regions[at->candidate[0].region].handle,
-            tacit_log_slot(crash->shape, scan->base + i), tacit_entry_bytes(at->candidate[0].length),
-            true);
+            tacit_log_slot(crash->shape, scan->base + i),
+            tacit_entry_bytes(at->candidate[0].length), true);
         if (read == NULL) {
             continue;
         }
@@ -248,10 +261,12 @@ static bool post_bodies(struct tacit_crash *crash, bool *worked)
     return all;
 }
 
-// ---- the end of the scan -------------------------------------------------------------------------------
+// ---- the end of the scan
+// -------------------------------------------------------------------------------
 
-// Memory-node mode: what earlier leaders knew of the members' applied heads when they reused positions. Without
-// it a leader that cannot reach a member could not write the entry that removes it.
+// Memory-node mode: what earlier leaders knew of the members' applied heads when they reused
+// positions. Without it a leader that cannot reach a member could not write the entry that removes
+// it.
 static void inherit_heads(struct tacit_crash *crash)
 {
     for (uint32_t i = 0; !crash->hosts_log && i < crash->host_count; i++) {
@@ -323,7 +338,8 @@ static bool judge_group(struct tacit_crash *crash)
     for (uint32_t i = 0; i < TACIT_SCAN_GROUP; i++) {
         tacit_index_t index = scan->base + i;
         if (scan->group[i].found) {
-            // Everything below that is not whole anywhere is a hole (no entry leaves a gap behind it).
+            // Everything below that is not whole anywhere is a hole (no entry leaves a gap behind
+            // it).
             scan->found_end = index + 1;
             scan->found[index % TACIT_SCAN_MEMORY] = index + 1;
         } else if (scan->hole == UINT64_MAX) {
@@ -356,8 +372,9 @@ static tacit_index_t first_doubtful(struct tacit_crash *crash)
     return UINT64_MAX;
 }
 
-// Everything between the first hole and the end that was not found becomes a no-op. (Journal slots cannot tell:
-// one may hold an entry of the same index that this replica followed before and that nobody decided.)
+// Everything between the first hole and the end that was not found becomes a no-op. (Journal slots
+// cannot tell: one may hold an entry of the same index that this replica followed before and that
+// nobody decided.)
 static void fill_holes(struct tacit_crash *crash)
 {
     for (tacit_index_t i = crash->scan.hole; i < crash->scan.found_end; i++) {

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The leader's streams (Mu, section 4): every log host gets every index from its start on, in order, from the
-// journal; an entry is decided when a majority has completed it. In steady state that is exactly one write per
-// log host and batch, and no read.
+// The leader's streams (Mu, section 4): every log host gets every index from its start on, in
+// order, from the journal; an entry is decided when a majority has completed it. In steady state
+// that is exactly one write per log host and batch, and no read.
 //
 // Invariants:
-//  * On a host, indices [start, next) of the own region were written (or adopted) in this term in order, so a
-//    completed index vouches for all before it; `acked` counts only completions of this term and generation.
+//  * On a host, indices [start, next) of the own region were written (or adopted) in this term in
+//  order, so a
+//    completed index vouches for all before it; `acked` counts only completions of this term and
+//    generation.
 //  * The commit word of a host never passes min(decided, what it acknowledged).
-//  * A value that stands whole in the own region of a host is adopted by its word, never written again: a
+//  * A value that stands whole in the own region of a host is adopted by its word, never written
+//  again: a
 //    torn rewrite could lose a decided value.
 #include "crash.h"
 
@@ -16,16 +19,18 @@
 
 #include "../base/bug.h"
 
-#define STREAM_BUDGET 32u    // entries per host and turn
+#define STREAM_BUDGET 32u // entries per host and turn
 
 static unsigned number_of(const struct tacit_crash *crash, const struct tacit_log_host *host)
 {
     return (unsigned)(host - crash->hosts);
 }
 
-// ---- a host joins the term -----------------------------------------------------------------------------
+// ---- a host joins the term
+// -----------------------------------------------------------------------------
 
-// Gives a journal entry of an earlier term the present ballot, before it is first posted in this term.
+// Gives a journal entry of an earlier term the present ballot, before it is first posted in this
+// term.
 static void reseal(struct tacit_crash *crash, tacit_index_t index)
 {
     uint8_t *slot = tacit_crash_slot(crash, index);
@@ -47,7 +52,8 @@ static tacit_index_t head_of(const struct tacit_crash *crash, const struct tacit
     if (host->node < crash->config->replicas) {
         return host->head;
     }
-    // Members that cannot be reached count, too: one of them may be the last that is left, and reads here then.
+    // Members that cannot be reached count, too: one of them may be the last that is left, and
+    // reads here then.
     tacit_index_t lowest = crash->applied;
     for (uint8_t r = 0; r < crash->config->replicas; r++) {
         if (r != crash->config->self && crash->members[r] != 0 && crash->heads[r] < lowest) {
@@ -85,7 +91,8 @@ static void send_low(struct tacit_crash *crash, struct tacit_log_host *host)
                                              sizeof(words), host->generation);
 }
 
-// ---- own copies ----------------------------------------------------------------------------------------
+// ---- own copies
+// ----------------------------------------------------------------------------------------
 
 static uint8_t *own_copy(struct tacit_log_host *host, tacit_index_t index)
 {
@@ -95,9 +102,9 @@ static uint8_t *own_copy(struct tacit_log_host *host, tacit_index_t index)
 static void look_at_own(struct tacit_crash *crash, struct tacit_log_host *host)
 {
     while (host->checked < crash->first_free && host->checked < host->next + TACIT_CHECK_AHEAD) {
-        struct tacit_read *read = tacit_crash_read(
-            crash, host, TACIT_READ_OWN, host->own_log, tacit_log_slot(crash->shape, host->checked),
-            TACIT_ENTRY_HEADER, true);
+        struct tacit_read *read =
+            tacit_crash_read(crash, host, TACIT_READ_OWN, host->own_log,
+                             tacit_log_slot(crash->shape, host->checked), TACIT_ENTRY_HEADER, true);
         if (read == NULL) {
             return;
         }
@@ -115,9 +122,9 @@ static void look_at_bodies(struct tacit_crash *crash, struct tacit_log_host *hos
         }
         struct tacit_entry entry;
         tacit_entry_peek(&entry, tacit_crash_slot(crash, i));
-        struct tacit_read *read =
-            tacit_crash_read(crash, host, TACIT_READ_OWN_BODY, host->own_log,
-                             tacit_log_slot(crash->shape, i), tacit_entry_bytes(entry.length), true);
+        struct tacit_read *read = tacit_crash_read(crash, host, TACIT_READ_OWN_BODY, host->own_log,
+                                                   tacit_log_slot(crash->shape, i),
+                                                   tacit_entry_bytes(entry.length), true);
         if (read == NULL) {
             return;
         }
@@ -126,7 +133,8 @@ static void look_at_bodies(struct tacit_crash *crash, struct tacit_log_host *hos
     }
 }
 
-void tacit_stream_own(struct tacit_crash *crash, struct tacit_log_host *host, const struct tacit_read *read)
+void tacit_stream_own(struct tacit_crash *crash, struct tacit_log_host *host,
+                      const struct tacit_read *read)
 {
     tacit_index_t index = read->index;
     if (host->stage != TACIT_HOST_STREAMING || index < host->next || index >= host->checked ||
@@ -144,13 +152,14 @@ void tacit_stream_own(struct tacit_crash *crash, struct tacit_log_host *host, co
         *own_copy(host, index) = may ? TACIT_OWN_LOOK_AGAIN : TACIT_OWN_ABSENT;
         return;
     }
-    bool same = tacit_entry_read(&there, read->buffer, read->bytes, index) &&
-                there.length == mine.length &&
-                memcmp(read->buffer + TACIT_ENTRY_HEADER, ours + TACIT_ENTRY_HEADER, mine.length) == 0;
+    bool same =
+        tacit_entry_read(&there, read->buffer, read->bytes, index) && there.length == mine.length &&
+        memcmp(read->buffer + TACIT_ENTRY_HEADER, ours + TACIT_ENTRY_HEADER, mine.length) == 0;
     *own_copy(host, index) = same ? TACIT_OWN_SAME : TACIT_OWN_ABSENT;
 }
 
-// ---- appending -----------------------------------------------------------------------------------------
+// ---- appending
+// -----------------------------------------------------------------------------------------
 
 static bool post_append(struct tacit_crash *crash, struct tacit_log_host *host, tacit_index_t index,
                         bool word_only)
@@ -161,17 +170,17 @@ static bool post_append(struct tacit_crash *crash, struct tacit_log_host *host, 
         reseal(crash, index);
     }
     tacit_entry_peek(&entry, slot);
-    struct tacit_op op = {.kind = TACIT_OP_WRITE,
-                          .plane = TACIT_PLANE_DATA,
-                          .flags = TACIT_OP_AS_HOLDER,
-                          .host = host->node,
-                          .region = host->own_log,
-                          .bytes = word_only ? 8 : tacit_entry_bytes(entry.length),
-                          .offset = tacit_log_slot(crash->shape, index) + TACIT_ENTRY_ADOPTED,
-                          .local = word_only ? (void *)tacit_crash_ballot_word(crash) : slot,
-                          .generation = host->generation,
-                          .cookie = tacit_crash_cookie(crash, TACIT_COOKIE_APPEND,
-                                                       number_of(crash, host), index)};
+    struct tacit_op op = {
+        .kind = TACIT_OP_WRITE,
+        .plane = TACIT_PLANE_DATA,
+        .flags = TACIT_OP_AS_HOLDER,
+        .host = host->node,
+        .region = host->own_log,
+        .bytes = word_only ? 8 : tacit_entry_bytes(entry.length),
+        .offset = tacit_log_slot(crash->shape, index) + TACIT_ENTRY_ADOPTED,
+        .local = word_only ? (void *)tacit_crash_ballot_word(crash) : slot,
+        .generation = host->generation,
+        .cookie = tacit_crash_cookie(crash, TACIT_COOKIE_APPEND, number_of(crash, host), index)};
     if (!crash->fabric->ops->post(crash->fabric, &op)) {
         return false;
     }
@@ -202,7 +211,8 @@ static bool stream_host(struct tacit_crash *crash, struct tacit_log_host *host)
     bool worked = false;
     for (uint32_t budget = STREAM_BUDGET; budget > 0 && host->next < crash->tail; budget--) {
         if (host->next < crash->journal_low) {
-            // The journal went past this host: everything up to there is decided and applied by f+1.
+            // The journal went past this host: everything up to there is decided and applied by
+            // f+1.
             begin_at(host, crash->journal_low);
             worked = true;
             continue;
@@ -244,7 +254,8 @@ void tacit_stream_decide(struct tacit_crash *crash)
     if (TACIT_BUG(QUORUM_MINUS_ONE) && quorum > 1) {
         quorum--;
     }
-    // A change of membership ends the count: hosts that it replaces must not count for what comes after.
+    // A change of membership ends the count: hosts that it replaces must not count for what comes
+    // after.
     while (count >= quorum && crash->decided < acked[quorum - 1]) {
         struct tacit_entry entry;
         tacit_entry_peek(&entry, tacit_crash_slot(crash, crash->decided));
@@ -270,7 +281,8 @@ void tacit_stream_acked(struct tacit_crash *crash, struct tacit_log_host *host, 
     }
 }
 
-// ---- commit words, heads, doorbells --------------------------------------------------------------------
+// ---- commit words, heads, doorbells
+// --------------------------------------------------------------------
 
 static void write_commit(struct tacit_crash *crash, struct tacit_log_host *host)
 {
@@ -281,7 +293,8 @@ static void write_commit(struct tacit_crash *crash, struct tacit_log_host *host)
     if (commit < host->commit_sent) {
         commit = host->commit_sent;
     }
-    uint64_t words[4] = {commit, crash->touch, crash->ballot, tacit_commit_check(commit, crash->ballot)};
+    uint64_t words[4] = {commit, crash->touch, crash->ballot,
+                         tacit_commit_check(commit, crash->ballot)};
     if (tacit_crash_write_quiet(crash, host, host->own_log, TACIT_LOG_COMMIT, words, sizeof(words),
                                 host->generation)) {
         host->commit_sent = commit;
@@ -291,8 +304,8 @@ static void write_commit(struct tacit_crash *crash, struct tacit_log_host *host)
 
 static void write_commits(struct tacit_crash *crash)
 {
-    bool idle = crash->tail == crash->decided &&
-                crash->now_ns - crash->proposed_ns >= TACIT_IDLE_COMMIT_NS;
+    bool idle =
+        crash->tail == crash->decided && crash->now_ns - crash->proposed_ns >= TACIT_IDLE_COMMIT_NS;
     bool touch = crash->now_ns - crash->touched_ns >= crash->config->beat_period_ns;
     if (touch) {
         crash->touch++;
@@ -303,7 +316,8 @@ static void write_commits(struct tacit_crash *crash)
         if (host->stage != TACIT_HOST_STREAMING) {
             continue;
         }
-        if (touch || (idle && host->commit_sent < crash->decided && host->acked > host->commit_sent)) {
+        if (touch ||
+            (idle && host->commit_sent < crash->decided && host->acked > host->commit_sent)) {
             write_commit(crash, host);
         }
         if (!host->low_sent) {
@@ -332,7 +346,8 @@ void tacit_stream_read_heads(struct tacit_crash *crash)
     }
 }
 
-// Every quarter of a ring: parked followers are woken and their heads read, so that positions come free.
+// Every quarter of a ring: parked followers are woken and their heads read, so that positions come
+// free.
 static void quarter(struct tacit_crash *crash)
 {
     uint32_t span = crash->shape.entries / 4;
@@ -348,10 +363,11 @@ static void quarter(struct tacit_crash *crash)
     tacit_stream_read_heads(crash);
 }
 
-// ---- proposing -----------------------------------------------------------------------------------------
+// ---- proposing
+// -----------------------------------------------------------------------------------------
 
-// A member whose process is dead for certain, as its successor is here: it needs no entries, and its failure
-// is one of the f.
+// A member whose process is dead for certain, as its successor is here: it needs no entries, and
+// its failure is one of the f.
 static bool superseded(const struct tacit_crash *crash, uint8_t replica)
 {
     return crash->peer_up[replica] && crash->peer_incarnation[replica] > crash->members[replica];
@@ -367,7 +383,7 @@ static uint32_t replicas_that_must_apply(const struct tacit_crash *crash)
         return (replicas - 1) / 2 + 1;
     }
     uint32_t members = 0;
-    for (uint8_t r = 0; r < replicas; r++) {
+    for (uint32_t r = 0; r < replicas; r++) {
         members += crash->members[r] != 0 && !superseded(crash, r);
     }
     return members;
@@ -392,11 +408,11 @@ static tacit_index_t applied_by_enough(struct tacit_crash *crash)
         heads[at] = head;
     }
     uint32_t need = replicas_that_must_apply(crash);
-    return count >= need ? heads[need - 1] : 0;
+    return need > 0 && count >= need ? heads[need - 1] : 0;
 }
 
-// Memory-node mode needs every member's head; one that holds recycling up for laggard_after is proposed for
-// removal.
+// Memory-node mode needs every member's head; one that holds recycling up for laggard_after is
+// proposed for removal.
 static void watch_laggard(struct tacit_crash *crash, tacit_index_t old)
 {
     tacit_node_t slowest = TACIT_NODE_NONE;
@@ -419,8 +435,8 @@ static void watch_laggard(struct tacit_crash *crash, tacit_index_t old)
     }
 }
 
-// Frees LOG regions of dead incarnations at memory nodes, which apply nothing and so cannot know: when every
-// member has applied the admission of the successor.
+// Frees LOG regions of dead incarnations at memory nodes, which apply nothing and so cannot know:
+// when every member has applied the admission of the successor.
 static void retire_remote(struct tacit_crash *crash)
 {
     if (crash->hosts_log || crash->now_ns < crash->retire_ns) {
@@ -515,8 +531,8 @@ void tacit_crash_propose(struct tacit_crash *crash, uint32_t length, uint32_t fl
     if (crash->tail == crash->decided) {
         crash->progress_ns = crash->now_ns;
     }
-    (void)tacit_entry_seal(tacit_crash_slot(crash, index), index, crash->ballot, crash->decided, length,
-                           flags);
+    (void)tacit_entry_seal(tacit_crash_slot(crash, index), index, crash->ballot, crash->decided,
+                           length, flags);
     crash->tail++;
     crash->proposed_ns = crash->now_ns;
     crash->counters.proposed++;

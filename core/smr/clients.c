@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Clients of a replica: reading their rings, deciding what becomes of a request (propose, answer from the
-// kept replies, hold, refuse, hint), and writing replies into their memory.
+// Clients of a replica: reading their rings, deciding what becomes of a request (propose, answer
+// from the kept replies, hold, refuse, hint), and writing replies into their memory.
 //
-// A request is taken out of a ring only when there is room for it: the ring is the queue. While no leader is
-// known requests stay there, for whoever leads next.
+// A request is taken out of a ring only when there is room for it: the ring is the queue. While no
+// leader is known requests stay there, for whoever leads next.
 #include <string.h>
 
 #include "../base/bug.h"
 #include "internal.h"
 
-// ---- connections ---------------------------------------------------------------------------------------
+// ---- connections
+// ---------------------------------------------------------------------------------------
 
 // Looks for the regions of a connection; both are needed before it is served.
 static void find_regions(struct tacit_smr *smr, tacit_node_t node)
@@ -66,7 +67,8 @@ void tacit_smr_client_down(struct tacit_smr *smr, const struct tacit_event *even
     }
 }
 
-// ---- replies -------------------------------------------------------------------------------------------
+// ---- replies
+// -------------------------------------------------------------------------------------------
 
 void tacit_smr_reply(struct tacit_smr *smr, tacit_node_t to, const struct tacit_wire_reply *reply)
 {
@@ -98,8 +100,8 @@ void tacit_smr_reply(struct tacit_smr *smr, tacit_node_t to, const struct tacit_
     }
 }
 
-void tacit_smr_reply_kept(struct tacit_smr *smr, tacit_node_t to, const struct tacit_session *session,
-                          uint64_t number)
+void tacit_smr_reply_kept(struct tacit_smr *smr, tacit_node_t to,
+                          const struct tacit_session *session, uint64_t number)
 {
     struct tacit_wire_reply reply = {.kind = TACIT_REPLY_STALE,
                                      .leader = (uint8_t)smr->config.self,
@@ -140,7 +142,8 @@ static void refuse(struct tacit_smr *smr, tacit_node_t to, const struct tacit_wi
     tacit_smr_reply(smr, to, &reply);
 }
 
-// ---- admission -----------------------------------------------------------------------------------------
+// ---- admission
+// -----------------------------------------------------------------------------------------
 
 enum outcome { DONE, NO_ROOM };
 
@@ -164,7 +167,8 @@ static enum outcome add_item(struct tacit_smr *smr, tacit_node_t from, uint8_t k
     return DONE;
 }
 
-static struct tacit_smr_admitted *admitted_of(struct tacit_smr *smr, const struct tacit_session *session)
+static struct tacit_smr_admitted *admitted_of(struct tacit_smr *smr,
+                                              const struct tacit_session *session)
 {
     struct tacit_smr_admitted *admitted =
         &smr->admitted[tacit_sessions_position(&smr->sessions, session)];
@@ -202,8 +206,7 @@ static enum outcome admit_apply(struct tacit_smr *smr, tacit_node_t from,
                                 uint32_t length)
 {
     uint32_t id = smr->clients[from - TACIT_NODE_CLIENT].id;
-    const struct tacit_session *session =
-        tacit_sessions_find(&smr->sessions, id, request->session);
+    const struct tacit_session *session = tacit_sessions_find(&smr->sessions, id, request->session);
     if (session == NULL) {
         refuse(smr, from, request, TACIT_REPLY_CLOSED);
         return DONE;
@@ -231,8 +234,7 @@ static enum outcome admit_open(struct tacit_smr *smr, tacit_node_t from,
                                const struct tacit_wire_request *request)
 {
     uint32_t id = smr->clients[from - TACIT_NODE_CLIENT].id;
-    const struct tacit_session *session =
-        tacit_sessions_nonce(&smr->sessions, id, request->number);
+    const struct tacit_session *session = tacit_sessions_nonce(&smr->sessions, id, request->number);
     if (session == NULL) {
         return add_item(smr, from, TACIT_ITEM_OPEN, request);
     }
@@ -244,8 +246,10 @@ static enum outcome admit_open(struct tacit_smr *smr, tacit_node_t from,
     return DONE;
 }
 
-// What becomes of a whole message from a client. NO_ROOM: nothing happened, try with the next batch.
-static enum outcome admit(struct tacit_smr *smr, tacit_node_t from, const uint8_t *message, uint32_t length)
+// What becomes of a whole message from a client. NO_ROOM: nothing happened, try with the next
+// batch.
+static enum outcome admit(struct tacit_smr *smr, tacit_node_t from, const uint8_t *message,
+                          uint32_t length)
 {
     struct tacit_wire_request request;
     if (tacit_wire_request_decode(&request, message, length) != TACIT_VERDICT_OK) {
@@ -339,7 +343,8 @@ static void fill_batch(struct tacit_smr *smr, bool *worked)
     smr->turn = (smr->turn + 1) % TACIT_CLIENTS_MAX;
 }
 
-// ---- not the leader ------------------------------------------------------------------------------------
+// ---- not the leader
+// ------------------------------------------------------------------------------------
 
 static bool hint_all(struct tacit_smr *smr)
 {

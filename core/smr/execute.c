@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Executing decided batches, in order, on every replica alike: sessions, membership, the application; and
-// answering those who asked this replica. Session order is judged here and nowhere else.
+// Executing decided batches, in order, on every replica alike: sessions, membership, the
+// application; and answering those who asked this replica. Session order is judged here and nowhere
+// else.
 #include <string.h>
 
 #include "../base/bug.h"
@@ -18,8 +19,8 @@ static void reply_to(struct tacit_smr *smr, tacit_node_t to, uint8_t kind, uint6
     tacit_smr_reply(smr, to, &reply);
 }
 
-static void execute_open(struct tacit_smr *smr, tacit_index_t index, const struct tacit_wire_item *item,
-                         tacit_node_t asker)
+static void execute_open(struct tacit_smr *smr, tacit_index_t index,
+                         const struct tacit_wire_item *item, tacit_node_t asker)
 {
     bool displaced;
     const struct tacit_session *session =
@@ -34,8 +35,8 @@ static void execute_open(struct tacit_smr *smr, tacit_index_t index, const struc
     reply_to(smr, asker, TACIT_REPLY_RESULT, session->number, item->number, index);
 }
 
-static void execute_apply(struct tacit_smr *smr, tacit_index_t index, const struct tacit_wire_item *item,
-                          tacit_node_t asker)
+static void execute_apply(struct tacit_smr *smr, tacit_index_t index,
+                          const struct tacit_wire_item *item, tacit_node_t asker)
 {
     struct tacit_session *session =
         tacit_sessions_find(&smr->sessions, item->subject, item->session);
@@ -56,15 +57,14 @@ static void execute_apply(struct tacit_smr *smr, tacit_index_t index, const stru
                                     .index = index,
                                     .client = item->subject,
                                     .session = item->session};
-    size_t bytes =
-        smr->app->apply(&smr->app_host, &request, smr->reply, smr->config.reply_bytes);
+    size_t bytes = smr->app->apply(&smr->app_host, &request, smr->reply, smr->config.reply_bytes);
     TACIT_ASSERT(bytes <= smr->config.reply_bytes);
     tacit_sessions_executed(&smr->sessions, session, item->number, index, smr->reply,
                             (uint32_t)bytes);
     smr->counters.executed++;
     if (smr->probe.executed != NULL) {
         smr->probe.executed(smr->probe.context, index, item->subject, item->session, item->number,
-                             smr->reply, bytes);
+                            smr->reply, bytes);
     }
     struct tacit_wire_reply reply = {.kind = TACIT_REPLY_RESULT,
                                      .leader = (uint8_t)smr->config.self,
@@ -76,8 +76,8 @@ static void execute_apply(struct tacit_smr *smr, tacit_index_t index, const stru
     tacit_smr_reply(smr, asker, &reply);
 }
 
-static void execute_close(struct tacit_smr *smr, tacit_index_t index, const struct tacit_wire_item *item,
-                          tacit_node_t asker)
+static void execute_close(struct tacit_smr *smr, tacit_index_t index,
+                          const struct tacit_wire_item *item, tacit_node_t asker)
 {
     struct tacit_session *session =
         tacit_sessions_find(&smr->sessions, item->subject, item->session);
@@ -120,7 +120,8 @@ void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const u
     size_t offset = 0;
     uint32_t number = 0;
     struct tacit_wire_item item;
-    // Only what was proposed in this term: at the same index another leader may have put something else.
+    // Only what was proposed in this term: at the same index another leader may have put something
+    // else.
     bool mine = smr->askers_term == smr->crash.term &&
                 smr->askers_index[index % smr->askers_rows] == index + 1;
     const tacit_node_t *askers = tacit_smr_askers(smr, index);
@@ -133,7 +134,8 @@ void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const u
         uint32_t limit = smr->config.batch_requests + TACIT_BATCH_EXTRA;
         tacit_node_t asker = mine && number < limit ? askers[number] : TACIT_NODE_NONE;
         // Its connection may have gone, and the place be another client's by now.
-        if (asker != TACIT_NODE_NONE && smr->clients[asker - TACIT_NODE_CLIENT].id != item.subject) {
+        if (asker != TACIT_NODE_NONE &&
+            smr->clients[asker - TACIT_NODE_CLIENT].id != item.subject) {
             asker = TACIT_NODE_NONE;
         }
         number++;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A replica's parts, for the files of this folder: smr.c (life and turn), clients.c (request and reply
-// rings, admission), execute.c (decided batches), keep.c (checkpoints, state transfer, joining).
+// A replica's parts, for the files of this folder: smr.c (life and turn), clients.c (request and
+// reply rings, admission), execute.c (decided batches), keep.c (checkpoints, state transfer,
+// joining).
 #ifndef TACIT_SMR_INTERNAL_H
 #define TACIT_SMR_INTERNAL_H
 
@@ -19,8 +20,8 @@
 #define TACIT_HELD_MAX 32u
 
 struct tacit_smr_client {
-    bool known; // connected, as `id`
-    bool up;    // and its regions are here
+    bool known;    // connected, as `id`
+    bool up;       // and its regions are here
     bool ring_due; // replies were written since it was last rung
     uint32_t id;
     tacit_incarnation_t incarnation;
@@ -66,19 +67,19 @@ struct tacit_smr {
     tacit_index_t applied;
     uint64_t beats;
     tacit_time_ns_t beat_ns;
-    tacit_time_ns_t keep_ns;       // next look at what peers want
-    tacit_time_ns_t checkpoint_ns; // last checkpoint
-    tacit_time_ns_t join_ns;       // next time to ask for admission
+    tacit_time_ns_t keep_ns;           // next look at what peers want
+    tacit_time_ns_t checkpoint_ns;     // last checkpoint
+    tacit_time_ns_t join_ns;           // next time to ask for admission
     uint64_t admitting[TACIT_MEMBERS]; // proposed, not executed yet
     uint32_t admitting_term;
     uint32_t waiting; // replicas that ask for admission
 
     struct tacit_ring_shape request_shape, reply_shape;
     struct tacit_smr_client clients[TACIT_CLIENTS_MAX];
-    uint32_t turn; // client to begin with
+    uint32_t turn;                       // client to begin with
     struct tacit_smr_admitted *admitted; // by position in the table of sessions
-    uint8_t *message;  // a request as read from a ring
-    bool spilled;      // it did not fit into the last batch
+    uint8_t *message;                    // a request as read from a ring
+    bool spilled;                        // it did not fit into the last batch
     uint32_t spilled_length;
     tacit_node_t spilled_from;
     uint8_t *out;   // a reply ring slot being built
@@ -92,7 +93,7 @@ struct tacit_smr {
     tacit_index_t batch_index;
     size_t batch_used;
     uint32_t batch_items;
-    uint8_t *none_batch; // engine NONE: where batches are built
+    uint8_t *none_batch;  // engine NONE: where batches are built
     tacit_node_t *askers; // [askers_rows][batch_requests + members]
     tacit_index_t *askers_index;
     uint32_t askers_rows;
@@ -112,8 +113,8 @@ void tacit_smr_client_down(struct tacit_smr *smr, const struct tacit_event *even
 bool tacit_smr_serve(struct tacit_smr *smr);
 void tacit_smr_reply(struct tacit_smr *smr, tacit_node_t to, const struct tacit_wire_reply *reply);
 // Replies what is kept of an executed request.
-void tacit_smr_reply_kept(struct tacit_smr *smr, tacit_node_t to, const struct tacit_session *session,
-                          uint64_t number);
+void tacit_smr_reply_kept(struct tacit_smr *smr, tacit_node_t to,
+                          const struct tacit_session *session, uint64_t number);
 void tacit_smr_ring_clients(struct tacit_smr *smr);
 
 // execute.c

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Keeping the group's members in step: checkpoints for peers that ask, fetching one when this replica has no
-// state or was lapped, asking for admission, and proposing those who ask.
+// Keeping the group's members in step: checkpoints for peers that ask, fetching one when this
+// replica has no state or was lapped, asking for admission, and proposing those who ask.
 #include <string.h>
 
 #include "internal.h"
@@ -19,13 +19,14 @@ static uint64_t control_word(struct tacit_smr *smr, tacit_node_t node, size_t of
     return control == NULL ? 0 : tacit_word_load(control, offset);
 }
 
-// ---- for others ----------------------------------------------------------------------------------------
+// ---- for others
+// ----------------------------------------------------------------------------------------
 
 static bool offer_checkpoint(struct tacit_smr *smr)
 {
     bool wanted = false;
-    if (tacit_transfer_busy(&smr->transfer)) {
-        return false; // it has the shadow pages
+    if (smr->transfer.withdrawn) {
+        return false; // a transfer has the shadow pages
     }
     for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
         if (r == smr->config.self || !smr->crash.peer_up[r]) {
@@ -67,7 +68,8 @@ static void propose_membership(struct tacit_smr *smr, uint8_t kind, tacit_node_t
     }
 }
 
-// A leader proposes whoever asks for admission; memory nodes, which cannot ask, when they come back empty.
+// A leader proposes whoever asks for admission; memory nodes, which cannot ask, when they come back
+// empty.
 void tacit_smr_admissions(struct tacit_smr *smr, bool removals)
 {
     if (smr->config.engine == TACIT_ENGINE_NONE) {
@@ -94,7 +96,8 @@ void tacit_smr_admissions(struct tacit_smr *smr, bool removals)
     }
 }
 
-// ---- for itself ----------------------------------------------------------------------------------------
+// ---- for itself
+// ----------------------------------------------------------------------------------------
 
 // `incarnation`: asks to be admitted; 0: does not any more.
 static void announce_join(struct tacit_smr *smr, uint64_t incarnation)
@@ -139,8 +142,8 @@ static void installed(struct tacit_smr *smr)
         tacit_smr_deactivate(smr);
     }
     if (smr->active) {
-        // Only now: while it joins, this replica replaces its state again and again, and nobody may count on
-        // it for reusing log positions.
+        // Only now: while it joins, this replica replaces its state again and again, and nobody may
+        // count on it for reusing log positions.
         tacit_word_store(smr->page, TACIT_PAGE_APPLIED, smr->applied);
     }
 }
@@ -186,8 +189,8 @@ static bool keep_itself(struct tacit_smr *smr)
     }
     if (smr->active && smr->transfer.step < TACIT_TRANSFER_TABLE &&
         smr->now_ns - smr->transfer.started_ns > 8 * smr->config.suspicion_ns) {
-        // Nobody can give it: those who could may be dead. This replica goes on with what it has; following
-        // or leading will show whether it still lacks something.
+        // Nobody can give it: those who could may be dead. This replica goes on with what it has;
+        // following or leading will show whether it still lacks something.
         smr->crash.need_state = 0;
         tacit_transfer_cancel(&smr->transfer, smr->now_ns);
     }

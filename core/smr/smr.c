@@ -6,7 +6,8 @@
 #include "internal.h"
 #include "tacit/layout.h"
 
-// ---- configuration -------------------------------------------------------------------------------------
+// ---- configuration
+// -------------------------------------------------------------------------------------
 
 static enum tacit_status refuse(struct tacit_error *error, const char *text)
 {
@@ -19,7 +20,8 @@ static enum tacit_status refuse(struct tacit_error *error, const char *text)
     return TACIT_EINVAL;
 }
 
-enum tacit_status tacit_smr_config_check(const struct tacit_smr_config *config, struct tacit_error *error)
+enum tacit_status tacit_smr_config_check(const struct tacit_smr_config *config,
+                                         struct tacit_error *error)
 {
     if (config->replicas < 1 || config->replicas > TACIT_REPLICAS_MAX) {
         return refuse(error, "replicas: 1 to 15 are accepted");
@@ -50,7 +52,8 @@ enum tacit_status tacit_smr_config_check(const struct tacit_smr_config *config, 
     if (config->batch_requests < 1 || config->batch_requests > 65536) {
         return refuse(error, "batch_requests: 1 to 65536 are accepted");
     }
-    if (config->reply_bytes + TACIT_WIRE_REPLY_HEADER + 2 * TACIT_RING_HEADER > TACIT_OP_QUIET_BYTES) {
+    if (config->reply_bytes + TACIT_WIRE_REPLY_HEADER + 2 * TACIT_RING_HEADER >
+        TACIT_OP_QUIET_BYTES) {
         return refuse(error, "reply_bytes: at most 65456 are accepted");
     }
     if (config->clients < 1 || config->sessions_per_client < 1 || config->session_pipeline < 1 ||
@@ -97,7 +100,8 @@ struct tacit_host_layout tacit_smr_replica_layout(const struct tacit_smr_config 
                                        .requests_bytes = tacit_ring_bytes(request_shape(config)),
                                        .state_bytes = tacit_pages_region_bytes(page_count(config))};
     if (config->log_on == TACIT_LOG_ON_REPLICAS && config->engine != TACIT_ENGINE_NONE) {
-        layout.log_bytes = tacit_log_bytes(tacit_log_shape(config->log_entries, config->batch_bytes));
+        layout.log_bytes =
+            tacit_log_bytes(tacit_log_shape(config->log_entries, config->batch_bytes));
     }
     return layout;
 }
@@ -115,7 +119,8 @@ struct tacit_host_layout tacit_smr_client_layout(const struct tacit_smr_config *
     return (struct tacit_host_layout){.replies_bytes = tacit_ring_bytes(reply_shape(config))};
 }
 
-// ---- life ----------------------------------------------------------------------------------------------
+// ---- life
+// ----------------------------------------------------------------------------------------------
 
 // Takes all memory from `bump`, in one order; with no base it measures.
 static struct tacit_smr *lay_out(struct tacit_bump *bump, const struct tacit_smr_config *config,
@@ -138,13 +143,13 @@ static struct tacit_smr *lay_out(struct tacit_bump *bump, const struct tacit_smr
         tacit_bump_take(bump, (size_t)TACIT_HELD_MAX * smr->request_shape.slot_bytes, 64);
     smr->admitted = tacit_bump_take(
         bump, (size_t)config->clients * config->sessions_per_client * sizeof(*smr->admitted), 64);
-    smr->none_batch = tacit_bump_take(
-        bump, config->engine == TACIT_ENGINE_NONE ? config->batch_bytes : 0, 64);
-    smr->askers = tacit_bump_take(bump,
-                                  (size_t)smr->askers_rows *
-                                      (config->batch_requests + TACIT_BATCH_EXTRA) *
-                                      sizeof(*smr->askers),
-                                  64);
+    smr->none_batch =
+        tacit_bump_take(bump, config->engine == TACIT_ENGINE_NONE ? config->batch_bytes : 0, 64);
+    smr->askers =
+        tacit_bump_take(bump,
+                        (size_t)smr->askers_rows * (config->batch_requests + TACIT_BATCH_EXTRA) *
+                            sizeof(*smr->askers),
+                        64);
     smr->askers_index = tacit_bump_take(bump, smr->askers_rows * sizeof(*smr->askers_index), 64);
     tacit_pages_init(&smr->pages, bump, state, page_count(config));
     tacit_transfer_init(&smr->transfer, bump, fabric, &smr->pages, config->replicas,
@@ -175,16 +180,17 @@ static void found(struct tacit_smr *smr)
 {
     // First members of a bootstrapped group all have incarnation 1, memory nodes too.
     for (tacit_node_t node = 0; node < TACIT_MEMBERS; node++) {
-        bool known = node < smr->config.replicas ||
-                     (node >= TACIT_NODE_MEMNODE && node < TACIT_NODE_MEMNODE + smr->config.memnodes);
+        bool known =
+            node < smr->config.replicas ||
+            (node >= TACIT_NODE_MEMNODE && node < TACIT_NODE_MEMNODE + smr->config.memnodes);
         smr->sessions.members->incarnation[node] = known ? 1 : 0;
     }
 }
 
-enum tacit_status tacit_smr_init(struct tacit_smr **out, void *memory, const struct tacit_smr_config *config,
-                                 struct tacit_fabric *fabric, const struct tacit_app *app,
-                                 const struct tacit_smr_probe *probe, tacit_time_ns_t now_ns,
-                                 struct tacit_error *error)
+enum tacit_status tacit_smr_init(struct tacit_smr **result, void *memory,
+                                 const struct tacit_smr_config *config, struct tacit_fabric *fabric,
+                                 const struct tacit_app *app, const struct tacit_smr_probe *probe,
+                                 tacit_time_ns_t now_ns, struct tacit_error *error)
 {
     enum tacit_status status = tacit_smr_config_check(config, error);
     if (status != TACIT_OK) {
@@ -225,7 +231,8 @@ enum tacit_status tacit_smr_init(struct tacit_smr **out, void *memory, const str
         return status;
     }
     tacit_word_store(smr->page, TACIT_PAGE_BEAT_PERIOD_NS, config->beat_period_ns);
-    if (config->first_member || config->engine == TACIT_ENGINE_NONE || TACIT_BUG(RESTART_IS_OLD_SELF)) {
+    if (config->first_member || config->engine == TACIT_ENGINE_NONE ||
+        TACIT_BUG(RESTART_IS_OLD_SELF)) {
         found(smr);
         if (TACIT_BUG(RESTART_IS_OLD_SELF)) {
             smr->sessions.members->incarnation[config->self] = config->incarnation;
@@ -234,7 +241,7 @@ enum tacit_status tacit_smr_init(struct tacit_smr **out, void *memory, const str
         smr->state_valid = true;
         tacit_crash_activate(&smr->crash, smr->sessions.members->incarnation, 0);
     }
-    *out = smr;
+    *result = smr;
     return TACIT_OK;
 }
 
@@ -250,13 +257,15 @@ void tacit_smr_detector(struct tacit_smr *smr, const struct tacit_detector *dete
     smr->detector = detector;
 }
 
-void tacit_smr_suspicion(struct tacit_smr *smr, uint32_t trusted, uint32_t dead, tacit_time_ns_t now_ns)
+void tacit_smr_suspicion(struct tacit_smr *smr, uint32_t trusted, uint32_t dead,
+                         tacit_time_ns_t now_ns)
 {
     smr->now_ns = now_ns;
     tacit_crash_suspicion(&smr->crash, trusted, dead);
 }
 
-// ---- one turn ------------------------------------------------------------------------------------------
+// ---- one turn
+// ------------------------------------------------------------------------------------------
 
 static void on_event(struct tacit_smr *smr, const struct tacit_event *event)
 {
@@ -278,7 +287,8 @@ static void on_event(struct tacit_smr *smr, const struct tacit_event *event)
         }
         return;
     }
-    if (smr->detector != NULL && (event->kind == TACIT_EVENT_UP || event->kind == TACIT_EVENT_DOWN)) {
+    if (smr->detector != NULL &&
+        (event->kind == TACIT_EVENT_UP || event->kind == TACIT_EVENT_DOWN)) {
         smr->detector->event(smr->detector->context, event, smr->now_ns);
     }
     if (event->node >= TACIT_NODE_CLIENT && event->node < TACIT_NODES_MAX &&
@@ -366,10 +376,9 @@ bool tacit_smr_poll(struct tacit_smr *smr, tacit_time_ns_t now_ns)
 tacit_time_ns_t tacit_smr_deadline(const struct tacit_smr *smr)
 {
     tacit_time_ns_t at = smr->beat_ns + smr->config.beat_period_ns;
-    tacit_time_ns_t other[3] = {tacit_crash_deadline(&smr->crash), tacit_smr_keep_deadline(smr),
-                                smr->detector == NULL
-                                    ? UINT64_MAX
-                                    : smr->detector->deadline(smr->detector->context)};
+    tacit_time_ns_t other[3] = {
+        tacit_crash_deadline(&smr->crash), tacit_smr_keep_deadline(smr),
+        smr->detector == NULL ? UINT64_MAX : smr->detector->deadline(smr->detector->context)};
     for (uint32_t i = 0; i < 3; i++) {
         if (other[i] < at) {
             at = other[i];

@@ -45,7 +45,8 @@ static void all_dirty(struct tacit_pages *pages)
     }
 }
 
-void tacit_pages_init(struct tacit_pages *pages, struct tacit_bump *bump, void *region, uint32_t count)
+void tacit_pages_init(struct tacit_pages *pages, struct tacit_bump *bump, void *region,
+                      uint32_t count)
 {
     size_t words = bitmap_words(count);
     *pages = (struct tacit_pages){.region = region, .count = count};
@@ -76,7 +77,8 @@ void tacit_pages_touch(struct tacit_pages *pages, const void *address, size_t by
 {
     size_t offset = (size_t)((const uint8_t *)address - pages->live);
     size_t size = (size_t)pages->count * TACIT_PAGE_BYTES;
-    TACIT_ASSERT((const uint8_t *)address >= pages->live && offset <= size && bytes <= size - offset);
+    TACIT_ASSERT((const uint8_t *)address >= pages->live && offset <= size &&
+                 bytes <= size - offset);
     if (bytes == 0) {
         return;
     }

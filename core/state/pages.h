@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The replicated state as pages: touched before they change, copied on the first change after a checkpoint,
-// digested page by page while execution goes on. Cost is proportional to what changed.
+// The replicated state as pages: touched before they change, copied on the first change after a
+// checkpoint, digested page by page while execution goes on. Cost is proportional to what changed.
 //
 // All of it lies in the STATE region, which peers read with one-sided reads (transfer.h):
 //
 //   header (64 bytes)   u64 ready: number of the checkpoint that can be read, 0 none
-//                       u64 index: entries executed in it | u64 root: digest of the table | u64 pages
+//                       u64 index: entries executed in it | u64 root: digest of the table | u64
+//                       pages
 //   table               u64 digest of each page in that checkpoint
 //   live pages          the state that is being executed on
 //   shadow pages        page p as it was in the checkpoint, if it was touched since
 //
-// A page of the checkpoint is live page p or shadow page p, whichever has the digest: the reader tries both,
-// so no lock or version is needed between executor and readers.
+// A page of the checkpoint is live page p or shadow page p, whichever has the digest: the reader
+// tries both, so no lock or version is needed between executor and readers.
 //
-// Invariant: while `ready` is k, for each page p, live[p] or shadow[p] is the content at checkpoint k.
+// Invariant: while `ready` is k, for each page p, live[p] or shadow[p] is the content at checkpoint
+// k.
 #ifndef TACIT_STATE_PAGES_H
 #define TACIT_STATE_PAGES_H
 
@@ -34,9 +36,9 @@ struct tacit_pages {
     uint8_t *live;
     uint8_t *shadow;
     uint32_t count;
-    uint64_t number;   // of the newest checkpoint, complete or not
-    bool digesting;    // it is not complete
-    uint32_t cursor;   // next page to look at
+    uint64_t number; // of the newest checkpoint, complete or not
+    bool digesting;  // it is not complete
+    uint32_t cursor; // next page to look at
     tacit_index_t index;
     uint64_t *touched; // bitmap: touched since the newest checkpoint began
     uint64_t *pending; // bitmap: digest of the newest checkpoint still to be made
@@ -61,7 +63,8 @@ static inline uint64_t tacit_pages_shadow_offset(uint32_t count, uint32_t page)
 }
 
 // Takes private memory for the bitmaps from `bump`; `region` is zero.
-void tacit_pages_init(struct tacit_pages *pages, struct tacit_bump *bump, void *region, uint32_t count);
+void tacit_pages_init(struct tacit_pages *pages, struct tacit_bump *bump, void *region,
+                      uint32_t count);
 
 // Saves a page before its first change after a checkpoint began.
 void tacit_pages_save(struct tacit_pages *pages, uint32_t page);
@@ -75,9 +78,11 @@ static inline void tacit_pages_touch_page(struct tacit_pages *pages, uint32_t pa
 // Announces a change of [address, address + bytes) within the live pages (asserted).
 void tacit_pages_touch(struct tacit_pages *pages, const void *address, size_t bytes);
 
-// Begins a checkpoint of the state after `index` entries. False while the previous one is being digested.
+// Begins a checkpoint of the state after `index` entries. False while the previous one is being
+// digested.
 bool tacit_pages_checkpoint(struct tacit_pages *pages, tacit_index_t index);
-// Digests up to `budget` pages of it. True if it worked; completes (and publishes) it when none is left.
+// Digests up to `budget` pages of it. True if it worked; completes (and publishes) it when none is
+// left.
 bool tacit_pages_digest(struct tacit_pages *pages, uint32_t budget);
 // Withdraws what is published: the live pages are about to be replaced.
 void tacit_pages_withdraw(struct tacit_pages *pages);

@@ -5,14 +5,15 @@
 
 #include <string.h>
 
+#include "../base/bug.h"
+
 // Table positions are the low 16 bits of a session number.
 #define POSITION_BITS 16u
 
 static uint32_t record_bytes(const struct tacit_sessions_shape *shape)
 {
-    return (uint32_t)tacit_round_up(sizeof(struct tacit_session) +
-                                        shape->pipeline * sizeof(struct tacit_session_reply),
-                                    64);
+    return (uint32_t)tacit_round_up(
+        sizeof(struct tacit_session) + shape->pipeline * sizeof(struct tacit_session_reply), 64);
 }
 
 static uint32_t body_bytes(const struct tacit_sessions_shape *shape)
@@ -105,8 +106,8 @@ struct tacit_session *tacit_sessions_open(struct tacit_sessions *sessions, uint3
     tacit_pages_touch(sessions->pages, sessions->members, sizeof(*sessions->members));
     memset(session, 0, sessions->record_bytes);
     sessions->members->opened++;
-    session->number = sessions->members->opened << POSITION_BITS |
-                      tacit_sessions_position(sessions, session);
+    session->number =
+        sessions->members->opened << POSITION_BITS | tacit_sessions_position(sessions, session);
     session->nonce = nonce;
     return session;
 }
@@ -130,9 +131,11 @@ static struct tacit_session_reply *reply_slot(struct tacit_sessions *sessions,
 }
 
 void tacit_sessions_executed(struct tacit_sessions *sessions, struct tacit_session *session,
-                             uint64_t number, tacit_index_t index, const void *reply, uint32_t length)
+                             uint64_t number, tacit_index_t index, const void *reply,
+                             uint32_t length)
 {
     TACIT_ASSERT(length <= sessions->shape.reply_bytes);
+    TACIT_ASSERT(number == session->last + 1 || TACIT_BUG(DUPLICATE_EXECUTED));
     uint8_t *body;
     struct tacit_session_reply *slot = reply_slot(sessions, session, number, &body);
     tacit_pages_touch(sessions->pages, session, sizeof(*session));

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Replicated state that Tacit itself keeps, in pages like the application's: who is a member (incarnations),
-// and the table of client sessions with the last replies, which makes execution exactly-once.
+// Replicated state that Tacit itself keeps, in pages like the application's: who is a member
+// (incarnations), and the table of client sessions with the last replies, which makes execution
+// exactly-once.
 //
-// A session is opened by an ordered OPEN. Its number is unique in the life of the group: {count of sessions
-// ever opened, position in the table}, so that it is found without a search. Beyond `per_client` the client's
-// oldest session closes. Requests count from 1 in a session and are executed in that order, each once; the
-// last `pipeline` replies are kept.
+// A session is opened by an ordered OPEN. Its number is unique in the life of the group: {count of
+// sessions ever opened, position in the table}, so that it is found without a search. Beyond
+// `per_client` the client's oldest session closes. Requests count from 1 in a session and are
+// executed in that order, each once; the last `pipeline` replies are kept.
 //
-// Invariants: `last` of a session only grows, by one with each executed request; all functions here are
-// deterministic in the sequence of calls.
+// Invariants: `last` of a session only grows, by one with each executed request; all functions here
+// are deterministic in the sequence of calls.
 #ifndef TACIT_STATE_SESSIONS_H
 #define TACIT_STATE_SESSIONS_H
 
@@ -63,13 +64,15 @@ struct tacit_session *tacit_sessions_find(struct tacit_sessions *sessions, uint3
 // The client's session with this nonce, or NULL.
 struct tacit_session *tacit_sessions_nonce(struct tacit_sessions *sessions, uint32_t client,
                                            uint64_t nonce);
-// Opens a session, or returns the one that has this nonce. *displaced: the oldest one was closed for it.
+// Opens a session, or returns the one that has this nonce. *displaced: the oldest one was closed
+// for it.
 struct tacit_session *tacit_sessions_open(struct tacit_sessions *sessions, uint32_t client,
                                           uint64_t nonce, bool *displaced);
 void tacit_sessions_close(struct tacit_sessions *sessions, struct tacit_session *session);
 // Records that request `number` (= last + 1) was executed at `index` with this reply.
 void tacit_sessions_executed(struct tacit_sessions *sessions, struct tacit_session *session,
-                             uint64_t number, tacit_index_t index, const void *reply, uint32_t length);
+                             uint64_t number, tacit_index_t index, const void *reply,
+                             uint32_t length);
 // The kept reply of request `number`, NULL if it is no longer (or not yet) there.
 const struct tacit_session_reply *tacit_sessions_reply(struct tacit_sessions *sessions,
                                                        const struct tacit_session *session,

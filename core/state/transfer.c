@@ -32,7 +32,8 @@ void tacit_transfer_init(struct tacit_transfer *transfer, struct tacit_bump *bum
         tacit_bump_take(bump, (size_t)TACIT_TRANSFER_READS * TACIT_PAGE_BYTES, TACIT_PAGE_BYTES);
 }
 
-void tacit_transfer_start(struct tacit_transfer *transfer, tacit_index_t want, tacit_time_ns_t now_ns)
+void tacit_transfer_start(struct tacit_transfer *transfer, tacit_index_t want,
+                          tacit_time_ns_t now_ns)
 {
     if (transfer->step != TACIT_TRANSFER_IDLE && want <= transfer->want) {
         return;
@@ -46,8 +47,8 @@ void tacit_transfer_start(struct tacit_transfer *transfer, tacit_index_t want, t
     }
 }
 
-static int32_t region_at(const struct tacit_transfer *transfer, uint8_t region_class, tacit_node_t owner,
-                         tacit_incarnation_t incarnation)
+static int32_t region_at(const struct tacit_transfer *transfer, uint8_t region_class,
+                         tacit_node_t owner, tacit_incarnation_t incarnation)
 {
     struct tacit_region_key key = {region_class, owner, incarnation};
     return transfer->fabric->ops->region(transfer->fabric, transfer->source, key);
@@ -76,7 +77,8 @@ static bool post_read(struct tacit_transfer *transfer, uint64_t offset, void *to
     return true;
 }
 
-// Tells the source what is wanted; 0 withdraws the wish. A lost write is made good by the next look.
+// Tells the source what is wanted; 0 withdraws the wish. A lost write is made good by the next
+// look.
 static void post_wish(struct tacit_transfer *transfer, uint64_t wish)
 {
     int32_t region = region_at(transfer, TACIT_REGION_CONTROL, TACIT_NODE_SELF, 0);
@@ -272,8 +274,7 @@ static void poll_table(struct tacit_transfer *transfer)
             pages = TACIT_TRANSFER_TABLE_CHUNK;
         }
         if (!post_read(transfer, TACIT_STATE_TABLE + 8ull * transfer->cursor,
-                       transfer->table + transfer->cursor, 8 * pages,
-                       READ_TABLE)) {
+                       transfer->table + transfer->cursor, 8 * pages, READ_TABLE)) {
             return;
         }
         transfer->cursor += pages;
@@ -334,11 +335,13 @@ static bool have_page(struct tacit_transfer *transfer, uint32_t page)
 static bool poll_install(struct tacit_transfer *transfer)
 {
     uint32_t count = transfer->pages->count;
-    for (uint32_t budget = INSTALL_BUDGET; budget > 0 && transfer->cursor < count; transfer->cursor++) {
+    for (uint32_t budget = INSTALL_BUDGET; budget > 0 && transfer->cursor < count;
+         transfer->cursor++) {
         uint32_t page = transfer->cursor;
         size_t offset = (size_t)page * TACIT_PAGE_BYTES;
         if ((transfer->staged[page / 64] & 1ull << page % 64) != 0) {
-            memcpy(transfer->pages->live + offset, transfer->pages->shadow + offset, TACIT_PAGE_BYTES);
+            memcpy(transfer->pages->live + offset, transfer->pages->shadow + offset,
+                   TACIT_PAGE_BYTES);
             budget--;
         }
     }
@@ -402,6 +405,11 @@ bool tacit_transfer_poll(struct tacit_transfer *transfer, uint32_t up,
         return false;
     case TACIT_TRANSFER_PAGES:
         if (!poll_pages(transfer, now_ns)) {
+            return false;
+        }
+        if (transfer->index < transfer->want) {
+            transfer->step = TACIT_TRANSFER_HEADER; // the demand was raised meanwhile
+            transfer->again_ns = now_ns;
             return false;
         }
         post_wish(transfer, 0);

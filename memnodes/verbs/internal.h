@@ -91,7 +91,8 @@ enum verbs_plane_state {
     TACIT_VERBS_PLANE_ASKED,
 };
 
-// The side of the process that posts. All but dirty and bell_due under the link's lock.
+// The side of the process that posts: a queue pair for each plane, though not all operations of a
+// plane take that of their own (post.c). All but dirty and bell_due under the link's lock.
 struct verbs_plane {
     struct ibv_qp *qp;
     struct ibv_cq *cq;
@@ -105,9 +106,7 @@ struct verbs_plane {
     // operation.
     uint64_t asked, refused;
     bool ask_due;
-    bool detoured;          // DATA: operations were posted on the other queue pair,
-    uint32_t detour_before; // the last of them before this one
-    bool denied;            // what follows a refused operation on the wire was not executed
+    bool denied; // what follows a refused operation on the wire was not executed
     struct verbs_op ops[TACIT_VERBS_OPS];
     uint32_t first, next; // operations that poll() has not taken out yet
     uint32_t ended;       // operations below have a result
@@ -157,6 +156,10 @@ struct verbs_link {
 
     pthread_mutex_t lock;
     struct verbs_plane plane[TACIT_PLANES];
+    struct { // where the operations of a plane went last, and the place after the last of them
+        unsigned queue;
+        uint32_t before;
+    } route[TACIT_PLANES];
     pthread_mutex_t directory_lock;
     struct verbs_entry directory[TACIT_VERBS_DIRECTORY];
 
@@ -306,7 +309,7 @@ uint32_t tacit_verbs_psn(void);
 enum tacit_status tacit_verbs_device_open(struct tacit_verbs *v, struct tacit_error *error);
 
 // control.c: the control thread.
-void *tacit_verbs_control_main(void *v);
+void *tacit_verbs_control_main(void *argument);
 void tacit_verbs_report(struct tacit_verbs *v, enum tacit_verbs_report_kind kind,
                         const char *format, ...) __attribute__((format(printf, 3, 4)));
 void tacit_verbs_wake_control(struct tacit_verbs *v);

@@ -345,6 +345,7 @@ void tacit_verbs_link_release(struct tacit_verbs *v, struct verbs_link *link)
     for (unsigned p = 0; p < TACIT_PLANES; p++) {
         host_plane_end(&link->host[p]);
         peer_plane_end(&link->plane[p]);
+        link->route[p].before = 0;
     }
     (void)pthread_mutex_lock(&link->directory_lock);
     for (unsigned i = 0; i < TACIT_VERBS_DIRECTORY; i++) {

@@ -11,7 +11,7 @@
 #include "internal.h"
 
 // What an operation that is not sent gets.
-enum refusal { TO_SEND, DENIED, NOT_NOW };
+enum verdict { TACIT_VERBS_SEND, TACIT_VERBS_DENY, TACIT_VERBS_NOT_NOW };
 
 static bool is_attached(const struct tacit_verbs *v, const struct tacit_op *op)
 {
@@ -47,7 +47,8 @@ static uint8_t *bounce_take(struct verbs_plane *plane, uint32_t bytes, uint32_t 
 // that follows waits for the data (fence) and is refused if this process is not the holder any
 // more; as no two grants follow each other without a new queue pair in between, it was the holder
 // when the data was loaded.
-static bool post_holder_read(struct verbs_plane *plane, struct ibv_send_wr *read, uint64_t *probe)
+static bool post_holder_read(struct verbs_plane *plane, struct ibv_send_wr *read,
+                             const uint64_t *probe)
 {
     struct ibv_sge sge = {.addr = (uintptr_t)probe, .length = sizeof(*probe)};
     struct ibv_send_wr write = {
@@ -113,66 +114,67 @@ static bool post_to_device(struct tacit_verbs *v, struct verbs_plane *plane,
 
 // Whether the host has told that this process holds under the generation of `op`; asks it if it has
 // not said anything yet.
-static enum refusal judge_holder(struct tacit_verbs *v, struct verbs_plane *plane,
+static enum verdict judge_holder(struct tacit_verbs *v, struct verbs_plane *plane,
                                  const struct tacit_op *op)
 {
-    if (op->plane != TACIT_PLANE_DATA || op->generation < plane->floor) {
-        return DENIED;
+    if (op->generation < plane->floor) {
+        return TACIT_VERBS_DENY;
     }
     if (op->generation == plane->granted) {
-        return TO_SEND;
+        return TACIT_VERBS_SEND;
     }
     if (op->generation == plane->refused) {
         plane->refused = 0; // the next one asks again: it may have been granted by then
-        return DENIED;
+        return TACIT_VERBS_DENY;
     }
     if (plane->asked == 0) {
         plane->asked = op->generation;
         plane->ask_due = true;
         tacit_verbs_wake_control(v);
     }
-    return NOT_NOW;
+    return TACIT_VERBS_NOT_NOW;
 }
 
 // What is known to be refused here is not sent: on the wire it would interrupt the plane.
-static enum refusal judge(struct tacit_verbs *v, struct verbs_link *link,
+static enum verdict judge(struct tacit_verbs *v, struct verbs_link *link,
                           const struct verbs_plane *plane, const struct verbs_entry *entry,
                           const struct tacit_op *op)
 {
-    bool log_aside = entry->entry.region_class == TACIT_REGION_LOG && op->plane != TACIT_PLANE_DATA;
-    if (entry->gone || (op->kind == TACIT_OP_WRITE && (!entry->entry.is_receivers || log_aside))) {
-        return DENIED;
+    if (entry->gone || (op->kind == TACIT_OP_WRITE && !entry->entry.is_receivers)) {
+        return TACIT_VERBS_DENY;
     }
-    enum refusal refusal = TO_SEND;
+    enum verdict verdict = TACIT_VERBS_SEND;
     if ((op->flags & TACIT_OP_AS_HOLDER) != 0) {
-        refusal = judge_holder(v, &link->plane[TACIT_PLANE_DATA], op);
+        verdict = judge_holder(v, &link->plane[TACIT_PLANE_DATA], op);
     }
-    if (refusal == TO_SEND && plane->state != TACIT_VERBS_PLANE_OPEN) {
-        return NOT_NOW;
+    if (verdict == TACIT_VERBS_SEND && plane->state != TACIT_VERBS_PLANE_OPEN) {
+        return TACIT_VERBS_NOT_NOW;
     }
-    return refusal;
+    return verdict;
 }
 
-// The queue pair for `op`. That of the data plane lets a replica write only while it is the holder,
-// but its CONTROL region it may write always: such writes take the other one. The order that the
-// plane promises is kept by refusing to post on one of both while the other has work of this plane
-// under way. NULL: that.
-static struct verbs_plane *plane_for(struct verbs_link *link, const struct verbs_entry *entry,
-                                     const struct tacit_op *op)
+// The queue pair that `op` takes. That of the data plane lets a replica write only while it is the
+// holder: so all that needs the permission takes it, on whatever plane, and what a replica may
+// always write does not.
+static unsigned queue_for(const struct verbs_entry *entry, const struct tacit_op *op)
 {
-    struct verbs_plane *data = &link->plane[TACIT_PLANE_DATA];
-    struct verbs_plane *background = &link->plane[TACIT_PLANE_BACKGROUND];
-    if (op->plane != TACIT_PLANE_DATA) {
-        return background;
+    bool writes = op->kind == TACIT_OP_WRITE;
+    if ((op->flags & TACIT_OP_AS_HOLDER) != 0 ||
+        (writes && entry->entry.region_class == TACIT_REGION_LOG)) {
+        return TACIT_PLANE_DATA;
     }
-    if (op->kind == TACIT_OP_WRITE && entry->entry.region_class == TACIT_REGION_CONTROL &&
-        (op->flags & TACIT_OP_AS_HOLDER) == 0) {
-        return data->ended == data->next ? background : NULL;
+    if (writes && entry->entry.region_class == TACIT_REGION_CONTROL) {
+        return TACIT_PLANE_BACKGROUND;
     }
-    if (data->detoured && (int32_t)(background->ended - data->detour_before) < 0) {
-        return NULL;
-    }
-    return data;
+    return op->plane;
+}
+
+// The order that a plane promises: what it has under way on one queue pair ends before it takes the
+// other.
+static bool is_in_order(const struct verbs_link *link, unsigned plane, unsigned queue)
+{
+    unsigned last = link->route[plane].queue;
+    return last == queue || (int32_t)(link->plane[last].ended - link->route[plane].before) >= 0;
 }
 
 static struct verbs_entry entry_of(struct verbs_link *link, const struct tacit_op *op)
@@ -191,15 +193,13 @@ static struct verbs_entry entry_of(struct verbs_link *link, const struct tacit_o
 }
 
 // Notes for the order of planes and for doorbells.
-static void was_posted(struct tacit_verbs *v, struct verbs_link *link, struct verbs_plane *plane,
+static void was_posted(struct tacit_verbs *v, struct verbs_link *link, unsigned queue,
                        const struct tacit_op *op, bool sent)
 {
-    struct verbs_plane *data = &link->plane[TACIT_PLANE_DATA];
+    struct verbs_plane *plane = &link->plane[queue];
     plane->next++;
-    if (op->plane == TACIT_PLANE_DATA) {
-        data->detoured = plane != data;
-        data->detour_before = plane->next;
-    }
+    link->route[op->plane].queue = queue;
+    link->route[op->plane].before = plane->next;
     if (plane->state == TACIT_VERBS_PLANE_BROKEN) {
         tacit_verbs_wake_control(v);
     }
@@ -215,26 +215,28 @@ static bool post_remote(struct tacit_verbs *v, struct verbs_link *link, const st
         return false;
     }
     struct verbs_entry entry = entry_of(link, op);
-    struct verbs_plane *plane = plane_for(link, &entry, op);
-    if (plane == NULL || plane->next - plane->first == TACIT_VERBS_OPS) {
+    unsigned queue = queue_for(&entry, op);
+    struct verbs_plane *plane = &link->plane[queue];
+    if (!is_in_order(link, op->plane, queue) || plane->next - plane->first == TACIT_VERBS_OPS) {
         return false;
     }
-    enum refusal refusal = judge(v, link, plane, &entry, op);
+    enum verdict verdict = judge(v, link, plane, &entry, op);
     struct verbs_op *record = &plane->ops[plane->next % TACIT_VERBS_OPS];
     *record = (struct verbs_op){.cookie = op->cookie,
                                 .generation = op->generation,
                                 .flags = op->flags,
                                 .plane = op->plane,
                                 .state = TACIT_VERBS_OP_POSTED};
-    if (refusal == DENIED) {
+    if (verdict == TACIT_VERBS_DENY) {
         record->state = TACIT_VERBS_OP_ENDED;
         record->status = TACIT_COMPLETION_DENIED;
         plane->ended += plane->ended == plane->next; // else in its turn
-    } else if (refusal == NOT_NOW || !post_to_device(v, plane, &entry.entry,
-                                                     (unsigned)(plane - link->plane), op, record)) {
+    } else if (verdict == TACIT_VERBS_NOT_NOW ||
+               !post_to_device(v, plane, &entry.entry, (unsigned)(plane - link->plane), op,
+                               record)) {
         return false;
     }
-    was_posted(v, link, plane, op, refusal == TO_SEND);
+    was_posted(v, link, queue, op, verdict == TACIT_VERBS_SEND);
     return true;
 }
 

@@ -94,7 +94,7 @@ static void test_fast_restart(void **state)
     struct local *local = e2e_cluster(&on_replicas, false);
     struct load *load = e2e_load(local);
     unsigned in_time = 0;
-    for (unsigned i = 0; i < 5; i++) {
+    for (unsigned i = 0; i < 3 || (in_time == 0 && i < 12); i++) {
         struct tacit_error error;
         e2e_progress(load, 300);
         uint16_t victim = e2e_hit_leader(local, SIGKILL);

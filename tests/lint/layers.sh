@@ -21,10 +21,17 @@ pure_headers=' assert.h inttypes.h limits.h stdalign.h stdbool.h stddef.h stdint
 # Files of core that may use the C library: the list in its CMakeLists.txt.
 hosted=" $(sed -n 's/^set(base_sources \(.*\))$/\1/p' core/CMakeLists.txt 2>/dev/null || :) "
 
-# Prints the project file that FILE of FOLDER means by INCLUDE; nothing for a system header.
+# Prints the project file that FILE of FOLDER means by INCLUDE; nothing for a system header. Tests may reach
+# into any folder, so theirs are looked for in all.
 resolve() {
+    inner=
+    if [ "$2" = tests ]; then
+        inner="core/$3 memnodes/$3 fd/$3 crypto/$3 apps/$3 tests/choice/$3 tests/checkers/$3 tests/sim/$3
+            tests/conformance/$3 tests/support/$3"
+    fi
+    # shellcheck disable=SC2086  # a list
     for candidate in "${1%/*}/$3" "$3" "$2/$3" "$2/include/$3" crypto/include/"$3" \
-        core/include/"$3" fd/include/"$3" memnodes/include/"$3" apps/include/"$3"; do
+        core/include/"$3" fd/include/"$3" memnodes/include/"$3" apps/include/"$3" $inner; do
         if [ -f "$candidate" ]; then
             case $candidate in
             */../* | */./*) realpath -m --relative-to=. "$candidate" ;;

@@ -166,7 +166,7 @@ static void fields_are_bounded(void **unused)
     bytes[TACIT_VERBS_PAYLOAD_AT] = TACIT_PLANES; // plane
     assert_int_equal(forged(bytes), TACIT_VERDICT_MALFORMED);
     tacit_verbs_message_encode(bytes, &news, &key);
-    bytes[TACIT_VERBS_PAYLOAD_AT + 11] = 1; // a packet number of 25 bits
+    bytes[TACIT_VERBS_PAYLOAD_AT + 15] = 1; // a packet number of 25 bits
     assert_int_equal(forged(bytes), TACIT_VERDICT_MALFORMED);
     struct verbs_message regions = sample(TACIT_VERBS_REGIONS);
     for (unsigned count = 0; count < 256; count++) {

@@ -226,7 +226,7 @@ root=$work/root
 mkdir -p "$root"/{dev,proc,sys,run,tmp,root,etc,modules,usr/{bin,sbin,lib,lib64}}
 chmod 1777 "$root/tmp"
 for directory in bin sbin lib lib64; do ln -s "usr/$directory" "$root/$directory"; done
-echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
+echo 'root:x:0:0:root:/:/bin/sh' >"$root/etc/passwd"
 echo 'root:x:0:' >"$root/etc/group"
 echo '127.0.0.1 localhost' >"$root/etc/hosts"
 cp "$(command -v busybox)" "$root/bin/busybox"
@@ -281,7 +281,7 @@ quoted() { # as words for sh; printf %q may give what only bash understands
     for word; do printf " '%s'" "${word//\'/\'\\\'\'}"; done
 }
 {
-    echo 'export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root'
+    echo 'export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/'
     ((${#variables[@]} == 0)) || echo "export$(quoted "${variables[@]}")"
     echo "mkdir -p$(quoted "$PWD") && cd$(quoted "$PWD")"
     echo "exec$(quoted "${words[@]}")"

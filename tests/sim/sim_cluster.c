@@ -217,7 +217,6 @@ static void start_process(struct sim_cluster *cluster, struct sim_process *proce
 {
     process->paused = process->frozen = false;
     process->poll_ns = UINT64_MAX;
-    process->poll_version++;
     process->starts++;
     if (process->role == SIM_REPLICA) {
         start_replica(cluster, process);
@@ -243,12 +242,13 @@ void sim_process_crash(struct sim_cluster *cluster, uint32_t slot)
         process->smr = NULL;
     }
     process->client = NULL;
-    process->poll_version++;
     process->poll_ns = UINT64_MAX;
     sim_net_crash(cluster->net, slot);
     sim_detector_changed(cluster, slot);
     // Nothing of a dead process may be used by the living.
-    memset(process->memory, 0x5a, process->memory_bytes);
+    if (process->memory != NULL) {
+        memset(process->memory, 0x5a, process->memory_bytes);
+    }
 }
 
 void sim_process_restart(struct sim_cluster *cluster, uint32_t slot)
@@ -280,18 +280,32 @@ void sim_process_pause(struct sim_cluster *cluster, uint32_t slot, bool paused)
 // ---- polling
 // -----------------------------------------------------------------------------------------
 
+// Makes sure that a timer fires at `time_ns` or before. One that is in the queue already serves as
+// well: it finds that it is early and calls this again. So deadlines that move do not fill the
+// queue.
+static void poll_timer_need(struct sim_cluster *cluster, uint32_t slot, uint64_t time_ns)
+{
+    struct sim_process *process = &cluster->process[slot];
+    for (uint32_t i = 0; i < process->timers; i++) {
+        if (process->timer_ns[i] <= time_ns) {
+            return;
+        }
+    }
+    if (process->timers < SIM_POLL_TIMERS) {
+        process->timer_ns[process->timers++] = time_ns;
+    }
+    sim_heap_push(
+        cluster->heap,
+        (struct sim_timer){.time_ns = time_ns, .kind = SIM_TIMER_POLL, .a = (uint8_t)slot});
+}
+
 void sim_poll_at(struct sim_cluster *cluster, uint32_t slot, uint64_t time_ns)
 {
     struct sim_process *process = &cluster->process[slot];
-    if (time_ns == UINT64_MAX || process->poll_ns <= time_ns) {
-        return;
+    if (time_ns != UINT64_MAX && process->poll_ns > time_ns) {
+        process->poll_ns = time_ns;
+        poll_timer_need(cluster, slot, time_ns);
     }
-    process->poll_ns = time_ns;
-    process->poll_version++;
-    sim_heap_push(cluster->heap, (struct sim_timer){.time_ns = time_ns,
-                                                    .kind = SIM_TIMER_POLL,
-                                                    .a = (uint8_t)slot,
-                                                    .version = process->poll_version});
 }
 
 static void wake(void *context, uint32_t slot, uint64_t delay_ns)
@@ -382,7 +396,7 @@ static void poll_process(struct sim_cluster *cluster, struct sim_process *proces
         busy = tacit_smr_poll(process->smr, now_ns);
         checker_settled(cluster->checker, process->id);
         // In most runs only every fourth turn is looked at: looking costs more than a turn.
-        if (cluster->shape.check_each_poll || process->poll_version % 4 == 0) {
+        if (cluster->shape.check_each_poll || process->polls % 4 == 0) {
             watch_replica(cluster, process);
         }
         deadline_ns = tacit_smr_deadline(process->smr);
@@ -410,10 +424,20 @@ static void poll_process(struct sim_cluster *cluster, struct sim_process *proces
 static void poll_timer(struct sim_cluster *cluster, const struct sim_timer *timer)
 {
     struct sim_process *process = &cluster->process[timer->a];
-    if (timer->version != process->poll_version) {
+    for (uint32_t i = 0; i < process->timers; i++) {
+        if (process->timer_ns[i] == timer->time_ns) {
+            process->timer_ns[i] = process->timer_ns[--process->timers];
+            break;
+        }
+    }
+    if (process->poll_ns > cluster->net->now_ns) {
+        if (process->poll_ns != UINT64_MAX) {
+            poll_timer_need(cluster, timer->a, process->poll_ns);
+        }
         return;
     }
     process->poll_ns = UINT64_MAX;
+    process->polls++;
     if (process->paused || !process->node->alive) {
         return; // going on polls
     }
@@ -468,6 +492,7 @@ static void add_process(struct sim_cluster *cluster, enum sim_role role, uint32_
     process->role = role;
     process->id = id;
     process->incarnation = 1;
+    process->poll_ns = UINT64_MAX;
     process->clock_offset_ns = 1000000000ull + choice_spread_ns(cluster->choice, 1ull << 40);
     int64_t drift = (int64_t)cluster->shape.drift_ppm;
     process->clock_ppm =

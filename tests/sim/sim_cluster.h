@@ -23,6 +23,7 @@
 #define SIM_CLIENTS_MAX 4u
 #define SIM_CLIENT_SESSIONS 2u
 #define SIM_MARKS_MAX 64u
+#define SIM_POLL_TIMERS 8u
 
 enum sim_timer_kind {                // above SIM_NET_TIMERS
     SIM_TIMER_POLL = SIM_NET_TIMERS, // a: slot
@@ -88,9 +89,11 @@ struct sim_process {
     enum sim_role role;
     uint32_t id; // replica, memory node or client number
     tacit_incarnation_t incarnation;
-    bool paused, frozen; // frozen: paused for good
-    uint64_t poll_ns;    // scheduled for, UINT64_MAX: not
-    uint32_t poll_version;
+    bool paused, frozen;                // frozen: paused for good
+    uint64_t poll_ns;                   // scheduled for, UINT64_MAX: not
+    uint64_t timer_ns[SIM_POLL_TIMERS]; // timers for that in the queue
+    uint32_t timers;
+    uint32_t polls;
     uint64_t clock_offset_ns;
     int64_t clock_ppm;
     void *memory;

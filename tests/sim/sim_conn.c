@@ -187,6 +187,8 @@ static void establish(struct sim_net *net, uint32_t peer, uint32_t host)
     }
     make_regions(net, peer, host);
     conn->host = net->node[host].host;
+    conn->host->met[peer].incarnation = node->incarnation;
+    conn->host->met[peer].life = node->life;
     conn->announced = conn->host->regions;
     conn->epoch++;
     conn->version++;
@@ -218,6 +220,14 @@ static bool has_room(struct sim_net *net, uint32_t peer, uint32_t host)
     return false;
 }
 
+// Whether a host takes this life of a peer: the one that it knows, or one under a larger
+// incarnation.
+static bool welcomes(const struct sim_host *host, const struct sim_node *peer)
+{
+    uint32_t slot = peer->slot;
+    return host->met[slot].life == peer->life || host->met[slot].incarnation < peer->incarnation;
+}
+
 static bool can_connect(struct sim_net *net, uint32_t peer, uint32_t host)
 {
     const struct sim_conn *conn = conn_of(net, peer, host);
@@ -227,6 +237,12 @@ static bool can_connect(struct sim_net *net, uint32_t peer, uint32_t host)
 
 static void connect_now(struct sim_net *net, uint32_t peer, uint32_t host)
 {
+    const struct sim_node *left = &net->node[peer];
+    const struct sim_node *right = &net->node[host];
+    if (!left->alive || !right->alive || !welcomes(left->host, right) ||
+        !welcomes(right->host, left)) {
+        return;
+    }
     // A new incarnation that connects proves that the old one is gone.
     struct sim_conn *back = conn_of(net, host, peer);
     if (back->up && back->host->dead && net->node[peer].alive) {
@@ -307,6 +323,7 @@ static struct sim_host *host_add(struct sim_net *net, struct sim_node *node)
     host->generation = 0;
     host->last_generation = 0;
     host->free_seen = true;
+    memset(host->met, 0, sizeof host->met);
     struct tacit_region_key key = {.owner = node->node, .incarnation = node->incarnation};
     if (node->layout.page_bytes != 0) {
         key.region_class = TACIT_REGION_PAGE;
@@ -330,6 +347,7 @@ static struct sim_host *host_add(struct sim_net *net, struct sim_node *node)
 static void be_born(struct sim_net *net, struct sim_node *node, tacit_incarnation_t incarnation)
 {
     node->alive = true;
+    node->life++;
     node->incarnation = incarnation;
     node->fabric.incarnation = incarnation;
     memset(&node->fabric.counters, 0, sizeof node->fabric.counters);
@@ -359,6 +377,7 @@ struct sim_node *sim_net_add(struct sim_net *net, const struct sim_node_config *
     node->identity = config->identity;
     node->layout = config->layout;
     node->perm_count = node->perm_base = 0;
+    node->life = 0;
     node->fabric.ops = &sim_fabric_ops;
     // A client does not know under which slot its hosts count it.
     node->fabric.self = config->role == SIM_CLIENT ? TACIT_NODE_CLIENT : config->node;
@@ -407,7 +426,7 @@ void sim_net_crash(struct sim_net *net, uint32_t slot)
 void sim_net_restart(struct sim_net *net, uint32_t slot, tacit_incarnation_t incarnation)
 {
     struct sim_node *node = &net->node[slot];
-    assert(!node->alive && incarnation > node->incarnation);
+    assert(!node->alive);
     be_born(net, node, incarnation);
     for (uint32_t other = 0; other < net->slots; other++) {
         if (other == slot) {

@@ -119,6 +119,11 @@ struct sim_host {
     tacit_node_t holder;
     tacit_incarnation_t holder_incarnation;
     uint64_t generation;
+    // The newest life of each node that it has met: older and equal incarnations are refused.
+    struct {
+        tacit_incarnation_t incarnation;
+        uint32_t life;
+    } met[SIM_SLOTS];
     bool free_seen;           // REVOKED was polled, or nobody ever held
     uint64_t last_generation; // largest that was ever asked for
 };
@@ -193,6 +198,7 @@ struct sim_node {
     tacit_node_t node;
     uint32_t identity;
     tacit_incarnation_t incarnation;
+    uint32_t life; // counts starts
     bool alive;
     struct tacit_host_layout layout;
     struct sim_host *host;

@@ -66,11 +66,11 @@ static void draw_config(struct tacit_smr_config *config, struct choice *choice,
 static void draw_injections(struct sim_shape *shape, struct choice *choice)
 {
     // Mean times between injections, in units of 100 us; 0: none of that kind.
-    static const uint32_t crash[] = {0, 8, 25, 80};
-    static const uint32_t pause[] = {0, 0, 8, 30};
-    static const uint32_t partition[] = {0, 0, 8, 30};
-    static const uint32_t cut[] = {0, 0, 0, 20};
-    static const uint32_t suspicion[] = {0, 0, 5, 20};
+    static const uint32_t crash[] = {0, 6, 15, 60};
+    static const uint32_t pause[] = {0, 0, 6, 20};
+    static const uint32_t partition[] = {0, 0, 6, 20};
+    static const uint32_t cut[] = {0, 0, 0, 10};
+    static const uint32_t suspicion[] = {0, 3, 8, 25};
     static const uint32_t client[] = {0, 0, 0, 50};
     static const uint32_t *const means[SIM_INJECTIONS] = {
         [SIM_INJECT_CRASH] = crash,         [SIM_INJECT_PAUSE] = pause,
@@ -80,7 +80,7 @@ static void draw_injections(struct sim_shape *shape, struct choice *choice)
     for (uint32_t kind = 0; kind < SIM_INJECTIONS; kind++) {
         shape->inject_ns[kind] = 100000u * means[kind][choice_u32(choice, 4)];
     }
-    shape->strike_rate = ONE_OF(choice, 0, 30, 200, 1000);
+    shape->strike_rate = ONE_OF(choice, 0, 100, 500, 2000);
     shape->pause_ns = 1000u << choice_range(choice, 8, 14); // up to 16 ms
     shape->partition_ns = 1000u << choice_range(choice, 8, 16);
     shape->suspicion_ns = 1000u << choice_range(choice, 6, 13);

@@ -2,7 +2,8 @@
 //
 // The permission server of a log host, over a fabric that is steered by hand: what it promises in
 // tacit/grants.h one by one, and its invariants under every short sequence of what candidates, the
-// holder, the clock and the hardware can do. TACIT_LABELS: unit exhaustive
+// holder, the clock and the hardware can do.
+// TACIT_LABELS: unit exhaustive
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

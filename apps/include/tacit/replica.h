@@ -48,7 +48,7 @@ struct tacit_replica;
 // node's), TACIT_EBUSY (this node runs already), TACIT_EVERSION (the application was built for
 // another version), TACIT_ENOMEM, TACIT_EIO.
 enum tacit_status tacit_replica_open(const struct tacit_replica_options *options,
-                                     struct tacit_replica **replica, struct tacit_error *error);
+                                     struct tacit_replica **out, struct tacit_error *error);
 // Takes part in the group until tacit_replica_stop(). TACIT_OK: was stopped. TACIT_EIO: could not
 // start.
 enum tacit_status tacit_replica_run(struct tacit_replica *replica, struct tacit_error *error);

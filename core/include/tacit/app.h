@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Be a replicated application. Fill in a `struct tacit_app`; link it into a program that embeds a replica
-// (tacit/replica.h), or build a shared object that exports it under the name `tacit_app` and start
-// `tacit-replica --app FILE.so`.
+// Be a replicated application. Fill in a `struct tacit_app`; link it into a program that embeds a
+// replica (tacit/replica.h), or build a shared object that exports it under the name `tacit_app`
+// and start `tacit-replica --app FILE.so`.
 //
-// All replicated state lives in the arena, a block of pages that Tacit owns, copies for checkpoints and
-// transfers to replicas that restart. Rules that make replication correct:
-//  * The same sequence of calls produces the same arena bytes and the same replies on every replica: no
+// All replicated state lives in the arena, a block of pages that Tacit owns, copies for checkpoints
+// and transfers to replicas that restart. Rules that make replication correct:
+//  * The same sequence of calls produces the same arena bytes and the same replies on every
+//  replica: no
 //    clock, no random number, no address, no iteration order that depends on one.
 //  * Store offsets into the arena, not pointers: it may be mapped elsewhere on another replica.
 //  * Call touch() for a range *before* changing it, in every call that changes it.
 //  * State outside the arena is a cache that can be rebuilt from it; reload() tells when to.
-//  * A call returns in bounded time and never exits: a bad request gets a reply that says so. A full arena
+//  * A call returns in bounded time and never exits: a bad request gets a reply that says so. A
+//  full arena
 //    is an ordinary, deterministic reply.
 // All functions are called from the replica's one protocol thread.
 #ifndef TACIT_APP_H
@@ -30,8 +32,8 @@ extern "C" {
 struct tacit_app_host {
     void *arena;        // page-aligned; all zero before init()
     size_t arena_bytes; // multiple of TACIT_PAGE_BYTES
-    // Announces that arena bytes [address, address + bytes) are about to change. Cheap when called again
-    // for the same page. Bytes outside the arena are a bug of the application and abort.
+    // Announces that arena bytes [address, address + bytes) are about to change. Cheap when called
+    // again for the same page. Bytes outside the arena are a bug of the application and abort.
     void (*touch)(struct tacit_app_host *host, const void *address, size_t bytes);
     void *context; // the application's own, NULL before init()
 };
@@ -48,8 +50,9 @@ struct tacit_request {
 struct tacit_app {
     uint32_t version; // TACIT_APP_VERSION
     const char *name;
-    // Lays out an empty arena, deterministically. `options` is the text after --app-options (never NULL).
-    // Fails with a message (error->text) when the arena is too small or the options are wrong.
+    // Lays out an empty arena, deterministically. `options` is the text after --app-options (never
+    // NULL). Fails with a message (error->text) when the arena is too small or the options are
+    // wrong.
     enum tacit_status (*init)(struct tacit_app_host *host, const char *options,
                               struct tacit_error *error);
     // Executes one request and writes at most `reply_max` bytes to `reply`; returns their number.

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The permission server of a log host (Mu, section 5.2): decides which replica may append to this host's
-// log, one at a time. Runs on replicas that host logs and on memory nodes.
+// The permission server of a log host (Mu, section 5.2): decides which replica may append to this
+// host's log, one at a time. Runs on replicas that host logs and on memory nodes.
 //
-// Requests arrive as numbers in the CONTROL regions; the grant is announced in the host's PAGE. Order:
-// revoke the present holder, wait until that is complete (contract 5), grant, wait, acknowledge. *Sticky*: a
-// request waits while the present holder is trusted and was seen to append or to touch its commit word within
-// the suspicion time, unless it released. Among pending requests the lowest trusted id is served; the others
-// are dropped and have to ask again under a new number.
+// Requests arrive as numbers in the CONTROL regions; the grant is announced in the host's PAGE.
+// Order: revoke the present holder, wait until that is complete (contract 5), grant, wait,
+// acknowledge. *Sticky*: a request waits while the present holder is trusted and was seen to append
+// or to touch its commit word within the suspicion time, unless it released. Among pending requests
+// the lowest trusted id is served; the others are dropped and have to ask again under a new number.
 //
-// Invariants: at most one holder at any instant; generations only grow; the acknowledgement of a request
-// follows the completed revocation of every earlier holder.
+// Invariants: at most one holder at any instant; generations only grow; the acknowledgement of a
+// request follows the completed revocation of every earlier holder.
 #ifndef TACIT_GRANTS_H
 #define TACIT_GRANTS_H
 
@@ -68,9 +68,10 @@ void tacit_grants_init(struct tacit_grants *grants, const struct tacit_grants_co
 // UP and DOWN of replicas, GRANTED, REVOKED; other events are ignored.
 void tacit_grants_event(struct tacit_grants *grants, const struct tacit_event *event,
                         tacit_time_ns_t now_ns);
-// One turn. `trusted`: bit r = replica r is believed alive (a memory node, which has no detector, passes those
-// that are connected). `admitted`: incarnation of each replica whose requests count; NULL: whoever is
-// connected (memory nodes; replicas that are not admitted do not ask). Returns true if something changed.
+// One turn. `trusted`: bit r = replica r is believed alive (a memory node, which has no detector,
+// passes those that are connected). `admitted`: incarnation of each replica whose requests count;
+// NULL: whoever is connected (memory nodes; replicas that are not admitted do not ask). Returns
+// true if something changed.
 bool tacit_grants_poll(struct tacit_grants *grants, uint32_t trusted,
                        const tacit_incarnation_t *admitted, tacit_time_ns_t now_ns);
 // When to poll again although nothing rang; UINT64_MAX: not needed.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One replica as a state machine without I/O: agreement engine, sessions, checkpoints and state transfer
-// over the fabric port. It owns no thread, clock, heap or device; the runner (apps/lib) or the simulator
-// (tests) gives it memory, a fabric, an application and the time, and polls it.
+// One replica as a state machine without I/O: agreement engine, sessions, checkpoints and state
+// transfer over the fabric port. It owns no thread, clock, heap or device; the runner (apps/lib) or
+// the simulator (tests) gives it memory, a fabric, an application and the time, and polls it.
 #ifndef TACIT_SMR_H
 #define TACIT_SMR_H
 
@@ -28,8 +28,9 @@ struct tacit_smr_config {
     uint8_t memnodes;
     tacit_node_t self;
     tacit_incarnation_t incarnation;
-    // True: this process is a first member of a group that was just bootstrapped (its incarnation is 1 like
-    // everybody's). False: a new incarnation with empty memory, which waits for admission.
+    // True: this process is a first member of a group that was just bootstrapped (its incarnation
+    // is 1 like everybody's). False: a new incarnation with empty memory, which waits for
+    // admission.
     bool first_member;
 
     uint32_t request_bytes; // largest request body
@@ -49,15 +50,15 @@ struct tacit_smr_config {
     tacit_time_ns_t permission_timeout_ns;
     tacit_time_ns_t laggard_after_ns;
 
-    // Jitter of back-offs; called with a bound > 0, returns a value below it. From the simulator's choice
-    // source, or a generator of the runner.
+    // Jitter of back-offs; called with a bound > 0, returns a value below it. From the simulator's
+    // choice source, or a generator of the runner.
     uint32_t (*draw)(void *context, uint32_t bound);
     void *draw_context;
     const char *app_options; // never NULL
 };
 
-// What the caller plugs in besides the fabric and the application. Optional observers of the simulator's
-// checkers and of the benchmarks; NULL in production.
+// What the caller plugs in besides the fabric and the application. Optional observers of the
+// simulator's checkers and of the benchmarks; NULL in production.
 struct tacit_smr_probe {
     void *context;
     // Entry `index` was decided here and is about to be executed.
@@ -72,7 +73,8 @@ struct tacit_smr_probe {
 struct tacit_smr;
 
 // Checks the limits against each other; fills `error` with what is accepted.
-enum tacit_status tacit_smr_config_check(const struct tacit_smr_config *config, struct tacit_error *error);
+enum tacit_status tacit_smr_config_check(const struct tacit_smr_config *config,
+                                         struct tacit_error *error);
 // Bytes that init() needs, 64-aligned.
 size_t tacit_smr_size(const struct tacit_smr_config *config);
 // The regions that a replica, a memory node and a client have to expose under this configuration.
@@ -80,26 +82,28 @@ struct tacit_host_layout tacit_smr_replica_layout(const struct tacit_smr_config 
 struct tacit_host_layout tacit_smr_memnode_layout(const struct tacit_smr_config *config);
 struct tacit_host_layout tacit_smr_client_layout(const struct tacit_smr_config *config);
 
-// Builds a replica in `memory`. The fabric must already expose the replica layout. Fails only when the
-// application's init fails. `probe` may be NULL; it is copied.
-enum tacit_status tacit_smr_init(struct tacit_smr **smr, void *memory, const struct tacit_smr_config *config,
-                                 struct tacit_fabric *fabric, const struct tacit_app *app,
-                                 const struct tacit_smr_probe *probe, tacit_time_ns_t now_ns,
-                                 struct tacit_error *error);
+// Builds a replica in `memory`. The fabric must already expose the replica layout. Fails only when
+// the application's init fails. `probe` may be NULL; it is copied.
+enum tacit_status tacit_smr_init(struct tacit_smr **result, void *memory,
+                                 const struct tacit_smr_config *config, struct tacit_fabric *fabric,
+                                 const struct tacit_app *app, const struct tacit_smr_probe *probe,
+                                 tacit_time_ns_t now_ns, struct tacit_error *error);
 void tacit_smr_fini(struct tacit_smr *smr);
 
-// One turn: takes events and completions from the fabric, looks at rings and regions, advances, posts.
-// Never blocks, bounded work. Returns true if anything happened (the caller should come back at once).
+// One turn: takes events and completions from the fabric, looks at rings and regions, advances,
+// posts. Never blocks, bounded work. Returns true if anything happened (the caller should come back
+// at once).
 bool tacit_smr_poll(struct tacit_smr *smr, tacit_time_ns_t now_ns);
 // When poll must be called again even if nothing rings.
 tacit_time_ns_t tacit_smr_deadline(const struct tacit_smr *smr);
 
-// What failure detection says: bit r set = replica r is trusted; `dead` = known for certain to be dead in
-// the incarnation last seen up. Called by whoever runs the detector (fd/) before a poll.
-void tacit_smr_suspicion(struct tacit_smr *smr, uint32_t trusted, uint32_t dead, tacit_time_ns_t now_ns);
+// What failure detection says: bit r set = replica r is trusted; `dead` = known for certain to be
+// dead in the incarnation last seen up. Called by whoever runs the detector (fd/) before a poll.
+void tacit_smr_suspicion(struct tacit_smr *smr, uint32_t trusted, uint32_t dead,
+                         tacit_time_ns_t now_ns);
 
-// A failure detector (fd/) that shares the replica's fabric and thread. The replica hands it UP and DOWN
-// events and the completions with TACIT_COOKIE_FD, and asks it once a poll.
+// A failure detector (fd/) that shares the replica's fabric and thread. The replica hands it UP and
+// DOWN events and the completions with TACIT_COOKIE_FD, and asks it once a poll.
 struct tacit_detector {
     void *context;
     void (*event)(void *context, const struct tacit_event *event, tacit_time_ns_t now_ns);
@@ -107,7 +111,8 @@ struct tacit_detector {
     bool (*poll)(void *context, tacit_time_ns_t now_ns, uint32_t *trusted, uint32_t *dead);
     tacit_time_ns_t (*deadline)(void *context);
 };
-// Plugs in a detector; instead of calls of tacit_smr_suspicion(). `detector` lives as long as the replica.
+// Plugs in a detector; instead of calls of tacit_smr_suspicion(). `detector` lives as long as the
+// replica.
 void tacit_smr_detector(struct tacit_smr *smr, const struct tacit_detector *detector);
 
 // True while this replica makes progress or is idle and responsive: beats are published only then.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a replica tells about itself: the source of `tacit status` and of the counters that benchmarks and
-// tests assert on. Plain data; filled in by the protocol thread, copied out by others.
+// What a replica tells about itself: the source of `tacit status` and of the counters that
+// benchmarks and tests assert on. Plain data; filled in by the protocol thread, copied out by
+// others.
 #ifndef TACIT_STATUS_H
 #define TACIT_STATUS_H
 
@@ -14,7 +15,7 @@ extern "C" {
 enum tacit_role {
     TACIT_ROLE_JOINING = 0, // a new incarnation that waits for admission
     TACIT_ROLE_FOLLOWER,
-    TACIT_ROLE_CANDIDATE, // asks for permission
+    TACIT_ROLE_CANDIDATE,  // asks for permission
     TACIT_ROLE_RECOVERING, // holds a majority; catches up and prepares
     TACIT_ROLE_LEADER,
 };
@@ -32,7 +33,7 @@ struct tacit_status_report {
     uint32_t trusted;      // bit r = replica r is trusted
     uint32_t up;           // bit r = replica r is connected
     uint32_t memnodes_up;
-    uint32_t waiting;      // bit r = r waits for admission
+    uint32_t waiting;                                // bit r = r waits for admission
     tacit_incarnation_t members[TACIT_REPLICAS_MAX]; // admitted incarnation of each replica
 
     // Paths taken, since start.
@@ -50,7 +51,8 @@ struct tacit_status_report {
     uint64_t last_detect_to_ask_ns, last_permission_ns, last_recovery_ns;
 
     // Fabric operations by plane (0 data, 1 background): to other hosts and to the own one.
-    uint64_t fabric_writes[2], fabric_reads[2], fabric_self_writes[2], fabric_denied[2], fabric_lost[2];
+    uint64_t fabric_writes[2], fabric_reads[2], fabric_self_writes[2], fabric_denied[2],
+        fabric_lost[2];
     uint64_t fabric_write_bytes[2];
 
     uint64_t memory_bytes; // of the replica, regions included

@@ -19,8 +19,8 @@ extern "C" {
 #define TACIT_CLIENTS_MAX 64  // client processes connected to one replica at a time
 #define TACIT_CACHE_LINE 64
 
-// A monotonic time or a duration in nanoseconds. The protocols never read a clock: every entry point
-// takes `now_ns`, which must not run backwards between two calls on one object.
+// A monotonic time or a duration in nanoseconds. The protocols never read a clock: every entry
+// point takes `now_ns`, which must not run backwards between two calls on one object.
 typedef uint64_t tacit_time_ns_t;
 
 // A process as the fabric names it: replicas 0.., memory nodes TACIT_NODE_MEMNODE.., clients
@@ -31,8 +31,9 @@ typedef uint16_t tacit_node_t;
 #define TACIT_NODES_MAX (TACIT_NODE_CLIENT + TACIT_CLIENTS_MAX)
 #define TACIT_NODE_NONE 0xffffu
 
-// Counts the starts of a node: persisted, raised by one before a node speaks to anybody. A node that
-// lost its memory comes back under a larger one and is never taken for its old self. 1 .. 2^24-1.
+// Counts the starts of a node: persisted, raised by one before a node speaks to anybody. A node
+// that lost its memory comes back under a larger one and is never taken for its old self. 1 ..
+// 2^24-1.
 typedef uint32_t tacit_incarnation_t;
 #define TACIT_INCARNATION_MAX 0xffffffu
 
@@ -56,7 +57,8 @@ enum tacit_status {
     TACIT_ECLOSED, // the session or connection is closed
 };
 
-// What a check of a peer's bytes found. Never an assertion, a throw or a wait: a value and a counter.
+// What a check of a peer's bytes found. Never an assertion, a throw or a wait: a value and a
+// counter.
 enum tacit_verdict {
     TACIT_VERDICT_OK = 0,
     TACIT_VERDICT_EMPTY,     // nothing there, or torn: look again later
@@ -66,8 +68,8 @@ enum tacit_verdict {
     TACIT_VERDICT_PROOF,     // evidence of misbehaviour that convinces others
 };
 
-// Filled in by the callee of a failing start-up call; `text` is a whole sentence for a person: what was
-// wrong, where, and what is accepted.
+// Filled in by the callee of a failing start-up call; `text` is a whole sentence for a person: what
+// was wrong, where, and what is accepted.
 struct tacit_error {
     enum tacit_status status;
     int os_errno; // 0 when the operating system was not involved

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What clients and replicas write into each other's rings, and what a log entry carries: one place for
-// every layout, with the only functions that write and read them. All fields little-endian, fixed width.
-// Readers take private copies; every length is checked against the bytes at hand before it is used.
+// What clients and replicas write into each other's rings, and what a log entry carries: one place
+// for every layout, with the only functions that write and read them. All fields little-endian,
+// fixed width. Readers take private copies; every length is checked against the bytes at hand
+// before it is used.
 #ifndef TACIT_WIRE_H
 #define TACIT_WIRE_H
 
@@ -12,11 +13,13 @@
 extern "C" {
 #endif
 
-// ---- client -> replica (payload of a REQUESTS ring slot) --------------------------------------------
+// ---- client -> replica (payload of a REQUESTS ring slot)
+// --------------------------------------------
 //
 //   u8 kind | u8 0 | u16 0 | u32 body bytes | u64 session | u64 number | body
 //
-// OPEN:    session 0, number = a nonce that the client draws; a retry with the same nonce gets the same
+// OPEN:    session 0, number = a nonce that the client draws; a retry with the same nonce gets the
+// same
 //          session. No body.
 // REQUEST: number counts from 1 in the session, without gaps. Body for the application.
 // CLOSE:   ends the session. No body.
@@ -32,19 +35,24 @@ struct tacit_wire_request {
 #define TACIT_WIRE_REQUEST_HEADER 24u
 
 // Writes a request into `out` (capacity `max`); returns its size, or 0 when it does not fit.
-size_t tacit_wire_request_encode(uint8_t *out, size_t max, const struct tacit_wire_request *request);
-// Reads a request from `bytes` (private copy). OK or MALFORMED; exact: trailing bytes are malformed.
-enum tacit_verdict tacit_wire_request_decode(struct tacit_wire_request *request, const uint8_t *bytes,
-                                             size_t size);
+size_t tacit_wire_request_encode(uint8_t *out, size_t max,
+                                 const struct tacit_wire_request *request);
+// Reads a request from `bytes` (private copy). OK or MALFORMED; exact: trailing bytes are
+// malformed.
+enum tacit_verdict tacit_wire_request_decode(struct tacit_wire_request *request,
+                                             const uint8_t *bytes, size_t size);
 
-// ---- replica -> client (payload of a REPLIES ring slot) ----------------------------------------------
+// ---- replica -> client (payload of a REPLIES ring slot)
+// ----------------------------------------------
 //
 //   u8 kind | u8 leader | u16 0 | u32 body bytes | u64 session | u64 number | u64 index | body
 //
-// RESULT:  body is the application's reply; index is where the request was decided. For OPEN: session is
+// RESULT:  body is the application's reply; index is where the request was decided. For OPEN:
+// session is
 //          the new session, number the nonce, no body. For CLOSE: no body.
-// HINT:    not the leader; `leader` is the believed one or NO_LEADER. Nothing happened to the request (yet).
-// CLOSED:  that session is closed: this copy of the request was not executed. Whether an earlier copy was,
+// HINT:    not the leader; `leader` is the believed one or NO_LEADER. Nothing happened to the
+// request (yet). CLOSED:  that session is closed: this copy of the request was not executed.
+// Whether an earlier copy was,
 //          before the session closed, is not known.
 // TOO_BIG: the request exceeds the configured limits; it was dropped.
 // STALE:   executed before, but its reply is no longer kept.
@@ -69,15 +77,18 @@ struct tacit_wire_reply {
 #define TACIT_WIRE_NO_LEADER 255u // `leader`: nobody is believed to lead
 
 size_t tacit_wire_reply_encode(uint8_t *out, size_t max, const struct tacit_wire_reply *reply);
-enum tacit_verdict tacit_wire_reply_decode(struct tacit_wire_reply *reply, const uint8_t *bytes, size_t size);
+enum tacit_verdict tacit_wire_reply_decode(struct tacit_wire_reply *reply, const uint8_t *bytes,
+                                           size_t size);
 
-// ---- items of a batch (payload of a log entry is a sequence of items) --------------------------------
+// ---- items of a batch (payload of a log entry is a sequence of items)
+// --------------------------------
 //
-//   u8 kind | u8 0 | u16 client or node | u32 body bytes | u64 session | u64 number | body | pad to 8
+//   u8 kind | u8 0 | u16 client or node | u32 body bytes | u64 session | u64 number | body | pad to
+//   8
 //
-// OPEN, APPLY, CLOSE as above with the authenticated client id. ADMIT: node's new incarnation is `number`;
-// `session` is the incarnation that it replaces. REMOVE: the node's incarnation `number` is no member any more.
-// An entry without items is a no-op.
+// OPEN, APPLY, CLOSE as above with the authenticated client id. ADMIT: node's new incarnation is
+// `number`; `session` is the incarnation that it replaces. REMOVE: the node's incarnation `number`
+// is no member any more. An entry without items is a no-op.
 enum tacit_item_kind {
     TACIT_ITEM_OPEN = 1,
     TACIT_ITEM_APPLY,
@@ -97,10 +108,12 @@ struct tacit_wire_item {
 #define TACIT_WIRE_ITEM_HEADER 24u
 
 // Appends an item at out[*used]; false (and nothing written) when it does not fit into `max`.
-bool tacit_wire_item_encode(uint8_t *out, size_t max, size_t *used, const struct tacit_wire_item *item);
-// Reads the item at bytes[*offset] and advances; EMPTY at the end of the batch, MALFORMED on nonsense.
-enum tacit_verdict tacit_wire_item_decode(struct tacit_wire_item *item, const uint8_t *bytes, size_t size,
-                                          size_t *offset);
+bool tacit_wire_item_encode(uint8_t *out, size_t max, size_t *used,
+                            const struct tacit_wire_item *item);
+// Reads the item at bytes[*offset] and advances; EMPTY at the end of the batch, MALFORMED on
+// nonsense.
+enum tacit_verdict tacit_wire_item_decode(struct tacit_wire_item *item, const uint8_t *bytes,
+                                          size_t size, size_t *offset);
 // Bytes that an item with this body takes in a batch.
 size_t tacit_wire_item_bytes(size_t body_bytes);
 

@@ -23,9 +23,10 @@
 // unlike
 //   between processes of one host, a broken connection does not mean that the peer has gone. Hence
 //   DOWN is never certain.
-// - Operations of the holder (TACIT_OP_AS_HOLDER) and writes to a LOG region belong to the data
-// plane; on
-//   the background plane they complete DENIED.
+// - Operations of the holder (TACIT_OP_AS_HOLDER) and writes to LOG regions share one queue pair,
+// whatever
+//   plane they name, writes to CONTROL regions another. The order within a plane is kept by
+//   refusing to post (false) until what the plane has under way on the other queue pair has ended.
 // - A holder's read costs two round trips: what the device checks is the right to write, so a small
 // write
 //   follows the read and tells whether the right was still there.
