@@ -109,12 +109,11 @@ static enum tacit_status one_fault(struct local *local, struct load *load,
     uint64_t ask_ns = local_number(report, "last_election", "detect_to_ask_ns");
     json_decref(report);
     uint64_t readmission_ns = 0;
-    uint64_t back_ns = cli_now_ns();
     if (arguments->stop) {
         if (cli_now_ns() < fault_ns + OUTAGE_NS) {
             cli_sleep_ns(fault_ns + OUTAGE_NS - cli_now_ns());
         }
-        back_ns = cli_now_ns();
+        uint64_t back_ns = cli_now_ns();
         status = local_signal(local, node, SIGCONT, error);
         readmission_ns = local_wait_members(local, all, READY_NS) ? cli_now_ns() - back_ns : 0;
     } else {

@@ -402,7 +402,7 @@ static void *run(void *context)
 enum tacit_status load_start(struct load **load, const struct local *local, unsigned count,
                              uint64_t pause_ns, struct tacit_error *error)
 {
-    struct load *made = count == 0 || count > LOAD_CLIENTS_MAX ? NULL : calloc(1, sizeof *load);
+    struct load *made = count == 0 || count > LOAD_CLIENTS_MAX ? NULL : calloc(1, sizeof *made);
     if (made == NULL) {
         return tacit_error_set(error, TACIT_ENOMEM, 0, "no memory for %u clients", count);
     }

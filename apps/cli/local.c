@@ -191,6 +191,8 @@ pid_t local_pid(const struct local *local, struct local_node node)
     char path[TACIT_CONFIG_PATH_BYTES];
     local_name(node, name);
     local_path(local, path, "pid/%s", name);
+    char text[64];
+    char *end = NULL;
     FILE *file = fopen(path, "re");
     long pid = 0;
     unsigned long long started = 0;
@@ -199,9 +201,11 @@ pid_t local_pid(const struct local *local, struct local_node node)
     if (file == NULL) {
         return 0;
     }
-    int fields = fscanf(file, "%ld %llu", &pid, &started);
+    bool is_read = fgets(text, sizeof text, file) != NULL;
     (void)fclose(file);
-    if (fields != 2 || pid <= 0) {
+    pid = is_read ? strtol(text, &end, 10) : 0;
+    started = is_read ? strtoull(end, NULL, 10) : 0;
+    if (pid <= 0) {
         return 0;
     }
     if (local->tied) {
@@ -445,8 +449,7 @@ static enum tacit_status gone_error(const struct local *local, struct local_node
                            path);
 }
 
-// Whether the gateway takes connections.
-static bool gateway_answers(const struct local *local)
+bool local_gateway_answers(const struct local *local)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons(local->port),
@@ -476,13 +479,14 @@ enum tacit_status local_up(struct local *local, struct tacit_error *error)
     struct local_node node;
     enum tacit_status status = TACIT_OK;
     for (uint32_t i = 0; status == TACIT_OK && node_at(local, i, &node); i++) {
-        if (node.kind != LOCAL_GATEWAY || local->port != 0) {
+        bool wanted = node.kind != LOCAL_GATEWAY || local->port != 0;
+        if (wanted && local_pid(local, node) == 0) {
             status = local_start(local, node, error);
         }
     }
     uint64_t end_ns = cli_now_ns() + START_NS;
     while (status == TACIT_OK &&
-           (local_leader(local) < 0 || (local->port != 0 && !gateway_answers(local)))) {
+           (local_leader(local) < 0 || (local->port != 0 && !local_gateway_answers(local)))) {
         if (cli_now_ns() > end_ns) {
             return tacit_error_set(
                 error, TACIT_ETIMEDOUT, 0,

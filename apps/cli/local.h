@@ -74,7 +74,10 @@ enum tacit_status local_signal(const struct local *local, struct local_node node
                                struct tacit_error *error);
 // Waits until a process has ended; false: it did not in time.
 bool local_wait_gone(const struct local *local, struct local_node node, uint64_t timeout_ns);
-// Starts everybody and waits for a leader (and the gateway, if there is to be one).
+// Whether the gateway takes connections.
+bool local_gateway_answers(const struct local *local);
+// Starts everybody who does not run and waits for a leader (and the gateway, if there is to be
+// one).
 enum tacit_status local_up(struct local *local, struct tacit_error *error);
 // SIGTERM to everybody, SIGKILL to who has not ended in time. Returns how many had to be killed.
 unsigned local_down(struct local *local);

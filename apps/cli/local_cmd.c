@@ -121,16 +121,21 @@ static void remember(const struct local *local)
 static void recall(struct local *local, char app[256])
 {
     char path[TACIT_CONFIG_PATH_BYTES];
-    unsigned port = 0;
+    char text[320];
     local_path(local, path, "pid/options");
     FILE *file = fopen(path, "re");
-    if (file != NULL && fscanf(file, "%u %255s", &port, app) == 2) {
-        local->port = (uint16_t)port;
-        local->app = app;
+    if (file == NULL) {
+        return;
     }
-    if (file != NULL) {
-        (void)fclose(file);
+    if (fgets(text, sizeof text, file) != NULL) {
+        char *end = NULL;
+        local->port = (uint16_t)strtoul(text, &end, 10);
+        if (*end == ' ') {
+            (void)snprintf(app, 256, "%.*s", (int)strcspn(end + 1, "\n"), end + 1);
+            local->app = app;
+        }
     }
+    (void)fclose(file);
 }
 
 // ---- commands ----------------------------------------------------------------------------------
@@ -156,7 +161,7 @@ static int up(const struct arguments *arguments)
     int result = 0;
     if (status != TACIT_OK) {
         result = cli_fail(&error);
-        if (is_new || status != TACIT_EBUSY) {
+        if (is_new) {
             (void)local_down(local);
         }
     } else {
@@ -254,6 +259,14 @@ static int restart(struct local *local, struct local_node node)
     }
     if (local_start(local, node, &error) != TACIT_OK) {
         return cli_fail(&error);
+    }
+    uint64_t end_ns = cli_now_ns() + READY_NS;
+    while (node.kind == LOCAL_GATEWAY && !local_gateway_answers(local)) {
+        if (cli_now_ns() > end_ns) {
+            return cli_complain("the gateway was started, but takes no connections; see %s/log",
+                                local->directory);
+        }
+        cli_sleep_ns(5000000);
     }
     if (node.kind == LOCAL_REPLICA && !local_wait_members(local, 1u << node.id, READY_NS)) {
         return cli_complain("it was started, but is no member of the group yet; see %s/log",

@@ -17,21 +17,14 @@
     X(PREPARE_OWN_REGION_ONLY,                                                                     \
       "a new leader looks at its own regions only, not at all candidates'")                        \
     X(LOWEST_BALLOT, "a new leader adopts the entry with the lowest ballot")                       \
-    X(HOLE_ENDS_SCAN, "the first hole ends the search for undecided entries")                      \
     X(RECYCLE_EARLY, "a position is reused when its entry was applied by the leader alone")        \
-    X(COMMIT_WHILE_FILLING, "the commit word is raised before the log host was filled")            \
-    X(STALE_TERM_ENTRIES, "a follower takes entries of an earlier term of its leader")             \
     X(CHECKSUM_IGNORED, "torn entries are taken for whole ones")                                   \
     X(RESTART_IS_OLD_SELF, "a restarted, emptied replica counts without admission")                \
-    X(ADMIT_KEEPS_COUNTS, "what the dead incarnation acknowledged still counts after admission")   \
     X(DUPLICATE_EXECUTED, "a retried request is executed again")                                   \
     X(REPLY_BEFORE_DECIDED, "the leader answers when it proposed, not when it is decided")         \
-    X(NOOP_OVER_DECIDED, "an index without a copy is filled with a no-op though it is decided")    \
-    X(NO_EVIDENCE, "a decided index is copied from any entry, also a stale one")                   \
     X(STATE_WITHOUT_SESSIONS, "state transfer forgets the table of sessions")                      \
     X(TORN_PAGE_TAKEN, "a page is installed without checking its digest")                          \
-    X(BALLOT_REUSED, "a new leader does not look at the promises")                                 \
-    X(REGION_LIST_STALE, "a new leader ignores log regions that it has not been told of")
+    X(BALLOT_REUSED, "a new leader does not look at the promises")
 
 enum tacit_bug {
 #define TACIT_BUG_ENUM(name, text) TACIT_BUG_##name,

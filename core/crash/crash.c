@@ -148,6 +148,7 @@ void tacit_crash_init(struct tacit_crash *crash, struct tacit_bump *bump,
     crash->slowest = TACIT_NODE_NONE;
     crash->remote.holder = TACIT_NODE_NONE;
     crash->now_ns = now_ns;
+    crash->tick_ns = config->beat_period_ns;
     crash->attempt_ns = config->permission_timeout_ns;
     crash->backoff_ns = config->permission_timeout_ns;
     crash->active_ns = now_ns;
@@ -572,8 +573,7 @@ void tacit_crash_membership(struct tacit_crash *crash, tacit_node_t node)
         crash->laggard = crash->laggard == node ? TACIT_NODE_NONE : crash->laggard;
     }
     struct tacit_log_host *host = host_of(crash, node);
-    if (host != NULL && host->stage != TACIT_HOST_IDLE && !tacit_crash_eligible(crash, host) &&
-        !TACIT_BUG(ADMIT_KEEPS_COUNTS)) {
+    if (host != NULL && host->stage != TACIT_HOST_IDLE && !tacit_crash_eligible(crash, host)) {
         host_left(crash, host);
     }
 }
@@ -674,7 +674,7 @@ bool tacit_crash_poll(struct tacit_crash *crash, tacit_time_ns_t now_ns)
 
 tacit_time_ns_t tacit_crash_deadline(const struct tacit_crash *crash)
 {
-    tacit_time_ns_t at = crash->now_ns + crash->config->beat_period_ns;
+    tacit_time_ns_t at = crash->now_ns + crash->tick_ns;
     tacit_time_ns_t grants = crash->hosts_log ? tacit_grants_deadline(&crash->grants) : UINT64_MAX;
     if (grants < at) {
         at = grants;

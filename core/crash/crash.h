@@ -189,6 +189,7 @@ struct tacit_crash {
     enum tacit_role role;
     uint32_t term;
     tacit_time_ns_t now_ns;
+    tacit_time_ns_t tick_ns; // period of what is done regularly; longer while nothing happens
     uint32_t trusted, dead;
 
     uint32_t host_count;

@@ -113,9 +113,6 @@ static bool take_regions(struct tacit_crash *crash, struct tacit_log_host *host,
                                        tacit_owner_incarnation(word)};
         int32_t handle = crash->fabric->ops->region(crash->fabric, host->node, key);
         if (handle < 0) {
-            if (TACIT_BUG(REGION_LIST_STALE)) {
-                continue;
-            }
             return false;
         }
         struct tacit_host_region *region = &host->regions[host->region_count++];

@@ -45,7 +45,7 @@ bool tacit_follow_take(struct tacit_crash *crash)
         tacit_mark(&crash->marker, TACIT_MARK_TORN_SEEN);
         return false;
     }
-    if (tacit_entry_effective(&entry) != crash->follow_ballot && !TACIT_BUG(STALE_TERM_ENTRIES)) {
+    if (tacit_entry_effective(&entry) != crash->follow_ballot) {
         return false; // of an earlier term of this leader: may be replaced yet
     }
     crash->seen++;

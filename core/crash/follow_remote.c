@@ -36,7 +36,7 @@ static void next_host(struct tacit_crash *crash)
 static void rest(struct tacit_crash *crash)
 {
     crash->remote.step = STEP_HOLDER;
-    crash->remote.next_ns = crash->now_ns + crash->config->beat_period_ns;
+    crash->remote.next_ns = crash->now_ns + crash->tick_ns;
 }
 
 // What a completed step said; called when all its reads have ended.

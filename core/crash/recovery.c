@@ -63,7 +63,7 @@ static bool evident(const struct tacit_scan *scan, tacit_index_t index, uint64_t
             return true;
         }
     }
-    return TACIT_BUG(NO_EVIDENCE);
+    return false;
 }
 
 void tacit_recovery_start(struct tacit_crash *crash)
@@ -350,7 +350,7 @@ static bool judge_group(struct tacit_crash *crash)
     scan->base += TACIT_SCAN_GROUP;
     scan->cursor = 0;
     crash->attempt_end_ns = crash->now_ns + TACIT_ATTEMPT_MAX_NS; // progress
-    if (scan->hole < scan->decided && !TACIT_BUG(NOOP_OVER_DECIDED)) {
+    if (scan->hole < scan->decided) {
         // A decided index without a copy: its position was reused, f+1 replicas have applied it.
         lack_state(crash, scan->hole + 1);
         return false;
@@ -404,14 +404,7 @@ bool tacit_recovery_poll(struct tacit_crash *crash)
     }
     bool beyond = !scan->too_far && scan->hole != UINT64_MAX &&
                   scan->base > scan->hole + crash->config->inflight && scan->base >= scan->decided;
-    if (TACIT_BUG(HOLE_ENDS_SCAN) && scan->hole != UINT64_MAX) {
-        scan->found_end = scan->hole;
-        beyond = true;
-    }
     if (beyond) {
-        if (TACIT_BUG(NOOP_OVER_DECIDED) && scan->found_end < scan->decided) {
-            scan->found_end = scan->decided;
-        }
         tacit_index_t doubtful = first_doubtful(crash);
         if (doubtful != UINT64_MAX) {
             tacit_mark(&crash->marker, TACIT_MARK_DOUBTFUL_COPY);

@@ -259,7 +259,7 @@ void tacit_stream_decide(struct tacit_crash *crash)
     while (count >= quorum && crash->decided < acked[quorum - 1]) {
         struct tacit_entry entry;
         tacit_entry_peek(&entry, tacit_crash_slot(crash, crash->decided));
-        if (crash->applied < crash->barrier && !TACIT_BUG(ADMIT_KEEPS_COUNTS)) {
+        if (crash->applied < crash->barrier) {
             break;
         }
         crash->decided++;
@@ -287,7 +287,7 @@ void tacit_stream_acked(struct tacit_crash *crash, struct tacit_log_host *host, 
 static void write_commit(struct tacit_crash *crash, struct tacit_log_host *host)
 {
     tacit_index_t commit = host->acked > host->start ? host->acked : host->start;
-    if (commit > crash->decided || TACIT_BUG(COMMIT_WHILE_FILLING)) {
+    if (commit > crash->decided) {
         commit = crash->decided;
     }
     if (commit < host->commit_sent) {
@@ -306,7 +306,7 @@ static void write_commits(struct tacit_crash *crash)
 {
     bool idle =
         crash->tail == crash->decided && crash->now_ns - crash->proposed_ns >= TACIT_IDLE_COMMIT_NS;
-    bool touch = crash->now_ns - crash->touched_ns >= crash->config->beat_period_ns;
+    bool touch = crash->now_ns - crash->touched_ns >= crash->tick_ns;
     if (touch) {
         crash->touch++;
         crash->touched_ns = crash->now_ns;
@@ -366,11 +366,11 @@ static void quarter(struct tacit_crash *crash)
 // ---- proposing
 // -----------------------------------------------------------------------------------------
 
-// A member whose process is dead for certain, as its successor is here: it needs no entries, and
+// A member whose process is dead for certain, as its successor was here: it needs no entries, and
 // its failure is one of the f.
 static bool superseded(const struct tacit_crash *crash, uint8_t replica)
 {
-    return crash->peer_up[replica] && crash->peer_incarnation[replica] > crash->members[replica];
+    return crash->peer_incarnation[replica] > crash->members[replica];
 }
 
 static uint32_t replicas_that_must_apply(const struct tacit_crash *crash)

@@ -18,6 +18,8 @@
 #include "tacit/wire.h"
 
 #define TACIT_HELD_MAX 32u
+#define TACIT_IDLE_AFTER_NS 100000000ull // nothing happened for so long: idle
+#define TACIT_IDLE_FACTOR 5u             // beats are so much rarer then
 
 struct tacit_smr_client {
     bool known;    // connected, as `id`
@@ -67,6 +69,9 @@ struct tacit_smr {
     tacit_index_t applied;
     uint64_t beats;
     tacit_time_ns_t beat_ns;
+    tacit_time_ns_t period_ns; // of beats at present
+    uint64_t busy_sum;
+    tacit_time_ns_t busy_ns;           // when something happened last
     tacit_time_ns_t keep_ns;           // next look at what peers want
     tacit_time_ns_t checkpoint_ns;     // last checkpoint
     tacit_time_ns_t join_ns;           // next time to ask for admission

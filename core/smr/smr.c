@@ -230,7 +230,7 @@ enum tacit_status tacit_smr_init(struct tacit_smr **result, void *memory,
     if (status != TACIT_OK) {
         return status;
     }
-    tacit_word_store(smr->page, TACIT_PAGE_BEAT_PERIOD_NS, config->beat_period_ns);
+    smr->busy_ns = now_ns;
     if (config->first_member || config->engine == TACIT_ENGINE_NONE ||
         TACIT_BUG(RESTART_IS_OLD_SELF)) {
         found(smr);
@@ -332,9 +332,30 @@ bool tacit_smr_responsive(const struct tacit_smr *smr)
            smr->now_ns - crash->progress_ns <= smr->config.suspicion_ns;
 }
 
+// While nothing happens beats are rarer, so that an idle group costs next to nothing. Readers find
+// the period beside the beats; it is announced with a beat of the shorter one.
+static void choose_period(struct tacit_smr *smr)
+{
+    const struct tacit_crash *crash = &smr->crash;
+    uint64_t sum = smr->applied + crash->tail + crash->seen + crash->term + crash->role;
+    if (sum != smr->busy_sum || crash->role == TACIT_ROLE_JOINING) {
+        smr->busy_sum = sum;
+        smr->busy_ns = smr->now_ns;
+    }
+    bool idle = smr->now_ns - smr->busy_ns > TACIT_IDLE_AFTER_NS;
+    tacit_time_ns_t period = smr->config.beat_period_ns * (idle ? TACIT_IDLE_FACTOR : 1);
+    if (period != smr->period_ns) {
+        smr->period_ns = period;
+        smr->crash.tick_ns = period;
+        tacit_word_store(smr->page, TACIT_PAGE_BEAT_PERIOD_NS, period);
+        smr->beat_ns = 0;
+    }
+}
+
 static void beat(struct tacit_smr *smr)
 {
-    if (smr->now_ns - smr->beat_ns >= smr->config.beat_period_ns && tacit_smr_responsive(smr)) {
+    choose_period(smr);
+    if (smr->now_ns - smr->beat_ns >= smr->period_ns && tacit_smr_responsive(smr)) {
         smr->beat_ns = smr->now_ns;
         smr->beats++;
         tacit_word_store(smr->page, TACIT_PAGE_BEATS, smr->beats);
@@ -375,7 +396,7 @@ bool tacit_smr_poll(struct tacit_smr *smr, tacit_time_ns_t now_ns)
 
 tacit_time_ns_t tacit_smr_deadline(const struct tacit_smr *smr)
 {
-    tacit_time_ns_t at = smr->beat_ns + smr->config.beat_period_ns;
+    tacit_time_ns_t at = smr->beat_ns + smr->period_ns;
     tacit_time_ns_t other[3] = {
         tacit_crash_deadline(&smr->crash), tacit_smr_keep_deadline(smr),
         smr->detector == NULL ? UINT64_MAX : smr->detector->deadline(smr->detector->context)};

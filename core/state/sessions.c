@@ -106,6 +106,7 @@ struct tacit_session *tacit_sessions_open(struct tacit_sessions *sessions, uint3
     tacit_pages_touch(sessions->pages, sessions->members, sizeof(*sessions->members));
     memset(session, 0, sessions->record_bytes);
     sessions->members->opened++;
+    sessions->members->open += *displaced ? 0 : 1;
     session->number =
         sessions->members->opened << POSITION_BITS | tacit_sessions_position(sessions, session);
     session->nonce = nonce;
@@ -115,6 +116,8 @@ struct tacit_session *tacit_sessions_open(struct tacit_sessions *sessions, uint3
 void tacit_sessions_close(struct tacit_sessions *sessions, struct tacit_session *session)
 {
     tacit_pages_touch(sessions->pages, session, sessions->record_bytes);
+    tacit_pages_touch(sessions->pages, sessions->members, sizeof(*sessions->members));
+    sessions->members->open--;
     memset(session, 0, sessions->record_bytes);
 }
 
@@ -158,14 +161,7 @@ const struct tacit_session_reply *tacit_sessions_reply(struct tacit_sessions *se
 
 uint32_t tacit_sessions_count(const struct tacit_sessions *sessions)
 {
-    uint32_t open = 0;
-    uint32_t all = sessions->shape.clients * sessions->shape.per_client;
-    for (uint32_t i = 0; i < all; i++) {
-        const struct tacit_session *session =
-            (const void *)(sessions->records + (size_t)i * sessions->record_bytes);
-        open += session->number != 0;
-    }
-    return open;
+    return (uint32_t)sessions->members->open;
 }
 
 void tacit_sessions_admit(struct tacit_sessions *sessions, tacit_node_t node,

@@ -28,6 +28,7 @@ struct tacit_sessions_shape {
 
 struct tacit_members {
     uint64_t opened; // sessions ever opened
+    uint64_t open;   // of these, open now
     uint64_t incarnation[TACIT_MEMBERS];
 };
 

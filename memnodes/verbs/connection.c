@@ -325,10 +325,6 @@ bool tacit_verbs_connection_receive(struct tacit_verbs *v, struct verbs_connecti
         }
         if (wc.wr_id >= TACIT_VERBS_CONTROL_QUEUE) {
             connection->sends_done++;
-            if (connection->state == TACIT_VERBS_CONNECTION_REFUSING &&
-                connection->sends_done == connection->sends_posted && !connection->dials) {
-                continue; // the peer hangs up when it has read why, or the deadline does
-            }
             continue;
         }
         uint8_t bytes[TACIT_VERBS_MESSAGE_BYTES];

@@ -312,7 +312,8 @@ static void wake(void *context, uint32_t slot, uint64_t delay_ns)
 {
     struct sim_cluster *cluster = context;
     const struct sim_shape *shape = &cluster->shape;
-    delay_ns += choice_u32(cluster->choice, shape->poll_ns + 1);
+    // Never at once: what a turn does to its own memory would answer in the same instant for ever.
+    delay_ns += 50 + choice_u32(cluster->choice, shape->poll_ns + 1);
     if (choice_chance(cluster->choice, shape->starve_rate)) {
         delay_ns += choice_spread_ns(cluster->choice, shape->starve_ns);
     }
@@ -414,7 +415,7 @@ static void poll_process(struct sim_cluster *cluster, struct sim_process *proces
     sim_trace(cluster->net, 0x706f6c6cull << 32 ^ slot << 1 ^ busy);
     uint64_t earliest_ns = cluster->net->now_ns + 200;
     if (busy) {
-        wake(cluster, slot, 50);
+        wake(cluster, slot, 0);
     } else if (deadline_ns != UINT64_MAX) {
         uint64_t at_ns = world_ns(process, deadline_ns);
         sim_poll_at(cluster, slot, at_ns > earliest_ns ? at_ns : earliest_ns);

@@ -357,6 +357,7 @@ static void be_born(struct sim_net *net, struct sim_node *node, tacit_incarnatio
     node->perm_base = node->perm_count;
     node->perm_ns = 0;
     node->rung = 0;
+    node->armed = node->bell = false;
     struct sim_conn *self = &node->conn[node->slot];
     for (uint32_t plane = 0; plane < TACIT_PLANES; plane++) {
         sim_plane_drop(net, node->slot, node->slot, plane);

@@ -374,7 +374,15 @@ static void fabric_ring(struct tacit_fabric *fabric, tacit_node_t host)
         return;
     }
     struct sim_conn *conn = &node->conn[slot];
-    fabric->counters.rings++;
+    struct sim_node *sleeper = &net->node[slot];
+    // A bell is spent on a sleeper only, and one is enough. (Whoever drives virtual time without
+    // arming is woken all the same.)
+    if (sleeper->armed && !sleeper->bell) {
+        sleeper->bell = true;
+        fabric->counters.rings++;
+    } else {
+        fabric->counters.rings_suppressed++;
+    }
     struct sim_plane *queue = &conn->plane[conn->last_plane];
     if (queue->landing != NULL) {
         queue->last->ring = true; // a doorbell never overtakes the writes before it
@@ -475,7 +483,15 @@ static void fabric_attach(struct tacit_fabric *fabric, void *base, size_t bytes)
 // Sleeping is the business of whoever drives virtual time.
 static void fabric_arm(struct tacit_fabric *fabric)
 {
-    (void)fabric;
+    struct sim_node *node = (struct sim_node *)fabric;
+    node->armed = true;
+    node->bell = false;
+}
+
+static void fabric_disarm(struct tacit_fabric *fabric)
+{
+    struct sim_node *node = (struct sim_node *)fabric;
+    node->armed = false;
 }
 
 static void fabric_sleep(struct tacit_fabric *fabric, tacit_time_ns_t until_ns)
@@ -498,7 +514,7 @@ const struct tacit_fabric_ops sim_fabric_ops = {
     .attach = fabric_attach,
     .arm = fabric_arm,
     .sleep = fabric_sleep,
-    .disarm = fabric_arm,
+    .disarm = fabric_disarm,
 };
 
 bool sim_net_timer(struct sim_net *net, const struct sim_timer *timer)

@@ -215,6 +215,7 @@ struct sim_node {
     uint32_t perm_base;  // those before belong to a dead incarnation
     uint64_t perm_ns;    // when the newest one is told: they stay in order
     uint64_t rung;       // doorbells that arrived
+    bool armed, bell;    // it may sleep; somebody has rung since
 };
 
 struct sim_net {

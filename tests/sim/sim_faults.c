@@ -11,9 +11,10 @@
 
 #define RESTARTS_MAX 12u // of replicas in one run: hosts list a bounded number of log regions
 
+// A draw of 0 is the longest time: a source that has run dry injects next to nothing.
 static uint64_t around(struct sim_cluster *cluster, uint32_t mean_ns)
 {
-    return 1 + choice_u32(cluster->choice, 2 * mean_ns);
+    return 2ull * mean_ns - choice_u32(cluster->choice, 2 * mean_ns);
 }
 
 void sim_faults_start(struct sim_cluster *cluster)

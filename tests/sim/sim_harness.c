@@ -77,7 +77,7 @@ static bool harness_open(struct conf_harness *harness, const char **reason)
     model.deny_break_rate = 0;
     model.full_rate = 0;
     model.uncertain_rate = 0;
-    model.plane_depth = 64;
+    model.plane_depth = 1024; // a case posts a few hundred in one go
     sim_net_reset(sim.net, &sim.choice, &sim.heap, &model);
     sim.net->wake = wake;
     sim.net->landed = landed;
@@ -187,20 +187,12 @@ static void harness_sever(struct conf_harness *harness, tacit_node_t a, tacit_no
     }
 }
 
-// A sleeper wakes when it is rung, for deaths and completions, or in time.
+// A sleeper wakes when it is rung, for any event, or in time.
 static bool wakes(const struct node *node)
 {
     const struct sim_node *sim_node = &sim.net->node[node->slot];
-    if (sim_node->rung != node->rung || sim.net->now_ns >= node->sleep_until_ns) {
-        return true;
-    }
-    for (uint32_t at = sim_node->event_first; at != sim_node->event_last; at++) {
-        const struct tacit_event *event = &sim_node->event[at % SIM_EVENTS].event;
-        if (event->kind == TACIT_EVENT_DOWN || event->kind == TACIT_EVENT_COMPLETION) {
-            return true;
-        }
-    }
-    return false;
+    return sim_node->rung != node->rung || sim.net->now_ns >= node->sleep_until_ns ||
+           sim_node->event_first != sim_node->event_last;
 }
 
 static void turn(struct node *node)
@@ -209,6 +201,8 @@ static void turn(struct node *node)
         return;
     }
     if (node->sleeping) {
+        struct tacit_fabric *fabric = &sim.net->node[node->slot].fabric;
+        fabric->ops->disarm(fabric);
         node->sleeping = false;
         node->slept_ns = sim.net->now_ns - node->sleep_began_ns;
     }
@@ -273,9 +267,13 @@ static bool harness_call(struct conf_harness *harness, tacit_node_t name,
             node->rung = sim_node->rung;
             node->sleep_began_ns = sim.net->now_ns;
             node->sleep_until_ns = sim.net->now_ns + request->until_ns;
+            sim_node->fabric.ops->arm(&sim_node->fabric);
             // Armed: what is there already is polled, and then there is no sleep.
             node->sleeping = sim_node->event_first == sim_node->event_last;
             (void)conf_agent_turn(node->agent);
+            if (!node->sleeping) {
+                sim_node->fabric.ops->disarm(&sim_node->fabric);
+            }
         }
         return true;
     }
