@@ -121,7 +121,7 @@ static void run_adaptive(struct tacit_runner *runner)
         }
         streak = 0;
         idle++;
-        if (idle >= budget) {
+        if (idle >= (tacit_smr_is_hot(runner->smr) ? budget : TURNS_TIMER)) {
             budget = sleep_once(runner);
             idle = 0;
         } else if (idle % YIELD_EVERY == 0) {

@@ -187,7 +187,8 @@ void tacit_client_on_hint(struct tacit_client *client, struct tacit_client_recor
     if (client->leader == replica) {
         client->leader = TACIT_NODE_NONE;
     }
-    if (leader < client->config.replicas && leader != replica && client->links[leader].up) {
+    bool known = leader < client->config.replicas && leader != replica && client->links[leader].up;
+    if (known) {
         if (client->leader == TACIT_NODE_NONE) {
             client->leader = leader;
         }
@@ -195,7 +196,9 @@ void tacit_client_on_hint(struct tacit_client *client, struct tacit_client_recor
             client->counters.resent += send_to(client, record, leader);
         }
     }
-    if (nobody_leads(record)) {
+    // Who names nobody, or somebody who is known to be gone, has not noticed yet and may lead next
+    // itself: waiting for the others to say something as well would cost a time-out.
+    if (!known || nobody_leads(record)) {
         // An election is under way, and short: ask often at first, then less often.
         uint32_t steps = record->hint_rounds / HINT_ROUNDS_A_STEP;
         tacit_time_ns_t pause = client->config.hint_ns

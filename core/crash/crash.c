@@ -190,6 +190,7 @@ static void retire_superseded(struct tacit_crash *crash, tacit_node_t node)
     for (size_t i = 0; i < count; i++) {
         if (keys[i].owner == node && keys[i].incarnation < crash->members[node]) {
             tacit_mark(&crash->marker, TACIT_MARK_REGION_RETIRED);
+            crash->follow_log = NULL;
             crash->fabric->ops->retire(crash->fabric, keys[i]);
         }
     }
@@ -336,6 +337,7 @@ static void retire_never_admitted(struct tacit_crash *crash, tacit_node_t node,
     for (size_t i = 0; i < count; i++) {
         if (keys[i].owner == node && keys[i].incarnation > crash->members[node] &&
             keys[i].incarnation < incarnation) {
+            crash->follow_log = NULL;
             crash->fabric->ops->retire(crash->fabric, keys[i]);
         }
     }

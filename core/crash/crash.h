@@ -210,6 +210,8 @@ struct tacit_crash {
     tacit_index_t seen;         // follower: entries below are in the journal
     uint64_t follow_ballot;     // term of the leader that is followed
     uint64_t follow_generation;
+    const uint8_t *follow_log; // the holder's region here, of follow_holder; NULL: look it up
+    uint64_t follow_holder;
     tacit_node_t leader;      // believed
     tacit_index_t need_state; // wants a checkpoint of at least so many entries, 0: no
 

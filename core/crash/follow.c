@@ -96,6 +96,20 @@ static void lapped(struct tacit_crash *crash, tacit_index_t want)
     }
 }
 
+static const uint8_t *holders_log(struct tacit_crash *crash)
+{
+    const struct tacit_grants *grants = &crash->grants;
+    uint64_t holder = tacit_owner_word(grants->holder, grants->holder_incarnation);
+    if (crash->follow_log == NULL || crash->follow_holder != holder) {
+        size_t bytes;
+        struct tacit_region_key key = {TACIT_REGION_LOG, grants->holder,
+                                       grants->holder_incarnation};
+        crash->follow_log = crash->fabric->ops->local(crash->fabric, key, &bytes);
+        crash->follow_holder = holder;
+    }
+    return crash->follow_log;
+}
+
 bool tacit_follow_poll(struct tacit_crash *crash)
 {
     const struct tacit_grants *grants = &crash->grants;
@@ -104,9 +118,7 @@ bool tacit_follow_poll(struct tacit_crash *crash)
         grants->holder == crash->config->self) {
         return false;
     }
-    size_t bytes;
-    struct tacit_region_key key = {TACIT_REGION_LOG, grants->holder, grants->holder_incarnation};
-    const uint8_t *log = crash->fabric->ops->local(crash->fabric, key, &bytes);
+    const uint8_t *log = holders_log(crash);
     if (log == NULL) {
         return false;
     }

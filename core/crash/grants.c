@@ -20,13 +20,17 @@ static void *page_of(struct tacit_grants *grants)
     return page;
 }
 
+// A word of a peer's CONTROL region. The region stays where it is until a new incarnation's UP.
 static uint64_t control_word(struct tacit_grants *grants, tacit_node_t node,
                              tacit_incarnation_t incarnation, size_t offset)
 {
-    size_t bytes;
-    struct tacit_region_key key = {TACIT_REGION_CONTROL, node, incarnation};
-    const void *control = grants->fabric->ops->local(grants->fabric, key, &bytes);
-    return control == NULL ? 0 : tacit_word_load(control, offset);
+    struct tacit_grants_peer *peer = &grants->peers[node];
+    if (peer->control == NULL) {
+        size_t bytes;
+        struct tacit_region_key key = {TACIT_REGION_CONTROL, node, incarnation};
+        peer->control = grants->fabric->ops->local(grants->fabric, key, &bytes);
+    }
+    return peer->control == NULL ? 0 : tacit_word_load(peer->control, offset);
 }
 
 void tacit_grants_publish_regions(struct tacit_grants *grants)

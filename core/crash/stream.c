@@ -383,7 +383,7 @@ static uint32_t replicas_that_must_apply(const struct tacit_crash *crash)
         return (replicas - 1) / 2 + 1;
     }
     uint32_t members = 0;
-    for (uint32_t r = 0; r < replicas; r++) {
+    for (uint8_t r = 0; r < crash->config->replicas; r++) {
         members += crash->members[r] != 0 && !superseded(crash, r);
     }
     return members;

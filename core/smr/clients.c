@@ -26,6 +26,7 @@ static void find_regions(struct tacit_smr *smr, tacit_node_t node)
         return;
     }
     client->up = true;
+    smr->clients_up |= 1ull << (node - TACIT_NODE_CLIENT);
     tacit_ring_reader_init(&client->reader, smr->request_shape, memory);
 }
 
@@ -55,6 +56,8 @@ void tacit_smr_client_down(struct tacit_smr *smr, const struct tacit_event *even
 {
     struct tacit_smr_client *client = &smr->clients[event->node - TACIT_NODE_CLIENT];
     smr->counters.lapped += client->reader.lost;
+    smr->clients_up &= ~(1ull << (event->node - TACIT_NODE_CLIENT));
+    smr->clients_due &= ~(1ull << (event->node - TACIT_NODE_CLIENT));
     memset(client, 0, sizeof(*client));
     if (smr->spilled && smr->spilled_from == event->node) {
         smr->spilled = false;
@@ -95,7 +98,7 @@ void tacit_smr_reply(struct tacit_smr *smr, tacit_node_t to, const struct tacit_
                           .cookie = TACIT_COOKIE(TACIT_COOKIE_CLIENT, to)};
     if (smr->fabric->ops->post(smr->fabric, &op)) { // else the client asks again
         client->reply_sequence = sequence;
-        client->ring_due = true;
+        smr->clients_due |= 1ull << (to - TACIT_NODE_CLIENT);
         smr->counters.replies++;
     }
 }
@@ -123,11 +126,10 @@ void tacit_smr_reply_kept(struct tacit_smr *smr, tacit_node_t to,
 
 void tacit_smr_ring_clients(struct tacit_smr *smr)
 {
-    for (uint32_t i = 0; i < TACIT_CLIENTS_MAX; i++) {
-        if (smr->clients[i].ring_due) {
-            smr->clients[i].ring_due = false;
-            smr->fabric->ops->ring(smr->fabric, (tacit_node_t)(TACIT_NODE_CLIENT + i));
-        }
+    while (smr->clients_due != 0) {
+        uint32_t i = (uint32_t)__builtin_ctzll(smr->clients_due);
+        smr->clients_due &= smr->clients_due - 1;
+        smr->fabric->ops->ring(smr->fabric, (tacit_node_t)(TACIT_NODE_CLIENT + i));
     }
 }
 
@@ -330,12 +332,16 @@ static void fill_batch(struct tacit_smr *smr, bool *worked)
         }
         smr->spilled = false;
     }
-    for (uint32_t i = 0; i < TACIT_CLIENTS_MAX; i++) {
-        uint32_t slot = (smr->turn + i) % TACIT_CLIENTS_MAX;
-        if (smr->clients[slot].up &&
-            !admit_from(smr, (tacit_node_t)(TACIT_NODE_CLIENT + slot), worked)) {
-            smr->turn = slot;
-            return;
+    // Round robin: those from `turn` on, then those before it.
+    uint64_t from_turn = ~0ull << smr->turn;
+    for (int half = 0; half < 2; half++) {
+        uint64_t left = smr->clients_up & (half == 0 ? from_turn : ~from_turn);
+        for (; left != 0; left &= left - 1) {
+            uint32_t slot = (uint32_t)__builtin_ctzll(left);
+            if (!admit_from(smr, (tacit_node_t)(TACIT_NODE_CLIENT + slot), worked)) {
+                smr->turn = slot;
+                return;
+            }
         }
     }
     while (smr->held_count > 0 && admit_held(smr)) {
@@ -350,9 +356,10 @@ static bool hint_all(struct tacit_smr *smr)
 {
     bool worked = false;
     smr->spilled = false;
-    for (uint32_t i = 0; i < TACIT_CLIENTS_MAX; i++) {
+    for (uint64_t left = smr->clients_up; left != 0; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(left);
         struct tacit_smr_client *client = &smr->clients[i];
-        for (uint32_t budget = smr->config.ring_slots; client->up && budget > 0; budget--) {
+        for (uint32_t budget = smr->config.ring_slots; budget > 0; budget--) {
             uint32_t length;
             struct tacit_wire_request request;
             enum tacit_verdict verdict = tacit_ring_read(&client->reader, smr->message, &length);

@@ -22,9 +22,8 @@
 #define TACIT_IDLE_FACTOR 5u             // beats are so much rarer then
 
 struct tacit_smr_client {
-    bool known;    // connected, as `id`
-    bool up;       // and its regions are here
-    bool ring_due; // replies were written since it was last rung
+    bool known; // connected, as `id`
+    bool up;    // and its regions are here
     uint32_t id;
     tacit_incarnation_t incarnation;
     int32_t replies; // handle of the region that this replica writes at the client
@@ -81,6 +80,8 @@ struct tacit_smr {
 
     struct tacit_ring_shape request_shape, reply_shape;
     struct tacit_smr_client clients[TACIT_CLIENTS_MAX];
+    uint64_t clients_up;                 // bit i: clients[i] is served
+    uint64_t clients_due;                // replies were written since they were last rung
     uint32_t turn;                       // client to begin with
     struct tacit_smr_admitted *admitted; // by position in the table of sessions
     uint8_t *message;                    // a request as read from a ring

@@ -394,6 +394,12 @@ bool tacit_smr_poll(struct tacit_smr *smr, tacit_time_ns_t now_ns)
     return worked;
 }
 
+bool tacit_smr_is_hot(const struct tacit_smr *smr)
+{
+    return smr->config.engine == TACIT_ENGINE_NONE || smr->crash.role > TACIT_ROLE_FOLLOWER ||
+           tacit_transfer_busy(&smr->transfer);
+}
+
 tacit_time_ns_t tacit_smr_deadline(const struct tacit_smr *smr)
 {
     tacit_time_ns_t at = smr->beat_ns + smr->period_ns;

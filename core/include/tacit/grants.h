@@ -33,7 +33,8 @@ struct tacit_grants_counters {
 struct tacit_grants_peer {
     bool up;
     tacit_incarnation_t incarnation;
-    uint64_t dropped; // newest request number that was passed over
+    uint64_t dropped;    // newest request number that was passed over
+    const void *control; // its CONTROL region here, NULL: not found yet
 };
 
 enum tacit_grants_state {

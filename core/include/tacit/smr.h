@@ -94,6 +94,10 @@ void tacit_smr_fini(struct tacit_smr *smr);
 // posts. Never blocks, bounded work. Returns true if anything happened (the caller should come back
 // at once).
 bool tacit_smr_poll(struct tacit_smr *smr, tacit_time_ns_t now_ns);
+// Whether waiting for this replica costs somebody time, so that spinning for a while before a sleep
+// pays: it leads or is about to. Followers are better parked: they look each beat, and are rung
+// when it matters.
+bool tacit_smr_is_hot(const struct tacit_smr *smr);
 // When poll must be called again even if nothing rings.
 tacit_time_ns_t tacit_smr_deadline(const struct tacit_smr *smr);
 
