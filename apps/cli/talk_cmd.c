@@ -99,8 +99,8 @@ static void print_report(const json_t *report)
                  (unsigned long long)local_number(report, "detector", "suspicions"),
                  (unsigned long long)local_number(report, "detector", "false_suspicions"),
                  (unsigned long long)local_number(report, "detector", "deaths"),
-                 (unsigned long long)(local_number(report, "counters", "malformed") +
-                                      local_number(report, "counters", "unexpected")));
+                 (unsigned long long)local_number(report, "counters", "malformed") +
+                     (unsigned long long)local_number(report, "counters", "unexpected"));
 }
 
 // Status 0: somebody leads.

@@ -182,6 +182,7 @@ void tacit_client_send_due(struct tacit_client *client, tacit_time_ns_t now_ns)
 void tacit_client_on_hint(struct tacit_client *client, struct tacit_client_record *record,
                           uint32_t replica, uint8_t leader, tacit_time_ns_t now_ns)
 {
+    bool first = record->hint_mask == 0; // of this round
     // An answer to an earlier round says nothing about this one.
     record->hint_mask |= (uint16_t)(record->sent_mask & 1u << replica);
     if (client->leader == replica) {
@@ -203,7 +204,7 @@ void tacit_client_on_hint(struct tacit_client *client, struct tacit_client_recor
         uint32_t steps = record->hint_rounds / HINT_ROUNDS_A_STEP;
         tacit_time_ns_t pause = client->config.hint_ns
                                 << (steps < HINT_STEPS_MAX ? steps : HINT_STEPS_MAX);
-        if (record->hint_rounds < UINT8_MAX) {
+        if (first && record->hint_rounds < UINT8_MAX) {
             record->hint_rounds++;
         }
         tacit_time_ns_t again = now_ns + pause + jitter(client, pause);

