@@ -27,9 +27,23 @@ void sim_faults_start(struct sim_cluster *cluster)
     }
 }
 
-static bool faulty(const struct sim_process *process)
+// Whether the group has removed this replica (it held up the reuse of log positions), which it may
+// not know yet. It is as good as faulty until it is admitted again: f has shrunk.
+static bool removed(const struct sim_cluster *cluster, const struct sim_process *process)
 {
-    return !process->node->alive || process->frozen ||
+    const struct sim_process *newest = process;
+    for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
+        const struct sim_process *other = &cluster->process[i];
+        if (other->status.applied > newest->status.applied) {
+            newest = other;
+        }
+    }
+    return newest->status.applied > 0 && newest->status.members[process->id] == 0;
+}
+
+static bool faulty(const struct sim_cluster *cluster, const struct sim_process *process)
+{
+    return !process->node->alive || process->frozen || removed(cluster, process) ||
            (process->incarnation > 1 && process->status.role == TACIT_ROLE_JOINING);
 }
 
@@ -37,7 +51,7 @@ uint32_t sim_faulty(const struct sim_cluster *cluster)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
-        count += faulty(&cluster->process[i]);
+        count += faulty(cluster, &cluster->process[i]);
     }
     return count;
 }
@@ -53,7 +67,7 @@ static uint32_t restarts(const struct sim_cluster *cluster)
 
 static bool may_lose_replica(const struct sim_cluster *cluster, uint32_t slot)
 {
-    uint32_t already = faulty(&cluster->process[slot]) ? 1u : 0u;
+    uint32_t already = faulty(cluster, &cluster->process[slot]) ? 1u : 0u;
     return sim_faulty(cluster) + 1 - already <= cluster->faults_max;
 }
 
@@ -293,8 +307,9 @@ static void freeze(struct sim_cluster *cluster, uint32_t first, uint32_t count, 
         for (uint32_t slot = first; slot < first + count && budget > 0; slot++) {
             struct sim_process *process = &cluster->process[slot];
             // One that is well may only be taken if that leaves enough of the others.
-            bool candidate =
-                pass == 0 ? faulty(process) : !faulty(process) && may_lose_replica(cluster, slot);
+            bool candidate = pass == 0
+                                 ? faulty(cluster, process)
+                                 : !faulty(cluster, process) && may_lose_replica(cluster, slot);
             if (candidate && choice_u32(cluster->choice, 4) == 3) {
                 if (process->node->alive) {
                     sim_process_pause(cluster, slot, true);
