@@ -66,7 +66,7 @@
       "clients connected at a time; client ids are below it") \
     K(sessions_per_client, COUNT, sessions_per_client, 1, 4096, 64, IMMUTABLE, \
       "open sessions of a client; beyond it the oldest closes") \
-    K(session_pipeline, COUNT, session_pipeline, 1, 256, 16, IMMUTABLE, \
+    K(session_pipeline, COUNT, session_pipeline, 1, 256, 8, IMMUTABLE, \
       "requests under way in a session, and replies kept for it") \
     K(window, COUNT, window, 16, 4096, 256, IMMUTABLE | BYZANTINE | POWER_OF_TWO, \
       "slots of agreement open at once; a checkpoint is taken every half window") \

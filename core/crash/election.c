@@ -357,8 +357,10 @@ static void majority_gathered(struct tacit_crash *crash)
     *tacit_crash_ballot_word(crash) = crash->ballot;
     crash->role = TACIT_ROLE_RECOVERING;
     crash->granted_ns = crash->now_ns;
-    crash->grant_ns = crash->now_ns - crash->asked_ns;
-    crash->counters.permission_ns = crash->grant_ns;
+    tacit_time_ns_t took = crash->now_ns - crash->asked_ns;
+    // Remembered for a while: one quick grant does not mean that the next will be.
+    crash->grant_ns = crash->grant_ns * 3 / 4 > took ? crash->grant_ns * 3 / 4 : took;
+    crash->counters.permission_ns = took;
     crash->attempt_end_ns = crash->now_ns + TACIT_ATTEMPT_MAX_NS + 4 * crash->config->suspicion_ns;
 }
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define PAGE_BYTES 4096u
+#define POPULATE_READ_BYTES (16u << 20)
 #define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 #define WRITE_SEALS (F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)
 
@@ -85,8 +86,12 @@ bool tacit_shm_memory_is_sound(int fd, size_t bytes, bool sealed)
 
 void *tacit_shm_memory_map(int fd, size_t bytes, bool writable)
 {
-    void *base = mmap(NULL, bytes, PROT_READ | (writable ? PROT_WRITE : 0),
-                      MAP_SHARED | MAP_POPULATE, fd, 0);
+    // What is big and only read, a peer's state, is rarely looked at: mapped page by page then.
+    // Else a replica that dies keeps a processor busy for milliseconds with taking these pages
+    // apart, just when its successor needs it.
+    int populate = writable || bytes <= POPULATE_READ_BYTES ? MAP_POPULATE : 0;
+    void *base =
+        mmap(NULL, bytes, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED | populate, fd, 0);
     if (base == MAP_FAILED) {
         return NULL;
     }
