@@ -100,6 +100,7 @@ static void execute_membership(struct tacit_smr *smr, const struct tacit_wire_it
     if (item->kind == TACIT_ITEM_REMOVE) {
         if (now == item->number) {
             tacit_sessions_admit(&smr->sessions, node, 0);
+            tacit_smr_removed(smr, node);
         }
     } else if (now == (tacit_incarnation_t)item->session && item->number > now) {
         // Replaces exactly the incarnation that its proposer saw: a repetition changes nothing.

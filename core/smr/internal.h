@@ -70,11 +70,13 @@ struct tacit_smr {
     tacit_time_ns_t beat_ns;
     tacit_time_ns_t period_ns; // of beats at present
     uint64_t busy_sum;
-    tacit_time_ns_t busy_ns;           // when something happened last
-    tacit_time_ns_t keep_ns;           // next look at what peers want
-    tacit_time_ns_t checkpoint_ns;     // last checkpoint
-    tacit_time_ns_t join_ns;           // next time to ask for admission
-    uint64_t admitting[TACIT_MEMBERS]; // proposed, not executed yet
+    tacit_time_ns_t busy_ns;       // when something happened last
+    tacit_time_ns_t keep_ns;       // next look at what peers want
+    tacit_time_ns_t checkpoint_ns; // last checkpoint
+    uint32_t join_count;
+    uint64_t join_seen[TACIT_REPLICAS_MAX]; // JOIN words when their writers were removed
+    tacit_time_ns_t join_ns;                // next time to ask for admission
+    uint64_t admitting[TACIT_MEMBERS];      // proposed, not executed yet
     uint32_t admitting_term;
     uint32_t waiting; // replicas that ask for admission
 
@@ -131,6 +133,8 @@ void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const u
 // keep.c
 // Takes part no more (was removed), until admitted again.
 void tacit_smr_deactivate(struct tacit_smr *smr);
+// A replica was removed: it has to ask anew.
+void tacit_smr_removed(struct tacit_smr *smr, tacit_node_t node);
 bool tacit_smr_keep(struct tacit_smr *smr);
 // Adds what is due to the batch; `removals`: only those.
 void tacit_smr_admissions(struct tacit_smr *smr, bool removals);

@@ -68,6 +68,21 @@ static void propose_membership(struct tacit_smr *smr, uint8_t kind, tacit_node_t
     }
 }
 
+// Whether the replica asks, and has done so since it was last removed: a stopped one goes on
+// standing there.
+static bool asks_to_join(struct tacit_smr *smr, tacit_node_t node, tacit_incarnation_t incarnation)
+{
+    uint64_t word = control_word(smr, node, TACIT_CONTROL_JOIN);
+    return (uint32_t)word == incarnation && word != smr->join_seen[node];
+}
+
+void tacit_smr_removed(struct tacit_smr *smr, tacit_node_t node)
+{
+    if (node < smr->config.replicas && node != smr->config.self) {
+        smr->join_seen[node] = control_word(smr, node, TACIT_CONTROL_JOIN);
+    }
+}
+
 // A leader proposes whoever asks for admission; memory nodes, which cannot ask, when they come back
 // empty.
 void tacit_smr_admissions(struct tacit_smr *smr, bool removals)
@@ -79,7 +94,7 @@ void tacit_smr_admissions(struct tacit_smr *smr, bool removals)
         tacit_incarnation_t incarnation = smr->crash.peer_incarnation[r];
         if (r != smr->config.self && smr->crash.peer_up[r] &&
             tacit_sessions_member(&smr->sessions, r) != incarnation &&
-            control_word(smr, r, TACIT_CONTROL_JOIN) == incarnation) {
+            asks_to_join(smr, r, incarnation)) {
             propose_membership(smr, TACIT_ITEM_ADMIT, r, incarnation);
         }
     }
@@ -102,6 +117,8 @@ void tacit_smr_admissions(struct tacit_smr *smr, bool removals)
 // `incarnation`: asks to be admitted; 0: does not any more.
 static void announce_join(struct tacit_smr *smr, uint64_t incarnation)
 {
+    smr->join_count++;
+    uint64_t word = incarnation == 0 ? 0 : incarnation | (uint64_t)smr->join_count << 32;
     for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
         if (r == smr->config.self || !smr->crash.peer_up[r]) {
             continue;
@@ -115,7 +132,7 @@ static void announce_join(struct tacit_smr *smr, uint64_t incarnation)
                               .region = control,
                               .bytes = 8,
                               .offset = TACIT_CONTROL_JOIN,
-                              .local = &incarnation,
+                              .local = &word,
                               .cookie = TACIT_COOKIE(TACIT_COOKIE_CLIENT, r)};
         if (control >= 0 && smr->fabric->ops->post(smr->fabric, &op)) {
             smr->fabric->ops->ring(smr->fabric, r);

@@ -34,7 +34,9 @@ static_assert(TACIT_PAGE_REGION_KEYS + 8u * TACIT_PAGE_REGIONS_MAX <= TACIT_PAGE
 #define TACIT_CONTROL_RELEASED 8u // number of the newest request that it no longer needs
 #define TACIT_CONTROL_CHECKPOINT                                                                   \
     16u // wants a checkpoint of at least this many entries (index + 1), 0: no
-#define TACIT_CONTROL_JOIN 24u    // its incarnation, once it has state and wants to be admitted
+// Incarnation | count << 32: has state and asks to be admitted; the count grows with each
+// repetition, so that who has stopped asking is not admitted.
+#define TACIT_CONTROL_JOIN 24u
 #define TACIT_CONTROL_RETIRED 32u // memory nodes: owner | incarnation << 16 of a region to free
 #define TACIT_CONTROL_REGION_BYTES 64u
 
