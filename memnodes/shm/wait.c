@@ -107,7 +107,6 @@ static void ask_for_short_slices(void)
     struct slice_attr attr = {.size = sizeof attr};
     if (syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) == 0 &&
         attr.policy == 0 /* SCHED_OTHER */) {
-        attr.size = sizeof attr;
         attr.flags = 0;
         attr.runtime_ns = SLICE_NS;
         (void)syscall(SYS_sched_setattr, 0, &attr, 0);

@@ -118,7 +118,7 @@ enum tacit_status tacit_client_submit(struct tacit_client *client, uint32_t hand
                                       tacit_time_ns_t now_ns);
 
 // One turn: takes fabric events, reads replies, resends what is due. True: *event was filled in and
-// more may be there, call again; false: nothing is left for now. Bounded work.
+// more may be there, call again; false: nothing is left at present. Bounded work.
 bool tacit_client_poll(struct tacit_client *client, tacit_time_ns_t now_ns,
                        struct tacit_client_event *event);
 // When poll must be called again even if nothing rings; UINT64_MAX: never. Every submit may change
