@@ -5,10 +5,14 @@
 // stranger can make it hold is bounded in number and in time.
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +22,10 @@
 // Notices that connections coming up and going down may need: others leave that many free.
 #define NOTICES_KEPT (2u * TACIT_SHM_CONNECTIONS + 2u)
 #define IDLE_NS 1000000000u
+#define NICE 10
+// What a lost connection had mapped is unmapped this much later: it is thousands of pages, and who
+// takes over from the one that died needs the processors now.
+#define RELEASE_NS 20000000u
 #define CROWDED_NS 1000000u
 
 void tacit_shm_report(struct tacit_shm *shm, enum tacit_shm_report_kind kind, const char *format,
@@ -73,6 +81,9 @@ static void handshake_give_back(struct tacit_shm *shm, struct tacit_shm_connecti
 static void sockets_close(struct tacit_shm_connection *connection)
 {
     int *fds[] = {&connection->fd, &connection->pidfd, &connection->tail_fd};
+    if (connection->fd >= 0) {
+        (void)shutdown(connection->fd, SHUT_RDWR); // now, also if it is a bell that is still held
+    }
     for (unsigned i = 0; i < 3; i++) {
         if (*fds[i] >= 0) {
             close(*fds[i]);
@@ -84,6 +95,9 @@ static void sockets_close(struct tacit_shm_connection *connection)
 void tacit_shm_connection_free(struct tacit_shm *shm, struct tacit_shm_connection *connection)
 {
     sockets_close(connection);
+    if (connection->bell_fd >= 0) {
+        close(connection->bell_fd);
+    }
     handshake_give_back(shm, connection);
     for (unsigned slot = 0; slot < TACIT_SHM_SLOTS; slot++) {
         tacit_shm_view_unmap(&connection->views[slot]);
@@ -140,8 +154,8 @@ void tacit_shm_connection_end(struct tacit_shm *shm, struct tacit_shm_connection
     } else if (connection->state != TACIT_SHM_LOST) {
         tacit_shm_connection_free(shm, connection);
     }
-    if (connection->outbound && shm->reach != NULL) {
-        shm->reach->ended(shm, connection, was_up);
+    if (connection->outbound) {
+        tacit_shm_reach_ended(shm, connection, was_up);
     }
 }
 
@@ -202,6 +216,29 @@ static bool key_lookup(struct tacit_public_key *out, struct tacit_peer_name name
     return kind_of(name.role, &kind) && shm->config.key_of(shm->config.context, kind, name.id, out);
 }
 
+// Who is at the other end. *pidfd is -1 where the kernel has none.
+static void socket_peer(int fd, int32_t *pid, uint32_t *uid, int *pidfd)
+{
+    struct ucred who = {.pid = 0, .uid = (uid_t)-1};
+    socklen_t bytes = sizeof who;
+    (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &bytes);
+    *pid = who.pid;
+    *uid = who.uid;
+    *pidfd = -1;
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+    bytes = sizeof *pidfd;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, pidfd, &bytes) != 0) {
+        // Linux before 6.5. Its number may have been given to another process by now; then we never
+        // see this one's death here, which is only the second source anyway.
+        *pidfd = who.pid > 0 ? (int)syscall(SYS_pidfd_open, who.pid, 0) : -1;
+    }
+    if (*pidfd >= 0) {
+        (void)fcntl(*pidfd, F_SETFD, FD_CLOEXEC);
+    }
+}
+
 struct tacit_shm_connection *tacit_shm_connection_begin(struct tacit_shm *shm, int fd,
                                                         void *handshake_memory, int peer,
                                                         tacit_time_ns_t now_ns)
@@ -244,12 +281,13 @@ struct tacit_shm_connection *tacit_shm_connection_begin(struct tacit_shm *shm, i
     connection->peer = peer >= 0 ? (unsigned)peer : 0;
     connection->fd = fd;
     connection->tail_fd = -1;
+    connection->bell_fd = -1;
     connection->log_slot = -1;
     connection->client_slot = -1;
     connection->known_as = TACIT_NODE_NONE;
     connection->deadline_ns = now_ns + shm->config.handshake_timeout_ns;
     connection->serial = ++shm->next_serial;
-    tacit_shm_socket_peer(fd, &connection->pid, &connection->uid, &connection->pidfd);
+    socket_peer(fd, &connection->pid, &connection->uid, &connection->pidfd);
     return connection;
 }
 
@@ -449,6 +487,18 @@ static void log_retire(struct tacit_shm *shm, unsigned slot)
     shm->logs_changed = true;
 }
 
+static void release(struct tacit_shm *shm, struct tacit_shm_connection *connection)
+{
+    bool was_up = connection->state == TACIT_SHM_UP;
+    if (was_up && shm->current[connection->node] == connection) {
+        shm->current[connection->node] = NULL;
+    }
+    tacit_shm_connection_free(shm, connection);
+    if (was_up && connection->outbound) {
+        tacit_shm_reach_ended(shm, connection, true);
+    }
+}
+
 static void commands_take(struct tacit_shm *shm)
 {
     uint64_t rung;
@@ -462,15 +512,7 @@ static void commands_take(struct tacit_shm *shm)
         } else if (command.kind == TACIT_SHM_COMMAND_RETIRE) {
             log_retire(shm, command.number);
         } else {
-            struct tacit_shm_connection *connection = &shm->connections[command.number];
-            bool was_up = connection->state == TACIT_SHM_UP;
-            if (was_up && shm->current[connection->node] == connection) {
-                shm->current[connection->node] = NULL;
-            }
-            tacit_shm_connection_free(shm, connection);
-            if (was_up && connection->outbound && shm->reach != NULL) {
-                shm->reach->ended(shm, connection, true);
-            }
+            shm->connections[command.number].release_ns = tacit_shm_now_ns() + RELEASE_NS;
         }
     }
 }
@@ -480,6 +522,14 @@ static tacit_time_ns_t expire(struct tacit_shm *shm, tacit_time_ns_t now_ns)
     tacit_time_ns_t next_ns = now_ns + IDLE_NS;
     for (unsigned i = 0; i < TACIT_SHM_CONNECTIONS; i++) {
         struct tacit_shm_connection *connection = &shm->connections[i];
+        if (connection->state != TACIT_SHM_FREE && connection->release_ns != 0) {
+            if (connection->release_ns <= now_ns) {
+                release(shm, connection);
+            } else if (connection->release_ns < next_ns) {
+                next_ns = connection->release_ns;
+            }
+            continue;
+        }
         if (connection->state == TACIT_SHM_FREE || connection->deadline_ns == 0) {
             continue;
         }
@@ -552,20 +602,21 @@ static void wait_until(struct tacit_shm *shm, tacit_time_ns_t until_ns)
         accept_all(shm, tacit_shm_now_ns());
     }
     if (fds[2].revents != 0) {
-        shm->reach->readable(shm);
+        tacit_shm_reach_readable(shm);
     }
 }
 
 void *tacit_shm_control_main(void *context)
 {
     struct tacit_shm *shm = context;
+    // It wakes up when somebody died, like the protocol threads, which are in a hurry: it gets a
+    // small share of a processor that one of them wants.
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
     while (!atomic_load(&shm->stop)) {
         tacit_time_ns_t now_ns = tacit_shm_now_ns();
         tacit_time_ns_t next_ns = expire(shm, now_ns);
-        if (shm->reach != NULL) {
-            tacit_time_ns_t reach_ns = shm->reach->turn(shm, now_ns);
-            next_ns = reach_ns < next_ns ? reach_ns : next_ns;
-        }
+        tacit_time_ns_t reach_ns = tacit_shm_reach_turn(shm, now_ns);
+        next_ns = reach_ns < next_ns ? reach_ns : next_ns;
         while (shm->logs_changed) { // again if that brought a connection up: at most once for each
             logs_announce(shm);
         }

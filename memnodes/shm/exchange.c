@@ -1,38 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How two nodes that know each other hand their regions over, on the control thread.
-//
-// Each side, as a host, OFFERs its regions with their descriptors. A region that the other side is
-// to write goes out when it can no longer change its size; the other side maps it and says MAPPED;
-// then the host seals it, and only then maps it itself and offers it to readers: so there is never
-// more than one writer, and no reader ever has to trust one. END: all that the peer needs is
-// offered. When a side has sent END, got END, and has all MAPPED, it is whole. The connecting side
-// then says READY and from there on only waits; the accepting side, once whole and with the peer's
-// READY, counts the connection as up and answers READY, upon which the connecting side does so too.
-// (Up at one side only for as long as that takes, or until the socket hangs up: no time-out of one
-// side can leave the other one with a half.) Later, log regions that come and go are OFFERed and
-// RETIREd.
+// protocol.h says in which order and why.
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "internal.h"
-
-enum packet_kind {
-    TACIT_SHM_OFFER = 1,
-    TACIT_SHM_MAPPED,
-    TACIT_SHM_END,
-    TACIT_SHM_READY,
-    TACIT_SHM_RETIRE,
-};
-
-struct packet {
-    uint8_t kind;
-    uint8_t slot;
-    uint16_t node; // OFFER of a log: owner; END: what the peer is called here
-    uint32_t incarnation;
-    uint64_t bytes;
-};
-static_assert(sizeof(struct packet) == 16, "no padding");
 
 static const struct tacit_host_layout *layout_of(const struct tacit_shm *shm,
                                                  enum tacit_shm_kind kind)
@@ -87,7 +61,7 @@ static bool region_finish(struct tacit_shm *shm, struct tacit_shm_connection *co
         .words = base,
         .bytes = tacit_shm_slot_bytes(layout, slot),
         .file_bytes = file_bytes,
-        .key = {.region_class = tacit_shm_slot_class(slot),
+        .key = {.region_class = tacit_shm_slot_class(layout, slot),
                 .owner = connection->node,
                 .incarnation = connection->incarnation},
     };
@@ -103,7 +77,7 @@ static bool region_finish(struct tacit_shm *shm, struct tacit_shm_connection *co
 }
 
 static enum tacit_shm_io packet_send(const struct tacit_shm_connection *connection,
-                                     struct packet packet, int passed)
+                                     struct tacit_shm_packet packet, int passed)
 {
     return tacit_shm_send(connection->fd, &packet, sizeof packet, passed);
 }
@@ -116,9 +90,9 @@ static enum tacit_shm_io offer_fixed(struct tacit_shm *shm, struct tacit_shm_con
     if (right == TACIT_SHM_NOTHING) {
         return TACIT_SHM_IO_DONE;
     }
-    struct packet packet = {.kind = TACIT_SHM_OFFER,
-                            .slot = (uint8_t)slot,
-                            .bytes = tacit_shm_slot_file_bytes(layout, slot)};
+    struct tacit_shm_packet packet = {.kind = TACIT_SHM_OFFER,
+                                      .slot = (uint8_t)slot,
+                                      .bytes = tacit_shm_slot_file_bytes(layout, slot)};
     int fd = right == TACIT_SHM_WRITE ? connection->tail_fd : shm->own_fds[slot];
     enum tacit_shm_io io = packet_send(connection, packet, fd);
     if (io == TACIT_SHM_IO_DONE && right == TACIT_SHM_WRITE) {
@@ -139,7 +113,7 @@ static enum tacit_shm_io offer_log(struct tacit_shm *shm, struct tacit_shm_conne
         return TACIT_SHM_IO_DONE;
     }
     if (connection->told[i] != 0) {
-        struct packet packet = {.kind = TACIT_SHM_RETIRE, .slot = slot};
+        struct tacit_shm_packet packet = {.kind = TACIT_SHM_RETIRE, .slot = slot};
         enum tacit_shm_io io = packet_send(connection, packet, -1);
         if (io != TACIT_SHM_IO_DONE) {
             return io;
@@ -150,7 +124,7 @@ static enum tacit_shm_io offer_log(struct tacit_shm *shm, struct tacit_shm_conne
         return TACIT_SHM_IO_DONE;
     }
     bool to_write = is_own && !log->present;
-    struct packet packet = {
+    struct tacit_shm_packet packet = {
         .kind = TACIT_SHM_OFFER,
         .slot = slot,
         .node = to_write ? connection->node : log->view.key.owner,
@@ -187,7 +161,7 @@ static enum tacit_shm_io offer_all(struct tacit_shm *shm, struct tacit_shm_conne
         return TACIT_SHM_IO_DONE;
     }
     enum tacit_shm_io io = packet_send(
-        connection, (struct packet){.kind = TACIT_SHM_END, .node = connection->node}, -1);
+        connection, (struct tacit_shm_packet){.kind = TACIT_SHM_END, .node = connection->node}, -1);
     connection->end_sent = io == TACIT_SHM_IO_DONE;
     return io;
 }
@@ -197,7 +171,8 @@ static enum tacit_shm_io confirm_all(struct tacit_shm_connection *connection)
     while (connection->to_confirm != 0) {
         unsigned slot = (unsigned)__builtin_ctzll(connection->to_confirm);
         enum tacit_shm_io io = packet_send(
-            connection, (struct packet){.kind = TACIT_SHM_MAPPED, .slot = (uint8_t)slot}, -1);
+            connection, (struct tacit_shm_packet){.kind = TACIT_SHM_MAPPED, .slot = (uint8_t)slot},
+            -1);
         if (io != TACIT_SHM_IO_DONE) {
             return io;
         }
@@ -211,7 +186,8 @@ static enum tacit_shm_io ready_send(struct tacit_shm_connection *connection)
     if (connection->ready_sent) {
         return TACIT_SHM_IO_DONE;
     }
-    enum tacit_shm_io io = packet_send(connection, (struct packet){.kind = TACIT_SHM_READY}, -1);
+    enum tacit_shm_io io =
+        packet_send(connection, (struct tacit_shm_packet){.kind = TACIT_SHM_READY}, -1);
     connection->ready_sent = io == TACIT_SHM_IO_DONE;
     return io;
 }
@@ -243,7 +219,7 @@ bool tacit_shm_trade_push(struct tacit_shm *shm, struct tacit_shm_connection *co
         if (connection->outbound) {
             io = ready_send(connection);
             if (io == TACIT_SHM_IO_DONE) {
-                connection->deadline_ns = 0; // see the top of this file
+                connection->deadline_ns = 0; // see protocol.h
                 if (connection->ready_received && !tacit_shm_connection_commit(shm, connection)) {
                     return false;
                 }
@@ -265,7 +241,7 @@ bool tacit_shm_trade_push(struct tacit_shm *shm, struct tacit_shm_connection *co
 
 static bool offer_is_right(const struct tacit_shm *shm,
                            const struct tacit_shm_connection *connection,
-                           const struct packet *packet, int fd, bool *writable)
+                           const struct tacit_shm_packet *packet, int fd, bool *writable)
 {
     const struct tacit_host_layout *layout = layout_of(shm, connection->kind);
     if (packet->slot >= TACIT_SHM_SLOTS || (connection->have >> packet->slot & 1) != 0 || fd < 0) {
@@ -289,19 +265,20 @@ static bool offer_is_right(const struct tacit_shm *shm,
 }
 
 static bool offer_take(struct tacit_shm *shm, struct tacit_shm_connection *connection,
-                       const struct packet *packet, int fd)
+                       const struct tacit_shm_packet *packet, int fd)
 {
+    const struct tacit_host_layout *layout = layout_of(shm, connection->kind);
     bool writable;
     if (!offer_is_right(shm, connection, packet, fd, &writable)) {
         return false;
     }
     struct tacit_shm_view view = {
         .words = tacit_shm_memory_map(fd, packet->bytes, writable),
-        .bytes = tacit_shm_slot_bytes(layout_of(shm, connection->kind), packet->slot),
+        .bytes = tacit_shm_slot_bytes(layout, packet->slot),
         .file_bytes = packet->bytes,
         .handle = (int32_t)(packet->slot | (++shm->next_serial & 0x7fffff) << 8),
         .writable = writable,
-        .key = {.region_class = tacit_shm_slot_class(packet->slot),
+        .key = {.region_class = tacit_shm_slot_class(layout, packet->slot),
                 .owner = writable ? shm->fabric.self : connection->node,
                 .incarnation = writable ? shm->fabric.incarnation : connection->incarnation},
     };
@@ -366,13 +343,21 @@ static bool mapped_take(struct tacit_shm *shm, struct tacit_shm_connection *conn
 }
 
 static bool end_take(const struct tacit_shm *shm, struct tacit_shm_connection *connection,
-                     tacit_node_t known_as)
+                     const struct tacit_shm_packet *packet)
 {
+    tacit_node_t known_as = packet->node;
     bool is_right = shm->config.kind == TACIT_SHM_CLIENT
                         ? known_as >= TACIT_NODE_CLIENT && known_as < TACIT_NODES_MAX
                         : known_as == shm->fabric.self;
     if (connection->end_received || !is_right) {
         return false;
+    }
+    if (packet->slot != 0) {
+        // Of its own, as the protocol thread may ring when this thread has closed the other one.
+        connection->bell_fd = fcntl(connection->fd, F_DUPFD_CLOEXEC, 0);
+        if (connection->bell_fd < 0) {
+            return false;
+        }
     }
     connection->known_as = known_as;
     connection->end_received = true;
@@ -381,13 +366,13 @@ static bool end_take(const struct tacit_shm *shm, struct tacit_shm_connection *c
 
 // A packet without a descriptor.
 static bool small_take(struct tacit_shm *shm, struct tacit_shm_connection *connection,
-                       const struct packet *packet)
+                       const struct tacit_shm_packet *packet)
 {
     switch (packet->kind) {
     case TACIT_SHM_MAPPED:
         return mapped_take(shm, connection, packet->slot);
     case TACIT_SHM_END:
-        return end_take(shm, connection, packet->node);
+        return end_take(shm, connection, packet);
     case TACIT_SHM_RETIRE:
         return retire_take(shm, connection, packet->slot);
     case TACIT_SHM_READY:
@@ -404,7 +389,7 @@ static bool small_take(struct tacit_shm *shm, struct tacit_shm_connection *conne
 bool tacit_shm_trade_take(struct tacit_shm *shm, struct tacit_shm_connection *connection,
                           const uint8_t *bytes, size_t size, int passed)
 {
-    struct packet packet = {0};
+    struct tacit_shm_packet packet = {0};
     bool ok = size == sizeof packet;
     if (ok) {
         memcpy(&packet, bytes, sizeof packet);

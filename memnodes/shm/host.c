@@ -228,7 +228,10 @@ size_t tacit_shm_log_regions(struct tacit_fabric *fabric, struct tacit_region_ke
             break;
         }
         last = shm->log_order[oldest];
-        keys[count++] = shm->self_views[TACIT_SHM_SLOT_LOG + oldest].key;
+        const struct tacit_shm_view *view = &shm->self_views[TACIT_SHM_SLOT_LOG + oldest];
+        if (view->key.region_class == TACIT_REGION_LOG) {
+            keys[count++] = view->key;
+        }
     }
     return count;
 }
@@ -236,7 +239,10 @@ size_t tacit_shm_log_regions(struct tacit_fabric *fabric, struct tacit_region_ke
 void tacit_shm_retire(struct tacit_fabric *fabric, struct tacit_region_key key)
 {
     struct tacit_shm *shm = tacit_shm_of(fabric);
-    assert(key.region_class == TACIT_REGION_LOG && key.owner != TACIT_NODE_SELF);
+    assert(key.owner != TACIT_NODE_SELF);
+    if (key.region_class != TACIT_REGION_LOG && key.region_class != TACIT_REGION_REGISTERS) {
+        return;
+    }
     for (unsigned i = 0; i < TACIT_SHM_LOGS; i++) {
         struct tacit_shm_view *view = &shm->self_views[TACIT_SHM_SLOT_LOG + i];
         if (!tacit_shm_key_matches(view, TACIT_SHM_SLOT_LOG + i, key)) {
@@ -258,26 +264,16 @@ void tacit_shm_attach(struct tacit_fabric *fabric, void *base, size_t bytes)
     (void)bytes;
 }
 
-// ---- permission ----
-//
-// A write counts only if its writer, after its stores and a full fence, still finds itself in the
-// pair. The host stores the pair, then makes a full fence. One of the two fences comes first: if
-// the writer's, the host and everybody whom it tells see all of the write; if the host's, the
-// writer sees the new pair and the write is DENIED. The order of the two stores makes sure that no
-// mixture of an old and a new pair names a holder together with a generation that was never its
-// own.
+// ---- permission (the proof is in protocol.h) ----
 
 void tacit_shm_grant(struct tacit_fabric *fabric, tacit_node_t holder,
                      tacit_incarnation_t incarnation, uint64_t generation)
 {
     struct tacit_shm *shm = tacit_shm_of(fabric);
-    uint64_t *pair = tacit_shm_host_word(&shm->own[0], TACIT_SHM_HOST_GENERATION);
     assert(generation > shm->generation && !shm->holder_is_set);
     shm->generation = generation;
     shm->holder_is_set = true;
-    __atomic_store_n(&pair[0], generation, __ATOMIC_RELEASE);
-    __atomic_store_n(&pair[1], tacit_owner_word(holder, incarnation), __ATOMIC_RELEASE);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    tacit_shm_pair_grant(shm->own[0].words, generation, tacit_owner_word(holder, incarnation));
     *tacit_shm_event_push(shm) =
         (struct tacit_event){.kind = TACIT_EVENT_GRANTED, .node = holder, .generation = generation};
 }
@@ -285,60 +281,10 @@ void tacit_shm_grant(struct tacit_fabric *fabric, tacit_node_t holder,
 void tacit_shm_revoke(struct tacit_fabric *fabric, uint64_t generation)
 {
     struct tacit_shm *shm = tacit_shm_of(fabric);
-    uint64_t *pair = tacit_shm_host_word(&shm->own[0], TACIT_SHM_HOST_GENERATION);
     assert(generation > shm->generation);
     shm->generation = generation;
     shm->holder_is_set = false;
-    __atomic_store_n(&pair[1], TACIT_SHM_NOBODY, __ATOMIC_RELEASE);
-    __atomic_store_n(&pair[0], generation, __ATOMIC_RELEASE);
-    TACIT_SHM_FULL_FENCE();
+    tacit_shm_pair_revoke(shm->own[0].words, generation);
     *tacit_shm_event_push(shm) = (struct tacit_event){
         .kind = TACIT_EVENT_REVOKED, .node = TACIT_NODE_NONE, .generation = generation};
 }
-
-// ---- a host that reaches nobody ----
-
-static bool post_refused(struct tacit_fabric *fabric, const struct tacit_op *op)
-{
-    (void)fabric;
-    (void)op;
-    return false;
-}
-
-static int32_t region_unknown(struct tacit_fabric *fabric, tacit_node_t host,
-                              struct tacit_region_key key)
-{
-    (void)fabric;
-    (void)host;
-    (void)key;
-    return -1;
-}
-
-static void ring_nobody(struct tacit_fabric *fabric, tacit_node_t host)
-{
-    (void)host;
-    fabric->counters.rings_suppressed++;
-}
-
-static void reset_nothing(struct tacit_fabric *fabric, tacit_node_t host)
-{
-    (void)fabric;
-    (void)host;
-}
-
-const struct tacit_fabric_ops tacit_shm_host_ops = {
-    .post = post_refused,
-    .poll = tacit_shm_poll,
-    .ring = ring_nobody,
-    .region = region_unknown,
-    .local = tacit_shm_local,
-    .log_regions = tacit_shm_log_regions,
-    .grant = tacit_shm_grant,
-    .revoke = tacit_shm_revoke,
-    .retire = tacit_shm_retire,
-    .reset = reset_nothing,
-    .attach = tacit_shm_attach,
-    .arm = tacit_shm_arm,
-    .sleep = tacit_shm_sleep,
-    .disarm = tacit_shm_disarm,
-};

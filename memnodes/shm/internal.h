@@ -3,55 +3,40 @@
 // What the files of the shared-memory provider share: its object, split by the thread that may
 // touch it, and the two queues between these threads.
 //
-//   memory.c, socket.c   memfds and sockets
+//   memory.c, socket.c   memfds and packets
+//   life.c               what the kernel says when the protocol thread dies
 //   open.c               the object, own regions, start and end
 //   control.c            control thread: loop, accepting, handshakes, life of connections
 //   exchange.c           control thread: handing regions over
 //   host.c               protocol thread: what a host does (events, permission, own regions)
 //   wait.c               protocol thread: doorbells, deaths, sleeping
-//   reach.c              reaching other hosts (both threads); not part of a memory node
+//   reach.c              reaching other hosts (both threads)
+//   listen.c             sockets with a name
+//
+// With memory nodes, which are another kind of host (../node): protocol.h, memory.c, socket.c,
+// life.c.
 #ifndef TACIT_MEMNODES_SHM_INTERNAL_H
 #define TACIT_MEMNODES_SHM_INTERNAL_H
 
-#include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include "life.h"
+#include "listen.h"
 #include "memory.h"
+#include "protocol.h"
 #include "socket.h"
 #include "tacit/handshake.h"
 #include "tacit/layout.h"
 #include "tacit/shm.h"
 
-#define TACIT_SHM_LOGS TACIT_PAGE_REGIONS_MAX
 #define TACIT_SHM_CONNECTIONS 192u // up, closing and unfinished ones
 #define TACIT_SHM_HANDSHAKES_MAX 32u
 #define TACIT_SHM_PEERS_MAX (TACIT_REPLICAS_MAX + TACIT_MEMNODES_MAX)
 #define TACIT_SHM_NOTICES 1024u
 #define TACIT_SHM_COMMANDS 1024u
 
-// The provider's own region of each host, which all its peers read. Offsets in bytes.
-#define TACIT_SHM_HOST_GENERATION 0u // the permission pair
-#define TACIT_SHM_HOST_HOLDER 8u     // owner word, TACIT_SHM_NOBODY
-#define TACIT_SHM_HOST_SLEEPING 64u  // number of the present sleep, 0 while awake
-#define TACIT_SHM_HOST_DEATHS 128u   // 8 bytes a watcher: u32 futex word of the robust list
-#define TACIT_SHM_HOST_BYTES 4096u
-#define TACIT_SHM_NOBODY ((uint64_t)TACIT_NODE_NONE)
-static_assert(TACIT_SHM_HOST_DEATHS + 8u * TACIT_NODES_MAX <= TACIT_SHM_HOST_BYTES, "host page");
-
-// Regions of one host as one of its peers sees them, by slot. Handles are slot | version << 8.
-enum {
-    TACIT_SHM_SLOT_HOST = 0,
-    TACIT_SHM_SLOT_PAGE,
-    TACIT_SHM_SLOT_STATE,
-    TACIT_SHM_SLOT_CONTROL,
-    TACIT_SHM_SLOT_REQUESTS,
-    TACIT_SHM_SLOT_REPLIES,
-    TACIT_SHM_SLOT_LOG, // and TACIT_SHM_LOGS - 1 more
-    TACIT_SHM_SLOTS = TACIT_SHM_SLOT_LOG + TACIT_SHM_LOGS,
-};
-static_assert(TACIT_SHM_SLOTS <= 64, "sets of slots are 64-bit words");
 // A host writes its regions in the slots below this itself (CONTROL: the one that it has for
 // itself).
 #define TACIT_SHM_OWN (TACIT_SHM_SLOT_CONTROL + 1u)
@@ -73,8 +58,7 @@ enum tacit_shm_right tacit_shm_right(enum tacit_shm_kind host, enum tacit_shm_ki
 size_t tacit_shm_slot_bytes(const struct tacit_host_layout *layout, unsigned slot);
 // Size of its file: a region that a peer always writes ends with a line for that peer's bell.
 size_t tacit_shm_slot_file_bytes(const struct tacit_host_layout *layout, unsigned slot);
-size_t tacit_shm_bell_offset(size_t region_bytes);
-uint8_t tacit_shm_slot_class(unsigned slot);
+uint8_t tacit_shm_slot_class(const struct tacit_host_layout *layout, unsigned slot);
 
 enum tacit_shm_connection_state {
     TACIT_SHM_FREE = 0,
@@ -92,6 +76,7 @@ struct tacit_shm_connection {
     int fd;
     int pidfd;
     tacit_time_ns_t deadline_ns; // not up by then: dropped; 0: none
+    tacit_time_ns_t release_ns;  // the protocol thread has let go of it: freed then; 0: has not
     struct tacit_handshake *handshake;
     void *handshake_memory; // from the pool
     // Handing over (exchange.c). Sets of slots.
@@ -102,6 +87,7 @@ struct tacit_shm_connection {
     uint64_t told[TACIT_SHM_LOGS]; // serial of the log region that was offered last, 0 none
     bool end_sent, end_received, ready_sent, ready_received, want_output;
     int tail_fd;     // the region that this peer always writes here, until it is sealed
+    int bell_fd;     // a host that is rung by packets: its socket, -1
     int log_slot;    // reserved for this peer, -1
     int client_slot; // reserved for this peer, -1
 
@@ -194,20 +180,9 @@ struct tacit_shm_link {
 
 struct tacit_shm;
 
-// The half that reaches other hosts; NULL in a memory node. `turn` does what is due and returns
-// when it wants to be called again.
-struct tacit_shm_reach {
-    enum tacit_status (*open)(struct tacit_shm *shm, struct tacit_error *error);
-    void (*close)(struct tacit_shm *shm);
-    tacit_time_ns_t (*turn)(struct tacit_shm *shm, tacit_time_ns_t now_ns);
-    void (*readable)(struct tacit_shm *shm);
-    void (*ended)(struct tacit_shm *shm, struct tacit_shm_connection *connection, bool was_up);
-};
-
 struct tacit_shm {
     struct tacit_fabric fabric; // first
     struct tacit_shm_config config;
-    const struct tacit_shm_reach *reach;
 
     // ---- both ----
     struct tacit_shm_queue notices_queue;
@@ -234,6 +209,7 @@ struct tacit_shm {
     uint64_t sleeps, generation;
     bool holder_is_set;
     struct tacit_shm_waiter *waiter; // wait.c
+    struct tacit_shm_life life;
     int attached_tid;
 
     // ---- control thread ----
@@ -272,10 +248,6 @@ static inline uint64_t *tacit_shm_host_word(const struct tacit_shm_view *host, s
 }
 
 // open.c
-enum tacit_status tacit_shm_open_with(const struct tacit_shm_config *config,
-                                      const struct tacit_shm_reach *reach,
-                                      const struct tacit_fabric_ops *ops,
-                                      struct tacit_fabric **fabric, struct tacit_error *error);
 void tacit_shm_view_unmap(struct tacit_shm_view *view);
 
 // control.c
@@ -302,7 +274,6 @@ bool tacit_shm_trade_take(struct tacit_shm *shm, struct tacit_shm_connection *co
                           const uint8_t *packet, size_t bytes, int passed);
 
 // host.c
-extern const struct tacit_fabric_ops tacit_shm_host_ops;
 size_t tacit_shm_poll(struct tacit_fabric *fabric, struct tacit_event *events, size_t max);
 void *tacit_shm_local(struct tacit_fabric *fabric, struct tacit_region_key key, size_t *bytes);
 size_t tacit_shm_log_regions(struct tacit_fabric *fabric, struct tacit_region_key *keys,
@@ -326,6 +297,17 @@ void tacit_shm_command(struct tacit_shm *shm, struct tacit_shm_command command);
 // The node is dead for certain: DOWN at once, without the control thread.
 void tacit_shm_link_down(struct tacit_shm *shm, tacit_node_t node, bool certain);
 
+// reach.c
+extern const struct tacit_fabric_ops tacit_shm_ops;
+enum tacit_status tacit_shm_reach_open(struct tacit_shm *shm, const struct tacit_shm_config *config,
+                                       struct tacit_error *error);
+void tacit_shm_reach_close(struct tacit_shm *shm);
+// Connects to whom it is time to; returns when it wants to be called again.
+tacit_time_ns_t tacit_shm_reach_turn(struct tacit_shm *shm, tacit_time_ns_t now_ns);
+void tacit_shm_reach_readable(struct tacit_shm *shm);
+void tacit_shm_reach_ended(struct tacit_shm *shm, struct tacit_shm_connection *connection,
+                           bool was_up);
+
 // wait.c
 size_t tacit_shm_waiter_size(void);
 bool tacit_shm_link_is_dead(const struct tacit_shm_link *link);
@@ -338,7 +320,6 @@ void tacit_shm_futex_wake(const uint32_t *word, bool shared);
 // A place where stress tests stop a writer, and what they must know of a sleep; nothing otherwise.
 #ifdef TACIT_TEST_HOOKS
 extern void (*tacit_shm_test_before_check)(void);
-extern bool tacit_shm_test_timed_out; // the last sleep ended because its time was over
 #define TACIT_SHM_TEST_BEFORE_CHECK()                                                              \
     do {                                                                                           \
         if (tacit_shm_test_before_check != NULL)                                                   \
@@ -346,13 +327,6 @@ extern bool tacit_shm_test_timed_out; // the last sleep ended because its time w
     } while (0)
 #else
 #define TACIT_SHM_TEST_BEFORE_CHECK() ((void)0)
-#endif
-
-// The fences that the contract rests on. Stress tests take them out to see that they would notice.
-#ifdef TACIT_TEST_NO_FENCE
-#define TACIT_SHM_FULL_FENCE() __atomic_signal_fence(__ATOMIC_SEQ_CST)
-#else
-#define TACIT_SHM_FULL_FENCE() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #endif
 
 #endif

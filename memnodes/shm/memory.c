@@ -8,39 +8,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #define PAGE_BYTES 4096u
-#define POPULATE_READ_BYTES (16u << 20)
+// Mappings up to these sizes get all their pages at once.
+#define POPULATE_READ_BYTES (256u << 10)
+#define POPULATE_WRITE_BYTES (8u << 20)
 #define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 #define WRITE_SEALS (F_SEAL_FUTURE_WRITE | F_SEAL_SEAL)
 
 size_t tacit_shm_file_bytes(size_t bytes)
 {
     return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
-}
-
-uint64_t tacit_shm_memory_available(void)
-{
-    static const char name[] = "MemAvailable:";
-    FILE *file = fopen("/proc/meminfo", "re");
-    char line[128];
-    uint64_t bytes = UINT64_MAX;
-    while (file != NULL && bytes == UINT64_MAX && fgets(line, sizeof line, file) != NULL) {
-        if (strncmp(line, name, sizeof name - 1) == 0) {
-            bytes = strtoull(line + sizeof name - 1, NULL, 10) * 1024; // given in KiB
-        }
-    }
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    return bytes;
 }
 
 enum tacit_status tacit_shm_memory_create(int *fd, size_t bytes, struct tacit_error *error)
@@ -86,10 +68,12 @@ bool tacit_shm_memory_is_sound(int fd, size_t bytes, bool sealed)
 
 void *tacit_shm_memory_map(int fd, size_t bytes, bool writable)
 {
-    // What is big and only read, a peer's state, is rarely looked at: mapped page by page then.
-    // Else a replica that dies keeps a processor busy for milliseconds with taking these pages
-    // apart, just when its successor needs it.
-    int populate = writable || bytes <= POPULATE_READ_BYTES ? MAP_POPULATE : 0;
+    // The pages exist (tacit_shm_memory_create), so to map one at its first touch cannot fail. That
+    // is what is done with all that is big and mostly never touched: peers' regions, the own state.
+    // Else a replica that dies keeps a processor busy for milliseconds with taking these mappings
+    // apart, just when its successor needs it. Logs that are written are mapped beforehand.
+    int populate =
+        bytes <= (writable ? POPULATE_WRITE_BYTES : POPULATE_READ_BYTES) ? MAP_POPULATE : 0;
     void *base =
         mmap(NULL, bytes, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED | populate, fd, 0);
     if (base == MAP_FAILED) {
@@ -98,12 +82,14 @@ void *tacit_shm_memory_map(int fd, size_t bytes, bool writable)
     // A dump of this process must not contain, nor a child inherit, what others wrote.
     (void)madvise(base, bytes, MADV_DONTFORK);
     (void)madvise(base, bytes, MADV_DONTDUMP);
+    // Nobody pages this out: saves the kernel to note each page's use when the mapping goes.
+    (void)madvise(base, bytes, MADV_RANDOM);
     return base;
 }
 
-void tacit_shm_memory_unmap(void *base, size_t bytes)
+void tacit_shm_memory_unmap(const void *base, size_t bytes)
 {
     if (base != NULL) {
-        munmap(base, bytes);
+        munmap((void *)(uintptr_t)base, bytes);
     }
 }

@@ -22,10 +22,6 @@ static inline void tacit_shm_store(uint64_t *word, uint64_t value)
 // Size of the file for `bytes` of a region, in whole pages; the same rule in all processes.
 size_t tacit_shm_file_bytes(size_t bytes);
 
-// What the system can give without killing somebody for it; UINT64_MAX if it does not say. Opens a
-// file.
-uint64_t tacit_shm_memory_available(void);
-
 // A zeroed memfd of `bytes` (whole pages) with its memory allocated, that can neither shrink nor
 // grow, so that no access to a mapping of it can fault. TACIT_ENOMEM with the figure, or TACIT_EIO.
 enum tacit_status tacit_shm_memory_create(int *fd, size_t bytes, struct tacit_error *error);
@@ -37,6 +33,7 @@ bool tacit_shm_memory_seal(int fd);
 bool tacit_shm_memory_is_sound(int fd, size_t bytes, bool sealed);
 // Maps and touches all of it; NULL with errno. `writable` only before the seal.
 void *tacit_shm_memory_map(int fd, size_t bytes, bool writable);
-void tacit_shm_memory_unmap(void *base, size_t bytes);
+// NULL is allowed.
+void tacit_shm_memory_unmap(const void *base, size_t bytes);
 
 #endif

@@ -30,7 +30,10 @@ enum tacit_shm_right tacit_shm_right(enum tacit_shm_kind host, enum tacit_shm_ki
     case TACIT_SHM_SLOT_STATE:
         return keeps_logs && layout->state_bytes > 0 ? TACIT_SHM_READ : TACIT_SHM_NOTHING;
     case TACIT_SHM_SLOT_CONTROL:
-        return keeps_logs ? TACIT_SHM_WRITE : TACIT_SHM_NOTHING;
+        // A replica rings there, too; Byzantine mode's memory nodes are asked for nothing.
+        return keeps_logs && (host == TACIT_SHM_REPLICA || layout->control_bytes > 0)
+                   ? TACIT_SHM_WRITE
+                   : TACIT_SHM_NOTHING;
     case TACIT_SHM_SLOT_REQUESTS:
         return host == TACIT_SHM_REPLICA && peer == TACIT_SHM_CLIENT ? TACIT_SHM_WRITE
                                                                      : TACIT_SHM_NOTHING;
@@ -38,7 +41,8 @@ enum tacit_shm_right tacit_shm_right(enum tacit_shm_kind host, enum tacit_shm_ki
         return host == TACIT_SHM_CLIENT && peer == TACIT_SHM_REPLICA ? TACIT_SHM_WRITE
                                                                      : TACIT_SHM_NOTHING;
     default:
-        return keeps_logs && layout->log_bytes > 0 ? TACIT_SHM_WRITE : TACIT_SHM_NOTHING;
+        return keeps_logs && tacit_shm_slot_bytes(layout, slot) > 0 ? TACIT_SHM_WRITE
+                                                                    : TACIT_SHM_NOTHING;
     }
 }
 
@@ -58,25 +62,20 @@ size_t tacit_shm_slot_bytes(const struct tacit_host_layout *layout, unsigned slo
     case TACIT_SHM_SLOT_REPLIES:
         return layout->replies_bytes;
     default:
-        return layout->log_bytes;
+        return layout->log_bytes + layout->registers_bytes; // one of them is 0
     }
-}
-
-size_t tacit_shm_bell_offset(size_t region_bytes)
-{
-    return (region_bytes + TACIT_CACHE_LINE - 1) & ~(size_t)(TACIT_CACHE_LINE - 1);
 }
 
 size_t tacit_shm_slot_file_bytes(const struct tacit_host_layout *layout, unsigned slot)
 {
     size_t bytes = tacit_shm_slot_bytes(layout, slot);
     if (slot >= TACIT_SHM_SLOT_CONTROL && slot < TACIT_SHM_SLOT_LOG) {
-        bytes = tacit_shm_bell_offset(bytes) + TACIT_CACHE_LINE;
+        return tacit_shm_bell_file_bytes(bytes);
     }
     return tacit_shm_file_bytes(bytes);
 }
 
-uint8_t tacit_shm_slot_class(unsigned slot)
+uint8_t tacit_shm_slot_class(const struct tacit_host_layout *layout, unsigned slot)
 {
     static const uint8_t classes[TACIT_SHM_SLOT_LOG] = {
         0,
@@ -86,20 +85,16 @@ uint8_t tacit_shm_slot_class(unsigned slot)
         TACIT_REGION_REQUESTS,
         TACIT_REGION_REPLIES,
     };
-    return slot < TACIT_SHM_SLOT_LOG ? classes[slot] : (uint8_t)TACIT_REGION_LOG;
+    if (slot < TACIT_SHM_SLOT_LOG) {
+        return classes[slot];
+    }
+    return layout->registers_bytes > 0 ? TACIT_REGION_REGISTERS : TACIT_REGION_LOG;
 }
 
 void tacit_shm_view_unmap(struct tacit_shm_view *view)
 {
     tacit_shm_memory_unmap(view->words, view->file_bytes);
     memset(view, 0, sizeof *view);
-}
-
-tacit_time_ns_t tacit_shm_now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 static enum tacit_status config_check(const struct tacit_shm_config *config,
@@ -134,6 +129,10 @@ static enum tacit_status config_check(const struct tacit_shm_config *config,
                                config->handshakes, TACIT_SHM_HANDSHAKES_MAX);
     }
     for (unsigned kind = 0; kind < TACIT_SHM_KINDS; kind++) {
+        if (config->layouts[kind].log_bytes > 0 && config->layouts[kind].registers_bytes > 0) {
+            return tacit_error_set(error, TACIT_EINVAL, 0,
+                                   "a host keeps logs or registers, not both");
+        }
         for (unsigned slot = 0; slot <= TACIT_SHM_SLOT_LOG; slot++) {
             size_t bytes = tacit_shm_slot_bytes(&config->layouts[kind], slot);
             if (bytes % 8 != 0 || bytes > (size_t)1 << 40) {
@@ -213,7 +212,7 @@ static enum tacit_status own_region(struct tacit_shm *shm, unsigned slot, int *f
         .file_bytes = file_bytes,
         .handle = (int32_t)slot,
         .writable = true,
-        .key = {.region_class = tacit_shm_slot_class(slot),
+        .key = {.region_class = tacit_shm_slot_class(layout, slot),
                 .owner = shm->fabric.self,
                 .incarnation = shm->fabric.incarnation},
     };
@@ -229,11 +228,26 @@ static enum tacit_status own_region(struct tacit_shm *shm, unsigned slot, int *f
     return TACIT_OK;
 }
 
-// Linux hands out shared memory until it has to kill a process for it, so ask before: for the own
-// regions and for those that the replicas in the list will get here.
-static enum tacit_status memory_check(const struct tacit_shm *shm,
-                                      const struct tacit_shm_config *config,
-                                      struct tacit_error *error)
+// What the system can give without killing somebody for it; UINT64_MAX if it does not say.
+static uint64_t memory_available(void)
+{
+    static const char name[] = "MemAvailable:";
+    FILE *file = fopen("/proc/meminfo", "re");
+    char line[128];
+    uint64_t bytes = UINT64_MAX;
+    while (file != NULL && bytes == UINT64_MAX && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, name, sizeof name - 1) == 0) {
+            bytes = strtoull(line + sizeof name - 1, NULL, 10) * 1024; // given in KiB
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return bytes;
+}
+
+enum tacit_status tacit_shm_memory_check(const struct tacit_shm_config *config,
+                                         struct tacit_error *error)
 {
     const struct tacit_host_layout *layout = &config->layouts[config->kind];
     uint64_t wanted = 0;
@@ -242,15 +256,15 @@ static enum tacit_status memory_check(const struct tacit_shm *shm,
     }
     uint64_t writers = config->kind == TACIT_SHM_REPLICA; // of a log here
     for (size_t i = 0; i < config->peers_count; i++) {
-        writers +=
-            config->peers[i].node < TACIT_REPLICAS_MAX && config->peers[i].node != shm->fabric.self;
+        writers += config->peers[i].node < TACIT_REPLICAS_MAX &&
+                   config->peers[i].node != tacit_shm_node(config->kind, config->id);
     }
     if (config->kind == TACIT_SHM_CLIENT) {
         wanted += writers * tacit_shm_slot_file_bytes(layout, TACIT_SHM_SLOT_REPLIES);
     } else {
         wanted += writers * tacit_shm_slot_file_bytes(layout, TACIT_SHM_SLOT_LOG);
     }
-    uint64_t available = tacit_shm_memory_available();
+    uint64_t available = memory_available();
     if (wanted <= available) {
         return TACIT_OK;
     }
@@ -326,10 +340,8 @@ static enum tacit_status thread_start(struct tacit_shm *shm, struct tacit_error 
     return TACIT_OK;
 }
 
-enum tacit_status tacit_shm_open_with(const struct tacit_shm_config *config,
-                                      const struct tacit_shm_reach *reach,
-                                      const struct tacit_fabric_ops *ops,
-                                      struct tacit_fabric **fabric, struct tacit_error *error)
+enum tacit_status tacit_shm_open(const struct tacit_shm_config *config,
+                                 struct tacit_fabric **fabric, struct tacit_error *error)
 {
     *fabric = NULL;
     enum tacit_status status = config_check(config, error);
@@ -345,19 +357,16 @@ enum tacit_status tacit_shm_open_with(const struct tacit_shm_config *config,
                                sizeof *shm);
     }
     config_take(shm, config);
-    shm->fabric.ops = ops;
-    shm->reach = reach;
-    status = memory_check(shm, config, error);
+    shm->fabric.ops = &tacit_shm_ops;
+    status = tacit_shm_memory_check(config, error);
     if (status == TACIT_OK) {
         status = own_regions(shm, error);
     }
     if (status == TACIT_OK) {
         status = pools_open(shm, error);
     }
-    if (status == TACIT_OK && reach != NULL) {
-        shm->config.peers = config->peers; // for this call only
-        status = reach->open(shm, error);
-        shm->config.peers = NULL;
+    if (status == TACIT_OK) {
+        status = tacit_shm_reach_open(shm, config, error);
     }
     if (status == TACIT_OK && config->path != NULL) {
         status = tacit_shm_listen(&shm->listener, config->path, config->socket_gid, error);
@@ -371,15 +380,6 @@ enum tacit_status tacit_shm_open_with(const struct tacit_shm_config *config,
     }
     *fabric = &shm->fabric;
     return TACIT_OK;
-}
-
-enum tacit_status tacit_shm_host_open(const struct tacit_shm_config *config,
-                                      struct tacit_fabric **fabric, struct tacit_error *error)
-{
-    if (config->kind != TACIT_SHM_MEMNODE) {
-        return tacit_error_set(error, TACIT_EINVAL, 0, "only a memory node reaches no other host");
-    }
-    return tacit_shm_open_with(config, NULL, &tacit_shm_host_ops, fabric, error);
 }
 
 // What the control thread and the protocol thread handed to each other and nobody took.
@@ -419,9 +419,7 @@ void tacit_shm_close(struct tacit_fabric *fabric)
     for (unsigned i = 0; i < TACIT_NODES_MAX; i++) {
         tacit_shm_view_unmap(&shm->links[i].control);
     }
-    if (shm->reach != NULL) {
-        shm->reach->close(shm);
-    }
+    tacit_shm_reach_close(shm);
     for (unsigned i = 0; i < TACIT_SHM_LOGS; i++) {
         tacit_shm_view_unmap(&shm->logs[i].view);
         if (shm->logs[i].fd >= 0) {

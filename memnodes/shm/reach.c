@@ -144,7 +144,8 @@ static void reach_ring(struct tacit_fabric *fabric, tacit_node_t host)
     assert(host < TACIT_NODES_MAX);
     struct tacit_shm_link *link = &shm->links[host];
     uint64_t sleep = 0;
-    if (link->connection != NULL && link->bell != NULL) {
+    int bell_fd = link->connection != NULL ? link->connection->bell_fd : -1;
+    if (link->connection != NULL && (link->bell != NULL || bell_fd >= 0)) {
         TACIT_SHM_FULL_FENCE(); // P2 in wait.c
         sleep = tacit_shm_load(link->sleeping);
     }
@@ -153,8 +154,14 @@ static void reach_ring(struct tacit_fabric *fabric, tacit_node_t host)
         return;
     }
     link->last_rung = sleep;
-    __atomic_fetch_add(link->bell, 1, __ATOMIC_SEQ_CST);
-    tacit_shm_futex_wake(link->bell, true);
+    if (bell_fd >= 0) {
+        // Not sent: so much is under way that it will not sleep before it took this connection's.
+        struct tacit_shm_packet packet = {.kind = TACIT_SHM_BELL};
+        (void)tacit_shm_send(bell_fd, &packet, sizeof packet, -1);
+    } else {
+        __atomic_fetch_add(link->bell, 1, __ATOMIC_SEQ_CST);
+        tacit_shm_futex_wake(link->bell, true);
+    }
     fabric->counters.rings++;
 }
 
@@ -208,11 +215,12 @@ static void directory_watch(struct tacit_shm *shm, const char *path)
     (void)inotify_add_watch(shm->reach_fd, slash != NULL ? directory : ".", IN_MOVED_TO);
 }
 
-static enum tacit_status reach_open(struct tacit_shm *shm, struct tacit_error *error)
+enum tacit_status tacit_shm_reach_open(struct tacit_shm *shm, const struct tacit_shm_config *config,
+                                       struct tacit_error *error)
 {
     shm->reach_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    for (size_t i = 0; i < shm->config.peers_count; i++) {
-        const struct tacit_shm_peer *peer = &shm->config.peers[i];
+    for (size_t i = 0; i < config->peers_count; i++) {
+        const struct tacit_shm_peer *peer = &config->peers[i];
         if (!connects_to(shm, peer->node)) {
             continue;
         }
@@ -237,7 +245,7 @@ static enum tacit_status reach_open(struct tacit_shm *shm, struct tacit_error *e
     return TACIT_OK;
 }
 
-static void reach_close(struct tacit_shm *shm)
+void tacit_shm_reach_close(struct tacit_shm *shm)
 {
     if (shm->reach_fd >= 0) {
         close(shm->reach_fd);
@@ -275,7 +283,7 @@ static void dial(struct tacit_shm *shm, uint32_t peer, tacit_time_ns_t now_ns)
     attempt_failed(shm, entry, now_ns);
 }
 
-static tacit_time_ns_t reach_turn(struct tacit_shm *shm, tacit_time_ns_t now_ns)
+tacit_time_ns_t tacit_shm_reach_turn(struct tacit_shm *shm, tacit_time_ns_t now_ns)
 {
     tacit_time_ns_t next_ns = UINT64_MAX;
     for (uint32_t i = 0; i < shm->peers_count; i++) {
@@ -298,7 +306,8 @@ static tacit_time_ns_t reach_turn(struct tacit_shm *shm, tacit_time_ns_t now_ns)
     return next_ns;
 }
 
-static void reach_ended(struct tacit_shm *shm, struct tacit_shm_connection *connection, bool was_up)
+void tacit_shm_reach_ended(struct tacit_shm *shm, struct tacit_shm_connection *connection,
+                           bool was_up)
 {
     struct tacit_shm_peer_entry *entry = &shm->peers[connection->peer];
     tacit_time_ns_t now_ns = tacit_shm_now_ns();
@@ -313,7 +322,7 @@ static void reach_ended(struct tacit_shm *shm, struct tacit_shm_connection *conn
     attempt_failed(shm, entry, now_ns);
 }
 
-static void reach_readable(struct tacit_shm *shm)
+void tacit_shm_reach_readable(struct tacit_shm *shm)
 {
     _Alignas(struct inotify_event) char buffer[4096];
     ssize_t got = read(shm->reach_fd, buffer, sizeof buffer);
@@ -334,15 +343,7 @@ static void reach_readable(struct tacit_shm *shm)
     }
 }
 
-static const struct tacit_shm_reach reach = {
-    .open = reach_open,
-    .close = reach_close,
-    .turn = reach_turn,
-    .readable = reach_readable,
-    .ended = reach_ended,
-};
-
-static const struct tacit_fabric_ops reach_ops = {
+const struct tacit_fabric_ops tacit_shm_ops = {
     .post = reach_post,
     .poll = tacit_shm_poll,
     .ring = reach_ring,
@@ -358,9 +359,3 @@ static const struct tacit_fabric_ops reach_ops = {
     .sleep = tacit_shm_sleep,
     .disarm = tacit_shm_disarm,
 };
-
-enum tacit_status tacit_shm_open(const struct tacit_shm_config *config,
-                                 struct tacit_fabric **fabric, struct tacit_error *error)
-{
-    return tacit_shm_open_with(config, &reach, &reach_ops, fabric, error);
-}

@@ -7,25 +7,9 @@
 
 #include "tacit/types.h"
 
-#define TACIT_SHM_PATH_MAX 99u
 #define TACIT_SHM_PACKET_MAX 256u
 
-// The owner of a listening socket. The lock is what tells a live owner from a dead one's
-// left-overs.
-struct tacit_shm_listener {
-    int fd;
-    int lock;
-    char path[TACIT_SHM_PATH_MAX + 1];
-};
-
-// Binds and listens; `gid` 0: mode 0600, else that group and 0660. Waits up to 300 ms for a dying
-// owner.
-enum tacit_status tacit_shm_listen(struct tacit_shm_listener *listener, const char *path,
-                                   uint32_t gid, struct tacit_error *error);
-void tacit_shm_listener_close(struct tacit_shm_listener *listener);
-
-// Connected socket, or -1 with errno.
-int tacit_shm_connect(const char *path);
+// A new connection that does not block, or -1.
 int tacit_shm_accept(int listening);
 
 enum tacit_shm_io {
@@ -39,8 +23,5 @@ enum tacit_shm_io tacit_shm_send(int fd, const void *packet, size_t bytes, int p
 // Receives one packet of at most TACIT_SHM_PACKET_MAX bytes; *passed is -1 or a descriptor that is
 // the caller's to close. BAD: longer than that, or with more than one descriptor; all are closed.
 enum tacit_shm_io tacit_shm_receive(int fd, void *packet, size_t *bytes, int *passed);
-
-// Who is at the other end. *pidfd is -1 where the kernel has none.
-void tacit_shm_socket_peer(int fd, int32_t *pid, uint32_t *uid, int *pidfd);
 
 #endif

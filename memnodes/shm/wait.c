@@ -22,15 +22,12 @@
 // before it polls, so by the first argument it sees what was written before the second one. Without
 // P2 or H3 wake-ups are lost within seconds; a stress test shows it.
 //
-// Death. The protocol thread has the kernel keep a list of futex words, one for each possible
-// watcher, in its host page ("robust" futexes): when the thread ends, in whatever way, the kernel
-// marks each word with FUTEX_OWNER_DIED and wakes one waiter of it, before it takes the process'
-// memory apart.
+// Death. The protocol thread has the kernel keep a list of futex words (life.h), one for each
+// possible watcher, in its host page.
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,8 +40,6 @@
 #define WORD_BYTES_4 2u // FUTEX_32 of futex_waitv(2)
 // Own word, a bell of each replica and client, a mark of death of each replica and memory node.
 #define WORDS_MAX (1u + TACIT_REPLICAS_MAX + TACIT_CLIENTS_MAX + TACIT_NODE_CLIENT)
-#define TIMER_SLACK_NS 1000u
-#define SLICE_NS 100000u // the shortest that the kernel grants
 
 // As in linux/futex.h, which older headers do not have.
 struct wait_word {
@@ -61,9 +56,6 @@ struct tacit_shm_waiter {
     bool no_waitv;         // the kernel has none
     bool is_late;          // a death that poll() has not come to yet: do not sleep
     uint64_t link_changes; // as arm() saw them
-    struct robust_list_head *former_list;
-    struct robust_list_head list;
-    struct robust_list deaths[TACIT_NODES_MAX];
 };
 
 #ifdef TACIT_TEST_HOOKS
@@ -86,72 +78,24 @@ bool tacit_shm_link_is_dead(const struct tacit_shm_link *link)
     return (__atomic_load_n(link->death, __ATOMIC_ACQUIRE) & FUTEX_OWNER_DIED) != 0;
 }
 
-// ---- scheduling ----
-
-// As sched_setattr(2) takes it; the C library has no declaration.
-struct slice_attr {
-    uint32_t size;
-    uint32_t policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t runtime_ns, deadline_ns, period_ns;
-};
-static_assert(sizeof(struct slice_attr) == 48, "SCHED_ATTR_SIZE_VER0");
-
-// Since Linux 6.12 an ordinary thread may ask for a short time slice: it gets no larger share of
-// the processor, but it runs sooner when it wakes. Where processors are shared this is the
-// difference between 0.1 ms and several ms to notice a death. Older kernels ignore or refuse it.
-static void ask_for_short_slices(void)
-{
-    struct slice_attr attr = {.size = sizeof attr};
-    if (syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) == 0 &&
-        attr.policy == 0 /* SCHED_OTHER */) {
-        attr.flags = 0;
-        attr.runtime_ns = SLICE_NS;
-        (void)syscall(SYS_sched_setattr, 0, &attr, 0);
-    }
-}
-
 // ---- death ----
 
 enum tacit_status tacit_shm_thread_attach(struct tacit_fabric *fabric, struct tacit_error *error)
 {
     struct tacit_shm *shm = tacit_shm_of(fabric);
-    struct tacit_shm_waiter *waiter = shm->waiter;
     assert(shm->attached_tid == 0);
-    // The list's links stay private; the kernel finds a word at a fixed distance from its link.
-    uint64_t *words = tacit_shm_host_word(&shm->own[0], TACIT_SHM_HOST_DEATHS);
-    static_assert(sizeof waiter->deaths[0] == sizeof *words, "same stride");
-    waiter->list.futex_offset = (long)((intptr_t)words - (intptr_t)waiter->deaths);
-    for (unsigned i = 0; i < TACIT_NODES_MAX; i++) {
-        waiter->deaths[i].next =
-            i + 1 < TACIT_NODES_MAX ? &waiter->deaths[i + 1] : &waiter->list.list;
+    enum tacit_status status = tacit_shm_life_begin(
+        &shm->life, tacit_shm_host_word(&shm->own[0], TACIT_SHM_HOST_DEATHS), error);
+    if (status == TACIT_OK) {
+        shm->attached_tid = (int)syscall(SYS_gettid);
     }
-    waiter->list.list.next = &waiter->deaths[0];
-    int tid = (int)syscall(SYS_gettid);
-    size_t bytes;
-    if (syscall(SYS_get_robust_list, 0, &waiter->former_list, &bytes) != 0 ||
-        syscall(SYS_set_robust_list, &waiter->list, sizeof waiter->list) != 0) {
-        return tacit_error_set(error, TACIT_EIO, errno, "set_robust_list failed: %s",
-                               strerror(errno));
-    }
-    shm->attached_tid = tid;
-    for (unsigned i = 0; i < TACIT_NODES_MAX; i++) {
-        tacit_shm_store(&words[i], (uint32_t)tid | FUTEX_WAITERS);
-    }
-    (void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
-    ask_for_short_slices();
-    return TACIT_OK;
+    return status;
 }
 
 void tacit_shm_thread_detach(struct tacit_shm *shm)
 {
-    if (shm->attached_tid == 0 || shm->waiter == NULL) {
-        return;
-    }
-    assert(shm->attached_tid == (int)syscall(SYS_gettid));
-    (void)syscall(SYS_set_robust_list, shm->waiter->former_list, sizeof shm->waiter->list);
+    assert(shm->attached_tid == 0 || shm->attached_tid == (int)syscall(SYS_gettid));
+    tacit_shm_life_end(&shm->life);
     shm->attached_tid = 0;
 }
 

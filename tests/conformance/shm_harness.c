@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The conformance suite's harness for the shared-memory provider: each node is a process of its
-// own, with a user of its own where the test runs as root.
+// own, with a user of its own where the test runs as root. Built twice: with the memory node that
+// tacit-memnode runs, and with CONF_MEMNODE_IS_PROVIDER, where the replicas' provider plays the
+// memory node, so that both kinds of hosts stand under the same cases.
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,6 +21,11 @@
 #define NODES_MAX 192u
 #define CALL_TIMEOUT_MS 5000
 #define IDLE_NS 50000
+#ifdef CONF_MEMNODE_IS_PROVIDER
+#define IS_PROVIDER(kind) true
+#else
+#define IS_PROVIDER(kind) ((kind) != TACIT_SHM_MEMNODE)
+#endif
 
 struct cluster {
     struct shm_place place;
@@ -33,6 +40,7 @@ struct cluster {
 
 struct node {
     int socket;
+    enum tacit_shm_kind kind;
     struct tacit_fabric *fabric;
     struct conf_agent agent;
     uint64_t slept_ns;
@@ -62,7 +70,8 @@ static void node_answer(struct node *node, const struct conf_request *request)
         memset(&reply, 0, sizeof reply);
         int32_t pid;
         uint32_t uid;
-        reply.ok = tacit_shm_peer_process(node->fabric, request->host, &pid, &uid);
+        reply.ok = IS_PROVIDER(node->kind) &&
+                   tacit_shm_peer_process(node->fabric, request->host, &pid, &uid);
         if (reply.ok) {
             reply.value = shm_node_attack(pid, &reply.value2);
         }
@@ -85,10 +94,11 @@ static void node_main(const struct shm_place *place, struct conf_node what, int 
     struct tacit_error error;
     shm_node_confine(place, what.name, parent);
     shm_node_config(&config, &memory, place, what.name, what.incarnation, CONF_REPLICAS);
-    bool ok = (config.kind == TACIT_SHM_MEMNODE
-                   ? tacit_shm_host_open(&config, &node.fabric, &error)
-                   : tacit_shm_open(&config, &node.fabric, &error)) == TACIT_OK &&
-              tacit_shm_thread_attach(node.fabric, &error) == TACIT_OK;
+    node.kind = config.kind;
+    bool ok = IS_PROVIDER(config.kind)
+                  ? tacit_shm_open(&config, &node.fabric, &error) == TACIT_OK &&
+                        tacit_shm_thread_attach(node.fabric, &error) == TACIT_OK
+                  : shm_memnode_open(&config, &node.fabric, &error) == TACIT_OK;
     if (!ok) {
         (void)fprintf(stderr, "node %u: %s\n", what.name, error.text);
     }
@@ -105,7 +115,11 @@ static void node_main(const struct shm_place *place, struct conf_node what, int 
         if (got == (ssize_t)sizeof request) {
             node_answer(&node, &request);
         } else if (got == 0 || (got < 0 && errno != EAGAIN)) {
-            tacit_shm_close(node.fabric);
+            if (IS_PROVIDER(node.kind)) {
+                tacit_shm_close(node.fabric);
+            } else {
+                shm_memnode_close();
+            }
             _exit(0);
         } else if (!busy) {
             struct pollfd ready = {.fd = socket, .events = POLLIN};

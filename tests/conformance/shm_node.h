@@ -32,6 +32,12 @@ void shm_node_config(struct tacit_shm_config *config, struct shm_node_memory *me
                      const struct shm_place *place, unsigned name, tacit_incarnation_t incarnation,
                      unsigned replicas);
 
+// A memory node proper (memnodes/node), one in a process; its thread is the caller's. Not in
+// shm_node.c, as not every test links it.
+enum tacit_status shm_memnode_open(const struct tacit_shm_config *config,
+                                   struct tacit_fabric **fabric, struct tacit_error *error);
+void shm_memnode_close(void);
+
 // In a forked child: takes the node's user, dies with its parent, shows its memory to nobody.
 void shm_node_confine(const struct shm_place *place, unsigned name, pid_t parent);
 

@@ -16,6 +16,10 @@
 #include "tacit/shm.h"
 #include "tests/conformance/shm_node.h"
 
+// Whether the host is a memory node proper or the replicas' provider in its place.
+#ifndef PAIR_HOST_IS_MEMNODE
+#define PAIR_HOST_IS_MEMNODE false
+#endif
 #define PATIENCE_NS UINT64_C(10000000000)
 
 static struct shm_place place;
@@ -71,9 +75,11 @@ static void side_open(struct pair *pair, unsigned name)
     struct tacit_error error = {.text = ""};
     shm_node_config(&config, &memory, &place, name, 1, 1);
     bool is_host = name == TACIT_NODE_MEMNODE;
-    if ((is_host ? tacit_shm_host_open(&config, &pair->fabric, &error)
-                 : tacit_shm_open(&config, &pair->fabric, &error)) != TACIT_OK ||
-        tacit_shm_thread_attach(pair->fabric, &error) != TACIT_OK || !run_on(is_host ? 0 : 1)) {
+    bool ok = is_host && PAIR_HOST_IS_MEMNODE
+                  ? shm_memnode_open(&config, &pair->fabric, &error) == TACIT_OK
+                  : tacit_shm_open(&config, &pair->fabric, &error) == TACIT_OK &&
+                        tacit_shm_thread_attach(pair->fabric, &error) == TACIT_OK;
+    if (!ok || !run_on(is_host ? 0 : 1)) {
         (void)fprintf(stderr, "node %u: %s\n", name, error.text);
         exit(1);
     }
@@ -86,6 +92,10 @@ static void side_open(struct pair *pair, unsigned name)
             (void)fprintf(stderr, "node %u: the other one never came up\n", name);
             exit(1);
         }
+    }
+    struct tacit_event rest[16]; // nobody sleeps while there are events
+    while (pair->fabric->ops->poll(pair->fabric, rest, 16) > 0) {
+        ;
     }
 }
 
@@ -120,7 +130,11 @@ void pair_close(struct pair *pair)
 {
     (void)kill(pair->writer, SIGKILL);
     (void)waitpid(pair->writer, NULL, 0);
-    tacit_shm_close(pair->fabric);
+    if (PAIR_HOST_IS_MEMNODE) {
+        shm_memnode_close();
+    } else {
+        tacit_shm_close(pair->fabric);
+    }
     shm_place_close(&place);
     munmap(pair->shared, sizeof *pair->shared);
 }

@@ -25,17 +25,11 @@
 
 #include <cmocka.h>
 
-#include "memnodes/shm/socket.h"
-#include "tacit/handshake.h"
+#include "shm_by_hand.h"
 #include "tacit/layout.h"
 #include "tacit/shm.h"
 
-#define PATIENCE_MS 5000
-
 static struct {
-    char directory[64];
-    char path[100];
-    struct tacit_keypair host_key, peer_key;
     struct tacit_shm_config config;
     struct tacit_fabric *fabric;
     char last_report[600];
@@ -54,7 +48,8 @@ static bool key_of(void *context, enum tacit_shm_kind kind, uint16_t id,
                    struct tacit_public_key *key)
 {
     (void)context;
-    *key = kind == TACIT_SHM_REPLICA && id == 0 ? t.host_key.public_key : t.peer_key.public_key;
+    *key = kind == TACIT_SHM_REPLICA && id == 0 ? by_hand.host_key.public_key
+                                                : by_hand.peer_key.public_key;
     return id < 50;
 }
 
@@ -68,21 +63,16 @@ static void report(void *context, enum tacit_shm_report_kind kind, const char *t
 static int directory_open(void **state)
 {
     (void)state;
-    struct tacit_error error;
     memset(&t, 0, sizeof t);
-    (void)snprintf(t.directory, sizeof t.directory, "/tmp/tacit-hostile-XXXXXX");
-    if (tacit_crypto_init(&error) != TACIT_OK || mkdtemp(t.directory) == NULL) {
+    if (!by_hand_open((struct tacit_peer_name){.role = TACIT_PEER_REPLICA, .id = 0})) {
         return -1;
     }
-    (void)snprintf(t.path, sizeof t.path, "%s/0", t.directory);
-    tacit_keypair_generate(&t.host_key);
-    tacit_keypair_generate(&t.peer_key);
     t.config = (struct tacit_shm_config){
         .kind = TACIT_SHM_REPLICA,
         .incarnation = 1,
-        .path = t.path,
+        .path = by_hand.path,
         .layouts = {replica_layout, memnode_layout, client_layout},
-        .keypair = &t.host_key,
+        .keypair = &by_hand.host_key,
         .key_of = key_of,
         .report = report,
         .handshakes = 4,
@@ -97,13 +87,7 @@ static int directory_close(void **state)
     if (t.fabric != NULL) {
         tacit_shm_close(t.fabric);
     }
-    char path[128];
-    static const char *const names[] = {"0", "0.lock", "0.new", "file"};
-    for (unsigned i = 0; i < 4; i++) {
-        (void)snprintf(path, sizeof path, "%s/%s", t.directory, names[i]);
-        (void)unlink(path);
-    }
-    return rmdir(t.directory);
+    return by_hand_close();
 }
 
 static void host_open(void)
@@ -119,117 +103,6 @@ static struct tacit_shm_counters counters(void)
     struct tacit_shm_counters now;
     tacit_shm_counters(t.fabric, &now);
     return now;
-}
-
-static void pause_ms(unsigned ms)
-{
-    (void)nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000},
-                    NULL);
-}
-
-// Waits for the other side to hang up.
-static bool hangs_up(int fd, int within_ms)
-{
-    uint8_t bytes[TACIT_SHM_PACKET_MAX];
-    for (int waited_ms = 0; waited_ms <= within_ms; waited_ms += 5) {
-        ssize_t got = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
-        if (got == 0 || (got < 0 && errno != EAGAIN)) {
-            return true;
-        }
-        if (got < 0) {
-            pause_ms(5);
-        }
-    }
-    return false;
-}
-
-static int dial(void)
-{
-    int fd = tacit_shm_connect(t.path);
-    assert_true(fd >= 0);
-    return fd;
-}
-
-// ---- playing a peer by hand ----
-
-// Receives one packet, whatever its descriptor; fails the test when none comes.
-static size_t packet_receive(int fd, uint8_t packet[TACIT_SHM_PACKET_MAX], int *passed)
-{
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
-    size_t bytes = 0;
-    assert_int_equal(poll(&ready, 1, PATIENCE_MS), 1);
-    assert_int_equal(tacit_shm_receive(fd, packet, &bytes, passed), TACIT_SHM_IO_DONE);
-    return bytes;
-}
-
-static bool host_key_of(struct tacit_public_key *out, struct tacit_peer_name name, void *context)
-{
-    (void)name;
-    (void)context;
-    *out = t.host_key.public_key;
-    return true;
-}
-
-// Shakes hands as client 7 or replica 1. Returns the connected socket.
-static int come_in(enum tacit_peer_role role, uint16_t id, tacit_incarnation_t incarnation)
-{
-    struct tacit_error error;
-    void *memory = tacit_secret_alloc(tacit_handshake_size(), &error);
-    struct tacit_handshake *handshake;
-    struct tacit_handshake_options options = {
-        .connects = true,
-        .self = {.name = {.role = role, .id = id}, .incarnation = incarnation},
-        .wanted = {.role = TACIT_PEER_REPLICA, .id = 0},
-        .keypair = &t.peer_key,
-        .lookup = host_key_of,
-    };
-    assert_non_null(memory);
-    assert_int_equal(
-        tacit_handshake_init(&handshake, memory, tacit_handshake_size(), &options, &error),
-        TACIT_OK);
-    int fd = dial();
-    uint8_t packet[TACIT_SHM_PACKET_MAX];
-    while (tacit_handshake_state(handshake) != TACIT_HANDSHAKE_DONE) {
-        if (tacit_handshake_state(handshake) == TACIT_HANDSHAKE_SENDING) {
-            assert_true(tacit_handshake_output(handshake, packet));
-            assert_int_equal(tacit_shm_send(fd, packet, TACIT_HANDSHAKE_MESSAGE_BYTES, -1),
-                             TACIT_SHM_IO_DONE);
-            continue;
-        }
-        int passed;
-        size_t bytes = packet_receive(fd, packet, &passed);
-        (void)!tacit_handshake_input(handshake, packet, bytes);
-        if (tacit_handshake_state(handshake) == TACIT_HANDSHAKE_REFUSED) {
-            close(fd);
-            fd = -1;
-            break;
-        }
-    }
-    tacit_handshake_fini(handshake);
-    tacit_secret_free(memory);
-    return fd;
-}
-
-enum { OFFER = 1, MAPPED, END, READY, RETIRE };
-enum { SLOT_HOST = 0, SLOT_REPLIES = 5, SLOT_LOG = 6 };
-
-static void say(int fd, uint8_t kind, uint8_t slot, uint16_t node, uint64_t bytes, int passed)
-{
-    uint8_t packet[16] = {kind, slot};
-    memcpy(packet + 2, &node, sizeof node);
-    memcpy(packet + 8, &bytes, sizeof bytes);
-    (void)tacit_shm_send(fd, packet, sizeof packet, passed); // the host may have hung up
-}
-
-static int memory_make(size_t bytes, unsigned flags, int seals)
-{
-    int fd = memfd_create("hostile", MFD_CLOEXEC | flags);
-    assert_true(fd >= 0);
-    assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
-    if (seals != 0) {
-        assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
-    }
-    return fd;
 }
 
 // ---- tests ----
@@ -276,40 +149,6 @@ static void test_garbage(void **state)
     int fd = come_in(TACIT_PEER_CLIENT, 7, 1);
     assert_true(fd >= 0);
     close(fd);
-}
-
-static unsigned open_descriptors(void)
-{
-    unsigned count = 0;
-    for (int fd = 0; fd < 1024; fd++) {
-        count += fcntl(fd, F_GETFD) >= 0;
-    }
-    return count;
-}
-
-static void send_many_descriptors(int to, unsigned count)
-{
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int) * 250)];
-    } control;
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    memset(&control, 0, sizeof control);
-    uint8_t packet[16] = {OFFER};
-    struct iovec vector = {.iov_base = packet, .iov_len = sizeof packet};
-    struct msghdr message = {.msg_iov = &vector,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = CMSG_SPACE(sizeof(int) * count)};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int) * count);
-    for (unsigned i = 0; i < count; i++) {
-        memcpy(CMSG_DATA(header) + sizeof(int) * i, &null, sizeof null);
-    }
-    assert_int_equal(sendmsg(to, &message, MSG_NOSIGNAL), (ssize_t)sizeof packet);
-    close(null);
 }
 
 static void test_descriptor_bombs(void **state)
@@ -359,7 +198,8 @@ static void test_bad_memory(void **state)
         {"empty", memory_make(0, MFD_ALLOW_SEALING, good_seals), good_bytes, false},
         {"sealed for writing",
          memory_make(good_bytes, MFD_ALLOW_SEALING, good_seals | F_SEAL_WRITE), good_bytes, false},
-        {"a file", open(t.directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), good_bytes, false},
+        {"a file", open(by_hand.directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), good_bytes,
+         false},
         {"a device", open("/dev/zero", O_RDWR | O_CLOEXEC), good_bytes, false},
         {"a directory", open("/", O_RDONLY | O_CLOEXEC), good_bytes, false},
         {"nothing", -1, good_bytes, false},
@@ -467,12 +307,12 @@ static void test_socket_in_use(void **state)
     (void)state;
     host_open();
     struct stat status;
-    assert_int_equal(stat(t.path, &status), 0);
+    assert_int_equal(stat(by_hand.path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0600);
     struct tacit_error error = {.text = ""};
     struct tacit_fabric *second;
     assert_int_equal(tacit_shm_open(&t.config, &second, &error), TACIT_EBUSY);
-    assert_non_null(strstr(error.text, t.path));
+    assert_non_null(strstr(error.text, by_hand.path));
     assert_null(second);
     int fd = dial(); // the first one is unharmed
     close(fd);
@@ -510,7 +350,7 @@ static void test_socket_of_killed_process(void **state)
         }
         tacit_shm_close(t.fabric);
         t.fabric = NULL;
-        assert_int_equal(access(t.path, F_OK), -1); // an orderly end leaves no socket
+        assert_int_equal(access(by_hand.path, F_OK), -1); // an orderly end leaves no socket
     }
 }
 
@@ -520,18 +360,18 @@ static void test_socket_of_somebody_else(void **state)
     struct tacit_error error = {.text = ""};
     int other = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", t.path);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", by_hand.path);
     assert_int_equal(bind(other, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(listen(other, 1), 0);
     assert_int_equal(tacit_shm_open(&t.config, &t.fabric, &error), TACIT_EBUSY);
     close(other);
-    assert_int_equal(unlink(t.path), 0);
-    int file = open(t.path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_int_equal(unlink(by_hand.path), 0);
+    int file = open(by_hand.path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     assert_int_equal(write(file, "x", 1), 1);
     close(file);
     assert_int_equal(tacit_shm_open(&t.config, &t.fabric, &error), TACIT_EEXIST);
     struct stat status;
-    assert_int_equal(stat(t.path, &status), 0);
+    assert_int_equal(stat(by_hand.path, &status), 0);
     assert_int_equal(status.st_size, 1); // left alone
 }
 

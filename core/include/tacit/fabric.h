@@ -55,9 +55,11 @@ enum tacit_region_class {
     TACIT_REGION_CONTROL,  // one a replica, written by it, read by the host: requests to the host
     TACIT_REGION_LOG, // one a (candidate, incarnation), written by it while it is the holder; all
                       // read
-    TACIT_REGION_REQUESTS, // one a client connection, written by the client, read by the replica
-    TACIT_REGION_REPLIES,  // one a replica, in the client's memory, written by the replica
-    TACIT_REGION_STATE,    // written by the host replica, read by replicas: its checkpoint
+    TACIT_REGION_REQUESTS,  // one a client connection, written by the client, read by the replica
+    TACIT_REGION_REPLIES,   // one a replica, in the client's memory, written by the replica
+    TACIT_REGION_STATE,     // written by the host replica, read by replicas: its checkpoint
+    TACIT_REGION_REGISTERS, // one a (replica, incarnation), written by it at any time; all replicas
+                            // read
 };
 
 // Names a region of a host. `owner` is its writer; TACIT_NODE_SELF names the region of that class
@@ -104,7 +106,9 @@ enum tacit_cookie_owner {
     TACIT_COOKIE_ENGINE = 1,
     TACIT_COOKIE_FD,
     TACIT_COOKIE_TRANSFER,
-    TACIT_COOKIE_CLIENT
+    TACIT_COOKIE_CLIENT,
+    TACIT_COOKIE_LINKS,
+    TACIT_COOKIE_REGISTERS
 };
 #define TACIT_COOKIE(owner, value) ((uint64_t)(owner) << 56 | (uint64_t)(value))
 #define TACIT_COOKIE_OWNER(cookie) ((uint8_t)((cookie) >> 56))
@@ -190,13 +194,17 @@ struct tacit_fabric_ops {
 // Sizes of the regions that a host exposes (0: it has none of that class). Who gets what follows
 // from the roles alone, the same in every provider:
 //   a replica at a replica or memory node: reads PAGE and STATE and every LOG; writes its own
-//   CONTROL (always) and its own LOG (while holder); a client at a replica: writes its REQUESTS; a
+//   CONTROL (always), its own REGISTERS (always) and its own LOG (while holder); reads every
+//   REGISTERS; a client at a replica: writes its REQUESTS; a
 //   replica at a client: writes its own REPLIES. A CONTROL region is made when its writer first
 //   connects, kept when it reconnects, and replaced when a new incarnation does; a replica has one
 //   for itself, too, from the start. A LOG region is made for each (replica, incarnation) that
 //   connects, and for the host itself if it is a replica; it stays, readable by all, until
-//   retire(), also when its writer has gone. Operations on own regions (host = self) obey the same
-//   rules as any. New regions are zero.
+//   retire(), also when its writer has gone. A REGISTERS region is made and kept like a LOG, but
+//   knows no holder: Byzantine mode's memory nodes have nothing else. It is announced to every peer
+//   that is connected before the connection of its owner is UP (a peer that does not answer loses
+//   its connection), so region() = -1 proves that nothing was written there. Operations on own
+//   regions (host = self) obey the same rules as any. New regions are zero.
 struct tacit_host_layout {
     size_t page_bytes;
     size_t control_bytes;
@@ -204,6 +212,7 @@ struct tacit_host_layout {
     size_t requests_bytes;
     size_t replies_bytes;
     size_t state_bytes;
+    size_t registers_bytes;
 };
 
 // What a provider's object begins with.

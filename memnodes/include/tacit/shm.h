@@ -101,6 +101,32 @@ struct tacit_shm_config {
     bool lock_memory;                     // mlock(2) own regions: TACIT_ENOMEM beyond the limit
 };
 
+#define TACIT_SHM_PATH_MAX 99u
+
+// The owner of a listening socket. The lock is what tells a live owner from a dead one's
+// left-overs.
+struct tacit_shm_listener {
+    int fd;
+    int lock;
+    char path[TACIT_SHM_PATH_MAX + 1];
+};
+
+// Binds and listens; `gid` 0: mode 0600, else that group and 0660. Waits up to 300 ms for a dying
+// owner. tacit_shm_open does it by itself; a memory node is given its socket (tacit/memnode.h).
+// Errors: TACIT_EINVAL (path), TACIT_EBUSY (a live process listens on the socket; a stale socket
+// file of a killed process is replaced), TACIT_EEXIST (the path is there and no socket),
+// TACIT_ENOENT and TACIT_EPERM (directory), TACIT_EIO.
+enum tacit_status tacit_shm_listen(struct tacit_shm_listener *listener, const char *path,
+                                   uint32_t gid, struct tacit_error *error);
+// Removes the socket file; nothing happens if listen failed.
+void tacit_shm_listener_close(struct tacit_shm_listener *listener);
+
+// Linux hands out shared memory until it has to kill a process for it, so ask before: TACIT_ENOMEM,
+// with the figures, if the regions of this node, and those that the replicas in the list get here,
+// do not fit into what the machine has left. tacit_shm_open does it by itself. Any thread.
+enum tacit_status tacit_shm_memory_check(const struct tacit_shm_config *config,
+                                         struct tacit_error *error);
+
 // What happened on the control thread since open.
 struct tacit_shm_counters {
     uint64_t accepted, connected; // connections that came up
@@ -109,20 +135,14 @@ struct tacit_shm_counters {
     uint64_t deaths; // DOWN with certain
 };
 
-// Makes the regions of this node, listens, starts the control thread. All memory is allocated and
-// touched here but for regions of peers, which are bounded by the layouts. The caller's strings and
-// tables may go away afterwards; keypair and context stay. Errors: TACIT_EINVAL (config),
-// TACIT_EBUSY (a live process listens on the socket; a stale socket file of a killed process is
-// replaced), TACIT_EEXIST (the path is there and no socket), TACIT_ENOENT and TACIT_EPERM
-// (directory), TACIT_ENOMEM (with the figure), TACIT_EIO.
+// Makes the regions of this node, listens, starts the control thread. (TACIT_SHM_MEMNODE: a host
+// that reaches nobody. Memory nodes proper are tacit/memnode.h; this is for tests of what hosts
+// have in common.) All memory is allocated and touched here but for regions of peers, which are
+// bounded by the layouts. The caller's strings and tables may go away afterwards; keypair and
+// context stay. Errors: TACIT_EINVAL (config), those of tacit_shm_listen, TACIT_ENOMEM (with the
+// figure), TACIT_EIO.
 enum tacit_status tacit_shm_open(const struct tacit_shm_config *config,
                                  struct tacit_fabric **fabric, struct tacit_error *error);
-
-// The same for memory nodes, without the half of the provider that reaches other hosts (post and
-// region find nothing, ring does nothing), so that this half need not be part of a memory node's
-// trusted code.
-enum tacit_status tacit_shm_host_open(const struct tacit_shm_config *config,
-                                      struct tacit_fabric **fabric, struct tacit_error *error);
 
 // Makes the calling thread the protocol thread: its death, of whatever kind, is told to all peers
 // at once by the kernel (robust futexes, so no robust pthread mutexes may be held by this thread),
