@@ -61,31 +61,56 @@ static void put_body(uint8_t *out, const uint8_t *body, uint32_t body_bytes)
 
 size_t tacit_wire_request_encode(uint8_t *out, size_t max, const struct tacit_wire_request *request)
 {
-    if (max < TACIT_WIRE_REQUEST_HEADER || max - TACIT_WIRE_REQUEST_HEADER < request->body_bytes) {
+    size_t extra = (request->flags & TACIT_REQUEST_SIGNED) != 0 ? TACIT_WIRE_SIGNATURE_BYTES : 0;
+    if (max < TACIT_WIRE_REQUEST_HEADER + extra ||
+        max - TACIT_WIRE_REQUEST_HEADER - extra < request->body_bytes) {
         return 0;
     }
     out[0] = request->kind;
-    out[1] = 0;
+    out[1] = request->flags;
     put_u16(out + 2, 0);
     put_u32(out + 4, request->body_bytes);
     put_u64(out + 8, request->session);
     put_u64(out + 16, request->number);
     put_body(out + TACIT_WIRE_REQUEST_HEADER, request->body, request->body_bytes);
-    return TACIT_WIRE_REQUEST_HEADER + (size_t)request->body_bytes;
+    size_t bytes = TACIT_WIRE_REQUEST_HEADER + (size_t)request->body_bytes;
+    if (extra > 0) {
+        memcpy(out + bytes, request->signature, extra);
+    }
+    return bytes + extra;
+}
+
+size_t tacit_wire_request_amend(uint8_t *message, size_t bytes, uint8_t flags,
+                                const uint8_t *signature)
+{
+    bool sign = (flags & ~message[1] & TACIT_REQUEST_SIGNED) != 0;
+    message[1] |= flags;
+    if (!sign) {
+        return bytes;
+    }
+    memcpy(message + bytes, signature, TACIT_WIRE_SIGNATURE_BYTES);
+    return bytes + TACIT_WIRE_SIGNATURE_BYTES;
 }
 
 enum tacit_verdict tacit_wire_request_decode(struct tacit_wire_request *request,
                                              const uint8_t *bytes, size_t size)
 {
-    if (size < TACIT_WIRE_REQUEST_HEADER || bytes[1] != 0 || get_u16(bytes + 2) != 0 ||
-        get_u32(bytes + 4) != size - TACIT_WIRE_REQUEST_HEADER) {
+    if (size < TACIT_WIRE_REQUEST_HEADER || get_u16(bytes + 2) != 0 ||
+        (bytes[1] & ~(TACIT_REQUEST_SIGNED | TACIT_REQUEST_FULL)) != 0) {
+        return TACIT_VERDICT_MALFORMED;
+    }
+    size_t left = size - TACIT_WIRE_REQUEST_HEADER;
+    size_t extra = (bytes[1] & TACIT_REQUEST_SIGNED) != 0 ? TACIT_WIRE_SIGNATURE_BYTES : 0;
+    if (left < extra || get_u32(bytes + 4) != left - extra) {
         return TACIT_VERDICT_MALFORMED;
     }
     request->kind = bytes[0];
+    request->flags = bytes[1];
     request->body_bytes = get_u32(bytes + 4);
     request->session = get_u64(bytes + 8);
     request->number = get_u64(bytes + 16);
     request->body = bytes + TACIT_WIRE_REQUEST_HEADER;
+    request->signature = extra > 0 ? bytes + size - extra : NULL;
     switch (request->kind) {
     case TACIT_REQUEST_OPEN:
         return request->session == 0 && request->body_bytes == 0 ? TACIT_VERDICT_OK
@@ -135,10 +160,14 @@ enum tacit_verdict tacit_wire_reply_decode(struct tacit_wire_reply *reply, const
     switch (reply->kind) {
     case TACIT_REPLY_RESULT:
         return TACIT_VERDICT_OK;
+    case TACIT_REPLY_RESULT_DIGEST:
+        return reply->body_bytes == TACIT_WIRE_DIGEST_BYTES ? TACIT_VERDICT_OK
+                                                            : TACIT_VERDICT_MALFORMED;
     case TACIT_REPLY_HINT:
     case TACIT_REPLY_CLOSED:
     case TACIT_REPLY_TOO_BIG:
     case TACIT_REPLY_STALE:
+    case TACIT_REPLY_SIGN:
         return reply->body_bytes == 0 ? TACIT_VERDICT_OK : TACIT_VERDICT_MALFORMED;
     default:
         return TACIT_VERDICT_MALFORMED;

@@ -24,7 +24,59 @@
     X(REPLY_BEFORE_DECIDED, "the leader answers when it proposed, not when it is decided")         \
     X(STATE_WITHOUT_SESSIONS, "state transfer forgets the table of sessions")                      \
     X(TORN_PAGE_TAKEN, "a page is installed without checking its digest")                          \
-    X(BALLOT_REUSED, "a new leader does not look at the promises")
+    X(BALLOT_REUSED, "a new leader does not look at the promises")                                 \
+    X(CERTIFIED_PAGE_UNCHECKED, "a fetched page is installed without checking it")                 \
+    X(ROOT_FROM_SOURCE, "fetched state is checked against its source's root, not the certified")   \
+    X(ROOT_WITHOUT_SESSIONS, "the certified root leaves the table of sessions out")                \
+    X(DECIDE_ON_LOCKED, "LOCKED from all decides, without ACKs")                                   \
+    X(DECIDE_ON_QUORUM_ACKS, "f+1 ACKs decide")                                                    \
+    X(CLAIM_EQUALS_COMMIT, "a COMMIT does not outrank claims of its view")                         \
+    X(CLAIMS_NOT_CARRIED, "SEAL_VIEW lists only ACKs of the view that it seals")                   \
+    X(CLAIM_BY_CLAIM, "a co-signer drops the claims that it cannot confirm")                       \
+    X(COSIGN_BLINDLY, "a state is co-signed without having vouched its claims")                    \
+    X(VOUCH_IGNORES_NEW_VIEW, "a PREPARE that contradicts NEW_VIEW is vouched")                    \
+    X(VOUCH_UNENDORSED, "a PREPARE is vouched without its requests")                               \
+    X(VOUCH_TWICE, "two values are vouched in one view and slot")                                  \
+    X(ACK_WITHOUT_UNANIMITY, "a PREPARE that the signed path delivered is ACKed")                  \
+    X(FORCED_NEEDS_ENDORSEMENT, "a forced value is refused without its requests")                  \
+    X(COSIGN_BELOW_BASE, "a co-signer skips claims below its base and does not say so")            \
+    X(ACKS_ACROSS_VIEWS, "ACKs of different views add up")                                         \
+    X(OLD_NEW_VIEW_ACCEPTED, "NEW_VIEW is accepted with states of an older view")                  \
+    X(SIGNER_REPEATED, "the same signer counts twice in a certificate")                            \
+    X(CERTIFICATE_UNCHECKED, "COMMIT is believed without checking its certificate")                \
+    X(STATEMENT_WITHOUT_BROADCASTER,                                                               \
+      "what is signed about a stream does not name the broadcaster")                               \
+    X(STATEMENT_WITHOUT_ID, "what is signed about a stream does not name the id")                  \
+    X(BODIES_SHARED_QUOTA, "who has used up its quota of bodies takes another's")                  \
+    X(LINK_VOTE_CHECK_IGNORED, "a torn vote is taken for a whole one")                             \
+    X(LINK_BODY_CHECK_IGNORED, "a torn body is taken for a whole one")                             \
+    X(LINK_NOT_REWRITTEN, "what was lost with a connection is not written again")                  \
+    X(LINK_OLD_INCARNATION, "a peer's new incarnation gets what was meant for the old one")        \
+    X(REGISTER_CHECK_IGNORED, "a torn register is taken for a whole one")                          \
+    X(REGISTER_NO_COOLDOWN, "a register is written again before the cool-down is over")            \
+    X(REGISTER_SAME_SLOT, "a register is always written in the same place")                        \
+    X(REGISTER_MINORITY, "a write is done when one memory node has it")                            \
+    X(REGISTER_READ_ONE, "a read is done when one memory node has answered")                       \
+    X(REGISTER_SLOW_READ_TAKEN, "a read that took longer than the cool-down counts")               \
+    X(REGISTER_OLD_NODE_COUNTS, "a memory node that came back empty counts")                       \
+    X(CLIENT_F_REPLIES, "a client accepts f equal replies")                                        \
+    X(CLIENT_REPLY_TWICE, "a reply that one replica repeats counts twice")                         \
+    X(CLIENT_INDEX_IGNORED, "replies agree whatever their slots")                                  \
+    X(CLIENT_BODY_UNCHECKED, "a body is taken without comparing its digest")                       \
+    X(FORWARD_UNCHECKED, "a forwarded request counts before its signature was checked")            \
+    X(ENDORSE_BY_NUMBER, "a request is endorsed by its number, whatever its bytes")                \
+    X(OBLIGATION_UNSIGNED, "a timer runs for a request without a signature")                       \
+    X(OBLIGATION_NOT_CANCELLED, "a timer goes on when the number was executed with other bytes")   \
+    X(LACKS_UNLIMITED, "a replica may accuse any number of clients")                               \
+    X(ECHO_QUORUM_SUFFICES, "f+1 echoes suffice for a client that was named")                      \
+    X(CTB_LOCK_TWICE, "a second LOCK for an id replaces the first")                                \
+    X(CTB_FAST_ONE_SHORT, "the fast path delivers with one LOCKED too few")                        \
+    X(CTB_READ_NOBODY, "the slow path does not read the registers of others")                      \
+    X(CTB_READ_BEFORE_WRITTEN, "registers are read before the own one is written")                 \
+    X(CTB_REGISTER_UNSIGNED, "what a register shows is believed without its signature")            \
+    X(CTB_OLD_SIGNATURE_FRAMES, "a signature of another id counts as proof")                       \
+    X(CTB_SUMMARY_UNCHECKED, "a certificate is believed without its signatures")                   \
+    X(CTB_GAP_IGNORED, "a receiver with a gap waits for ever")
 
 enum tacit_bug {
 #define TACIT_BUG_ENUM(name, text) TACIT_BUG_##name,
@@ -32,6 +84,9 @@ enum tacit_bug {
 #undef TACIT_BUG_ENUM
         TACIT_BUGS
 };
+
+// Those from here on are of Byzantine mode.
+#define TACIT_BUG_FIRST_BYZANTINE TACIT_BUG_CERTIFIED_PAGE_UNCHECKED
 
 #if defined(TACIT_SEEDED_BUGS) && TACIT_SEEDED_BUGS
 extern uint32_t tacit_seeded_bug; // core/base/bug.c; set by the simulator before a run

@@ -32,7 +32,61 @@
     X(DUPLICATE_ANSWERED, "a retried request got its stored reply")                                \
     X(REQUEST_HELD, "a request arrived ahead of its predecessor and was held")                     \
     X(SESSION_CLOSED_OLDEST, "opening a session closed the oldest one")                            \
-    X(HINT_SENT, "a client was sent to the leader")
+    X(HINT_SENT, "a client was sent to the leader")                                                \
+    X(SNAPSHOT_LOST, "a waiting checkpoint lost its snapshot to a change")                         \
+    X(CHECKPOINT_WAITED, "a checkpoint waited for the certificate of the one before")              \
+    X(CHECKPOINT_COMPLETED_LATE, "digests of a checkpoint were completed all at once")             \
+    X(CANDIDATE_PASSED_OVER, "a newer checkpoint was certified before the candidate")              \
+    X(STATE_DIVERGED, "the own root was not the certified one")                                    \
+    X(STATE_LIE_SEEN, "a source of state showed bytes that the certified root refutes")            \
+    X(STATE_SOURCE_SLOW, "a source of state was left because it was too slow")                     \
+    X(STATE_SUPERSEDED, "every source of state had gone on to a newer checkpoint")                 \
+    X(STATE_NO_SOURCE, "no source gave a certified state, and all were tried again")               \
+    X(STATE_RESTARTED, "a fetch went on with a newer certificate and kept its pages")              \
+    X(LINK_LAPPED, "a link was lapped and went on with the oldest message that survived")          \
+    X(LINK_REWRITTEN, "a link wrote its mirror again on a new connection")                         \
+    X(LINK_POST_RETRIED, "a link's write found a full queue and was posted later")                 \
+    X(LINK_VOTE_TORN, "a torn vote was seen and not taken")                                        \
+    X(LINK_BODY_GONE, "a body was torn or overwritten before it was read")                         \
+    X(LINK_NEW_INCARNATION, "a link started anew for a peer's new incarnation")                    \
+    X(LINK_MERGED, "what a memory node showed was merged into a link's image")                     \
+    X(REGISTER_COOLED, "a register's write waited for the cool-down")                              \
+    X(REGISTER_SKIPPED, "a memory node that was behind got the newest value only")                 \
+    X(REGISTER_READ_REPEATED, "a read of a register was too slow and was repeated")                \
+    X(REGISTER_TORN, "both copies of a register were torn in a short read")                        \
+    X(REGISTER_SAVED_BY_OTHER, "one copy of a register was torn, the other was taken")             \
+    X(REGISTER_LOST, "a write of a register was lost and repeated on a new connection")            \
+    X(REGISTER_NODE_RESET, "a memory node that did not answer was reset")                          \
+    X(REQUEST_AWAITED, "a PREPARE waited for a request and went on when it came")                  \
+    X(LACK_SENT, "a follower told the leader that it lacks a request")                             \
+    X(LACK_ASKED, "a leader asked a client for a signature")                                       \
+    X(LACK_SERVED, "a leader forwarded a signed request that somebody lacked")                     \
+    X(LACK_IGNORED, "an accuser of too many clients was ignored")                                  \
+    X(FORWARD_TAKEN, "a forwarded request was taken for its signature")                            \
+    X(REQUEST_CONFLICT, "a client sent other bytes under one number")                              \
+    X(REQUEST_EVICTED, "a request gave way to a later one of its client")                          \
+    X(OBLIGATION_STARTED, "a timer began to run for a signed request")                             \
+    X(CLIENT_NAMED, "a client was named by a view change")                                         \
+    X(ECHOED_BY_ALL, "a named client was proposed on the echoes of all")                           \
+    X(DECIDED_FAST, "ACKs from all replicas decided a slot")                                       \
+    X(DECIDED_SLOW, "COMMITs of f+1 replicas decided a slot")                                      \
+    X(SLOW_PATH, "a delivered PREPARE was late and CERTIFIED")                                     \
+    X(CLAIM_CARRIED, "SEAL_VIEW listed an ACK of an older view")                                   \
+    X(SEAL_HELPED, "a replica left a view since another lacks what was decided in it")             \
+    X(SEAL_JOINED, "a replica joined one SEAL_VIEW as it made no progress")                        \
+    X(CTB_SLOW, "an id of a stream was agreed on by signatures and registers")                     \
+    X(CTB_EARLY_LOCKED, "LOCKED came before the LOCK")                                             \
+    X(CTB_LATE_UNANIMOUS, "a lock became unanimous after its delivery")                            \
+    X(CTB_TAIL_FULL, "a broadcaster waited for a summary")                                         \
+    X(CTB_RELAPSED, "a broadcaster began to sign")                                                 \
+    X(CTB_FAST_AGAIN, "a broadcaster signs no more")                                               \
+    X(CTB_LOCK_FROM_SIGNED, "an id was locked by SIGNED, its LOCK had been lost")                  \
+    X(CTB_CONDEMNED, "a stream is ignored")                                                        \
+    X(CTB_PROOF, "a register proved that a broadcaster signed two payloads")                       \
+    X(CTB_LEFT_TAIL, "a register proved that an id left the tail")                                 \
+    X(CTB_GAP, "the next id of a stream cannot be had")                                            \
+    X(CTB_ADOPTED, "a certified stream state was adopted")                                         \
+    X(CTB_BODY_FETCHED, "a body came after its LOCK")
 
 enum tacit_mark {
 #define TACIT_MARK_ENUM(name, text) TACIT_MARK_##name,

@@ -49,6 +49,17 @@ enum tacit_status tacit_client_config_check(const struct tacit_client_config *co
                                (unsigned long long)config->retry_ns,
                                (unsigned long long)config->retry_max_ns);
     }
+    if (config->byzantine &&
+        (config->replicas != 2 * config->faults + 1 || config->signer == NULL ||
+         config->client_id > TACIT_NODE_NONE - TACIT_SIGNER_CLIENT)) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "client: Byzantine mode with %u replicas, %u of them faulty, client "
+                               "id %u and %s signer; accepted are 2 * faults + 1 replicas, ids up "
+                               "to %u, and a signer is needed",
+                               config->replicas, config->faults, config->client_id,
+                               config->signer == NULL ? "no" : "a",
+                               TACIT_NODE_NONE - TACIT_SIGNER_CLIENT);
+    }
     if (config->draw == NULL) {
         return tacit_error_set(error, TACIT_EINVAL, 0,
                                "client: no source of jitter configured (draw is NULL)");
@@ -58,12 +69,14 @@ enum tacit_status tacit_client_config_check(const struct tacit_client_config *co
 
 static struct tacit_ring_shape request_shape(const struct tacit_client_config *config)
 {
-    return tacit_ring_shape(config->ring_slots, TACIT_WIRE_REQUEST_HEADER + config->request_bytes);
+    return tacit_ring_shape(config->ring_slots,
+                            tacit_wire_request_max(config->request_bytes, config->byzantine));
 }
 
 static struct tacit_ring_shape reply_shape(const struct tacit_client_config *config)
 {
-    return tacit_ring_shape(config->ring_slots, TACIT_WIRE_REPLY_HEADER + config->reply_bytes);
+    return tacit_ring_shape(config->ring_slots,
+                            tacit_wire_reply_max(config->reply_bytes, config->byzantine));
 }
 
 // One place for the size and the layout: with base NULL it only measures.
@@ -83,6 +96,10 @@ static struct tacit_client *lay_out(struct tacit_bump *bump,
     parts->images =
         tacit_bump_take(bump, records * request_shape(config).slot_bytes, TACIT_CACHE_LINE);
     parts->reply = tacit_bump_take(bump, reply_shape(config).slot_bytes, TACIT_CACHE_LINE);
+    if (config->byzantine) {
+        parts->votes = tacit_bump_take(bump, records * config->replicas * sizeof *parts->votes, 8);
+        parts->bodies = tacit_bump_take(bump, records * config->reply_bytes, TACIT_CACHE_LINE);
+    }
     bump->used = tacit_round_up(bump->used, TACIT_CACHE_LINE);
     return client;
 }
@@ -90,7 +107,7 @@ static struct tacit_client *lay_out(struct tacit_bump *bump,
 size_t tacit_client_size(const struct tacit_client_config *config)
 {
     struct tacit_bump bump = {0};
-    struct tacit_client parts;
+    struct tacit_client parts = {0};
     (void)lay_out(&bump, config, &parts);
     return bump.used;
 }
@@ -175,6 +192,9 @@ struct tacit_client_record *tacit_client_record_take(struct tacit_client *client
     record->payload_bytes = (uint32_t)tacit_wire_request_encode(
         image + TACIT_RING_HEADER, client->request_shape.slot_bytes - TACIT_RING_HEADER, request);
     TACIT_ASSERT(record->payload_bytes > 0);
+    if (client->config.byzantine) {
+        tacit_client_votes_begin(client, record);
+    }
     return record;
 }
 
@@ -368,6 +388,9 @@ const char *tacit_client_check(const struct tacit_client *client)
         if (record->kind != 0 && record->deadline_ns < client->deadline_ns) {
             return "a request is due before the client's deadline";
         }
+        if (record->kind != 0 && record->kept && record->kept_bytes > client->config.reply_bytes) {
+            return "a kept body is larger than its place";
+        }
         if ((record->hint_mask & ~record->sent_mask) != 0) {
             return "a replica that was not asked counts as one that answered";
         }
@@ -390,6 +413,9 @@ const char *tacit_client_check(const struct tacit_client *client)
     }
     if (held != used || over != client->over || draining != client->draining) {
         return "the tables of records and sessions disagree";
+    }
+    if (client->config.byzantine && client->leader != TACIT_NODE_NONE) {
+        return "a leader is believed although a liar may have named it";
     }
     return client->leader == TACIT_NODE_NONE || client->links[client->leader].up
                ? NULL

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The client's state, shared by its three parts: client.c (what the caller asks for), send.c (rings
-// of the replicas, retries, fail-over) and receive.c (what comes back).
+// The client's state, shared by its parts: client.c (what the caller asks for), send.c (rings
+// of the replicas, retries, fail-over), receive.c (what comes back) and votes.c (what Byzantine
+// mode adds).
 #ifndef TACIT_CLIENT_INTERNAL_H
 #define TACIT_CLIENT_INTERNAL_H
 
 #include "tacit/client_core.h"
+#include "tacit/crypto.h"
 #include "tacit/ring.h"
 #include "tacit/wire.h"
 
@@ -51,6 +53,23 @@ struct tacit_client_record {
     uint64_t token;
     tacit_time_ns_t first_sent_ns;
     tacit_time_ns_t deadline_ns;
+    // Byzantine mode.
+    uint8_t signing;     // enum tacit_client_signing
+    bool agreed;         // f+1 replicas agree, but the body is not here
+    bool kept;           // client->bodies has the designated replier's newest body
+    uint32_t kept_bytes; // and this is its length
+    uint32_t turn;       // of this record; completions of an earlier one are void
+    struct tacit_digest kept_digest;
+};
+
+enum tacit_client_signing { TACIT_SIGNING_NOT = 0, TACIT_SIGNING_ASKED, TACIT_SIGNING_DONE };
+
+// What one replica said last about one request.
+struct tacit_client_vote {
+    uint8_t kind; // enum tacit_reply_kind, 0: nothing; RESULT_DIGEST counts as RESULT
+    uint64_t session;
+    uint64_t index;
+    struct tacit_digest digest;
 };
 _Static_assert(TACIT_REPLICAS_MAX <= 16, "masks");
 
@@ -61,6 +80,13 @@ struct tacit_client_link {
     int32_t requests;                 // region handle of its request ring, -1: not known yet
     uint64_t sequence;                // of the last message that was posted whole
     struct tacit_ring_reader replies; // memory NULL: not there yet
+};
+
+// Byzantine mode: how a replica behaves, whatever its connections.
+struct tacit_client_manners {
+    uint32_t mute;            // so many requests yet do not rely on its body
+    uint32_t mute_span;       // next length of that
+    tacit_time_ns_t asked_ns; // no "please sign" of it is followed before
 };
 
 struct tacit_client {
@@ -81,6 +107,12 @@ struct tacit_client {
     uint32_t record_count;
     uint32_t free_count;
     uint8_t *reply; // private copy of the reply at hand
+
+    // Byzantine mode, else NULL.
+    struct tacit_client_vote *votes; // records * replicas
+    uint8_t *bodies;                 // records * reply_bytes
+    struct tacit_client_manners manners[TACIT_REPLICAS_MAX];
+    uint32_t turns;
 
     uint32_t draining; // sessions in DRAINING
     uint32_t over;     // sessions in OVER
@@ -112,7 +144,25 @@ void tacit_client_on_event(struct tacit_client *client, const struct tacit_event
 void tacit_client_on_hint(struct tacit_client *client, struct tacit_client_record *record,
                           uint32_t replica, uint8_t leader, tacit_time_ns_t now_ns);
 void tacit_client_on_round_trip(struct tacit_client *client, tacit_time_ns_t took_ns);
+// Begins a round: whoever is up gets it, once.
+void tacit_client_send_round(struct tacit_client *client, struct tacit_client_record *record);
 // Looks for the reply ring of a replica that is up.
 void tacit_client_find_replies(struct tacit_client *client, uint32_t replica);
+
+// ---- votes.c, Byzantine mode only ----
+// A record was taken; nobody has voted on it.
+void tacit_client_votes_begin(struct tacit_client *client, struct tacit_client_record *record);
+// Before its first sending: does not rely on a replier that is known to be of no use.
+void tacit_client_votes_prepare(struct tacit_client *client, struct tacit_client_record *record);
+// Its time-out passed. False: nothing has to be sent now, the signed form follows shortly.
+bool tacit_client_votes_time_out(struct tacit_client *client, struct tacit_client_record *record);
+// A replica went DOWN.
+void tacit_client_votes_down(struct tacit_client *client, uint32_t replica);
+// A reply to `record`. True: the group has answered, and *answer is that answer with its body.
+bool tacit_client_votes_take(struct tacit_client *client, struct tacit_client_record *record,
+                             uint32_t replica, const struct tacit_wire_reply *reply,
+                             tacit_time_ns_t now_ns, struct tacit_wire_reply *answer);
+// Takes finished signatures.
+void tacit_client_votes_poll(struct tacit_client *client);
 
 #endif

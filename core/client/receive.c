@@ -135,7 +135,7 @@ static bool on_result(struct tacit_client *client, struct tacit_client_record *r
     uint32_t index = record->session;
     client->counters.results++;
     if (reply->kind == TACIT_REPLY_RESULT) {
-        client->leader = event->replica;
+        client->leader = client->config.byzantine ? TACIT_NODE_NONE : event->replica;
         tacit_client_on_round_trip(client, now_ns - record->first_sent_ns);
     }
     if (record->kind == TACIT_REQUEST_OPEN) {
@@ -194,6 +194,13 @@ static bool on_reply(struct tacit_client *client, uint32_t replica,
         client->counters.duplicates += reply->kind != TACIT_REPLY_HINT;
         return false;
     }
+    struct tacit_wire_reply answer;
+    if (client->config.byzantine) {
+        if (!tacit_client_votes_take(client, record, replica, reply, now_ns, &answer)) {
+            return false;
+        }
+        reply = &answer;
+    }
     if (reply->kind == TACIT_REPLY_HINT) {
         tacit_client_on_hint(client, record, replica, reply->leader, now_ns);
         return false;
@@ -225,7 +232,8 @@ static bool read_replies(struct tacit_client *client, uint32_t replica, tacit_ti
         if (verdict == TACIT_VERDICT_OK) {
             verdict = tacit_wire_reply_decode(&reply, client->reply + TACIT_RING_HEADER, bytes);
         }
-        if (verdict != TACIT_VERDICT_OK) {
+        if (verdict != TACIT_VERDICT_OK ||
+            (reply.kind > TACIT_REPLY_STALE && !client->config.byzantine)) {
             client->counters.malformed++;
             continue;
         }
@@ -269,6 +277,9 @@ bool tacit_client_poll(struct tacit_client *client, tacit_time_ns_t now_ns,
     }
     client->next_link = (client->next_link + 1) % replicas;
     take_events(client, now_ns);
+    if (client->config.byzantine) {
+        tacit_client_votes_poll(client);
+    }
     for (uint32_t i = 0; client->draining > 0 && i < client->config.sessions; i++) {
         tacit_client_session_drained(client, i, now_ns);
     }

@@ -8,6 +8,7 @@
 #include "client/internal.h"
 
 #define ATTEMPTS_MAX 16u // more makes no difference to a capped back-off
+#define ATTEMPTS_HINTED 1u
 #define HINT_ROUNDS_A_STEP 8u
 #define HINT_STEPS_MAX 4u
 
@@ -126,20 +127,31 @@ void tacit_client_send_first(struct tacit_client *client, struct tacit_client_re
                              tacit_time_ns_t now_ns)
 {
     record->first_sent_ns = now_ns;
+    if (client->config.byzantine) {
+        tacit_client_votes_prepare(client, record);
+    }
+    // Byzantine mode believes in no leader.
     if (client->leader == TACIT_NODE_NONE || !send_to(client, record, client->leader)) {
         send_to_all(client, record);
     }
     set_deadline(client, record, now_ns + time_out_ns(client, 0));
 }
 
-static void begin_round(struct tacit_client *client, struct tacit_client_record *record,
-                        tacit_time_ns_t now_ns)
+void tacit_client_send_round(struct tacit_client *client, struct tacit_client_record *record)
 {
     uint64_t before = client->counters.sent;
     record->sent_mask = 0;
     record->hint_mask = 0;
     send_to_all(client, record);
     client->counters.resent += client->counters.sent - before;
+}
+
+static void begin_round(struct tacit_client *client, struct tacit_client_record *record,
+                        tacit_time_ns_t now_ns)
+{
+    if (!client->config.byzantine || tacit_client_votes_time_out(client, record)) {
+        tacit_client_send_round(client, record);
+    }
     set_deadline(client, record, now_ns + time_out_ns(client, record->attempts));
 }
 
@@ -166,7 +178,10 @@ void tacit_client_send_due(struct tacit_client *client, tacit_time_ns_t now_ns)
         }
         if (!nobody_leads(record)) {
             client->counters.time_outs++;
-            if (record->attempts < ATTEMPTS_MAX) {
+            // Where others answer, the way is free and only the leader silent: they will need this
+            // request as soon as one of them leads.
+            uint32_t most = record->hint_mask != 0 ? ATTEMPTS_HINTED : ATTEMPTS_MAX;
+            if (record->attempts < most) {
                 record->attempts++;
             }
             // Whoever does not answer in time is not relied on by the next requests either.
@@ -250,6 +265,10 @@ static void on_down(struct tacit_client *client, uint32_t replica, tacit_time_ns
     bool led = client->leader == replica;
     client->counters.lapped += client->links[replica].replies.lost;
     client->links[replica] = (struct tacit_client_link){.requests = -1};
+    if (client->config.byzantine) {
+        tacit_client_votes_down(client, replica);
+        return;
+    }
     if (led) {
         client->leader = TACIT_NODE_NONE;
         client->counters.fail_overs++;

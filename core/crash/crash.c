@@ -146,6 +146,7 @@ void tacit_crash_init(struct tacit_crash *crash, struct tacit_bump *bump,
     crash->leader = TACIT_NODE_NONE;
     crash->laggard = TACIT_NODE_NONE;
     crash->slowest = TACIT_NODE_NONE;
+    crash->slow = TACIT_NODE_NONE;
     crash->remote.holder = TACIT_NODE_NONE;
     crash->now_ns = now_ns;
     crash->tick_ns = config->beat_period_ns;
@@ -167,6 +168,7 @@ void tacit_crash_init(struct tacit_crash *crash, struct tacit_bump *bump,
         struct tacit_log_host *host = &crash->hosts[i];
         host->node = (tacit_node_t)(crash->hosts_log ? i : TACIT_NODE_MEMNODE + i);
         host->page = host->control = host->own_log = -1;
+        host->rival = TACIT_NODE_NONE;
         if (host->node == config->self) {
             host->up = true;
             host->incarnation = config->incarnation;
@@ -382,6 +384,7 @@ static void on_down(struct tacit_crash *crash, const struct tacit_event *event)
     if (event->node < crash->config->replicas) {
         crash->peer_up[event->node] = false;
         crash->head_pending[event->node] = false;
+        crash->lost_ns = crash->now_ns;
     }
     struct tacit_log_host *host = host_of(crash, event->node);
     if (host == NULL || !host->up) {
@@ -685,6 +688,9 @@ tacit_time_ns_t tacit_crash_deadline(const struct tacit_crash *crash)
         return crash->now_ns + TACIT_CANDIDATE_LOOK_NS;
     }
     if (crash->role == TACIT_ROLE_LEADER) {
+        if (crash->is_waiting && crash->heads_ns + TACIT_HEADS_NS < at) {
+            at = crash->heads_ns + TACIT_HEADS_NS;
+        }
         for (uint32_t i = 0; i < crash->host_count; i++) {
             const struct tacit_log_host *host = &crash->hosts[i];
             if (host->stage == TACIT_HOST_STREAMING && crash->tail == crash->decided &&

@@ -35,9 +35,11 @@
 #define TACIT_SCAN_EVIDENCE 16u
 #define TACIT_SCAN_MEMORY                                                                          \
     512u // more than inflight (checked) and a group: span of holes and entries
-#define TACIT_CANDIDATE_LOOK_NS 20000u // a candidate looks again for acknowledgements
-#define TACIT_IDLE_COMMIT_NS 50000u    // an idle leader flushes the commit word after this
-#define TACIT_CHECK_AHEAD 32u          // own entries at a host looked at ahead of the stream
+#define TACIT_CANDIDATE_EAGER_NS 10000u // a candidate looks for acknowledgements without a pause,
+#define TACIT_CANDIDATE_LOOK_NS 20000u  // and after that with this one
+#define TACIT_HEADS_NS 100000u          // heads that hold up the ring are read again after this
+#define TACIT_IDLE_COMMIT_NS 50000u     // an idle leader flushes the commit word after this
+#define TACIT_CHECK_AHEAD 32u           // own entries at a host looked at ahead of the stream
 
 enum tacit_host_stage {
     TACIT_HOST_IDLE = 0,  // not asked
@@ -77,6 +79,7 @@ struct tacit_log_host {
 
     enum tacit_host_stage stage;
     uint64_t request;
+    tacit_node_t rival; // while asked: who else was last seen to hold it
     uint64_t generation;
     bool page_pending;
     uint32_t reads;           // under way
@@ -224,6 +227,7 @@ struct tacit_crash {
     tacit_time_ns_t grant_ns;      // recent duration of getting a majority
     tacit_time_ns_t leaderless_ns; // since when no trusted holder is known, 0: one is
     tacit_time_ns_t asked_ns, granted_ns;
+    tacit_time_ns_t lost_ns; // when a replica was last lost, or this one asked to lead
 
     // Leader.
     uint64_t ballot;
@@ -240,6 +244,11 @@ struct tacit_crash {
     tacit_node_t laggard;     // memory-node mode: holds up recycling for too long, to be removed
     tacit_node_t slowest;
     tacit_time_ns_t slowest_ns;
+    tacit_index_t kept_up;     // what every working follower had applied, as last computed
+    tacit_node_t slow;         // the one that is waited for, or was
+    tacit_index_t slow_head;   // where it was
+    tacit_time_ns_t slow_ns;   // since when
+    bool is_waiting;           // for it, now
     tacit_time_ns_t retire_ns; // next look for superseded regions at memory nodes
     tacit_index_t admitted_at[TACIT_REPLICAS_MAX]; // an index not below the last admission of r
 

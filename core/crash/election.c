@@ -25,11 +25,27 @@ static void ask(struct tacit_crash *crash, struct tacit_log_host *host)
     host->generation = 0;
     host->acked = 0;
     host->stage = TACIT_HOST_ASKED;
+    host->rival = TACIT_NODE_NONE;
     host->asked_ns = crash->now_ns;
     host->look_ns = crash->now_ns;
     if (host->node != crash->config->self) {
         crash->fabric->ops->ring(crash->fabric, host->node);
     }
+}
+
+// A host that is awake answers at once. One that is not needs a processor to wake up on, perhaps
+// this one, so a candidate does not look without end. A leader can afford to look for late hosts
+// now and then.
+static tacit_time_ns_t look_pause_ns(const struct tacit_crash *crash,
+                                     const struct tacit_log_host *host)
+{
+    if (host->stage != TACIT_HOST_ASKED) {
+        return 0;
+    }
+    if (crash->role == TACIT_ROLE_LEADER) {
+        return crash->config->beat_period_ns / 4;
+    }
+    return crash->now_ns - host->asked_ns < TACIT_CANDIDATE_EAGER_NS ? 0 : TACIT_CANDIDATE_LOOK_NS;
 }
 
 static bool look_at_page(struct tacit_crash *crash, struct tacit_log_host *host)
@@ -43,11 +59,7 @@ static bool look_at_page(struct tacit_crash *crash, struct tacit_log_host *host)
         return false;
     }
     host->page_pending = true;
-    // A candidate waits for this; a leader can afford to look for late hosts now and then.
-    host->look_ns =
-        crash->now_ns + (crash->role == TACIT_ROLE_LEADER && host->stage == TACIT_HOST_ASKED
-                             ? crash->config->beat_period_ns / 4
-                             : 0);
+    host->look_ns = crash->now_ns + look_pause_ns(crash, host);
     return true;
 }
 
@@ -123,6 +135,21 @@ static bool take_regions(struct tacit_crash *crash, struct tacit_log_host *host,
     return host->region_count > 0;
 }
 
+// Notes who else got this host. A host that serves one candidate passes the others over, so it is
+// asked again when that one has released it.
+static void look_for_rival(struct tacit_crash *crash, struct tacit_log_host *host, uint64_t holder)
+{
+    tacit_node_t before = host->rival;
+    tacit_node_t node = tacit_owner_node(holder);
+    host->rival = node < crash->config->replicas && node != crash->config->self &&
+                          tacit_crash_alive(crash, node, tacit_owner_incarnation(holder))
+                      ? node
+                      : TACIT_NODE_NONE;
+    if (before != TACIT_NODE_NONE && node == TACIT_NODE_NONE) {
+        ask(crash, host);
+    }
+}
+
 void tacit_election_page(struct tacit_crash *crash, struct tacit_log_host *host,
                          const struct tacit_read *read)
 {
@@ -133,6 +160,8 @@ void tacit_election_page(struct tacit_crash *crash, struct tacit_log_host *host,
             tacit_owner_node(holder) == crash->config->self) {
             host->stage = TACIT_HOST_GRANTED;
             host->look_ns = crash->now_ns;
+        } else if (crash->role == TACIT_ROLE_CANDIDATE) {
+            look_for_rival(crash, host, holder);
         }
         return;
     }
@@ -299,6 +328,7 @@ static void start_attempt(struct tacit_crash *crash)
     crash->role = TACIT_ROLE_CANDIDATE;
     crash->leader = TACIT_NODE_NONE;
     crash->asked_ns = crash->now_ns;
+    crash->lost_ns = crash->now_ns;
     crash->counters.elections_started++;
     crash->counters.detect_to_ask_ns = crash->now_ns - crash->leaderless_ns;
     tacit_time_ns_t at_least = 4 * crash->grant_ns;
@@ -312,6 +342,7 @@ static void start_attempt(struct tacit_crash *crash)
     tacit_stream_read_heads(crash);
     for (uint32_t i = 0; i < crash->host_count; i++) {
         crash->hosts[i].stage = TACIT_HOST_IDLE;
+        crash->hosts[i].rival = TACIT_NODE_NONE;
     }
 }
 
@@ -322,6 +353,39 @@ static uint32_t hosts_at(const struct tacit_crash *crash, enum tacit_host_stage 
         count += crash->hosts[i].stage >= from;
     }
     return count;
+}
+
+// The rival with the smallest id if rivals hold so many hosts that no majority is left to this
+// candidate, else TACIT_NODE_NONE.
+static tacit_node_t blocked_by(const struct tacit_crash *crash)
+{
+    tacit_node_t first = TACIT_NODE_NONE;
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < crash->host_count; i++) {
+        const struct tacit_log_host *host = &crash->hosts[i];
+        bool is_rivals = host->stage == TACIT_HOST_ASKED && host->rival != TACIT_NODE_NONE;
+        left += !is_rivals && tacit_crash_eligible(crash, host);
+        first =
+            is_rivals && (first == TACIT_NODE_NONE || host->rival < first) ? host->rival : first;
+    }
+    return left < tacit_crash_quorum(crash) ? first : TACIT_NODE_NONE;
+}
+
+// Candidates that each hold a part of the majority that both need: the one with the larger id gives
+// way at once, the other after a while. Where nobody is in the way, hosts that have not answered
+// are only slow, and to release those that have would cost another round. Not for ever: a request
+// may have been passed over between two looks.
+static bool is_over(const struct tacit_crash *crash)
+{
+    bool late = crash->now_ns >= crash->attempt_end_ns;
+    if (crash->role != TACIT_ROLE_CANDIDATE) {
+        return crash->role == TACIT_ROLE_RECOVERING && late;
+    }
+    tacit_node_t rival = blocked_by(crash);
+    if (rival != TACIT_NODE_NONE) {
+        return late || rival < crash->config->self;
+    }
+    return late && crash->now_ns >= crash->asked_ns + crash->config->suspicion_ns;
 }
 
 static void give_up(struct tacit_crash *crash)
@@ -414,8 +478,7 @@ bool tacit_election_poll(struct tacit_crash *crash)
             worked = true;
         }
     }
-    if (crash->role != TACIT_ROLE_LEADER && crash->role != TACIT_ROLE_FOLLOWER &&
-        crash->now_ns >= crash->attempt_end_ns) {
+    if (is_over(crash)) {
         give_up(crash);
     }
     return worked;

@@ -305,6 +305,9 @@ static void lead(struct tacit_crash *crash)
     crash->progress_ns = crash->now_ns;
     crash->touched_ns = 0;
     crash->free_below = 0;
+    crash->kept_up = 0;
+    crash->slow = TACIT_NODE_NONE;
+    crash->is_waiting = false;
     crash->barrier = 0;
     inherit_heads(crash);
     crash->attempt_ns = crash->config->permission_timeout_ns;

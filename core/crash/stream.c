@@ -504,6 +504,39 @@ static bool position_free(struct tacit_crash *crash, uint32_t reserve)
     return false;
 }
 
+// A follower that works is given the time to keep up: one that falls behind by a whole ring has to
+// fetch a checkpoint, and the next leader may need just this one. Where processors are shared a
+// ring is full before everybody had his turn. One that does not move is waited for once and not for
+// long.
+static bool waits_for_slow(struct tacit_crash *crash)
+{
+    uint32_t span = crash->shape.entries / 2;
+    crash->is_waiting = false;
+    if (!crash->hosts_log || crash->tail < crash->kept_up + span) {
+        return false;
+    }
+    tacit_index_t lowest = crash->applied;
+    tacit_node_t slow = TACIT_NODE_NONE;
+    for (uint8_t r = 0; r < crash->config->replicas; r++) {
+        if (r != crash->config->self && crash->peer_up[r] && (crash->trusted & 1u << r) != 0 &&
+            crash->members[r] == crash->peer_incarnation[r] && crash->heads[r] < lowest) {
+            lowest = crash->heads[r];
+            slow = r;
+        }
+    }
+    crash->kept_up = lowest;
+    if (slow == TACIT_NODE_NONE || crash->tail < lowest + span) {
+        return false;
+    }
+    if (slow != crash->slow || lowest != crash->slow_head) {
+        crash->slow = slow;
+        crash->slow_head = lowest;
+        crash->slow_ns = crash->now_ns;
+    }
+    crash->is_waiting = crash->now_ns - crash->slow_ns < 2 * crash->config->beat_period_ns;
+    return crash->is_waiting;
+}
+
 uint8_t *tacit_crash_open(struct tacit_crash *crash, bool removal)
 {
     uint32_t reserve = removal ? 0 : tacit_crash_reserve(crash);
@@ -511,9 +544,12 @@ uint8_t *tacit_crash_open(struct tacit_crash *crash, bool removal)
         crash->tail - crash->decided >= crash->config->inflight) {
         return NULL;
     }
-    if (!position_free(crash, reserve)) {
-        tacit_mark(&crash->marker, TACIT_MARK_RING_FULL);
-        if (crash->now_ns - crash->heads_ns >= 100000) {
+    bool is_free = position_free(crash, reserve);
+    if (!is_free || (!removal && waits_for_slow(crash))) {
+        if (!is_free) {
+            tacit_mark(&crash->marker, TACIT_MARK_RING_FULL);
+        }
+        if (crash->now_ns - crash->heads_ns >= TACIT_HEADS_NS) {
             tacit_stream_read_heads(crash);
         }
         return NULL;

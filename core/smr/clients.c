@@ -82,6 +82,18 @@ void tacit_smr_reply(struct tacit_smr *smr, tacit_node_t to, const struct tacit_
     if (!client->up) {
         return;
     }
+    struct tacit_wire_reply short_reply;
+    struct tacit_digest digest;
+    if (tacit_smr_is_byzantine(smr) && reply->kind == TACIT_REPLY_RESULT &&
+        !tacit_wire_reply_is_whole(reply->number, reply->body_bytes, smr->full_wanted,
+                                   smr->config.self, smr->config.replicas)) {
+        tacit_body_digest(&digest, reply->body, reply->body_bytes);
+        short_reply = *reply;
+        short_reply.kind = TACIT_REPLY_RESULT_DIGEST;
+        short_reply.body = digest.bytes;
+        short_reply.body_bytes = TACIT_DIGEST_BYTES;
+        reply = &short_reply;
+    }
     size_t length = tacit_wire_reply_encode(smr->out + TACIT_RING_HEADER,
                                             smr->reply_shape.slot_bytes - TACIT_RING_HEADER, reply);
     TACIT_ASSERT(length != 0);
@@ -347,6 +359,93 @@ static void fill_batch(struct tacit_smr *smr, bool *worked)
     while (smr->held_count > 0 && admit_held(smr)) {
     }
     smr->turn = (smr->turn + 1) % TACIT_CLIENTS_MAX;
+}
+
+// ---- Byzantine mode: into the store
+
+tacit_node_t tacit_smr_client_node(const struct tacit_smr *smr, uint32_t client)
+{
+    for (uint64_t left = smr->clients_up; left != 0; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(left);
+        if (smr->clients[i].id == client) {
+            return (tacit_node_t)(TACIT_NODE_CLIENT + i);
+        }
+    }
+    return TACIT_NODE_NONE;
+}
+
+static void answer_executed(struct tacit_smr *smr, tacit_node_t from,
+                            const struct tacit_wire_request *request)
+{
+    uint32_t client = smr->clients[from - TACIT_NODE_CLIENT].id;
+    struct tacit_wire_reply reply = {.kind = TACIT_REPLY_RESULT,
+                                     .leader = (uint8_t)smr->config.self,
+                                     .session = request->session,
+                                     .number = request->number};
+    if (request->kind == TACIT_REQUEST_OPEN) {
+        const struct tacit_session *session =
+            tacit_sessions_nonce(&smr->sessions, client, request->number);
+        reply.session = session == NULL ? 0 : session->number;
+        tacit_smr_reply(smr, from, &reply);
+    } else if (request->kind == TACIT_REQUEST_CLOSE) {
+        tacit_smr_reply(smr, from, &reply);
+    } else {
+        struct tacit_session *session =
+            tacit_sessions_find(&smr->sessions, client, request->session);
+        if (session != NULL) {
+            smr->full_wanted = (request->flags & TACIT_REQUEST_FULL) != 0;
+            tacit_smr_reply_kept(smr, from, session, request->number);
+            smr->full_wanted = false;
+        }
+    }
+}
+
+static void hear_one(struct tacit_smr *smr, tacit_node_t from, const uint8_t *message,
+                     uint32_t length)
+{
+    struct tacit_wire_request request;
+    if (tacit_wire_request_decode(&request, message, length) != TACIT_VERDICT_OK) {
+        smr->counters.malformed++;
+        return;
+    }
+    switch (tacit_requests_put(smr->byzantine.requests, smr->clients[from - TACIT_NODE_CLIENT].id,
+                               &request, smr->now_ns)) {
+    case TACIT_PUT_EXECUTED:
+        answer_executed(smr, from, &request);
+        break;
+    case TACIT_PUT_CLOSED:
+        refuse(smr, from, &request, TACIT_REPLY_CLOSED);
+        break;
+    case TACIT_PUT_TOO_BIG:
+        refuse(smr, from, &request, TACIT_REPLY_TOO_BIG);
+        break;
+    default:
+        break;
+    }
+}
+
+bool tacit_smr_hear_clients(struct tacit_smr *smr)
+{
+    bool worked = false;
+    for (uint64_t left = smr->clients_up; left != 0 && smr->state_valid; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(left);
+        struct tacit_smr_client *client = &smr->clients[i];
+        for (uint32_t budget = smr->config.ring_slots; budget > 0; budget--) {
+            uint32_t length;
+            enum tacit_verdict verdict = tacit_ring_read(&client->reader, smr->message, &length);
+            if (verdict == TACIT_VERDICT_EMPTY) {
+                break;
+            }
+            worked = true;
+            if (verdict != TACIT_VERDICT_OK) {
+                smr->counters.malformed++;
+                continue;
+            }
+            hear_one(smr, (tacit_node_t)(TACIT_NODE_CLIENT + i), smr->message + TACIT_RING_HEADER,
+                     length);
+        }
+    }
+    return worked;
 }
 
 // ---- not the leader

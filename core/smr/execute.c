@@ -32,6 +32,10 @@ static void execute_open(struct tacit_smr *smr, tacit_index_t index,
     if (displaced) {
         tacit_mark(&smr->marker, TACIT_MARK_SESSION_CLOSED_OLDEST);
     }
+    if (tacit_smr_is_byzantine(smr)) {
+        tacit_requests_opened(smr->byzantine.requests, item->subject, session->number, item->number,
+                              smr->now_ns);
+    }
     reply_to(smr, asker, TACIT_REPLY_RESULT, session->number, item->number, index);
 }
 
@@ -73,7 +77,14 @@ static void execute_apply(struct tacit_smr *smr, tacit_index_t index,
                                      .index = index,
                                      .body = smr->reply,
                                      .body_bytes = (uint32_t)bytes};
+    if (tacit_smr_is_byzantine(smr)) {
+        smr->full_wanted = tacit_requests_is_full(smr->byzantine.requests, item->subject,
+                                                  item->session, item->number);
+        tacit_requests_executed(smr->byzantine.requests, item->subject, item->session, item->number,
+                                smr->now_ns);
+    }
     tacit_smr_reply(smr, asker, &reply);
+    smr->full_wanted = false;
 }
 
 static void execute_close(struct tacit_smr *smr, tacit_index_t index,
@@ -83,6 +94,9 @@ static void execute_close(struct tacit_smr *smr, tacit_index_t index,
         tacit_sessions_find(&smr->sessions, item->subject, item->session);
     if (session != NULL) {
         tacit_sessions_close(&smr->sessions, session);
+    }
+    if (tacit_smr_is_byzantine(smr)) {
+        tacit_requests_closed(smr->byzantine.requests, item->subject, item->session, smr->now_ns);
     }
     reply_to(smr, asker, TACIT_REPLY_RESULT, item->session, item->number, index);
 }
@@ -140,6 +154,13 @@ void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const u
             asker = TACIT_NODE_NONE;
         }
         number++;
+        if (tacit_smr_is_byzantine(smr)) { // every replica answers every client
+            asker = tacit_smr_client_node(smr, item.subject);
+            if (item.kind > TACIT_ITEM_CLOSE) {
+                smr->counters.unexpected++;
+                continue;
+            }
+        }
         switch (item.kind) {
         case TACIT_ITEM_OPEN:
             execute_open(smr, index, &item, asker);

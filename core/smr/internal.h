@@ -2,7 +2,7 @@
 //
 // A replica's parts, for the files of this folder: smr.c (life and turn), clients.c (request and
 // reply rings, admission), execute.c (decided batches), keep.c (checkpoints, state transfer,
-// joining).
+// joining), byzantine.c (the Byzantine engine's parts).
 #ifndef TACIT_SMR_INTERNAL_H
 #define TACIT_SMR_INTERNAL_H
 
@@ -13,13 +13,16 @@
 #include "../state/pages.h"
 #include "../state/sessions.h"
 #include "../state/transfer.h"
+#include "byzantine.h"
 #include "tacit/ring.h"
 #include "tacit/smr.h"
 #include "tacit/wire.h"
 
 #define TACIT_HELD_MAX 32u
 #define TACIT_IDLE_AFTER_NS 100000000ull // nothing happened for so long: idle
-#define TACIT_IDLE_FACTOR 5u             // beats are so much rarer then
+// After a loss many processes wake up at once, wherever the kernel finds room.
+#define TACIT_UNSETTLED_NS 50000000u
+#define TACIT_IDLE_FACTOR 5u // beats are so much rarer then
 
 struct tacit_smr_client {
     bool known; // connected, as `id`
@@ -61,7 +64,8 @@ struct tacit_smr {
     struct tacit_sessions sessions;
     struct tacit_transfer transfer;
     struct tacit_crash crash;
-    uint8_t *page; // own PAGE region
+    struct tacit_smr_byzantine byzantine; // engine BYZANTINE only
+    uint8_t *page;                        // own PAGE region
 
     bool active;      // takes part in the group
     bool state_valid; // pages hold the state after `applied` entries
@@ -90,8 +94,9 @@ struct tacit_smr {
     bool spilled;                        // it did not fit into the last batch
     uint32_t spilled_length;
     tacit_node_t spilled_from;
-    uint8_t *out;   // a reply ring slot being built
-    uint8_t *reply; // an application's reply
+    uint8_t *out;     // a reply ring slot being built
+    uint8_t *reply;   // an application's reply
+    bool full_wanted; // Byzantine mode: the reply being written goes out whole
     struct tacit_smr_held held[TACIT_HELD_MAX];
     uint8_t *held_bytes;
     uint32_t held_count;
@@ -125,6 +130,11 @@ void tacit_smr_reply_kept(struct tacit_smr *smr, tacit_node_t to,
                           const struct tacit_session *session, uint64_t number);
 void tacit_smr_ring_clients(struct tacit_smr *smr);
 
+// Byzantine mode: takes requests out of all clients' rings into the store.
+bool tacit_smr_hear_clients(struct tacit_smr *smr);
+// Byzantine mode: a connection of this client, or TACIT_NODE_NONE.
+tacit_node_t tacit_smr_client_node(const struct tacit_smr *smr, uint32_t client);
+
 // execute.c
 bool tacit_smr_execute(struct tacit_smr *smr);
 void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const uint8_t *batch,
@@ -139,6 +149,11 @@ bool tacit_smr_keep(struct tacit_smr *smr);
 // Adds what is due to the batch; `removals`: only those.
 void tacit_smr_admissions(struct tacit_smr *smr, bool removals);
 tacit_time_ns_t tacit_smr_keep_deadline(const struct tacit_smr *smr);
+
+static inline bool tacit_smr_is_byzantine(const struct tacit_smr *smr)
+{
+    return smr->config.engine == TACIT_ENGINE_BYZANTINE;
+}
 
 static inline tacit_node_t *tacit_smr_askers(struct tacit_smr *smr, tacit_index_t index)
 {

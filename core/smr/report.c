@@ -105,6 +105,9 @@ void tacit_smr_status(const struct tacit_smr *smr, struct tacit_status_report *r
     report->unexpected = smr->counters.unexpected + smr->crash.counters.unexpected;
     report->sessions_open = tacit_sessions_count(&smr->sessions);
     report->memory_bytes = smr->memory_bytes;
+    if (tacit_smr_is_byzantine(smr)) {
+        tacit_smr_byzantine_status(smr, report);
+    }
 }
 
 const char *tacit_smr_check(const struct tacit_smr *smr)
@@ -112,6 +115,9 @@ const char *tacit_smr_check(const struct tacit_smr *smr)
     const struct tacit_crash *crash = &smr->crash;
     if (smr->config.engine == TACIT_ENGINE_NONE || !smr->active) {
         return NULL;
+    }
+    if (tacit_smr_is_byzantine(smr)) {
+        return tacit_smr_byzantine_invariants(smr);
     }
     if (crash->applied != smr->applied) {
         return "engine and replica disagree on what is applied";

@@ -23,6 +23,11 @@ static enum tacit_status refuse(struct tacit_error *error, const char *text)
 enum tacit_status tacit_smr_config_check(const struct tacit_smr_config *config,
                                          struct tacit_error *error)
 {
+    const char *problem;
+    if (config->engine == TACIT_ENGINE_BYZANTINE &&
+        tacit_smr_byzantine_check(config, &problem) != TACIT_OK) {
+        return refuse(error, problem);
+    }
     if (config->replicas < 1 || config->replicas > TACIT_REPLICAS_MAX) {
         return refuse(error, "replicas: 1 to 15 are accepted");
     }
@@ -85,12 +90,23 @@ static uint32_t page_count(const struct tacit_smr_config *config)
 
 static struct tacit_ring_shape request_shape(const struct tacit_smr_config *config)
 {
-    return tacit_ring_shape(config->ring_slots, TACIT_WIRE_REQUEST_HEADER + config->request_bytes);
+    return tacit_ring_shape(
+        config->ring_slots,
+        tacit_wire_request_max(config->request_bytes, config->engine == TACIT_ENGINE_BYZANTINE));
 }
 
 static struct tacit_ring_shape reply_shape(const struct tacit_smr_config *config)
 {
-    return tacit_ring_shape(config->ring_slots, TACIT_WIRE_REPLY_HEADER + config->reply_bytes);
+    return tacit_ring_shape(
+        config->ring_slots,
+        tacit_wire_reply_max(config->reply_bytes, config->engine == TACIT_ENGINE_BYZANTINE));
+}
+
+static size_t state_bytes(const struct tacit_smr_config *config)
+{
+    return config->engine == TACIT_ENGINE_BYZANTINE
+               ? tacit_certified_region_bytes(page_count(config))
+               : tacit_pages_region_bytes(page_count(config));
 }
 
 struct tacit_host_layout tacit_smr_replica_layout(const struct tacit_smr_config *config)
@@ -98,7 +114,11 @@ struct tacit_host_layout tacit_smr_replica_layout(const struct tacit_smr_config 
     struct tacit_host_layout layout = {.page_bytes = TACIT_PAGE_REGION_BYTES,
                                        .control_bytes = TACIT_CONTROL_REGION_BYTES,
                                        .requests_bytes = tacit_ring_bytes(request_shape(config)),
-                                       .state_bytes = tacit_pages_region_bytes(page_count(config))};
+                                       .state_bytes = state_bytes(config)};
+    if (config->engine == TACIT_ENGINE_BYZANTINE) {
+        layout.control_bytes = tacit_smr_byzantine_control_bytes(config);
+        return layout;
+    }
     if (config->log_on == TACIT_LOG_ON_REPLICAS && config->engine != TACIT_ENGINE_NONE) {
         layout.log_bytes =
             tacit_log_bytes(tacit_log_shape(config->log_entries, config->batch_bytes));
@@ -108,6 +128,10 @@ struct tacit_host_layout tacit_smr_replica_layout(const struct tacit_smr_config 
 
 struct tacit_host_layout tacit_smr_memnode_layout(const struct tacit_smr_config *config)
 {
+    if (config->engine == TACIT_ENGINE_BYZANTINE) { // fully passive: registers, nothing else
+        return (struct tacit_host_layout){.registers_bytes =
+                                              tacit_smr_byzantine_registers_bytes(config)};
+    }
     return (struct tacit_host_layout){
         .page_bytes = TACIT_PAGE_REGION_BYTES,
         .control_bytes = TACIT_CONTROL_REGION_BYTES,
@@ -151,6 +175,13 @@ static struct tacit_smr *lay_out(struct tacit_bump *bump, const struct tacit_smr
                             sizeof(*smr->askers),
                         64);
     smr->askers_index = tacit_bump_take(bump, smr->askers_rows * sizeof(*smr->askers_index), 64);
+    if (config->engine == TACIT_ENGINE_BYZANTINE) {
+        struct tacit_sessions_shape shape = sessions_shape(config);
+        tacit_certified_init(&smr->pages, bump, state, page_count(config),
+                             tacit_sessions_pages(&shape), smr->marker);
+        tacit_smr_byzantine_init(smr, bump);
+        return smr;
+    }
     tacit_pages_init(&smr->pages, bump, state, page_count(config));
     tacit_transfer_init(&smr->transfer, bump, fabric, &smr->pages, config->replicas,
                         4 * config->suspicion_ns, smr->marker);
@@ -196,11 +227,11 @@ enum tacit_status tacit_smr_init(struct tacit_smr **result, void *memory,
     if (status != TACIT_OK) {
         return status;
     }
-    size_t state_bytes = 0;
+    size_t exposed = 0;
     struct tacit_region_key state_key = {TACIT_REGION_STATE, config->self, config->incarnation};
     struct tacit_region_key page_key = {TACIT_REGION_PAGE, config->self, config->incarnation};
-    uint8_t *state = fabric->ops->local(fabric, state_key, &state_bytes);
-    TACIT_ASSERT(state != NULL && state_bytes >= tacit_pages_region_bytes(page_count(config)));
+    uint8_t *state = fabric->ops->local(fabric, state_key, &exposed);
+    TACIT_ASSERT(state != NULL && exposed >= state_bytes(config));
     size_t memory_bytes = tacit_smr_size(config);
     memset(memory, 0, memory_bytes);
     struct tacit_bump bump = {memory, 0};
@@ -217,7 +248,7 @@ enum tacit_status tacit_smr_init(struct tacit_smr **result, void *memory,
         smr->probe = *probe;
     }
     smr->now_ns = now_ns;
-    smr->memory_bytes = memory_bytes + state_bytes;
+    smr->memory_bytes = memory_bytes + exposed;
     struct tacit_sessions_shape shape = sessions_shape(config);
     tacit_sessions_init(&smr->sessions, &shape, &smr->pages);
     smr->transfer.skip_first = 1;
@@ -239,7 +270,11 @@ enum tacit_status tacit_smr_init(struct tacit_smr **result, void *memory,
         }
         smr->active = true;
         smr->state_valid = true;
-        tacit_crash_activate(&smr->crash, smr->sessions.members->incarnation, 0);
+        if (tacit_smr_is_byzantine(smr)) {
+            tacit_smr_byzantine_start(smr);
+        } else {
+            tacit_crash_activate(&smr->crash, smr->sessions.members->incarnation, 0);
+        }
     }
     *result = smr;
     return TACIT_OK;
@@ -257,11 +292,20 @@ void tacit_smr_detector(struct tacit_smr *smr, const struct tacit_detector *dete
     smr->detector = detector;
 }
 
+static void suspect(struct tacit_smr *smr, uint32_t trusted, uint32_t dead)
+{
+    if (tacit_smr_is_byzantine(smr)) {
+        tacit_smr_byzantine_suspicion(smr, trusted, dead);
+    } else {
+        tacit_crash_suspicion(&smr->crash, trusted, dead);
+    }
+}
+
 void tacit_smr_suspicion(struct tacit_smr *smr, uint32_t trusted, uint32_t dead,
                          tacit_time_ns_t now_ns)
 {
     smr->now_ns = now_ns;
-    tacit_crash_suspicion(&smr->crash, trusted, dead);
+    suspect(smr, trusted, dead);
 }
 
 // ---- one turn
@@ -270,6 +314,10 @@ void tacit_smr_suspicion(struct tacit_smr *smr, uint32_t trusted, uint32_t dead,
 static void on_event(struct tacit_smr *smr, const struct tacit_event *event)
 {
     if (event->kind == TACIT_EVENT_COMPLETION) {
+        if (tacit_smr_is_byzantine(smr) && TACIT_COOKIE_OWNER(event->cookie) != TACIT_COOKIE_FD) {
+            tacit_smr_byzantine_event(smr, event);
+            return;
+        }
         switch (TACIT_COOKIE_OWNER(event->cookie)) {
         case TACIT_COOKIE_ENGINE:
             tacit_crash_event(&smr->crash, event, smr->now_ns);
@@ -302,6 +350,10 @@ static void on_event(struct tacit_smr *smr, const struct tacit_event *event)
         }
         return;
     }
+    if (tacit_smr_is_byzantine(smr)) {
+        tacit_smr_byzantine_event(smr, event);
+        return;
+    }
     if (event->kind == TACIT_EVENT_DOWN) {
         tacit_transfer_down(&smr->transfer, event->node, smr->now_ns);
     }
@@ -328,6 +380,9 @@ static bool poll_fabric(struct tacit_smr *smr)
 bool tacit_smr_responsive(const struct tacit_smr *smr)
 {
     const struct tacit_crash *crash = &smr->crash;
+    if (tacit_smr_is_byzantine(smr)) {
+        return true;
+    }
     return crash->role != TACIT_ROLE_LEADER || crash->tail == crash->decided ||
            smr->now_ns - crash->progress_ns <= smr->config.suspicion_ns;
 }
@@ -337,8 +392,9 @@ bool tacit_smr_responsive(const struct tacit_smr *smr)
 static void choose_period(struct tacit_smr *smr)
 {
     const struct tacit_crash *crash = &smr->crash;
-    uint64_t sum = smr->applied + crash->tail + crash->seen + crash->term + crash->role;
-    if (sum != smr->busy_sum || crash->role == TACIT_ROLE_JOINING) {
+    uint64_t sum = smr->applied + crash->tail + crash->seen + crash->term + crash->role +
+                   smr->byzantine.messages;
+    if (sum != smr->busy_sum || !smr->active) {
         smr->busy_sum = sum;
         smr->busy_ns = smr->now_ns;
     }
@@ -364,11 +420,12 @@ static void beat(struct tacit_smr *smr)
 
 static void poll_detector(struct tacit_smr *smr)
 {
-    uint32_t trusted = smr->crash.trusted;
-    uint32_t dead = smr->crash.dead;
+    bool byzantine = tacit_smr_is_byzantine(smr);
+    uint32_t trusted = byzantine ? smr->byzantine.trusted : smr->crash.trusted;
+    uint32_t dead = byzantine ? smr->byzantine.dead : smr->crash.dead;
     if (smr->detector != NULL &&
         smr->detector->poll(smr->detector->context, smr->now_ns, &trusted, &dead)) {
-        tacit_crash_suspicion(&smr->crash, trusted, dead);
+        suspect(smr, trusted, dead);
     }
 }
 
@@ -377,6 +434,12 @@ bool tacit_smr_poll(struct tacit_smr *smr, tacit_time_ns_t now_ns)
     smr->now_ns = now_ns;
     bool worked = poll_fabric(smr);
     poll_detector(smr);
+    if (tacit_smr_is_byzantine(smr)) {
+        worked |= tacit_smr_byzantine_poll(smr);
+        tacit_smr_ring_clients(smr);
+        beat(smr);
+        return worked;
+    }
     smr->crash.now_ns = now_ns;
     if (smr->config.engine != TACIT_ENGINE_NONE) {
         worked |= tacit_crash_poll(&smr->crash, now_ns);
@@ -396,13 +459,31 @@ bool tacit_smr_poll(struct tacit_smr *smr, tacit_time_ns_t now_ns)
 
 bool tacit_smr_is_hot(const struct tacit_smr *smr)
 {
-    return smr->config.engine == TACIT_ENGINE_NONE || smr->crash.role > TACIT_ROLE_FOLLOWER ||
+    // In Byzantine mode every replica's answer is awaited.
+    return smr->config.engine != TACIT_ENGINE_CRASH || smr->crash.role == TACIT_ROLE_LEADER ||
            tacit_transfer_busy(&smr->transfer);
+}
+
+bool tacit_smr_is_electing(const struct tacit_smr *smr)
+{
+    return smr->crash.role == TACIT_ROLE_CANDIDATE || smr->crash.role == TACIT_ROLE_RECOVERING;
+}
+
+bool tacit_smr_is_unsettled(const struct tacit_smr *smr)
+{
+    return smr->crash.lost_ns != 0 && smr->now_ns - smr->crash.lost_ns < TACIT_UNSETTLED_NS;
 }
 
 tacit_time_ns_t tacit_smr_deadline(const struct tacit_smr *smr)
 {
     tacit_time_ns_t at = smr->beat_ns + smr->period_ns;
+    if (tacit_smr_is_byzantine(smr)) {
+        tacit_time_ns_t next =
+            smr->detector == NULL ? at : smr->detector->deadline(smr->detector->context);
+        tacit_time_ns_t engine = tacit_smr_byzantine_deadline(smr);
+        next = next < at ? next : at;
+        return engine < next ? engine : next;
+    }
     tacit_time_ns_t other[3] = {
         tacit_crash_deadline(&smr->crash), tacit_smr_keep_deadline(smr),
         smr->detector == NULL ? UINT64_MAX : smr->detector->deadline(smr->detector->context)};

@@ -8,6 +8,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "certified.h"
+
 size_t tacit_pages_region_bytes(uint32_t count)
 {
     return tacit_pages_table_bytes(count) + 2ull * count * TACIT_PAGE_BYTES;
@@ -82,6 +84,10 @@ void tacit_pages_touch(struct tacit_pages *pages, const void *address, size_t by
     if (bytes == 0) {
         return;
     }
+    if (pages->certified != NULL) {
+        tacit_certified_touch(pages, offset, bytes);
+        return;
+    }
     uint32_t last = (uint32_t)((offset + bytes - 1) / TACIT_PAGE_BYTES);
     for (uint32_t page = (uint32_t)(offset / TACIT_PAGE_BYTES); page <= last; page++) {
         tacit_pages_touch_page(pages, page);
@@ -90,6 +96,10 @@ void tacit_pages_touch(struct tacit_pages *pages, const void *address, size_t by
 
 bool tacit_pages_checkpoint(struct tacit_pages *pages, tacit_index_t index)
 {
+    if (pages->certified != NULL) {
+        tacit_certified_checkpoint(pages, index);
+        return true;
+    }
     if (pages->digesting) {
         return false;
     }
@@ -125,6 +135,9 @@ static void publish(struct tacit_pages *pages)
 
 bool tacit_pages_digest(struct tacit_pages *pages, uint32_t budget)
 {
+    if (pages->certified != NULL) {
+        return tacit_certified_digest(pages, budget);
+    }
     if (!pages->digesting) {
         return false;
     }
@@ -149,6 +162,10 @@ bool tacit_pages_digest(struct tacit_pages *pages, uint32_t budget)
 
 void tacit_pages_withdraw(struct tacit_pages *pages)
 {
+    if (pages->certified != NULL) {
+        tacit_certified_withdraw(pages);
+        return;
+    }
     tacit_word_store(pages->region, TACIT_STATE_READY, 0);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     // An unfinished checkpoint is given up, and no digest in the table is true from now on.

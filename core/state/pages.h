@@ -31,6 +31,11 @@
 #define TACIT_STATE_PAGES 24u
 #define TACIT_STATE_TABLE 64u
 
+struct tacit_certified;
+
+// Two kinds. Crash mode: tacit_pages_init, XXH3 digests, all that stands in this file. Byzantine
+// mode: tacit_certified_init (certified.h), a Merkle tree; touch, checkpoint, digest and withdraw
+// below go to it.
 struct tacit_pages {
     uint8_t *region; // the STATE region; live pages are used in place
     uint8_t *live;
@@ -40,10 +45,11 @@ struct tacit_pages {
     bool digesting;  // it is not complete
     uint32_t cursor; // next page to look at
     tacit_index_t index;
-    uint64_t *touched; // bitmap: touched since the newest checkpoint began
-    uint64_t *pending; // bitmap: digest of the newest checkpoint still to be made
-    uint64_t *dirty;   // bitmap: changed since the digest in the table was made
-    uint64_t taken;    // checkpoints completed
+    uint64_t *touched;                 // bitmap: touched since the newest checkpoint began
+    uint64_t *pending;                 // bitmap: digest of the newest checkpoint still to be made
+    uint64_t *dirty;                   // bitmap: changed since the digest in the table was made
+    uint64_t taken;                    // checkpoints completed
+    struct tacit_certified *certified; // Byzantine mode, else NULL
 };
 
 static inline size_t tacit_pages_table_bytes(uint32_t count)
@@ -79,10 +85,10 @@ static inline void tacit_pages_touch_page(struct tacit_pages *pages, uint32_t pa
 void tacit_pages_touch(struct tacit_pages *pages, const void *address, size_t bytes);
 
 // Begins a checkpoint of the state after `index` entries. False while the previous one is being
-// digested.
+// digested (crash mode; Byzantine mode completes that first and never refuses).
 bool tacit_pages_checkpoint(struct tacit_pages *pages, tacit_index_t index);
 // Digests up to `budget` pages of it. True if it worked; completes (and publishes) it when none is
-// left.
+// left (Byzantine mode: units are pages and inner nodes, and it is published when certified).
 bool tacit_pages_digest(struct tacit_pages *pages, uint32_t budget);
 // Withdraws what is published: the live pages are about to be replaced.
 void tacit_pages_withdraw(struct tacit_pages *pages);

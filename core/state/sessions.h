@@ -62,6 +62,11 @@ void tacit_sessions_init(struct tacit_sessions *sessions, const struct tacit_ses
 // The session with this number of this client, NULL if there is none (any more).
 struct tacit_session *tacit_sessions_find(struct tacit_sessions *sessions, uint32_t client,
                                           uint64_t number);
+// Whether no session with this number can have been opened yet.
+static inline bool tacit_sessions_is_ahead(const struct tacit_sessions *sessions, uint64_t number)
+{
+    return number >> 16 > sessions->members->opened;
+}
 // The client's session with this nonce, or NULL.
 struct tacit_session *tacit_sessions_nonce(struct tacit_sessions *sessions, uint32_t client,
                                            uint64_t nonce);

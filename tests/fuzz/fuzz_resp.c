@@ -80,7 +80,7 @@ static void feed(struct tacit_front *front, uint32_t connection, const uint8_t *
 }
 
 static void one_step(struct kv_backend *backend, struct follower *follower, uint8_t choice,
-                     const uint8_t **at, const uint8_t *end)
+                     tacit_time_ns_t *now_ns, const uint8_t **at, const uint8_t *end)
 {
     struct tacit_front *front = backend->front;
     switch (choice % 8) {
@@ -104,9 +104,16 @@ static void one_step(struct kv_backend *backend, struct follower *follower, uint
     case 6:
         take_output(front, 0, choice, follower);
         break;
-    default:
+    case 7:
+        if ((choice & 8) != 0) { // time passes, for some commands too much
+            *now_ns += 1u + choice / 16;
+            tacit_front_tick(front, *now_ns);
+            break;
+        }
         tacit_front_release(front, 1);
         must(tacit_front_accept(front) == 1);
+        break;
+    default:
         break;
     }
 }
@@ -117,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct follower follower = {.replies = 0};
     must(kv_backend_open(&backend, ARENA, 200));
     struct tacit_front_config config = {
-        .connections = 2, .pipeline = 3, .request_bytes = 100, .reply_bytes = 200};
+        .connections = 2, .pipeline = 3, .request_bytes = 100, .reply_bytes = 200, .timeout_ns = 8};
     struct tacit_front_backend ops = kv_backend_ops(&backend);
     struct tacit_front *front = tacit_front_open(&config, &ops);
     must(front != NULL);
@@ -129,8 +136,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t choices = size < 8 ? size : 8;
     const uint8_t *at = data + choices;
     const uint8_t *end = data + size;
+    tacit_time_ns_t now_ns = 1;
     for (uint32_t step = 0; choices > 0 && at < end && step < 4096; step++) {
-        one_step(&backend, &follower, data[step % choices], &at, end);
+        one_step(&backend, &follower, data[step % choices], &now_ns, &at, end);
     }
     backend.busy = 0;
     for (uint32_t i = 0; i < 64; i++) {

@@ -18,6 +18,7 @@ static struct tacit_client_config client_config(const struct sim_cluster *cluste
                                                 const struct sim_process *process)
 {
     const struct tacit_smr_config *smr = &cluster->shape.smr;
+    bool byzantine = sim_is_byzantine(&cluster->shape);
     return (struct tacit_client_config){
         .replicas = smr->replicas,
         .request_bytes = smr->request_bytes,
@@ -30,11 +31,18 @@ static struct tacit_client_config client_config(const struct sim_cluster *cluste
         .first_nonce = (uint64_t)process->incarnation << 32,
         .draw = draw,
         .draw_context = cluster->choice,
+        .byzantine = byzantine,
+        .faults = (uint8_t)(byzantine ? (smr->replicas - 1) / 2 : 0),
+        .client_id = (uint16_t)process->id,
+        .signer = byzantine ? &process->signer->signer : NULL,
     };
 }
 
 void sim_client_start(struct sim_cluster *cluster, struct sim_process *process)
 {
+    if (sim_is_byzantine(&cluster->shape)) {
+        (void)sim_process_signer(cluster, process);
+    }
     struct tacit_client_config config = client_config(cluster, process);
     struct tacit_error error = {0};
     if (tacit_client_config_check(&config, &error) != TACIT_OK) {

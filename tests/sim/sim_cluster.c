@@ -12,8 +12,8 @@
 #include "base/mark.h"
 #include "sim_app.h"
 
-#define OP_BYTES 1024u
-#define NET_MEMORY_BYTES (24u << 20)
+#define OP_BYTES 16384u
+#define NET_MEMORY_BYTES (64u << 20)
 #define EVENTS_MAX 2000000u // of a run; beyond that something spins
 
 _Static_assert(TACIT_MARKS <= SIM_MARKS_MAX, "marks");
@@ -46,6 +46,7 @@ void sim_cluster_close(struct sim_cluster *cluster)
     for (uint32_t i = 0; i < SIM_SLOTS; i++) {
         free(cluster->process[i].memory);
         free(cluster->process[i].fd_memory);
+        free(cluster->process[i].signer);
     }
     free(cluster);
 }
@@ -180,6 +181,35 @@ static void start_detector(struct sim_cluster *cluster, struct sim_process *proc
     tacit_smr_detector(process->smr, &process->detector);
 }
 
+static void signer_wakes(void *context, uint64_t at_ns)
+{
+    const struct probe_context *probe = context;
+    sim_poll_at(probe->cluster, probe->slot, at_ns);
+}
+
+struct tacit_signer *sim_process_signer(struct sim_cluster *cluster, struct sim_process *process)
+{
+    uint32_t slot = process->node->slot;
+    if (process->signer == NULL) {
+        process->signer = malloc(sizeof *process->signer);
+        assert(process->signer != NULL);
+    }
+    probe_contexts[slot] = (struct probe_context){.cluster = cluster, .slot = slot};
+    uint32_t author = process->role == SIM_CLIENT ? TACIT_SIGNER_CLIENT + process->id : process->id;
+    sim_signer_open(process->signer, &cluster->signers,
+                    &(struct sim_signer_config){.self = (uint16_t)author,
+                                                .workers = 1,
+                                                .depth = SIM_SIGNER_DEPTH,
+                                                .sign_ns = cluster->shape.sign_ns,
+                                                .verify_ns = cluster->shape.verify_ns,
+                                                .jitter_ns = cluster->shape.sign_ns,
+                                                .choice = cluster->choice,
+                                                .wake = signer_wakes,
+                                                .context = &probe_contexts[slot]});
+    sim_signer_advance(process->signer, cluster->net->now_ns);
+    return &process->signer->signer;
+}
+
 static void start_replica(struct sim_cluster *cluster, struct sim_process *process)
 {
     struct tacit_smr_config config = cluster->shape.smr;
@@ -189,6 +219,9 @@ static void start_replica(struct sim_cluster *cluster, struct sim_process *proce
     config.draw = draw;
     config.draw_context = cluster->choice;
     config.app_options = "";
+    if (sim_is_byzantine(&cluster->shape)) {
+        config.byzantine.signer = sim_process_signer(cluster, process);
+    }
     sim_process_memory(process, tacit_smr_size(&config));
     uint32_t slot = process->node->slot;
     probe_contexts[slot] = (struct probe_context){.cluster = cluster, .slot = slot};
@@ -220,6 +253,8 @@ static void start_process(struct sim_cluster *cluster, struct sim_process *proce
     process->starts++;
     if (process->role == SIM_REPLICA) {
         start_replica(cluster, process);
+    } else if (process->role == SIM_MEMNODE && sim_is_byzantine(&cluster->shape)) {
+        process->replicas_up = 0; // passive: registers, nothing else
     } else if (process->role == SIM_MEMNODE) {
         process->replicas_up = 0;
         tacit_grants_init(
@@ -378,7 +413,12 @@ static bool poll_memnode(struct sim_cluster *cluster, struct sim_process *proces
         } else if (events[i].kind == TACIT_EVENT_DOWN) {
             process->replicas_up &= ~bit;
         }
-        tacit_grants_event(&process->grants, &events[i], now_ns);
+        if (!sim_is_byzantine(&cluster->shape)) {
+            tacit_grants_event(&process->grants, &events[i], now_ns);
+        }
+    }
+    if (sim_is_byzantine(&cluster->shape)) {
+        return count > 0;
     }
     return tacit_grants_poll(&process->grants, process->replicas_up, NULL, now_ns) || count > 0;
 }
@@ -389,6 +429,9 @@ static void poll_process(struct sim_cluster *cluster, struct sim_process *proces
     uint32_t slot = process->node->slot;
     uint64_t deadline_ns;
     bool busy = false;
+    if (process->role != SIM_MEMNODE && sim_is_byzantine(&cluster->shape)) {
+        sim_signer_advance(process->signer, cluster->net->now_ns);
+    }
     if (process->role == SIM_REPLICA) {
         if (process->suspicion_changed) {
             process->suspicion_changed = false;
@@ -403,7 +446,8 @@ static void poll_process(struct sim_cluster *cluster, struct sim_process *proces
         deadline_ns = tacit_smr_deadline(process->smr);
     } else if (process->role == SIM_MEMNODE) {
         busy = poll_memnode(cluster, process, now_ns);
-        deadline_ns = tacit_grants_deadline(&process->grants);
+        deadline_ns = sim_is_byzantine(&cluster->shape) ? UINT64_MAX
+                                                        : tacit_grants_deadline(&process->grants);
     } else {
         sim_client_poll(cluster, process);
         deadline_ns = tacit_client_deadline(process->client);
@@ -486,7 +530,9 @@ static void add_process(struct sim_cluster *cluster, enum sim_role role, uint32_
     void *memory = process->memory;
     size_t memory_bytes = process->memory_bytes;
     void *fd_memory = process->fd_memory;
+    struct sim_signer *signer = process->signer;
     memset(process, 0, sizeof *process);
+    process->signer = signer;
     process->memory = memory;
     process->memory_bytes = memory_bytes;
     process->fd_memory = fd_memory;
@@ -535,6 +581,10 @@ void sim_cluster_start(struct sim_cluster *cluster, struct choice *choice,
     cluster->faults_max = sim_replicas_faulty_max(&shape->smr);
     memset(cluster->wrongly, 0, sizeof cluster->wrongly);
     checker_group_reset(cluster->checker);
+    if (sim_is_byzantine(shape)) {
+        sim_signer_world_init(&cluster->signers, choice_u32(choice, UINT32_MAX),
+                              shape->smr.replicas, shape->clients);
+    }
     sim_net_reset(cluster->net, choice, cluster->heap, model);
     cluster->net->wake = wake;
     cluster->net->landed = landed;

@@ -12,7 +12,9 @@
 #define TACIT_TESTS_SIM_CLUSTER_H
 
 #include "checkers/group.h"
+#include "sim_byz.h"
 #include "sim_fabric.h"
+#include "sim_signer.h"
 #include "tacit/client_core.h"
 #include "tacit/fd.h"
 #include "tacit/grants.h"
@@ -22,7 +24,7 @@
 #define SIM_MEMNODES_MAX 5u
 #define SIM_CLIENTS_MAX 4u
 #define SIM_CLIENT_SESSIONS 2u
-#define SIM_MARKS_MAX 64u
+#define SIM_MARKS_MAX 128u
 #define SIM_POLL_TIMERS 8u
 
 enum sim_timer_kind {                // above SIM_NET_TIMERS
@@ -33,6 +35,7 @@ enum sim_timer_kind {                // above SIM_NET_TIMERS
     SIM_TIMER_DETECT,                // a: observer, b: observed
     SIM_TIMER_TRUST,                 // a, b: a wrong suspicion ends
     SIM_TIMER_FAULT,                 // c: enum sim_injection
+    SIM_TIMER_BYZANTINE,             // a: replica
     SIM_TIMER_STRIKE,                // a, b: peer and host of a write that has just landed, or half
 };
 
@@ -74,6 +77,8 @@ struct sim_shape {
     uint64_t safety_ns;                                        // length of the safety phase at most
     bool check_each_poll;
     bool hash_states;
+    uint32_t sign_ns, verify_ns; // Byzantine mode
+    struct sim_byz_shape byz;
     bool linear;
 };
 
@@ -112,6 +117,8 @@ struct sim_process {
     // Memory node.
     struct tacit_grants grants;
     uint32_t replicas_up;
+    // Byzantine mode: of a replica or client.
+    struct sim_signer *signer;
     // Client.
     struct tacit_client *client;
     struct sim_client_session session[SIM_CLIENT_SESSIONS];
@@ -128,6 +135,7 @@ struct sim_cluster {
     struct checker_group *checker;
     struct choice *choice;
     struct sim_shape shape;
+    struct sim_signer_world signers; // Byzantine mode
     struct sim_process process[SIM_SLOTS];
     uint32_t processes;                 // replicas, then memory nodes, then clients
     bool healing;                       // the liveness phase
@@ -137,6 +145,7 @@ struct sim_cluster {
     uint64_t marks[SIM_MARKS_MAX];
     bool verbose;
     uint32_t faults_max; // replicas that may be faulty at a time; normally f
+    struct sim_byz byz;
 };
 
 // Memory for one cluster after another; NULL when there is not enough.
@@ -172,12 +181,30 @@ static inline uint32_t sim_replica_slot(uint32_t replica)
 {
     return replica;
 }
+static inline bool sim_is_byzantine(const struct sim_shape *shape)
+{
+    return shape->smr.engine == TACIT_ENGINE_BYZANTINE;
+}
+// The signer of a process, as new.
+struct tacit_signer *sim_process_signer(struct sim_cluster *cluster, struct sim_process *process);
 static inline uint32_t sim_replicas_faulty_max(const struct tacit_smr_config *config)
 {
     // With logs on memory nodes any one replica carries on.
     return config->log_on == TACIT_LOG_ON_MEMNODES ? config->replicas - 1u
                                                    : (config->replicas - 1u) / 2u;
 }
+
+// Byzantine, replica or client.
+static inline bool sim_is_faulty(const struct sim_cluster *cluster, uint32_t slot)
+{
+    const struct sim_process *process = &cluster->process[slot];
+    uint32_t set = process->role == SIM_REPLICA  ? cluster->byz.faulty
+                   : process->role == SIM_CLIENT ? cluster->byz.faulty_clients
+                                                 : 0;
+    return (set >> process->id & 1) != 0;
+}
+// An assertion failed in the code of a Byzantine replica: it is out for good.
+void sim_process_escaped(struct sim_cluster *cluster, uint32_t slot);
 
 // sim_detector.c
 void sim_detector_start(struct sim_cluster *cluster, uint32_t slot);

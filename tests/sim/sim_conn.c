@@ -105,6 +105,10 @@ static void make_regions(struct sim_net *net, uint32_t peer, uint32_t host)
             kill_older(to->host, TACIT_REGION_CONTROL, from->node);
             region_add(net, to->host, key, to->layout.control_bytes);
         }
+        key.region_class = TACIT_REGION_REGISTERS;
+        if (to->layout.registers_bytes != 0 && sim_region_find(to->host, key) == NULL) {
+            region_add(net, to->host, key, to->layout.registers_bytes);
+        }
         key.region_class = TACIT_REGION_LOG;
         uint32_t live;
         if (to->layout.log_bytes != 0 && !log_known(to->host, from, &live)) {
@@ -336,6 +340,10 @@ static struct sim_host *host_add(struct sim_net *net, struct sim_node *node)
     if (node->role == SIM_REPLICA && node->layout.control_bytes != 0) {
         key.region_class = TACIT_REGION_CONTROL;
         region_add(net, host, key, node->layout.control_bytes);
+    }
+    if (node->role == SIM_REPLICA && node->layout.registers_bytes != 0) {
+        key.region_class = TACIT_REGION_REGISTERS;
+        region_add(net, host, key, node->layout.registers_bytes);
     }
     if (node->role == SIM_REPLICA && node->layout.log_bytes != 0) {
         key.region_class = TACIT_REGION_LOG;

@@ -133,7 +133,7 @@ static bool readable(const struct sim_node *peer, const struct sim_region *regio
     uint8_t region_class = region->key.region_class;
     return peer->role == SIM_REPLICA &&
            (region_class == TACIT_REGION_PAGE || region_class == TACIT_REGION_STATE ||
-            region_class == TACIT_REGION_LOG);
+            region_class == TACIT_REGION_LOG || region_class == TACIT_REGION_REGISTERS);
 }
 
 static bool owned(const struct sim_node *peer, const struct sim_region *region)
@@ -164,8 +164,10 @@ static int32_t fabric_region(struct tacit_fabric *fabric, tacit_node_t host,
         return -1;
     }
     uint32_t index = (uint32_t)(region - conn->host->region);
-    if ((slot != node->slot && index >= conn->announced) ||
-        (!readable(node, region) && !owned(node, region))) {
+    // A REGISTERS region is known to all before its owner can use it.
+    bool is_announced = slot == node->slot || index < conn->announced ||
+                        region->key.region_class == TACIT_REGION_REGISTERS;
+    if (!is_announced || (!readable(node, region) && !owned(node, region))) {
         return -1;
     }
     return (int32_t)((conn->epoch & 0x3fffffu) << HANDLE_INDEX_BITS | index);
@@ -297,10 +299,11 @@ static uint64_t draw_latency(struct sim_net *net, bool self)
     return latency;
 }
 
-static void enqueue(struct sim_net *net, uint32_t peer, uint32_t host, struct sim_op *entry)
+static void enqueue(struct sim_net *net, uint32_t peer, uint32_t host, struct sim_op *entry,
+                    uint64_t delay_ns)
 {
     struct sim_plane *queue = &net->node[peer].conn[host].plane[entry->op.plane];
-    entry->arrive_ns = net->now_ns + draw_latency(net, peer == host);
+    entry->arrive_ns = net->now_ns + delay_ns + draw_latency(net, peer == host);
     if (queue->last != NULL) {
         if (entry->arrive_ns < queue->last->arrive_ns) {
             entry->arrive_ns = queue->last->arrive_ns;
@@ -361,7 +364,47 @@ static bool fabric_post(struct tacit_fabric *fabric, const struct tacit_op *op)
     if (op->kind == TACIT_OP_WRITE) {
         memcpy(entry->copy, op->local, op->bytes);
     }
-    enqueue(net, node->slot, slot, entry);
+    uint64_t delay_ns = 0;
+    if (net->tamper != NULL && op->kind == TACIT_OP_WRITE) {
+        entry->tampered = true;
+        entry->muted = !net->tamper(net->wake_context, node->slot, slot, entry, &delay_ns);
+    }
+    enqueue(net, node->slot, slot, entry, delay_ns);
+    return true;
+}
+
+bool sim_net_forge(struct sim_net *net, uint32_t peer, uint32_t host, struct tacit_region_key key,
+                   uint64_t offset, const void *data, uint32_t bytes)
+{
+    struct sim_node *node = &net->node[peer];
+    struct sim_conn *conn = &node->conn[host];
+    if (!node->alive || !conn->seen_up || !conn->up) {
+        return false;
+    }
+    struct sim_region *region = sim_region_find(conn->host, key);
+    struct sim_plane *queue = &conn->plane[TACIT_PLANE_DATA];
+    if (region == NULL || offset + bytes > region->bytes || bytes > net->copy_bytes ||
+        queue->broken || queue->count >= net->model.plane_depth) {
+        return false;
+    }
+    struct sim_op *entry = sim_op_take(net);
+    if (entry == NULL) {
+        return false;
+    }
+    entry->op = (struct tacit_op){.kind = TACIT_OP_WRITE,
+                                  .plane = TACIT_PLANE_DATA,
+                                  .flags = TACIT_OP_QUIET,
+                                  .host = net->node[host].node,
+                                  .bytes = bytes,
+                                  .offset = offset,
+                                  .cookie = TACIT_COOKIE(TACIT_COOKIE_LINKS, 0)};
+    entry->host = conn->host;
+    entry->region = region;
+    entry->poster = node->incarnation;
+    entry->rights = (uint8_t)rights_of(node, region, &entry->op);
+    entry->tampered = true;
+    memcpy(entry->copy, data, bytes);
+    enqueue(net, peer, host, entry, 0);
     return true;
 }
 
@@ -391,6 +434,11 @@ static void fabric_ring(struct tacit_fabric *fabric, tacit_node_t host)
     } else {
         sim_ring_land(net, slot);
     }
+}
+
+void sim_net_ring(struct sim_net *net, uint32_t peer, uint32_t host)
+{
+    fabric_ring(&net->node[peer].fabric, net->node[host].node);
 }
 
 static void fabric_reset(struct tacit_fabric *fabric, tacit_node_t host)

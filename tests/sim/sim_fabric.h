@@ -139,6 +139,8 @@ struct sim_op {
     uint8_t status;
     uint8_t step, steps, pattern;
     uint8_t rights; // enum sim_rights
+    bool tampered;  // the copy is what lands
+    bool muted;     // nothing lands, the poster does not learn it
     bool started, landed, orphan, refused, checked;
     bool ring; // a doorbell follows it
     uint32_t seed;
@@ -246,6 +248,12 @@ struct sim_net {
     void (*landed)(void *context, uint32_t peer, uint32_t host, bool whole);
     // A connection was made or broken; NULL: nobody cares.
     void (*changed)(void *context, uint32_t peer, uint32_t host);
+    // Byzantine posters; NULL: none. tamper: a write is being posted; may change op->copy, and
+    // op->op.bytes and offset within its region; adds to the delay. False: it never lands. lie: a
+    // read has landed at the poster, who may find something else.
+    bool (*tamper)(void *context, uint32_t peer, uint32_t host, struct sim_op *op,
+                   uint64_t *delay_ns);
+    void (*lie)(void *context, uint32_t peer, uint32_t host, const struct sim_op *op);
     void *wake_context;
 };
 
@@ -289,6 +297,12 @@ void sim_net_restart(struct sim_net *net, uint32_t slot, tacit_incarnation_t inc
 void sim_net_block(struct sim_net *net, uint32_t from, uint32_t to, bool blocked);
 // Breaks the connection of peer to host (LOST, DOWN not certain); it comes back by itself.
 void sim_net_break(struct sim_net *net, uint32_t peer, uint32_t host);
+// A quiet write of `bytes` bytes that the peer's code did not ask for, into a region of its own at
+// `host`. False: not possible now.
+bool sim_net_forge(struct sim_net *net, uint32_t peer, uint32_t host, struct tacit_region_key key,
+                   uint64_t offset, const void *data, uint32_t bytes);
+// Rings the host in the name of the peer.
+void sim_net_ring(struct sim_net *net, uint32_t peer, uint32_t host);
 // True if the timer was the fabric's (and was handled). net->now_ns is the timer's time already.
 bool sim_net_timer(struct sim_net *net, const struct sim_timer *timer);
 // Slot of a node number, or SIM_SLOTS.

@@ -102,7 +102,9 @@ static bool crash(struct sim_cluster *cluster, uint32_t slot)
 static void crash_and_restart(struct sim_cluster *cluster, uint32_t slot)
 {
     // A memory node that comes back is empty; it stays among the lost ones.
-    if (crash(cluster, slot) && choice_u32(cluster->choice, 8) != 7) {
+    // In Byzantine mode a replica that lost its memory has to be readmitted by an epoch.
+    if (crash(cluster, slot) && !sim_is_byzantine(&cluster->shape) &&
+        choice_u32(cluster->choice, 8) != 7) {
         sim_cluster_after(cluster, 1 + choice_spread_ns(cluster->choice, cluster->shape.restart_ns),
                           (struct sim_timer){.kind = SIM_TIMER_RESTART, .a = (uint8_t)slot});
     }
@@ -300,6 +302,15 @@ void sim_faults_timer(struct sim_cluster *cluster, const struct sim_timer *timer
     }
 }
 
+static uint32_t frozen_count(const struct sim_cluster *cluster)
+{
+    uint32_t count = 0;
+    for (uint32_t r = 0; r < cluster->shape.smr.replicas; r++) {
+        count += cluster->process[r].frozen;
+    }
+    return count;
+}
+
 // Freezes up to `budget` of [first, first + count) for good, dead ones first.
 static void freeze(struct sim_cluster *cluster, uint32_t first, uint32_t count, uint32_t budget)
 {
@@ -307,6 +318,9 @@ static void freeze(struct sim_cluster *cluster, uint32_t first, uint32_t count, 
         for (uint32_t slot = first; slot < first + count && budget > 0; slot++) {
             struct sim_process *process = &cluster->process[slot];
             // One that is well may only be taken if that leaves enough of the others.
+            if (process->frozen) {
+                continue;
+            }
             bool candidate = pass == 0
                                  ? faulty(cluster, process)
                                  : !faulty(cluster, process) && may_lose_replica(cluster, slot);
@@ -338,14 +352,20 @@ void sim_faults_heal(struct sim_cluster *cluster)
             unblock(cluster, from, to);
         }
     }
-    freeze(cluster, 0, cluster->shape.smr.replicas, cluster->faults_max);
+    for (uint32_t r = 0; r < cluster->shape.smr.replicas; r++) { // who cannot come back
+        struct sim_process *process = &cluster->process[r];
+        process->frozen |= sim_is_byzantine(&cluster->shape) && !process->node->alive;
+    }
+    freeze(cluster, 0, cluster->shape.smr.replicas, cluster->faults_max - frozen_count(cluster));
     assert(sim_faulty(cluster) <= cluster->faults_max);
     for (uint32_t slot = 0; slot < cluster->processes; slot++) {
         struct sim_process *process = &cluster->process[slot];
         if (!process->frozen && process->paused) {
             sim_process_pause(cluster, slot, false);
         }
-        if (!process->frozen && !process->node->alive && process->role != SIM_MEMNODE) {
+        bool returns = process->role == SIM_CLIENT ||
+                       (process->role == SIM_REPLICA && !sim_is_byzantine(&cluster->shape));
+        if (!process->frozen && !process->node->alive && returns) {
             sim_process_restart(cluster, slot);
         }
     }

@@ -248,9 +248,12 @@ static void move_words(struct sim_op *op, uint32_t step)
     uint64_t *local = op->op.local;
     bool write = op->op.kind == TACIT_OP_WRITE;
     // The poster must leave its bytes alone until the completion: they are fetched when they land.
-    bool fetch = write && !op->orphan && (op->op.flags & TACIT_OP_QUIET) == 0;
+    bool fetch = write && !op->orphan && !op->tampered && (op->op.flags & TACIT_OP_QUIET) == 0;
     const uint64_t *source = !write ? memory : fetch ? local : op->copy;
     uint64_t *target = write ? memory : local;
+    if (op->muted) {
+        return;
+    }
     if (op->steps == 1) {
         memcpy(target, source, op->op.bytes);
         return;
@@ -332,6 +335,9 @@ static bool step_op(struct sim_net *net, uint32_t peer, uint32_t host, struct si
         }
         if (allowed) {
             move_words(op, op->step);
+            if (op->op.kind == TACIT_OP_READ && net->lie != NULL && op->step + 1 == op->steps) {
+                net->lie(net->wake_context, peer, host, op);
+            }
             if (op->op.kind == TACIT_OP_WRITE && !memory->dead) {
                 net->landed(net->wake_context, peer, host, op->step + 1 == op->steps);
             }

@@ -100,7 +100,7 @@ enum {
 };
 
 static const struct argp_option option_table[] = {
-    {"mode", KEY_MODE, "crash", 0, "Engine to simulate (default crash)", 0},
+    {"mode", KEY_MODE, "MODE", 0, "Engine to simulate: crash (default) or byzantine", 0},
     {"seeds", KEY_SEEDS, "N", 0, "Number of runs (default 1000)", 0},
     {"seed", KEY_SEED, "S", 0, "Seed of the first run; the next ones count on (default 1)", 0},
     {"jobs", KEY_JOBS, "J", 0, "Processes to use (default: one for each core)", 0},
@@ -157,9 +157,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     struct options *options = state->input;
     switch (key) {
     case KEY_MODE:
-        if (strcmp(argument, "crash") != 0) {
-            argp_error(state, "mode '%s' cannot be simulated; accepted is crash", argument);
+        if (strcmp(argument, "crash") != 0 && strcmp(argument, "byzantine") != 0) {
+            argp_error(state, "mode '%s' is unknown; accepted are crash and byzantine", argument);
         }
+        options->run.byzantine = argument[0] == 'b';
         break;
     case KEY_SEEDS:
         options->seeds = number(state, argument, 1, UINT64_MAX / 2);
@@ -232,15 +233,16 @@ static void reproduction(char *line, size_t max, const struct options *options, 
                          uint64_t trace, const char *text)
 {
     char source[300];
+    const char *mode = options->run.byzantine ? "byzantine" : "crash";
     if (options->replay != NULL) {
         snprintf(source, sizeof source, "--replay %s", options->replay);
     } else {
         snprintf(source, sizeof source, "--seed %llu", (unsigned long long)seed);
     }
     snprintf(line, max,
-             "sim: VIOLATION: %s | commit %s mode crash seed %llu trace %016llx | "
-             "tacit sim --mode crash%s --seeds 1 %s",
-             text, TACIT_COMMIT, (unsigned long long)seed, (unsigned long long)trace,
+             "sim: VIOLATION: %s | commit %s mode %s seed %llu trace %016llx | "
+             "tacit sim --mode %s%s --seeds 1 %s",
+             text, TACIT_COMMIT, mode, (unsigned long long)seed, (unsigned long long)trace, mode,
              options->command, source);
 }
 

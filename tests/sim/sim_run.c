@@ -63,6 +63,32 @@ static void draw_config(struct tacit_smr_config *config, struct choice *choice,
     config->laggard_after_ns = 20000000;
 }
 
+// The same, for Byzantine mode: small windows and tails, so that their ends are reached.
+static void draw_byzantine(struct tacit_smr_config *config, struct choice *choice,
+                           const struct sim_run_options *options)
+{
+    config->engine = TACIT_ENGINE_BYZANTINE;
+    config->log_on = TACIT_LOG_ON_REPLICAS;
+    config->replicas = (uint8_t)ONE_OF(choice, 3, 3, 3, 3, 3, 3, 3, 5);
+    if (options->replicas != 0) {
+        config->replicas = (uint8_t)options->replicas;
+    }
+    config->memnodes = (uint8_t)ONE_OF(choice, 3, 3, 3, 1, 5);
+    config->byzantine = (struct tacit_byzantine_config){
+        .broadcast_on = options->log_on == TACIT_LOG_ON_MEMNODES ? TACIT_BROADCAST_ON_MEMNODES
+                                                                 : TACIT_BROADCAST_ON_REPLICAS,
+        .window = ONE_OF(choice, 8, 16, 32),
+        .tail = ONE_OF(choice, 16, 32),
+        .slow_after_ns = ONE_OF(choice, 50000, 100000, 20000),
+        .cooldown_ns = ONE_OF(choice, 20000, 20000, 100000),
+        .retry_ns = ONE_OF(choice, 500000, 200000, 1000000),
+        .join_after_ns = 1000000,
+        .view_timeout_ns = 2000000,
+        .view_timeout_max_ns = 100000000};
+    static struct tacit_signer placeholder; // each replica gets its own
+    config->byzantine.signer = &placeholder;
+}
+
 static void draw_injections(struct sim_shape *shape, struct choice *choice)
 {
     // Mean times between injections, in units of 100 us; 0: none of that kind.
@@ -92,6 +118,11 @@ static void draw_shape(struct sim_shape *shape, struct choice *choice,
 {
     memset(shape, 0, sizeof *shape);
     draw_config(&shape->smr, choice, options);
+    if (options->byzantine) {
+        draw_byzantine(&shape->smr, choice, options);
+        shape->sign_ns = ONE_OF(choice, 25000, 5000, 50000);
+        shape->verify_ns = 2 * shape->sign_ns;
+    }
     shape->clients = choice_range(choice, 2, 3);
     shape->smr.clients = shape->clients;
     shape->operations = choice_range(choice, 4, 12) * ONE_OF(choice, 1, 1, 3);
@@ -199,6 +230,24 @@ static void tell_statuses(struct sim_cluster *cluster)
             now->trusted, now->up, now->waiting, (unsigned long long)now->state_transfers,
             (unsigned long long)now->checkpoints_taken, (unsigned long long)now->elections_won,
             (unsigned long long)now->elections_started);
+        if (now->byzantine) {
+            sim_say(
+                cluster,
+                "    view %llu%s base %llu fast %llu slow %llu seals %llu newviews %llu "
+                "broadcasts %llu delivered %llu/%llu condemned %x signatures %llu/%llu bad "
+                "%llu registers %llu/%llu gaps %llu adopted %llu lacks %llu obligations %llu",
+                (unsigned long long)now->view, now->view_entered ? "" : " (not entered)",
+                (unsigned long long)now->window_base, (unsigned long long)now->decided_fast,
+                (unsigned long long)now->decided_slow, (unsigned long long)now->seals,
+                (unsigned long long)now->newviews, (unsigned long long)now->broadcasts,
+                (unsigned long long)now->delivered_fast, (unsigned long long)now->delivered_slow,
+                now->condemned, (unsigned long long)now->signatures_made,
+                (unsigned long long)now->signatures_checked,
+                (unsigned long long)now->signatures_bad, (unsigned long long)now->register_writes,
+                (unsigned long long)now->register_reads, (unsigned long long)now->gaps,
+                (unsigned long long)now->summaries_adopted, (unsigned long long)now->lacks,
+                (unsigned long long)now->obligations);
+        }
     }
 }
 
@@ -290,7 +339,9 @@ void sim_run(struct sim_cluster *cluster, struct choice *choice,
     run_phases(cluster, result);
     if (cluster->verbose) {
         tell_statuses(cluster);
-        dump_logs(cluster);
+        if (!options->byzantine) {
+            dump_logs(cluster);
+        }
     }
     const char *violation = sim_cluster_violation(cluster);
     if (violation != NULL) {

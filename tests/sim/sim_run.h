@@ -8,6 +8,7 @@
 #include "sim_cluster.h"
 
 struct sim_run_options {
+    bool byzantine;    // engine
     int log_on;        // enum tacit_log_place, -1: drawn
     uint32_t replicas; // 0: drawn
     // Deliberately wrong: replicas that may be faulty at a time beyond f. A run with it must fail.

@@ -164,10 +164,10 @@ static struct fake *fake_open(struct tacit_client_config config)
     fake->config = config;
     fake->fabric.ops = &fake_ops;
     assert_int_equal(tacit_client_config_check(&config, NULL), TACIT_OK);
-    fake->request_shape =
-        tacit_ring_shape(config.ring_slots, TACIT_WIRE_REQUEST_HEADER + config.request_bytes);
-    fake->reply_shape =
-        tacit_ring_shape(config.ring_slots, TACIT_WIRE_REPLY_HEADER + config.reply_bytes);
+    fake->request_shape = tacit_ring_shape(
+        config.ring_slots, tacit_wire_request_max(config.request_bytes, config.byzantine));
+    fake->reply_shape = tacit_ring_shape(
+        config.ring_slots, tacit_wire_reply_max(config.reply_bytes, config.byzantine));
     assert_int_equal(tacit_client_layout(&config).replies_bytes,
                      tacit_ring_bytes(fake->reply_shape));
     for (uint32_t i = 0; i < REPLICAS; i++) {

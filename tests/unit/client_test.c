@@ -193,6 +193,28 @@ static void down__of_a_follower_changes_nothing(void **state)
     fake_close(fake);
 }
 
+// The leader is stopped and the others do not know yet: they answer, so asking them again costs
+// little, and one of them will lead soon.
+static void silent_leader__is_not_waited_for_longer_while_others_answer(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(small_config());
+    uint32_t session = opened_as(fake, 0, 70);
+    assert_int_equal(submit(fake, session, "a", 1), TACIT_OK);
+    tacit_time_ns_t first = tacit_client_deadline(fake->client) - fake->now;
+    for (uint32_t round = 0; round < 12; round++) {
+        tacit_time_ns_t due = tacit_client_deadline(fake->client);
+        assert_true(due - fake->now <= 2 * first + first / 2);
+        fake->now = due;
+        expect_quiet(fake);
+        for (uint32_t i = 1; i < REPLICAS; i++) {
+            reply_kind(fake, i, TACIT_REPLY_HINT, 70, 1, 0);
+        }
+        expect_quiet(fake);
+    }
+    fake_close(fake);
+}
+
 static void hint__is_followed_once(void **state)
 {
     (void)state;
@@ -471,6 +493,7 @@ int main(void)
         cmocka_unit_test(time_out__grows_with_round_trips),
         cmocka_unit_test(down__of_the_leader_resends_at_once_to_the_others),
         cmocka_unit_test(down__of_a_follower_changes_nothing),
+        cmocka_unit_test(silent_leader__is_not_waited_for_longer_while_others_answer),
         cmocka_unit_test(hint__is_followed_once),
         cmocka_unit_test(repeated_open_answer__is_not_taken_for_request_one),
         cmocka_unit_test(closed__fails_what_is_outstanding_oldest_first),

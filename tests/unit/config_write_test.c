@@ -436,7 +436,7 @@ static void figures_follow_the_configuration(void **state)
     assert_int_equal(tacit_config_plan_fill(&config, &plan, &error), TACIT_OK);
     tacit_config_figures_fill(&figures, &config, &all);
     assert_true(figures.replica.total_bytes == 2 * config.memory.arena_bytes + 20 + 160 + 4 * 10);
-    assert_true(figures.memnode.total_bytes == 20);
+    assert_true(figures.memnode.total_bytes == 10);
     // What nobody knows is said so, and a sum beyond 64 bits does not wrap.
     tacit_config_figures_fill(&figures, &config, &(struct tacit_config_sizes){0});
     assert_false(figures.replica.is_complete);

@@ -2,7 +2,9 @@
 //
 // The handshake against an attacker in the middle and against known nodes that lie: flipped bytes,
 // replays, reflections, messages sent elsewhere, false names. Nobody ends with a session that the
-// other side of it does not have. TACIT_ROUNDS: debug release
+// other side of it does not have.
+//
+// TACIT_ROUNDS: debug release
 #include "crypto_handshake_sides.h"
 
 // --- An attacker in the middle

@@ -2,7 +2,9 @@
 //
 // The handshake between honest nodes: they end with each other's name and the same keys, or both
 // know why not; a second implementation (crypto/vectors.py) says what the bytes of one fixed run
-// must be. TACIT_ROUNDS: debug release
+// must be.
+//
+// TACIT_ROUNDS: debug release
 #include "crypto_handshake_sides.h"
 
 static void both_sides_agree(void **state)

@@ -2,7 +2,9 @@
 //
 // Key files: what is written is found again, nobody else can read it, nothing is overwritten, and
 // every file that differs from the format in one byte or one permission bit is refused with a
-// useful sentence. TACIT_ROUNDS: debug release
+// useful sentence.
+//
+// TACIT_ROUNDS: debug release
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

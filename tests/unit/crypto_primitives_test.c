@@ -2,8 +2,9 @@
 //
 // The primitives against values that libsodium did not compute: published vectors, and those that
 // crypto/vectors.py prints. Then what the layer adds: domains and scopes that separate, strict
-// text, secrets that are locked and wiped, misuse that ends the process. TACIT_ROUNDS: debug
-// release
+// text, secrets that are locked and wiped, misuse that ends the process.
+//
+// TACIT_ROUNDS: debug release
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -2,7 +2,9 @@
 //
 // The failure detector over a fake fabric: every short sequence of what can happen to one peer,
 // compared step by step with a second, naive statement of the rules; and each rule of tacit/fd.h by
-// name. TACIT_LABELS: unit exhaustive
+// name.
+//
+// TACIT_LABELS: unit exhaustive
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

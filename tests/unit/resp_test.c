@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The gateway's front against a backend that applies commands to a key-value store at once or on
-// demand: replies byte for byte as redis-server 7.0 sends them, commands cut at every byte,
-// pipelines, limits, backpressure, sessions that end.
+// demand: replies byte for byte as redis-server 7.0 sends them (tests/support/redis_replies.h),
+// commands cut at every byte, pipelines, limits, backpressure, sessions that end.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,8 +17,9 @@
 #include "apps/gateway/front.h"
 #include "apps/gateway/resp.h"
 #include "tests/support/gateway_kv_backend.h"
+#include "tests/support/redis_replies.h"
 
-enum { REQUEST_BYTES = 512, REPLY_BYTES = 600, PIPELINE = 4, CONNECTIONS = 3 };
+enum { REQUEST_BYTES = 512, REPLY_BYTES = 600, PIPELINE = 4, CONNECTIONS = 3, TIMEOUT_NS = 5000 };
 
 struct rig {
     struct kv_backend backend;
@@ -36,7 +37,8 @@ static struct rig *rig_open(void)
     struct tacit_front_config config = {.connections = CONNECTIONS,
                                         .pipeline = PIPELINE,
                                         .request_bytes = REQUEST_BYTES,
-                                        .reply_bytes = REPLY_BYTES};
+                                        .reply_bytes = REPLY_BYTES,
+                                        .timeout_ns = TIMEOUT_NS};
     struct tacit_front_backend ops = kv_backend_ops(&rig->backend);
     rig->front = tacit_front_open(&config, &ops);
     assert_non_null(rig->front);
@@ -109,51 +111,15 @@ static const char *talk(struct rig *rig, const char *text)
     return talk_in_pieces(rig, text, strlen(text), SIZE_MAX);
 }
 
-// What redis-server 7.0.15 answers, recorded.
-static const char *const script[][2] = {
-    {"*1\r\n$4\r\nPING\r\n", "+PONG\r\n"},
-    {"PING\r\n", "+PONG\r\n"},
-    {"ping hello\r\n", "$5\r\nhello\r\n"},
-    {"*2\r\n$4\r\nPING\r\n$0\r\n\r\n", "$0\r\n\r\n"},
-    {"PING a b\r\n", "-ERR wrong number of arguments for 'ping' command\r\n"},
-    {"ECHO  two\r\n", "$3\r\ntwo\r\n"},
-    {"ECHO\r\n", "-ERR wrong number of arguments for 'echo' command\r\n"},
-    {"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\na\r\nb\n\r\n", "+OK\r\n"},
-    {"*2\r\n$3\r\nget\r\n$1\r\nk\r\n", "$5\r\na\r\nb\n\r\n"},
-    {"GET nothing\n", "$-1\r\n"},
-    {"SET n 10\r\n", "+OK\r\n"},
-    {"INCRBY n 5\r\nINCR n\r\n", ":15\r\n:16\r\n"},
-    {"INCRBY n x\r\n", "-ERR value is not an integer or out of range\r\n"},
-    {"INCR k\r\n", "-ERR value is not an integer or out of range\r\n"},
-    {"APPEND n 0\r\nSTRLEN n\r\n", ":3\r\n:3\r\n"},
-    {"MSET a 1 b 2\r\nMGET a x b\r\n", "+OK\r\n*3\r\n$1\r\n1\r\n$-1\r\n$1\r\n2\r\n"},
-    {"EXISTS a b a x\r\nDEL a b x\r\nEXISTS a\r\n", ":3\r\n:2\r\n:0\r\n"},
-    {"SET k v EX 10\r\n", "-ERR syntax error\r\n"},
-    {"SET k\r\n", "-ERR wrong number of arguments for 'set' command\r\n"},
-    {"MSET a 1 b\r\n", "-ERR wrong number of arguments for 'mset' command\r\n"},
-    {"GET\r\n", "-ERR wrong number of arguments for 'get' command\r\n"},
-    {"foo bar baz\r\n", "-ERR unknown command 'foo', with args beginning with: 'bar' 'baz' \r\n"},
-    {"*2\r\n$5\r\nf\r\noo\r\n$3\r\nx\ny\r\n",
-     "-ERR unknown command 'f  oo', with args beginning with: 'x y' \r\n"},
-    {"COMMAND DOCS\r\n", "*0\r\n"},
-    {"CONFIG GET save\r\n", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n"},
-    {"CONFIG GET appendonly\r\n", "*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n"},
-    {"CONFIG GET nothing\r\n", "*0\r\n"},
-    {"CONFIG\r\n", "-ERR wrong number of arguments for 'config' command\r\n"},
-    {"CONFIG GET\r\n", "-ERR wrong number of arguments for 'config|get' command\r\n"},
-    {"CONFIG FROB\r\n", "-ERR unknown subcommand 'FROB'. Try CONFIG HELP.\r\n"},
-    {"\r\n\r\n   \r\n*0\r\n*-1\r\nPING\r\n", "+PONG\r\n"},
-};
-
 static void commands__answer_like_redis(void **state)
 {
     (void)state;
     for (size_t piece = 1; piece <= 64; piece = piece * 2 + 1) {
         struct rig *rig = rig_open();
-        for (size_t i = 0; i < sizeof script / sizeof *script; i++) {
+        for (size_t i = 0; i < sizeof redis_script / sizeof *redis_script; i++) {
+            const struct redis_case *one = &redis_script[i];
             rig->backend.delayed = i % 2 == 0;
-            assert_string_equal(talk_in_pieces(rig, script[i][0], strlen(script[i][0]), piece),
-                                script[i][1]);
+            assert_string_equal(talk_in_pieces(rig, one->in, strlen(one->in), piece), one->out);
         }
         rig_close(rig);
     }
@@ -163,12 +129,12 @@ static void commands__answer_like_redis(void **state)
 static void pipeline__keeps_the_order(void **state)
 {
     (void)state;
-    static char in[8192];
-    static char expected[8192];
+    static char in[32768];
+    static char expected[32768];
     in[0] = expected[0] = '\0';
-    for (size_t i = 0; i < sizeof script / sizeof *script; i++) {
-        strcat(in, script[i][0]);
-        strcat(expected, script[i][1]);
+    for (size_t i = 0; i < sizeof redis_script / sizeof *redis_script; i++) {
+        strcat(in, redis_script[i].in);
+        strcat(expected, redis_script[i].out);
     }
     for (size_t piece = 1; piece < 300; piece += 7) {
         for (uint32_t how = 0; how < 3; how++) {
@@ -223,29 +189,25 @@ static void too_big__is_refused_and_the_connection_goes_on(void **state)
 static void protocol_error__is_said_and_ends_the_connection(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {
-        {"*x\r\n", "-ERR Protocol error: invalid multibulk length\r\n"},
-        {"*1048577\r\n", "-ERR Protocol error: invalid multibulk length\r\n"},
-        {"*99999999999999\r\n", "-ERR Protocol error: invalid multibulk length\r\n"},
-        {"*1\r\n:1\r\n", "-ERR Protocol error: expected '$'\r\n"},
-        {"*1\r\n$-1\r\n", "-ERR Protocol error: invalid bulk length\r\n"},
-        {"*1\r\n$x\r\n", "-ERR Protocol error: invalid bulk length\r\n"},
-        {"*1\r\n$\r\n", "-ERR Protocol error: invalid bulk length\r\n"},
-        {"*1\r\n$536870913\r\n", "-ERR Protocol error: invalid bulk length\r\n"},
+    enum { REDIS = sizeof redis_errors / sizeof *redis_errors };
+    // Stricter than Redis, which does not look at the two bytes behind a string, nor at the one
+    // behind a carriage return, and waits longer for the end of a line that cannot become right.
+    static const struct redis_case stricter[] = {
         {"*1\r\n$4\r\nPINGxx", "-ERR Protocol error: a bulk string does not end with CR LF\r\n"},
-        {"*1\n$4\r\nPING\r\n", "-ERR Protocol error: a line does not end with CR LF\r\n"},
+        {"*1\rx$4\r\nPING\r\n", "-ERR Protocol error: invalid multibulk length\r\n"},
         {"*1111111111111111111111111111111111111111111111111111111111111111111",
-         "-ERR Protocol error: too big mbulk count string\r\n"},
+         "-ERR Protocol error: invalid multibulk length\r\n"},
         {"*1\r\n$111111111111111111111111111111111111111111111111111111111111111111",
-         "-ERR Protocol error: too big bulk count string\r\n"},
+         "-ERR Protocol error: invalid bulk length\r\n"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < REDIS + sizeof stricter / sizeof *stricter; i++) {
+        const struct redis_case *one = i < REDIS ? &redis_errors[i] : &stricter[i - REDIS];
         for (size_t piece = 1; piece < 100; piece += 13) {
             struct rig *rig = rig_open();
             char expected[200];
-            snprintf(expected, sizeof expected, ":1\r\n%s", cases[i][1]);
+            snprintf(expected, sizeof expected, ":1\r\n%s", one->out);
             char in[200];
-            int size = snprintf(in, sizeof in, "INCR a\r\n%s", cases[i][0]);
+            int size = snprintf(in, sizeof in, "INCR a\r\n%s", one->in);
             rig->backend.delayed = true; // what came before is still answered
             rig->out_size = 0;
             for (int at = 0; at < size; at += (int)piece) {
@@ -368,6 +330,57 @@ static void session__that_ends_is_opened_again(void **state)
     rig_close(rig);
 }
 
+static void tick(struct rig *rig, tacit_time_ns_t now_ns)
+{
+    tacit_front_tick(rig->front, now_ns);
+    while (tacit_front_changed(rig->front) != TACIT_FRONT_NONE) {
+    }
+    take_output(rig, 0, SIZE_MAX);
+}
+
+// Without answers from the backend a command is answered after the time-out, not earlier; a late
+// result reaches nobody; and when the backend is back, so is the connection.
+static void silence__is_answered_with_an_error(void **state)
+{
+    (void)state;
+    static const char maybe[] =
+        "-ERR the replicas did not answer in time; the command may have been "
+        "executed, or still be\r\n";
+    static const char down[] = "-CLUSTERDOWN the replicas cannot be reached; not executed\r\n";
+    struct rig *rig = rig_open();
+    char expected[1024];
+    kv_backend_run(&rig->backend);
+    rig->backend.delayed = true;
+    rig->out_size = 0;
+    send_bytes(rig, 0, "INCR a\r\nPING\r\n", 14, SIZE_MAX); // submitted
+    tick(rig, 1000);
+    tick(rig, 1000 + TIMEOUT_NS - 1);
+    assert_string_equal(rig->out, "");
+    rig->backend.busy = 1000;
+    send_bytes(rig, 0, "INCR b\r\nINCR c\r\n", 16, SIZE_MAX); // refused
+    tick(rig, 1000 + TIMEOUT_NS);
+    // The first waited long enough, and those that the backend does not take need not wait as long.
+    snprintf(expected, sizeof expected, "%s+PONG\r\n%s%s", maybe, down, down);
+    assert_string_equal(rig->out, expected);
+    assert_int_equal(tacit_front_counters(rig->front)->timed_out, 3);
+    // The late result of the first command goes to nobody, though its slot is used again.
+    rig->backend.busy = 0;
+    assert_int_equal(rig->backend.queued, 1);
+    assert_string_equal(talk(rig, "INCR a\r\nGET b\r\n"), ":2\r\n$-1\r\n");
+    // A connection whose session never comes.
+    tacit_front_release(rig->front, 0);
+    assert_int_equal(tacit_front_accept(rig->front), 0);
+    rig->out_size = 0;
+    send_bytes(rig, 0, "INCR a\r\n", 8, SIZE_MAX);
+    tick(rig, 50000);
+    assert_int_equal(rig->out_size, 0);
+    tick(rig, 50000 + TIMEOUT_NS);
+    assert_string_equal(rig->out, down);
+    kv_backend_run(&rig->backend); // it comes
+    assert_string_equal(talk(rig, "INCR a\r\n"), ":3\r\n");
+    rig_close(rig);
+}
+
 static void info__speaks_of_gateway_and_backend(void **state)
 {
     (void)state;
@@ -404,6 +417,7 @@ int main(void)
         cmocka_unit_test(slow_reader__is_not_read_from),
         cmocka_unit_test(connections__are_limited_and_reused),
         cmocka_unit_test(session__that_ends_is_opened_again),
+        cmocka_unit_test(silence__is_answered_with_an_error),
         cmocka_unit_test(info__speaks_of_gateway_and_backend),
         cmocka_unit_test(replies__that_are_malformed_become_errors),
     };

@@ -2,7 +2,10 @@
 //
 // Rings: lapping at every offset and every interleaving of small rings against a model that is
 // three lines long; every mixture of old and new words of a slot; garbage; and a writer that races
-// the reader. TACIT_ROUNDS: debug tsan TACIT_LABELS: unit exhaustive
+// the reader.
+//
+// TACIT_ROUNDS: debug tsan
+// TACIT_LABELS: unit exhaustive
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -10,11 +10,19 @@
 // first RESULT counts (crash mode: replicas do not lie). Every request is executed exactly once,
 // however often it was sent, because its session and number stay the same.
 //
+// Byzantine mode: up to f of 2f+1 replicas lie. Each request goes to all; an answer counts when f+1
+// replicas gave it: equal in session, number, kind, position in the log and digest of the body, and
+// the body itself came from anybody and has that digest. Each replica has one vote a request, its
+// newest. What was not answered in time is signed once and sent again to all. A hint is ignored,
+// and nothing that up to f replicas write makes an answer of theirs count, stops others from being
+// heard, or uses more than a bounded amount of memory or work.
+//
 // Threads: all calls on one object come from the thread that owns its fabric. Nothing here blocks.
 #ifndef TACIT_CLIENT_CORE_H
 #define TACIT_CLIENT_CORE_H
 
 #include "tacit/fabric.h"
+#include "tacit/signer.h"
 #include "tacit/types.h"
 
 #ifdef __cplusplus
@@ -39,6 +47,12 @@ struct tacit_client_config {
     // Jitter of back-offs: a value below `bound` (> 0).
     uint32_t (*draw)(void *context, uint32_t bound);
     void *draw_context;
+    // Byzantine mode: `replicas` is 2 * faults + 1; signs as client `client_id` with the signer,
+    // which is this client's alone and polled by it (a completion must wake whoever sleeps).
+    bool byzantine;
+    uint8_t faults;
+    uint16_t client_id;
+    struct tacit_signer *signer;
 };
 
 enum tacit_client_event_kind {
@@ -51,7 +65,7 @@ enum tacit_client_event_kind {
 // What poll() hands out.
 struct tacit_client_event {
     uint8_t kind;
-    uint8_t replica;  // who answered; TACIT_NODE_NONE & 255 if nobody did
+    uint8_t replica;  // who answered (Byzantine mode: last); TACIT_NODE_NONE & 255 if nobody did
     uint32_t session; // handle from open()
     uint64_t token;   // of open() (OPENED, CLOSED) or submit() (RESULT)
     // RESULT:
@@ -81,6 +95,11 @@ struct tacit_client_counters {
     uint64_t malformed;  // replies that no correct replica writes
     uint64_t lapped;     // replies that were overwritten before they were read
     uint64_t refused;    // posts that the fabric did not take or completed with an error
+    // Byzantine mode.
+    uint64_t signatures;  // requests that were signed
+    uint64_t asked;       // "please sign" that was followed
+    uint64_t changed;     // votes that differ from the same replica's vote before
+    uint64_t bodies_late; // time-outs of requests with an agreed answer whose body was missing
 };
 
 struct tacit_client;
@@ -127,7 +146,8 @@ tacit_time_ns_t tacit_client_deadline(const struct tacit_client *client);
 
 // Requests, OPENs and CLOSEs that wait for an answer.
 uint32_t tacit_client_outstanding(const struct tacit_client *client);
-// Believed leader or TACIT_NODE_NONE; bit r of `up` = replica r is connected (may be NULL).
+// Believed leader or TACIT_NODE_NONE (Byzantine mode: always that); bit r of `up` = replica r is
+// connected (may be NULL).
 tacit_node_t tacit_client_leader(const struct tacit_client *client, uint32_t *up);
 // Counters since init; valid as long as the client.
 const struct tacit_client_counters *tacit_client_counters(const struct tacit_client *client);

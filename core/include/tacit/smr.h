@@ -8,6 +8,7 @@
 
 #include "tacit/app.h"
 #include "tacit/fabric.h"
+#include "tacit/signer.h"
 #include "tacit/status.h"
 #include "tacit/types.h"
 
@@ -19,6 +20,22 @@ enum tacit_log_place { TACIT_LOG_ON_REPLICAS = 0, TACIT_LOG_ON_MEMNODES };
 enum tacit_engine_kind {
     TACIT_ENGINE_NONE = 0, // unreplicated: executes what arrives; the floor of the benchmarks
     TACIT_ENGINE_CRASH,
+    TACIT_ENGINE_BYZANTINE,
+};
+enum tacit_broadcast_place { TACIT_BROADCAST_ON_REPLICAS = 0, TACIT_BROADCAST_ON_MEMNODES };
+
+// Byzantine mode only (core/byzantine/README.md). `replicas` is 2f+1, `memnodes` 2fm+1.
+struct tacit_byzantine_config {
+    enum tacit_broadcast_place broadcast_on;
+    uint32_t window;                 // W: slots between two checkpoints x 2; even
+    uint32_t tail;                   // t: ids of a stream that are kept; even
+    tacit_time_ns_t slow_after_ns;   // the signed slow path begins when the fast one took so long
+    tacit_time_ns_t cooldown_ns;     // between two writes of a register at a memory node
+    tacit_time_ns_t retry_ns;        // what got no answer is said again
+    tacit_time_ns_t join_after_ns;   // one replica sealed the view and nothing was decided so long
+    tacit_time_ns_t view_timeout_ns; // an obligation is met within this, doubled each view
+    tacit_time_ns_t view_timeout_max_ns; // up to this
+    struct tacit_signer *signer;         // of this replica; lives as long as it
 };
 
 struct tacit_smr_config {
@@ -49,6 +66,8 @@ struct tacit_smr_config {
     tacit_time_ns_t suspicion_ns;
     tacit_time_ns_t permission_timeout_ns;
     tacit_time_ns_t laggard_after_ns;
+
+    struct tacit_byzantine_config byzantine;
 
     // Jitter of back-offs; called with a bound > 0, returns a value below it. From the simulator's
     // choice source, or a generator of the runner.
@@ -95,9 +114,14 @@ void tacit_smr_fini(struct tacit_smr *smr);
 // at once).
 bool tacit_smr_poll(struct tacit_smr *smr, tacit_time_ns_t now_ns);
 // Whether waiting for this replica costs somebody time, so that spinning for a while before a sleep
-// pays: it leads or is about to. Followers are better parked: they look each beat, and are rung
-// when it matters.
+// pays: it leads. Followers are better parked: they look each beat, and are rung when it matters.
 bool tacit_smr_is_hot(const struct tacit_smr *smr);
+// Whether it is about to lead. It then waits for others who may need its processor to wake up on,
+// so it should sleep whenever a turn did nothing, and exactly until the deadline.
+bool tacit_smr_is_electing(const struct tacit_smr *smr);
+// Whether a replica was lost a moment ago: processors are then wanted by many, so it should not
+// spin.
+bool tacit_smr_is_unsettled(const struct tacit_smr *smr);
 // When poll must be called again even if nothing rings.
 tacit_time_ns_t tacit_smr_deadline(const struct tacit_smr *smr);
 

@@ -50,6 +50,20 @@ struct tacit_status_report {
     // The last election that this replica won, each a duration in ns.
     uint64_t last_detect_to_ask_ns, last_permission_ns, last_recovery_ns;
 
+    // Byzantine mode; 0 in crash mode.
+    bool byzantine;
+    bool view_entered; // NEW_VIEW of this view is here
+    uint64_t epoch, view;
+    uint64_t window_base; // slots below are covered by a certified checkpoint
+    uint32_t condemned;   // bit r: replica r was found out
+    uint64_t decided_fast, decided_slow, vouched, acked, certified, committed;
+    uint64_t seals, views_entered, newviews, forced;
+    uint64_t broadcasts, delivered_fast, delivered_slow, nudges, summaries, summaries_adopted, gaps;
+    uint64_t signatures_made, signatures_checked, signatures_bad;
+    uint64_t register_writes, register_reads;
+    uint64_t lacks, obligations, bodies_fetched;
+    uint64_t last_sealed_ns, last_entered_ns; // when, by the clock that poll() is given; 0: never
+
     // Fabric operations by plane (0 data, 1 background): to other hosts and to the own one.
     uint64_t fabric_writes[2], fabric_reads[2], fabric_self_writes[2], fabric_denied[2],
         fabric_lost[2];

@@ -16,21 +16,30 @@ extern "C" {
 // ---- client -> replica (payload of a REQUESTS ring slot)
 // --------------------------------------------
 //
-//   u8 kind | u8 0 | u16 0 | u32 body bytes | u64 session | u64 number | body
+//   u8 kind | u8 flags | u16 0 | u32 body bytes | u64 session | u64 number | body | [64 signature]
 //
 // OPEN:    session 0, number = a nonce that the client draws; a retry with the same nonce gets the
 // same
 //          session. No body.
 // REQUEST: number counts from 1 in the session, without gaps. Body for the application.
 // CLOSE:   ends the session. No body.
+//
+// Flags, Byzantine mode only (crash mode sends 0 and ignores them): SIGNED: the client's signature
+// over {client, session, number, kind, digest of the body} follows the body. FULL: every replica,
+// not only the designated replier, shall send the body of the reply.
+#define TACIT_REQUEST_SIGNED 1u
+#define TACIT_REQUEST_FULL 2u
+#define TACIT_WIRE_SIGNATURE_BYTES 64u
 enum tacit_request_kind { TACIT_REQUEST_OPEN = 1, TACIT_REQUEST_APPLY, TACIT_REQUEST_CLOSE };
 
 struct tacit_wire_request {
     uint8_t kind;
+    uint8_t flags;
     uint64_t session;
     uint64_t number;
     const uint8_t *body; // into the caller's buffer
     uint32_t body_bytes;
+    const uint8_t *signature; // SIGNED: 64 bytes in the caller's buffer, else not used
 };
 #define TACIT_WIRE_REQUEST_HEADER 24u
 
@@ -41,6 +50,17 @@ size_t tacit_wire_request_encode(uint8_t *out, size_t max,
 // malformed.
 enum tacit_verdict tacit_wire_request_decode(struct tacit_wire_request *request,
                                              const uint8_t *bytes, size_t size);
+
+// Largest request with a body of up to `body_bytes`: what its ring slot has to hold.
+static inline uint32_t tacit_wire_request_max(uint32_t body_bytes, bool byzantine)
+{
+    return TACIT_WIRE_REQUEST_HEADER + body_bytes + (byzantine ? TACIT_WIRE_SIGNATURE_BYTES : 0);
+}
+// Adds flags to the whole unsigned or signed message of `bytes` bytes in `message`; with SIGNED
+// among them, and not there yet, appends `signature` (the caller has room for it). Returns the new
+// size.
+size_t tacit_wire_request_amend(uint8_t *message, size_t bytes, uint8_t flags,
+                                const uint8_t *signature);
 
 // ---- replica -> client (payload of a REPLIES ring slot)
 // ----------------------------------------------
@@ -56,12 +76,18 @@ enum tacit_verdict tacit_wire_request_decode(struct tacit_wire_request *request,
 //          before the session closed, is not known.
 // TOO_BIG: the request exceeds the configured limits; it was dropped.
 // STALE:   executed before, but its reply is no longer kept.
+// RESULT_DIGEST, Byzantine mode only: like RESULT, but the body is the 32-byte digest of the body
+//          of RESULT. The designated replier of a request (number mod replicas) sends RESULT, the
+//          others this, unless the body is no longer than its digest or the request says FULL.
+// SIGN:    Byzantine mode only: please send this request with your signature.
 enum tacit_reply_kind {
     TACIT_REPLY_RESULT = 1,
     TACIT_REPLY_HINT,
     TACIT_REPLY_CLOSED,
     TACIT_REPLY_TOO_BIG,
     TACIT_REPLY_STALE,
+    TACIT_REPLY_RESULT_DIGEST,
+    TACIT_REPLY_SIGN,
 };
 
 struct tacit_wire_reply {
@@ -74,7 +100,21 @@ struct tacit_wire_reply {
     uint32_t body_bytes;
 };
 #define TACIT_WIRE_REPLY_HEADER 32u
+#define TACIT_WIRE_DIGEST_BYTES 32u
 #define TACIT_WIRE_NO_LEADER 255u // `leader`: nobody is believed to lead
+
+// Largest reply with a body of up to `body_bytes`.
+static inline uint32_t tacit_wire_reply_max(uint32_t body_bytes, bool byzantine)
+{
+    bool digest = byzantine && body_bytes < TACIT_WIRE_DIGEST_BYTES;
+    return TACIT_WIRE_REPLY_HEADER + (digest ? TACIT_WIRE_DIGEST_BYTES : body_bytes);
+}
+// Whether replica `self` of `replicas` sends the body itself (else its digest).
+static inline bool tacit_wire_reply_is_whole(uint64_t number, uint32_t body_bytes, bool full,
+                                             tacit_node_t self, uint8_t replicas)
+{
+    return full || body_bytes <= TACIT_WIRE_DIGEST_BYTES || number % replicas == self;
+}
 
 size_t tacit_wire_reply_encode(uint8_t *out, size_t max, const struct tacit_wire_reply *reply);
 enum tacit_verdict tacit_wire_reply_decode(struct tacit_wire_reply *reply, const uint8_t *bytes,

@@ -19,7 +19,7 @@
 #include "core/base/words.h"
 #include "tacit/fabric.h"
 
-enum { FAKE_HOSTS = 4, FAKE_REGIONS = 16, FAKE_OPS = 64, FAKE_EVENTS = 64 };
+enum { FAKE_HOSTS = 20, FAKE_REGIONS = 16, FAKE_OPS = 64, FAKE_EVENTS = 64 };
 
 struct fake_region {
     struct tacit_region_key key;
@@ -49,6 +49,9 @@ struct fake_fabric {
     struct tacit_event events[FAKE_EVENTS];
     uint32_t event_count;
     uint32_t refuse; // so many of the next posts find a full queue
+    bool lose;       // quiet writes never land: the connection is about to break
+    uint32_t quiet;  // writes that landed
+    uint32_t quiet_bytes;
     // Permission, as the host's hardware has it.
     bool switching;
     struct tacit_event switched; // comes when the test lets the switch happen
@@ -143,12 +146,16 @@ static inline bool fake_post(struct tacit_fabric *fabric, const struct tacit_op 
     assert_true(op->bytes > 0 && op->bytes % 8 == 0 && op->offset % 8 == 0);
     assert_true(op->offset <= region->bytes && op->bytes <= region->bytes - op->offset);
     assert_int_equal((uintptr_t)op->local % 8, 0);
-    if (op->kind == TACIT_OP_WRITE) { // lands at once; nothing here tests late writes
-        assert_true((op->flags & TACIT_OP_QUIET) != 0 && op->bytes <= TACIT_OP_QUIET_BYTES);
-        memcpy(region->memory + op->offset, op->local, op->bytes);
+    if ((op->flags & TACIT_OP_QUIET) != 0) { // lands at once, or never
+        assert_true(op->kind == TACIT_OP_WRITE && op->bytes <= TACIT_OP_QUIET_BYTES);
+        if (!fake->lose) {
+            memcpy(region->memory + op->offset, op->local, op->bytes);
+            fake->quiet++;
+            fake->quiet_bytes += op->bytes;
+        }
         return true;
     }
-    assert_int_equal(op->kind, TACIT_OP_READ);
+    assert_true(op->kind == TACIT_OP_READ || op->kind == TACIT_OP_WRITE);
     for (uint32_t i = 0; i < fake->op_count; i++) {
         const struct tacit_op *other = &fake->ops[i].op;
         uintptr_t a = (uintptr_t)op->local;
@@ -171,8 +178,8 @@ static inline void fake_complete(struct fake_fabric *fake, uint32_t index, uint8
             (fake->op_count - index) * sizeof(fake->ops[0]));
 }
 
-// Lets `words` words of a read arrive; completes it with its last one. Words come from the highest
-// address down: nothing may rely on the usual order.
+// Lets `words` words of an operation land; completes it with its last one. Words come from the
+// highest address down: nothing may rely on the usual order.
 static inline void fake_land(struct fake_fabric *fake, uint32_t index, uint32_t words)
 {
     struct fake_op *entry = &fake->ops[index];
@@ -180,7 +187,10 @@ static inline void fake_land(struct fake_fabric *fake, uint32_t index, uint32_t 
     uint32_t all = entry->op.bytes / 8;
     for (; words > 0 && entry->words < all; words--) {
         size_t at = 8u * (size_t)(all - 1 - entry->words++);
-        memcpy((uint8_t *)entry->op.local + at, region->memory + entry->op.offset + at, 8);
+        uint8_t *local = (uint8_t *)entry->op.local + at;
+        uint8_t *memory = region->memory + entry->op.offset + at;
+        bool is_read = entry->op.kind == TACIT_OP_READ;
+        memcpy(is_read ? local : memory, is_read ? memory : local, 8);
     }
     if (entry->words == all) {
         fake_complete(fake, index, TACIT_COMPLETION_OK);
@@ -193,7 +203,9 @@ static inline void fake_down(struct fake_fabric *fake, tacit_node_t host, bool c
     assert_true(fake->host[host].up);
     for (uint32_t i = 0; i < fake->op_count;) {
         if (fake->ops[i].op.host == host) {
-            memset(fake->ops[i].op.local, 0xbd, fake->ops[i].op.bytes);
+            if (fake->ops[i].op.kind == TACIT_OP_READ) {
+                memset(fake->ops[i].op.local, 0xbd, fake->ops[i].op.bytes);
+            }
             fake_complete(fake, i, TACIT_COMPLETION_LOST);
         } else {
             i++;

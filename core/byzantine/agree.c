@@ -1,0 +1,611 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Agreement: life, the table of slots, proposing and executing. See agree.h.
+#include "agree_internal.h"
+
+#define EXECUTE_BUDGET 64u
+#define REPEAT_DOUBLINGS 6u
+#define STATUS_BYTES 32u
+
+size_t tacit_agree_state_bytes(uint32_t window)
+{
+    return tacit_stream_bytes_max(window);
+}
+
+size_t tacit_agree_body_bytes(uint8_t replicas, uint32_t window)
+{
+    size_t quorum = replicas / 2u + 1u;
+    size_t state = tacit_round_up(tacit_stream_bytes_max(window), 8);
+    return 8 + TACIT_BASE_BYTES_MAX + quorum * (16 + state + quorum * 80);
+}
+
+// One place for the size and the layout: with bump->base NULL it only measures.
+static void lay_out(struct tacit_agree *a, struct tacit_bump *bump,
+                    const struct tacit_agree_config *config)
+{
+    size_t n = config->replicas, slots = 2ull * config->window;
+    a->slots = tacit_bump_take(bump, slots * sizeof(struct tacit_slot), 8);
+    struct tacit_ack *acks = tacit_bump_take(bump, slots * n * sizeof(*acks), 8);
+    struct tacit_certify *certifies = tacit_bump_take(bump, slots * n * sizeof(*certifies), 8);
+    a->streams = tacit_bump_take(bump, n * sizeof(struct tacit_stream), 8);
+    a->checks = tacit_bump_take(bump, 2 * n * sizeof(struct tacit_check), 8);
+    a->base_shares = tacit_bump_take(bump, n * sizeof(struct tacit_base_share), 8);
+    a->offers = tacit_bump_take(bump, n * sizeof(struct tacit_base_offer), 8);
+    a->cosigns = tacit_bump_take(bump, n * sizeof(struct tacit_cosign), 8);
+    a->state_shares = tacit_bump_take(bump, n * n * sizeof(struct tacit_state_share), 8);
+    a->entries = tacit_bump_take(bump, config->window * sizeof(struct tacit_slot_value), 8);
+    a->body = tacit_bump_take(bump, tacit_round_up(config->body_bytes, 8), TACIT_CACHE_LINE);
+    for (size_t r = 0; r < n; r++) {
+        struct tacit_stream measured;
+        tacit_stream_init(bump->base == NULL ? &measured : &a->streams[r], bump, config->window);
+        tacit_stream_init(&a->scratch[r], bump, config->window);
+    }
+    for (size_t i = 0; bump->base != NULL && i < slots; i++) {
+        a->slots[i].acks = acks + i * n;
+        a->slots[i].certifies = certifies + i * n;
+    }
+}
+
+struct tacit_agree *tacit_agree_init(struct tacit_bump *bump,
+                                     const struct tacit_agree_config *config,
+                                     struct tacit_marker marker)
+{
+    struct tacit_agree measured = {0};
+    struct tacit_agree *a = tacit_bump_take(bump, sizeof(*a), TACIT_CACHE_LINE);
+    if (bump->base == NULL) {
+        lay_out(&measured, bump, config);
+        return NULL;
+    }
+    memset(a, 0, sizeof(*a));
+    TACIT_ASSERT(config->body_bytes >= tacit_agree_body_bytes(config->replicas, config->window));
+    TACIT_ASSERT(config->window >= 2 && config->window % 2 == 0 && config->window <= 16384);
+    lay_out(a, bump, config);
+    a->config = *config;
+    a->f = (uint8_t)((config->replicas - 1) / 2);
+    a->marker = marker;
+    return a;
+}
+
+// ---- the table of slots
+
+static void clear_slot(struct tacit_agree *a, struct tacit_slot *slot, uint64_t number)
+{
+    struct tacit_ack *acks = slot->acks;
+    struct tacit_certify *certifies = slot->certifies;
+    for (uint32_t i = 0; i < slot->held; i++) {
+        tacit_bodies_release(a->bodies, &slot->bodies[i]);
+    }
+    memset(acks, 0, a->config.replicas * sizeof(acks[0]));
+    memset(certifies, 0, a->config.replicas * sizeof(certifies[0]));
+    memset(slot, 0, sizeof(*slot));
+    slot->slot = number;
+    slot->acks = acks;
+    slot->certifies = certifies;
+}
+
+struct tacit_slot *tacit_slot_at(struct tacit_agree *a, uint64_t number)
+{
+    if (number >= a->base + a->config.window || number + a->config.window < a->base) {
+        return NULL;
+    }
+    struct tacit_slot *slot = &a->slots[number % (2ull * a->config.window)];
+    if (slot->slot == number) {
+        return slot;
+    }
+    if (slot->slot != TACIT_SLOT_NONE && slot->slot > number) {
+        return NULL;
+    }
+    clear_slot(a, slot, number);
+    return slot;
+}
+
+bool tacit_slot_hold(struct tacit_agree *a, struct tacit_slot *slot,
+                     const struct tacit_digest *digest)
+{
+    for (uint32_t i = 0; i < slot->held; i++) {
+        if (tacit_digest_is_equal(&slot->bodies[i], digest)) {
+            return true;
+        }
+    }
+    if (slot->prepare.body_bytes == 0 && slot->has_prepare &&
+        tacit_digest_is_equal(&slot->prepare.digest, digest)) {
+        return true; // a no-op needs none
+    }
+    if (slot->held == TACIT_SLOT_BODIES || !tacit_bodies_hold(a->bodies, digest)) {
+        return false;
+    }
+    slot->bodies[slot->held++] = *digest;
+    return true;
+}
+
+const uint8_t *tacit_agree_body(struct tacit_agree *a, const struct tacit_digest *digest,
+                                uint32_t *bytes)
+{
+    return tacit_bodies_find(a->bodies, digest, bytes);
+}
+
+// ---- life
+
+void tacit_agree_start(struct tacit_agree *a, uint64_t epoch, uint64_t base,
+                       const struct tacit_digest *root, struct tacit_ctb *ctb,
+                       struct tacit_links *links, struct tacit_signer *signer,
+                       struct tacit_bodies *bodies, const struct tacit_agree_calls *calls,
+                       tacit_time_ns_t now_ns)
+{
+    bool again = a->bodies != NULL;
+    a->ctb = ctb;
+    a->links = links;
+    a->signer = signer;
+    a->bodies = bodies;
+    a->calls = *calls;
+    for (uint64_t i = 0; i < 2ull * a->config.window; i++) {
+        if (!again) {
+            a->slots[i].held = 0;
+        }
+        clear_slot(a, &a->slots[i], TACIT_SLOT_NONE);
+    }
+    for (tacit_node_t r = 0; r < a->config.replicas; r++) {
+        tacit_stream_reset(&a->streams[r], base, root);
+        if (again && a->cosigns[r].known && a->cosigns[r].encoded) {
+            tacit_bodies_release(a->bodies, &a->cosigns[r].digest);
+        }
+    }
+    size_t n = a->config.replicas;
+    memset(a->checks, 0, 2 * n * sizeof(a->checks[0]));
+    memset(a->base_shares, 0, n * sizeof(a->base_shares[0]));
+    memset(a->offers, 0, n * sizeof(a->offers[0]));
+    memset(a->cosigns, 0, n * sizeof(a->cosigns[0]));
+    memset(a->state_shares, 0, n * n * sizeof(a->state_shares[0]));
+    memset(a->lacks, 0xff, sizeof(a->lacks));
+    a->helped = 0;
+    a->epoch = epoch;
+    a->now_ns = now_ns;
+    a->view = 0;
+    a->entered = true;
+    a->seal_due = a->suspicious = a->newview_sent = false;
+    a->applied = a->undecided = a->seen = a->next = a->released = base;
+    a->progress_ns = now_ns;
+    a->base = a->start_base = a->own_base = base;
+    a->root = a->own_root = *root;
+    a->base_certificate.count = 0;
+    a->own_signed = a->own_asked = a->announce_due = a->fetching = false;
+    a->behind_ns = 0;
+    a->behind_told = 0;
+    a->repeat_ns = now_ns + a->config.retry_ns;
+    a->calls.entered(a->calls.context, 0, tacit_leader_of(a, 0));
+}
+
+static void on_locked(void *context, tacit_node_t stream, uint64_t k,
+                      const struct tacit_payload *payload)
+{
+    if (stream != ((struct tacit_agree *)context)->config.self) {
+        tacit_votes_locked(context, stream, k, payload);
+    }
+}
+
+static void on_body(void *context, tacit_node_t stream, uint64_t k,
+                    const struct tacit_payload *payload)
+{
+    struct tacit_agree *a = context;
+    (void)stream;
+    (void)k;
+    struct tacit_slot *slot =
+        payload->kind == TACIT_PAYLOAD_PREPARE ? tacit_slot_at(a, payload->slot) : NULL;
+    if (slot != NULL) {
+        tacit_votes_try(a, slot);
+    }
+}
+
+static enum tacit_take on_deliver(void *context, tacit_node_t stream, uint64_t k,
+                                  const struct tacit_payload *payload, const uint8_t *body)
+{
+    struct tacit_agree *a = context;
+    switch (payload->kind) {
+    case TACIT_PAYLOAD_PREPARE:
+        return tacit_votes_prepare(a, stream, k, payload);
+    case TACIT_PAYLOAD_COMMIT:
+        return tacit_votes_commit(a, stream, k, payload, body);
+    case TACIT_PAYLOAD_CHECKPOINT:
+        return tacit_base_announced(a, stream, k, payload, body);
+    case TACIT_PAYLOAD_SEAL_VIEW:
+        return tacit_view_seal_seen(a, stream, payload, body);
+    case TACIT_PAYLOAD_NEW_VIEW:
+        return tacit_view_newview_seen(a, stream, k, payload, body);
+    default:
+        return TACIT_TAKE_ILLEGAL;
+    }
+}
+
+static size_t on_encode(void *context, tacit_node_t stream, uint8_t *out)
+{
+    return tacit_stream_encode(&((struct tacit_agree *)context)->streams[stream], out);
+}
+
+static bool on_adopt(void *context, tacit_node_t stream, uint64_t k, const uint8_t *state,
+                     size_t bytes)
+{
+    struct tacit_agree *a = context;
+    (void)k;
+    if (tacit_stream_decode(&a->streams[stream], state, bytes) != TACIT_VERDICT_OK) {
+        return false;
+    }
+    a->checks[stream].active = false;
+    for (uint64_t s = a->base; s < a->base + a->config.window; s++) {
+        if (tacit_stream_commit_of(&a->streams[stream], s) != NULL) {
+            a->seen = a->seen > s ? a->seen : s + 1;
+            struct tacit_slot *slot = tacit_slot_at(a, s);
+            if (slot != NULL) {
+                tacit_votes_count_commits(a, slot);
+            }
+        }
+    }
+    tacit_view_adopted(a, stream);
+    tacit_agree_send_status(a, a->undecided);
+    return true;
+}
+
+struct tacit_ctb_calls tacit_agree_ctb_calls(struct tacit_agree *a)
+{
+    // Unanimity and missing bodies have one consequence: the slot may go on.
+    return (struct tacit_ctb_calls){.context = a,
+                                    .locked = on_locked,
+                                    .body_held = on_body,
+                                    .unanimous = on_body,
+                                    .deliver = on_deliver,
+                                    .encode = on_encode,
+                                    .adopt = on_adopt};
+}
+
+// ---- proposing
+
+static bool has_room(const struct tacit_agree *a)
+{
+    const struct tacit_stream *own = &a->streams[a->config.self];
+    return tacit_leads(a) && !a->seal_due && (a->view == 0 || a->entered) &&
+           tacit_stream_in_window(own, a->next) && a->next < a->undecided + a->config.inflight &&
+           tacit_ctb_has_room(a->ctb);
+}
+
+static bool propose(struct tacit_agree *a, const void *body, uint32_t bytes)
+{
+    struct tacit_payload payload = {
+        .kind = TACIT_PAYLOAD_PREPARE, .view = a->view, .slot = a->next};
+    struct tacit_slot *slot = tacit_slot_at(a, a->next);
+    if (slot == NULL) {
+        return false;
+    }
+    // Before the broadcast, which is delivered here at once: a proposal is the leader's vouch.
+    tacit_body_digest(&payload.digest, body, bytes);
+    if (slot->vouches == TACIT_BYZ_VIEWS_KEPT || tacit_slot_vouched(slot, a->view) != NULL) {
+        return false;
+    }
+    a->next++;
+    tacit_slot_vouch(slot, a->view, &payload.digest);
+    if (!tacit_ctb_broadcast(a->ctb, &payload, body, bytes, a->now_ns)) {
+        slot->vouches--;
+        a->next--;
+        return false;
+    }
+    (void)tacit_slot_hold(a, slot, &payload.digest);
+    a->counters.proposed++;
+    return true;
+}
+
+bool tacit_agree_can_propose(const struct tacit_agree *a)
+{
+    const struct tacit_stream *own = &a->streams[a->config.self];
+    return has_room(a) && !(a->view > 0 && a->next < own->newview_end);
+}
+
+bool tacit_agree_propose(struct tacit_agree *a, const void *body, uint32_t bytes, uint64_t *slot)
+{
+    *slot = a->next;
+    return tacit_agree_can_propose(a) && propose(a, body, bytes);
+}
+
+// After NEW_VIEW: what it forces, in order, no-ops in between.
+static bool propose_forced(struct tacit_agree *a)
+{
+    const struct tacit_stream *own = &a->streams[a->config.self];
+    bool worked = false;
+    while (has_room(a) && a->view > 0 && a->next < own->newview_end) {
+        const struct tacit_slot_value *forced = tacit_stream_force_of(own, a->next);
+        struct tacit_digest none;
+        uint32_t bytes = 0;
+        const uint8_t *body = (const uint8_t *)"";
+        tacit_body_digest(&none, body, 0);
+        bool is_noop = forced == NULL || tacit_digest_is_equal(&forced->digest, &none);
+        if (!is_noop && (body = tacit_agree_body(a, &forced->digest, &bytes)) == NULL) {
+            tacit_ctb_fetch(a->ctb, &forced->digest, a->config.body_bytes, a->now_ns);
+            break;
+        }
+        if (!propose(a, body, bytes)) {
+            break;
+        }
+        *(is_noop ? &a->counters.noops : &a->counters.forced) += 1;
+        a->calls.forced(a->calls.context, a->next - 1, body, bytes);
+        worked = true;
+    }
+    return worked;
+}
+
+// ---- executing
+
+static bool execute_one(struct tacit_agree *a)
+{
+    struct tacit_slot *slot = a->fetching ? NULL : tacit_slot_at(a, a->applied);
+    if (slot == NULL || !slot->decided) {
+        return false;
+    }
+    struct tacit_digest none;
+    uint32_t bytes = 0;
+    const uint8_t *body = (const uint8_t *)"";
+    tacit_body_digest(&none, body, 0);
+    if (!tacit_digest_is_equal(&slot->value, &none)) {
+        body = tacit_agree_body(a, &slot->value, &bytes);
+        if (body == NULL) {
+            tacit_ctb_fetch(a->ctb, &slot->value, a->config.body_bytes, a->now_ns);
+            return false;
+        }
+        (void)tacit_slot_hold(a, slot, &slot->value);
+    }
+    uint64_t number = a->applied++;
+    a->calls.execute(a->calls.context, number, &slot->value, body, bytes);
+    if (a->applied % (a->config.window / 2) == 0) {
+        a->calls.checkpoint(a->calls.context, a->applied);
+    }
+    return true;
+}
+
+// Bodies of slots that are finished are nobody's business any more.
+static void release_finished(struct tacit_agree *a)
+{
+    uint64_t end = a->base < a->applied ? a->base : a->applied;
+    for (; a->released < end; a->released++) {
+        struct tacit_slot *slot = &a->slots[a->released % (2ull * a->config.window)];
+        for (uint32_t i = 0; slot->slot == a->released && i < slot->held; i++) {
+            tacit_bodies_release(a->bodies, &slot->bodies[i]);
+        }
+        if (slot->slot == a->released) {
+            slot->held = 0;
+        }
+    }
+}
+
+bool tacit_agree_advance(struct tacit_agree *a)
+{
+    bool worked = false;
+    if (a->undecided < a->base) {
+        a->undecided = a->base;
+    }
+    if (a->next < a->base) {
+        a->next = a->base;
+    }
+    for (;;) {
+        struct tacit_slot *slot = a->undecided < a->seen ? tacit_slot_at(a, a->undecided) : NULL;
+        if (slot == NULL || !slot->decided) {
+            break;
+        }
+        a->undecided++;
+    }
+    for (uint32_t budget = EXECUTE_BUDGET; budget > 0 && execute_one(a); budget--) {
+        worked = true;
+    }
+    release_finished(a);
+    return worked;
+}
+
+void tacit_agree_endorsable(struct tacit_agree *a)
+{
+    for (uint64_t s = a->undecided; s < a->seen; s++) {
+        struct tacit_slot *slot = tacit_slot_at(a, s);
+        if (slot != NULL && slot->has_prepare && !slot->endorsed) {
+            tacit_votes_try(a, slot);
+        }
+    }
+}
+
+void tacit_agree_suspect(struct tacit_agree *a)
+{
+    tacit_view_seal(a, a->view);
+}
+
+void tacit_agree_installed(struct tacit_agree *a, uint64_t base)
+{
+    if (base > a->applied) {
+        a->applied = base;
+    }
+    a->behind_ns = 0;
+    a->fetching = false;
+    (void)tacit_agree_advance(a);
+}
+
+// ---- messages and completions
+
+void tacit_agree_send_status(struct tacit_agree *a, uint64_t slot)
+{
+    uint8_t message[STATUS_BYTES] = {TACIT_MESSAGE_STATUS};
+    tacit_put64(message + 8, a->view);
+    tacit_put64(message + 16, a->base);
+    tacit_put64(message + 24, slot);
+    tacit_links_send_all(a->links, message, sizeof(message));
+}
+
+static void status_message(struct tacit_agree *a, tacit_node_t from, const uint8_t *message,
+                           uint32_t bytes)
+{
+    if (bytes != STATUS_BYTES) {
+        a->counters.malformed++;
+        return;
+    }
+    a->lacks[from] = tacit_get64(message + 24);
+    tacit_votes_status(a, from, a->lacks[from]);
+    if (tacit_get64(message + 16) < a->base && a->base_certificate.count > 0) {
+        uint8_t answer[16 + TACIT_BASE_BYTES_MAX] = {TACIT_MESSAGE_CHECKPOINT_CERTIFICATE};
+        tacit_put64(answer + 8, a->base);
+        size_t used = tacit_base_encode(a, answer + 16);
+        tacit_links_send(a->links, from, answer, (uint32_t)(16 + used));
+    }
+}
+
+void tacit_agree_message(struct tacit_agree *a, tacit_node_t from, const uint8_t *message,
+                         uint32_t bytes)
+{
+    if (!tacit_is_peer(a, from) || bytes < 8) {
+        a->counters.malformed++;
+        return;
+    }
+    switch (message[0]) {
+    case TACIT_MESSAGE_STATUS:
+        status_message(a, from, message, bytes);
+        break;
+    case TACIT_MESSAGE_CHECKPOINT_SHARE:
+    case TACIT_MESSAGE_CHECKPOINT_CERTIFICATE:
+        tacit_base_message(a, from, message, bytes);
+        break;
+    case TACIT_MESSAGE_STATE_SHARE:
+        tacit_view_message(a, from, message, bytes);
+        break;
+    default:
+        a->counters.malformed++;
+        break;
+    }
+}
+
+void tacit_agree_signer(struct tacit_agree *a, const struct tacit_signer_done *done)
+{
+    uint64_t cookie = TACIT_SIGNER_COOKIE_VALUE(done->cookie);
+    uint64_t value = cookie & 0xffffffffffffull;
+    switch ((enum tacit_agree_job)(cookie >> 48)) {
+    case TACIT_JOB_CHECK:
+        tacit_check_done(a, value, done->valid);
+        break;
+    case TACIT_JOB_CERTIFY_SIGN:
+        tacit_votes_signed(a, value, &done->signature);
+        break;
+    case TACIT_JOB_CERTIFY_VERIFY:
+        tacit_votes_checked(a, value, done->valid);
+        break;
+    case TACIT_JOB_BASE_SIGN:
+        tacit_base_signed(a, &done->signature, value);
+        break;
+    case TACIT_JOB_BASE_VERIFY:
+        tacit_base_checked(a, value, done->valid);
+        break;
+    case TACIT_JOB_STATE_SIGN:
+        tacit_view_signed(a, value, &done->signature);
+        break;
+    case TACIT_JOB_STATE_VERIFY:
+        tacit_view_checked(a, value, done->valid);
+        break;
+    default:
+        break;
+    }
+}
+
+// ---- a turn
+
+// What was lost or waits for others is said again, rarely.
+static void repeat(struct tacit_agree *a)
+{
+    if (a->now_ns < a->repeat_ns) {
+        return;
+    }
+    // Twice as long each time while nothing changes: repetitions must not fill the links.
+    uint64_t sum = a->view + a->undecided + a->base + a->applied + a->own_base;
+    a->repeats = sum != a->repeat_sum ? 0 : a->repeats + (a->repeats < REPEAT_DOUBLINGS);
+    a->repeat_sum = sum;
+    a->repeat_ns = a->now_ns + (a->config.retry_ns << a->repeats);
+    if (a->seen > a->undecided || (a->view > 0 && !a->entered) || a->base > a->applied) {
+        tacit_agree_send_status(a, a->undecided);
+    }
+    tacit_base_repeat(a);
+    tacit_view_repeat(a);
+    for (tacit_node_t r = 0; r < 2 * a->config.replicas; r++) {
+        if (a->checks[r].active && a->checks[r].pending == 0) { // the queue had been full
+            if (r < a->config.replicas) {
+                tacit_ctb_resume(a->ctb, r);
+            } else {
+                tacit_base_offered(a, (tacit_node_t)(r - a->config.replicas));
+            }
+        }
+    }
+}
+
+bool tacit_agree_poll(struct tacit_agree *a, tacit_time_ns_t now_ns)
+{
+    bool worked = false;
+    a->now_ns = now_ns;
+    for (uint64_t s = a->undecided; s < a->seen; s++) {
+        struct tacit_slot *slot = tacit_slot_at(a, s);
+        if (slot == NULL) {
+            break;
+        }
+        worked = tacit_votes_look(a, slot) || worked;
+    }
+    worked = tacit_agree_advance(a) || worked;
+    worked = propose_forced(a) || worked;
+    worked = tacit_base_poll(a) || worked;
+    worked = tacit_view_poll(a) || worked;
+    repeat(a);
+    return worked;
+}
+
+tacit_time_ns_t tacit_agree_deadline(const struct tacit_agree *a)
+{
+    bool waits = a->seen > a->undecided || (a->view > 0 && !a->entered) || a->base > a->applied ||
+                 a->own_base > a->base || a->seal_due || a->announce_due;
+    if (!waits) {
+        return UINT64_MAX;
+    }
+    tacit_time_ns_t at = a->repeat_ns;
+    for (uint64_t s = a->undecided; s < a->seen; s++) {
+        const struct tacit_slot *slot = &a->slots[s % (2ull * a->config.window)];
+        tacit_time_ns_t due = UINT64_MAX;
+        if (slot->slot == s && slot->slow) {
+            due = slot->look_ns;
+        } else if (slot->slot == s && slot->delivered && !slot->decided) {
+            due = slot->delivered_ns + a->config.slow_after_ns;
+        }
+        at = due < at ? due : at;
+    }
+    return at;
+}
+
+const char *tacit_agree_check(const struct tacit_agree *a)
+{
+    if (a->undecided < a->base || a->next < a->start_base || a->own_base < a->start_base) {
+        return "agreement: a position is below the base";
+    }
+    if (a->seen > a->base + a->config.window && a->seen > a->undecided) {
+        return "agreement: a slot beyond the window was seen";
+    }
+    for (uint64_t i = 0; i < 2ull * a->config.window; i++) {
+        const struct tacit_slot *slot = &a->slots[i];
+        if (slot->slot != TACIT_SLOT_NONE && slot->slot % (2ull * a->config.window) != i) {
+            return "agreement: a slot is at another's place";
+        }
+        if (slot->acked.known && tacit_slot_vouched(slot, slot->acked.view) == NULL) {
+            return "agreement: ACKed without a vouch";
+        }
+        if (slot->vouches > TACIT_BYZ_VIEWS_KEPT || slot->held > TACIT_SLOT_BODIES) {
+            return "agreement: a slot's lists are too long";
+        }
+    }
+    return NULL;
+}
+
+void tacit_agree_status(const struct tacit_agree *a, struct tacit_agree_report *report)
+{
+    *report = (struct tacit_agree_report){.epoch = a->epoch,
+                                          .view = a->view,
+                                          .base = a->base,
+                                          .applied = a->applied,
+                                          .decided = a->undecided,
+                                          .leader = tacit_leader_of(a, a->view),
+                                          .entered = a->view == 0 || a->entered,
+                                          .counters = a->counters};
+    for (tacit_node_t r = 0; r < a->config.replicas; r++) {
+        report->condemned |= tacit_ctb_is_condemned(a->ctb, r) ? 1u << r : 0;
+    }
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The store of requests, shared by its parts: requests.c (places, endorsement, waiting slots),
+// requests_lead.c (proposing, standing, what was lacked), requests_check.c (signatures and
+// forwarded requests), requests_oblige.c (timers) and requests_messages.c (layouts).
+#ifndef TACIT_BYZANTINE_REQUESTS_INTERNAL_H
+#define TACIT_BYZANTINE_REQUESTS_INTERNAL_H
+
+#include "requests.h"
+
+#define TACIT_REQUESTS_NONE UINT32_MAX
+#define TACIT_FORWARDS_EACH 4u // forwarded requests of one peer whose signature is being checked
+#define TACIT_CHECKS_EACH 16u  // signatures of one client that are being checked
+#define TACIT_SERVES_EACH 16u  // LACKs of one peer that are served within lack_after_ns
+#define TACIT_FORWARDS_A_POLL 8u
+#define TACIT_PENALTY_MAX 20u // 2^20 checkpoints
+
+// A place of a client. Place {session, number} of a lane is the same for all numbers that are equal
+// modulo P, so a later request displaces an earlier one.
+struct tacit_requests_entry {
+    uint8_t kind; // enum tacit_request_kind, 0: free
+    bool direct, is_signed, checking, full;
+    uint16_t echo_heard; // replicas that echoed something under this number
+    uint16_t echo_mask;  // of these, those that have it as it is here
+    uint16_t lack_mask;  // replicas that said that they lack it
+    uint32_t body;       // slot of the client's bodies
+    uint32_t body_bytes;
+    uint32_t turn;    // of this place: what was begun for an earlier request is void
+    uint32_t waiting; // first slot that waits for something in this place
+    uint64_t session;
+    uint64_t number;
+    uint64_t arrival;       // order in which they came
+    uint64_t proposed;      // OPEN: view in which it was proposed, plus 1
+    tacit_time_ns_t ask_ns; // the client is not asked for its signature before
+};
+
+// A session of a client, or (the last lane of each client) all its OPENs.
+struct tacit_requests_lane {
+    uint64_t session;  // 0: none
+    uint64_t proposed; // last number that was proposed in `view`
+    uint64_t view;     // plus 1
+    bool queued;
+    // Obligation: nothing, to be forwarded to the present leader, or running.
+    uint8_t obliged; // enum tacit_requests_obligation
+    uint32_t place;  // of the request
+    uint32_t turn;   // of the place
+    uint64_t number;
+    tacit_time_ns_t since_ns;     // RUNNING: when it began
+    tacit_time_ns_t forwarded_ns; // when it was sent last
+    uint32_t next, previous;      // in the list of that state
+};
+enum tacit_requests_obligation {
+    TACIT_OBLIGED_NOT = 0,
+    TACIT_OBLIGED_TO_FORWARD,
+    TACIT_OBLIGED_RUNNING,
+    TACIT_OBLIGED_STATES,
+};
+
+struct tacit_requests_list {
+    uint32_t first, last;
+    uint32_t count;
+};
+
+// A slot that waits for a request.
+struct tacit_requests_waiter {
+    bool used;
+    uint8_t lacks; // LACKs sent
+    struct tacit_requests_key key;
+    uint64_t view, slot;
+    tacit_time_ns_t due_ns; // of the next LACK
+    uint32_t next;          // of the same place
+};
+
+// A forwarded request under check; its bytes are in `forward_bytes`.
+struct tacit_requests_forward {
+    bool used;
+    uint16_t client;
+    uint32_t turn;
+    uint32_t bytes;
+};
+
+struct tacit_requests_client {
+    uint8_t named; // times
+    uint8_t checks;
+    uint64_t penalty_until; // checkpoints
+    uint32_t free_bodies;   // count; a stack in `free_bodies`
+};
+
+// What is known of a replica as one who lacks requests.
+struct tacit_requests_accuser {
+    uint32_t clients[TACIT_REPLICAS_MAX / 2 + 1]; // f+1 of them
+    uint32_t count;
+    uint32_t served;
+    tacit_time_ns_t window_ns; // when the count of served ones starts anew
+};
+
+struct tacit_requests {
+    struct tacit_requests_config config;
+    struct tacit_signer *signer;
+    struct tacit_requests_calls calls;
+    struct tacit_marker marker;
+    uint32_t faults;
+    uint32_t places_each, lanes_each; // of a client
+    uint32_t body_stride, forward_stride;
+    uint64_t view;
+    uint64_t checkpoints;
+    uint64_t arrivals;
+    uint32_t named; // clients under a penalty
+
+    struct tacit_requests_client *clients;
+    struct tacit_requests_entry *entries;
+    struct tacit_requests_lane *lanes;
+    uint8_t *bodies;       // clients * client_requests * body_stride: signature, then body
+    uint32_t *free_bodies; // clients * client_requests
+    uint32_t *queue;       // lanes that have something to propose: a ring of clients * lanes_each
+    uint32_t queue_first, queue_count;
+    struct tacit_requests_list lists[TACIT_OBLIGED_STATES];
+    uint32_t cursor; // in the list RUNNING: whose request is forwarded again next; NONE: no pass
+    tacit_time_ns_t pass_ns; // when the next pass begins
+    struct tacit_requests_waiter *waiters;
+    uint32_t waiting;
+    tacit_time_ns_t lack_due_ns;
+    struct tacit_requests_accuser accusers[TACIT_REPLICAS_MAX];
+    struct tacit_requests_forward forwards[TACIT_REPLICAS_MAX][TACIT_FORWARDS_EACH];
+    uint8_t *forward_bytes; // replicas * TACIT_FORWARDS_EACH * forward_stride
+    uint8_t *out;           // a message being built
+    uint32_t turns;
+    struct tacit_requests_counters counters;
+};
+
+static inline tacit_node_t tacit_requests_leader(const struct tacit_requests *requests)
+{
+    return (tacit_node_t)(requests->view % requests->config.replicas);
+}
+
+static inline bool tacit_requests_leads(const struct tacit_requests *requests)
+{
+    return tacit_requests_leader(requests) == requests->config.self;
+}
+
+static inline uint32_t tacit_requests_client_of(const struct tacit_requests *requests,
+                                                uint32_t place)
+{
+    return place / requests->places_each;
+}
+
+static inline uint8_t *tacit_requests_signature(const struct tacit_requests *requests,
+                                                uint32_t place)
+{
+    const struct tacit_requests_entry *entry = &requests->entries[place];
+    size_t slot =
+        (size_t)tacit_requests_client_of(requests, place) * requests->config.client_requests +
+        entry->body;
+    return requests->bodies + slot * requests->body_stride;
+}
+
+static inline uint8_t *tacit_requests_body(const struct tacit_requests *requests, uint32_t place)
+{
+    return tacit_requests_signature(requests, place) + TACIT_SIGNATURE_BYTES;
+}
+
+// ---- requests.c ----
+uint32_t tacit_requests_place(const struct tacit_requests *requests,
+                              const struct tacit_requests_key *key);
+uint32_t tacit_requests_lane(const struct tacit_requests *requests,
+                             const struct tacit_requests_key *key);
+// Place of a request that is here, else TACIT_REQUESTS_NONE.
+uint32_t tacit_requests_find(const struct tacit_requests *requests,
+                             const struct tacit_requests_key *key);
+struct tacit_requests_key tacit_requests_key_of(const struct tacit_requests *requests,
+                                                uint32_t place);
+// What the executed state says about a request: TAKEN (may be kept), EXECUTED, CLOSED or DROPPED.
+enum tacit_requests_put tacit_requests_judge(const struct tacit_requests *requests,
+                                             const struct tacit_requests_key *key);
+// Puts a request in its place, if it may displace what is there; wakes nobody. Returns the place or
+// NONE. `forwarded`: came from a peer, signed and checked.
+uint32_t tacit_requests_store(struct tacit_requests *requests, const struct tacit_requests_key *key,
+                              const struct tacit_wire_request *request, bool forwarded);
+void tacit_requests_free(struct tacit_requests *requests, uint32_t place);
+// Something about this request has become better: slots that wait for it, the queue, obligations.
+void tacit_requests_improved(struct tacit_requests *requests, uint32_t place,
+                             tacit_time_ns_t now_ns);
+
+// ---- requests_lead.c ----
+// Puts a lane into the queue if it has something to propose.
+void tacit_requests_consider(struct tacit_requests *requests, uint32_t lane);
+// Whether this replica leads and has proposed this request in the present view.
+bool tacit_requests_was_proposed(const struct tacit_requests *requests, uint32_t place);
+void tacit_requests_echo(struct tacit_requests *requests, uint32_t place);
+void tacit_requests_on_lack(struct tacit_requests *requests, tacit_node_t from,
+                            const struct tacit_message_lack *lack, tacit_time_ns_t now_ns);
+void tacit_requests_on_echo(struct tacit_requests *requests, tacit_node_t from,
+                            const struct tacit_message_echo *echo, tacit_time_ns_t now_ns);
+// A signature arrived: whoever lacks the request gets it.
+void tacit_requests_serve_lacks(struct tacit_requests *requests, uint32_t place);
+
+// ---- requests_check.c ----
+// Hands the signature of a request in its place to the signer, on the account of `charge`.
+void tacit_requests_check_place(struct tacit_requests *requests, uint32_t place, uint8_t charge,
+                                const uint8_t *signature);
+void tacit_requests_on_forward(struct tacit_requests *requests, tacit_node_t from,
+                               const struct tacit_message_request *message, tacit_time_ns_t now_ns);
+// Sends a signed request to a peer.
+void tacit_requests_send(struct tacit_requests *requests, tacit_node_t to, uint32_t place);
+
+// ---- requests_oblige.c ----
+void tacit_requests_lists_init(struct tacit_requests *requests);
+// Begins the obligation of a lane if there is one.
+void tacit_requests_oblige(struct tacit_requests *requests, uint32_t lane, tacit_time_ns_t now_ns);
+void tacit_requests_release(struct tacit_requests *requests, uint32_t lane);
+void tacit_requests_oblige_anew(struct tacit_requests *requests);
+bool tacit_requests_forward_due(struct tacit_requests *requests, tacit_time_ns_t now_ns);
+tacit_time_ns_t tacit_requests_forward_deadline(const struct tacit_requests *requests);
+
+#endif

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The leader's side: which requests it proposes, in which order, and how what a follower lacks is
+// brought to it. All of this is local policy: it makes things fast or slow, never wrong.
+#include "requests_internal.h"
+
+#include "../base/bug.h"
+
+// ---- the queue of proposals
+// ----------------------------------------------------------------------------
+
+static bool is_open_lane(const struct tacit_requests *requests, uint32_t index)
+{
+    return index % requests->lanes_each == requests->config.sessions_per_client;
+}
+
+// Whether others will most likely endorse this request, so that proposing it does not block a slot.
+static bool may_propose(const struct tacit_requests *requests, uint32_t place)
+{
+    const struct tacit_requests_entry *entry = &requests->entries[place];
+    uint32_t client = tacit_requests_client_of(requests, place);
+    if (entry->is_signed || !tacit_requests_is_named(requests, client)) {
+        return true;
+    }
+    uint32_t echoes = (uint32_t)__builtin_popcount(entry->echo_mask);
+    uint32_t needed = requests->config.replicas - 1u;
+    if (TACIT_BUG(ECHO_QUORUM_SUFFICES)) {
+        needed = requests->faults;
+    }
+    return entry->direct && echoes >= needed;
+}
+
+// Brings a lane's count of proposals up to the present view and state. False: its session is not
+// open here.
+static bool refresh(const struct tacit_requests *requests, uint32_t client,
+                    struct tacit_requests_lane *lane)
+{
+    uint64_t last = 0;
+    if (lane->session == 0) {
+        return false;
+    }
+    enum tacit_requests_standing standing =
+        requests->calls.session(requests->calls.context, client, lane->session, &last);
+    if (standing != TACIT_STANDING_OPEN) {
+        last = 0;
+    }
+    if (lane->view != requests->view + 1) {
+        lane->view = requests->view + 1;
+        lane->proposed = last;
+    }
+    if (lane->proposed < last) {
+        lane->proposed = last;
+    }
+    return standing == TACIT_STANDING_OPEN;
+}
+
+static uint32_t next_open(const struct tacit_requests *requests, uint32_t client)
+{
+    struct tacit_requests_key key = {.kind = TACIT_REQUEST_OPEN, .client = (uint16_t)client};
+    for (uint32_t i = 0; i < requests->config.sessions_per_client; i++) {
+        key.number = i;
+        uint32_t place = tacit_requests_place(requests, &key);
+        const struct tacit_requests_entry *entry = &requests->entries[place];
+        if (entry->kind != 0 && entry->proposed != requests->view + 1 &&
+            may_propose(requests, place) &&
+            !requests->calls.nonce(requests->calls.context, client, entry->number)) {
+            return place;
+        }
+    }
+    return TACIT_REQUESTS_NONE;
+}
+
+// Place of what a lane has to propose next, or NONE.
+static uint32_t next_of(struct tacit_requests *requests, uint32_t index)
+{
+    struct tacit_requests_lane *lane = &requests->lanes[index];
+    uint32_t client = index / requests->lanes_each;
+    if (is_open_lane(requests, index)) {
+        return next_open(requests, client);
+    }
+    if (!refresh(requests, client, lane)) {
+        return TACIT_REQUESTS_NONE;
+    }
+    struct tacit_requests_key key = {.kind = TACIT_REQUEST_APPLY,
+                                     .client = (uint16_t)client,
+                                     .session = lane->session,
+                                     .number = lane->proposed + 1};
+    uint32_t place = tacit_requests_place(requests, &key); // the same for a CLOSE
+    const struct tacit_requests_entry *entry = &requests->entries[place];
+    bool ready = entry->kind != 0 && entry->session == key.session && entry->number == key.number &&
+                 may_propose(requests, place);
+    return ready ? place : TACIT_REQUESTS_NONE;
+}
+
+void tacit_requests_consider(struct tacit_requests *requests, uint32_t index)
+{
+    struct tacit_requests_lane *lane = &requests->lanes[index];
+    if (!tacit_requests_leads(requests) || lane->queued ||
+        next_of(requests, index) == TACIT_REQUESTS_NONE) {
+        return;
+    }
+    uint32_t lanes = requests->config.clients * requests->lanes_each;
+    TACIT_ASSERT(requests->queue_count < lanes);
+    lane->queued = true;
+    requests->queue[(requests->queue_first + requests->queue_count++) % lanes] = index;
+}
+
+bool tacit_requests_was_proposed(const struct tacit_requests *requests, uint32_t place)
+{
+    const struct tacit_requests_entry *entry = &requests->entries[place];
+    struct tacit_requests_key key = tacit_requests_key_of(requests, place);
+    const struct tacit_requests_lane *lane = &requests->lanes[tacit_requests_lane(requests, &key)];
+    uint64_t view = requests->view + 1;
+    if (!tacit_requests_leads(requests)) {
+        return false;
+    }
+    return key.kind == TACIT_REQUEST_OPEN
+               ? entry->proposed == view
+               : lane->session == key.session && lane->view == view && key.number <= lane->proposed;
+}
+
+bool tacit_requests_has_proposal(const struct tacit_requests *requests)
+{
+    return requests->queue_count > 0;
+}
+
+static bool add_item(struct tacit_requests *requests, uint32_t place, uint8_t *out, size_t max,
+                     size_t *used)
+{
+    static const uint8_t kinds[] = {[TACIT_REQUEST_OPEN] = TACIT_ITEM_OPEN,
+                                    [TACIT_REQUEST_APPLY] = TACIT_ITEM_APPLY,
+                                    [TACIT_REQUEST_CLOSE] = TACIT_ITEM_CLOSE};
+    const struct tacit_requests_entry *entry = &requests->entries[place];
+    struct tacit_wire_item item = {
+        .kind = kinds[entry->kind],
+        .subject = (uint16_t)tacit_requests_client_of(requests, place),
+        .session = entry->session,
+        .number = entry->number,
+        .body = tacit_requests_body(requests, place),
+        .body_bytes = entry->body_bytes,
+    };
+    return tacit_wire_item_encode(out, max, used, &item);
+}
+
+size_t tacit_requests_fill(struct tacit_requests *requests, uint8_t *out, size_t max,
+                           uint32_t max_items)
+{
+    uint32_t lanes = requests->config.clients * requests->lanes_each;
+    size_t used = 0;
+    uint32_t items = 0;
+    while (requests->queue_count > 0 && items < max_items) {
+        uint32_t index = requests->queue[requests->queue_first];
+        struct tacit_requests_lane *lane = &requests->lanes[index];
+        uint32_t place = next_of(requests, index);
+        if (place != TACIT_REQUESTS_NONE) {
+            struct tacit_requests_entry *entry = &requests->entries[place];
+            if (!add_item(requests, place, out, max, &used)) {
+                break; // first of the next batch
+            }
+            uint32_t client = tacit_requests_client_of(requests, place);
+            if (!entry->is_signed && tacit_requests_is_named(requests, client)) {
+                tacit_mark(&requests->marker, TACIT_MARK_ECHOED_BY_ALL);
+            }
+            items++;
+            requests->counters.proposed++;
+            if (entry->kind == TACIT_REQUEST_OPEN) {
+                entry->proposed = requests->view + 1;
+            } else {
+                lane->proposed = entry->number;
+            }
+        }
+        requests->queue_first = (requests->queue_first + 1) % lanes;
+        requests->queue_count--;
+        lane->queued = false;
+        tacit_requests_consider(requests, index); // behind the others
+    }
+    return used;
+}
+
+void tacit_requests_proposed(struct tacit_requests *requests, const uint8_t *batch, size_t bytes)
+{
+    struct tacit_wire_item item;
+    size_t offset = 0;
+    while (tacit_wire_item_decode(&item, batch, bytes, &offset) == TACIT_VERDICT_OK) {
+        struct tacit_requests_key key = {
+            .client = item.subject, .session = item.session, .number = item.number};
+        if (item.subject >= requests->config.clients) {
+            continue;
+        }
+        if (item.kind == TACIT_ITEM_OPEN) {
+            key.kind = TACIT_REQUEST_OPEN;
+            uint32_t place = tacit_requests_find(requests, &key);
+            if (place != TACIT_REQUESTS_NONE) {
+                requests->entries[place].proposed = requests->view + 1;
+            }
+            continue;
+        }
+        if (item.kind != TACIT_ITEM_APPLY && item.kind != TACIT_ITEM_CLOSE) {
+            continue;
+        }
+        key.kind = TACIT_REQUEST_APPLY;
+        struct tacit_requests_lane *lane = &requests->lanes[tacit_requests_lane(requests, &key)];
+        if (lane->session != item.session) {
+            continue; // nothing of that session is here; what comes finds the state of then
+        }
+        (void)refresh(requests, item.subject, lane);
+        // As at execution: what is out of order has no effect, so it is not counted either.
+        lane->proposed += lane->proposed + 1 == item.number;
+    }
+}
+
+// ---- echoes
+// --------------------------------------------------------------------------------------------
+
+void tacit_requests_echo(struct tacit_requests *requests, uint32_t place)
+{
+    struct tacit_message_echo echo = {.key = tacit_requests_key_of(requests, place)};
+    if (tacit_requests_leads(requests) || !tacit_requests_is_named(requests, echo.key.client)) {
+        return;
+    }
+    tacit_body_digest(&echo.digest, tacit_requests_body(requests, place),
+                      requests->entries[place].body_bytes);
+    uint8_t message[TACIT_ECHO_BYTES];
+    tacit_message_echo_encode(message, &echo);
+    requests->calls.send(requests->calls.context, tacit_requests_leader(requests), message,
+                         sizeof(message));
+    requests->counters.echoes++;
+}
+
+void tacit_requests_on_echo(struct tacit_requests *requests, tacit_node_t from,
+                            const struct tacit_message_echo *echo, tacit_time_ns_t now_ns)
+{
+    (void)now_ns;
+    if (!tacit_requests_leads(requests) || !tacit_requests_is_named(requests, echo->key.client)) {
+        return;
+    }
+    uint32_t place = tacit_requests_find(requests, &echo->key);
+    if (place == TACIT_REQUESTS_NONE) {
+        return; // comes again with the client's next try
+    }
+    struct tacit_requests_entry *entry = &requests->entries[place];
+    uint16_t bit = (uint16_t)(1u << from);
+    if ((entry->echo_heard & bit) != 0) {
+        return; // one echo a replica: each costs a digest
+    }
+    entry->echo_heard |= bit;
+    struct tacit_digest digest;
+    tacit_body_digest(&digest, tacit_requests_body(requests, place), entry->body_bytes);
+    if (tacit_digest_is_equal(&digest, &echo->digest)) {
+        entry->echo_mask |= bit;
+        tacit_requests_consider(requests, tacit_requests_lane(requests, &echo->key));
+    }
+}
+
+// ---- what others lack
+// ----------------------------------------------------------------------------------
+
+// Whether this replica may still say that it lacks requests of this client.
+static bool may_accuse(struct tacit_requests *requests, tacit_node_t from, uint32_t client)
+{
+    struct tacit_requests_accuser *accuser = &requests->accusers[from];
+    for (uint32_t i = 0; i < accuser->count; i++) {
+        if (accuser->clients[i] == client) {
+            return true;
+        }
+    }
+    if (accuser->count > requests->faults) {
+        return TACIT_BUG(LACKS_UNLIMITED);
+    }
+    accuser->clients[accuser->count++] = client;
+    return true;
+}
+
+static bool may_serve(struct tacit_requests *requests, tacit_node_t to, tacit_time_ns_t now_ns)
+{
+    struct tacit_requests_accuser *accuser = &requests->accusers[to];
+    if (now_ns >= accuser->window_ns) {
+        accuser->window_ns = now_ns + requests->config.lack_after_ns;
+        accuser->served = 0;
+    }
+    return accuser->served++ < TACIT_SERVES_EACH;
+}
+
+void tacit_requests_on_lack(struct tacit_requests *requests, tacit_node_t from,
+                            const struct tacit_message_lack *lack, tacit_time_ns_t now_ns)
+{
+    uint32_t place = tacit_requests_find(requests, &lack->key);
+    if (!tacit_requests_leads(requests) || lack->view != requests->view ||
+        place == TACIT_REQUESTS_NONE) {
+        return;
+    }
+    if (!may_accuse(requests, from, lack->key.client)) {
+        requests->counters.lacks_ignored++;
+        tacit_mark(&requests->marker, TACIT_MARK_LACK_IGNORED);
+        return;
+    }
+    struct tacit_requests_entry *entry = &requests->entries[place];
+    if (entry->is_signed) {
+        if (may_serve(requests, from, now_ns)) {
+            tacit_requests_send(requests, from, place);
+            requests->counters.lacks_served++;
+            tacit_mark(&requests->marker, TACIT_MARK_LACK_SERVED);
+        }
+        return;
+    }
+    entry->lack_mask |= (uint16_t)(1u << from);
+    if (now_ns >= entry->ask_ns) {
+        entry->ask_ns = now_ns + requests->config.lack_after_ns;
+        requests->counters.asked++;
+        tacit_mark(&requests->marker, TACIT_MARK_LACK_ASKED);
+        requests->calls.ask(requests->calls.context, lack->key.client, lack->key.session,
+                            lack->key.number);
+    }
+}
+
+void tacit_requests_serve_lacks(struct tacit_requests *requests, uint32_t place)
+{
+    struct tacit_requests_entry *entry = &requests->entries[place];
+    if (entry->lack_mask == 0) {
+        return;
+    }
+    entry->lack_mask = 0;
+    // To all: who has not complained yet may be about to.
+    for (tacit_node_t i = 0; i < requests->config.replicas; i++) {
+        if (i != requests->config.self) {
+            tacit_requests_send(requests, i, place);
+        }
+    }
+    requests->counters.lacks_served++;
+    tacit_mark(&requests->marker, TACIT_MARK_LACK_SERVED);
+}

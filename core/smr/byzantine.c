@@ -1,0 +1,704 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The Byzantine engine in a replica: memory, events, one turn. Each part has its own header in
+// core/byzantine; here is only what one of them tells another.
+#include "byzantine.h"
+
+#include <string.h>
+
+#include "internal.h"
+
+#define MESSAGES_PER_TURN 64u
+#define BODY_SLOTS 8u
+
+static uint32_t body_bytes(const struct tacit_smr_config *config)
+{
+    size_t most = tacit_agree_body_bytes(config->replicas, config->byzantine.window);
+    size_t request = tacit_wire_request_max(config->request_bytes, true);
+    most = most > config->batch_bytes ? most : config->batch_bytes;
+    return (uint32_t)tacit_round_up(most > request ? most : request, 64);
+}
+
+static struct tacit_links_config links_config(const struct tacit_smr_config *config)
+{
+    return (struct tacit_links_config){
+        .place = config->byzantine.broadcast_on == TACIT_BROADCAST_ON_MEMNODES
+                     ? TACIT_LINKS_ON_MEMNODES
+                     : TACIT_LINKS_ON_REPLICAS,
+        .replicas = config->replicas,
+        .memnodes = config->memnodes,
+        .self = config->self,
+        .slots = 2 * config->byzantine.tail + 64,
+        .message_bytes = TACIT_BYZ_INLINE_BYTES + 256 + 65 * config->replicas,
+        .bodies = BODY_SLOTS,
+        .body_bytes = body_bytes(config),
+        .window = config->byzantine.window};
+}
+
+static struct tacit_registers_config registers_config(const struct tacit_smr_config *config)
+{
+    return (struct tacit_registers_config){.replicas = config->replicas,
+                                           .memnodes = config->memnodes,
+                                           .self = config->self,
+                                           .registers = config->replicas * config->byzantine.tail,
+                                           .reads = 4u * config->replicas * config->replicas,
+                                           .cooldown_ns = config->byzantine.cooldown_ns,
+                                           .patience_ns = 64 * config->byzantine.cooldown_ns +
+                                                          4 * config->byzantine.retry_ns};
+}
+
+size_t tacit_smr_byzantine_control_bytes(const struct tacit_smr_config *config)
+{
+    struct tacit_links_config links = links_config(config);
+    return links.place == TACIT_LINKS_ON_REPLICAS ? tacit_links_region_bytes(&links)
+                                                  : TACIT_CONTROL_REGION_BYTES;
+}
+
+size_t tacit_smr_byzantine_registers_bytes(const struct tacit_smr_config *config)
+{
+    struct tacit_links_config links = links_config(config);
+    struct tacit_registers_config registers = registers_config(config);
+    size_t bytes = tacit_registers_region_bytes(&registers);
+    if (links.place == TACIT_LINKS_ON_MEMNODES) {
+        bytes += tacit_links_region_bytes(&links);
+    }
+    return tacit_round_up(bytes, 64);
+}
+
+enum tacit_status tacit_smr_byzantine_check(const struct tacit_smr_config *config,
+                                            const char **problem)
+{
+    const struct tacit_byzantine_config *byzantine = &config->byzantine;
+    *problem = NULL;
+    if (config->replicas < 3 || config->replicas % 2 == 0) {
+        *problem = "mode byzantine: 2f+1 replicas are accepted: 3, 5, 7, 9, 11, 13 or 15";
+    } else if (config->memnodes % 2 == 0) {
+        *problem = "mode byzantine: an odd number of memory nodes is accepted, 1 to 15";
+    } else if (byzantine->window < 4 || byzantine->window > 4096 || byzantine->window % 2 != 0) {
+        *problem = "mode byzantine: window: an even number from 4 to 4096 is accepted";
+    } else if (byzantine->tail < 16 || byzantine->tail > 1024 || byzantine->tail % 2 != 0) {
+        *problem = "mode byzantine: tail: an even number from 16 to 1024 is accepted";
+    } else if (byzantine->signer == NULL) {
+        *problem = "mode byzantine: a replica needs its signing pool";
+    }
+    return *problem == NULL ? TACIT_OK : TACIT_EINVAL;
+}
+
+// ---- what agreement asks
+
+static enum tacit_endorsement on_endorse(void *context, uint64_t view, uint64_t slot,
+                                         const uint8_t *body, uint32_t bytes)
+{
+    struct tacit_smr *smr = context;
+    struct tacit_requests_key missing;
+    switch (tacit_requests_endorse(smr->byzantine.requests, body, bytes, &missing)) {
+    case TACIT_ENDORSE_OK:
+        return TACIT_ENDORSED;
+    case TACIT_ENDORSE_WAIT:
+        tacit_requests_wait(smr->byzantine.requests, view, slot, &missing, smr->now_ns);
+        return TACIT_ENDORSE_LATER;
+    default:
+        return TACIT_ENDORSE_NEVER;
+    }
+}
+
+static void on_forced(void *context, uint64_t slot, const uint8_t *body, uint32_t bytes)
+{
+    struct tacit_smr *smr = context;
+    if (slot >= smr->applied) {
+        tacit_requests_proposed(smr->byzantine.requests, body, bytes);
+    }
+}
+
+static void on_execute(void *context, uint64_t slot, const struct tacit_digest *digest,
+                       const uint8_t *body, uint32_t bytes)
+{
+    struct tacit_smr *smr = context;
+    (void)digest;
+    TACIT_ASSERT(slot == smr->applied);
+    tacit_requests_unwait(smr->byzantine.requests, slot);
+    smr->applied++;
+    tacit_smr_execute_batch(smr, slot, body, bytes);
+    // Shrinks with progress, slowly: the signed slow path may need longer than the shortest timer,
+    // and a group that fell back at once would change views for ever.
+    tacit_time_ns_t shorter = smr->byzantine.timer_ns - smr->byzantine.timer_ns / 8;
+    smr->byzantine.timer_ns = shorter > smr->config.byzantine.view_timeout_ns
+                                  ? shorter
+                                  : smr->config.byzantine.view_timeout_ns;
+}
+
+static void on_checkpoint(void *context, uint64_t base)
+{
+    struct tacit_smr *smr = context;
+    (void)tacit_pages_checkpoint(&smr->pages, base);
+    smr->byzantine.checkpoint = base;
+}
+
+static void on_stable(void *context, uint64_t base, const struct tacit_digest *root)
+{
+    struct tacit_smr *smr = context;
+    smr->byzantine.stable = base;
+    smr->byzantine.stable_root = *root;
+    tacit_requests_checkpoint(smr->byzantine.requests, smr->now_ns);
+}
+
+static void on_behind(void *context, uint64_t base, const struct tacit_digest *root)
+{
+    struct tacit_smr *smr = context;
+    smr->byzantine.must_fetch = true;
+    smr->byzantine.fetch_index = base;
+    smr->byzantine.fetch_root = *root;
+}
+
+static void on_entered(void *context, uint64_t view, tacit_node_t leader)
+{
+    struct tacit_smr *smr = context;
+    (void)leader;
+    smr->byzantine.view = view;
+    smr->byzantine.entered_ns = smr->now_ns;
+}
+
+static void on_sealed(void *context, uint64_t view)
+{
+    struct tacit_smr *smr = context;
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    struct tacit_requests_key missing;
+    // Whoever left a slot half-sent is proposed with a signature only from now on.
+    for (uint64_t s = smr->applied; s < smr->applied + smr->config.byzantine.window; s++) {
+        if (tacit_requests_waits_for(byzantine->requests, s, &missing)) {
+            tacit_requests_name(byzantine->requests, missing.client);
+        }
+    }
+    byzantine->view = view;
+    byzantine->sealed_ns = smr->now_ns;
+    byzantine->batch_used = 0; // what was taken out and not proposed comes again
+    tacit_requests_enter_view(byzantine->requests, view, smr->now_ns);
+    byzantine->timer_ns = 2 * byzantine->timer_ns;
+    if (byzantine->timer_ns > smr->config.byzantine.view_timeout_max_ns) {
+        byzantine->timer_ns = smr->config.byzantine.view_timeout_max_ns;
+    }
+}
+
+static bool on_obliged(void *context)
+{
+    return tacit_requests_is_obliged(((struct tacit_smr *)context)->byzantine.requests);
+}
+
+// ---- what requests ask
+
+static enum tacit_requests_standing on_session(void *context, uint32_t client, uint64_t session,
+                                               uint64_t *last)
+{
+    struct tacit_smr *smr = context;
+    const struct tacit_session *found = tacit_sessions_find(&smr->sessions, client, session);
+    if (found != NULL) {
+        *last = found->last;
+        return TACIT_STANDING_OPEN;
+    }
+    return tacit_sessions_is_ahead(&smr->sessions, session) ? TACIT_STANDING_AHEAD
+                                                            : TACIT_STANDING_CLOSED;
+}
+
+static bool on_nonce(void *context, uint32_t client, uint64_t nonce)
+{
+    struct tacit_smr *smr = context;
+    return tacit_sessions_nonce(&smr->sessions, client, nonce) != NULL;
+}
+
+static void on_send(void *context, tacit_node_t to, const void *message, uint32_t bytes)
+{
+    tacit_links_send(((struct tacit_smr *)context)->byzantine.links, to, message, bytes);
+}
+
+static uint64_t on_send_body(void *context, tacit_node_t to, const void *body, uint32_t bytes)
+{
+    return tacit_links_send_body(((struct tacit_smr *)context)->byzantine.links, to, body, bytes);
+}
+
+static enum tacit_verdict on_body(void *context, tacit_node_t from, uint64_t ticket, uint8_t *out,
+                                  uint32_t max, uint32_t *bytes)
+{
+    return tacit_links_body(((struct tacit_smr *)context)->byzantine.links, from, ticket, out, max,
+                            bytes);
+}
+
+static void on_ask(void *context, uint32_t client, uint64_t session, uint64_t number)
+{
+    struct tacit_smr *smr = context;
+    struct tacit_wire_reply reply = {.kind = TACIT_REPLY_SIGN,
+                                     .leader = (uint8_t)smr->config.self,
+                                     .session = session,
+                                     .number = number};
+    tacit_smr_reply(smr, tacit_smr_client_node(smr, client), &reply);
+}
+
+static void on_resume(void *context, uint64_t view, uint64_t slot)
+{
+    (void)view;
+    (void)slot;
+    tacit_agree_endorsable(((struct tacit_smr *)context)->byzantine.agree);
+}
+
+// ---- what the registers tell
+
+static void on_written(void *context, uint32_t index, uint64_t ticket)
+{
+    tacit_ctb_register_written(((struct tacit_smr *)context)->byzantine.ctb, index, ticket);
+}
+
+static void on_read(void *context, uint64_t ticket, const uint8_t *value)
+{
+    tacit_ctb_register_read(((struct tacit_smr *)context)->byzantine.ctb, ticket, value);
+}
+
+// ---- life
+
+static void init_lower(struct tacit_smr *smr, struct tacit_bump *bump)
+{
+    const struct tacit_smr_config *config = &smr->config;
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    struct tacit_links_config links = links_config(config);
+    struct tacit_registers_config registers = registers_config(config);
+    links.offset =
+        links.place == TACIT_LINKS_ON_MEMNODES ? tacit_registers_region_bytes(&registers) : 0;
+    struct tacit_registers_calls register_calls = {
+        .context = smr, .written = on_written, .was_read = on_read};
+    uint32_t small =
+        config->batch_bytes > TACIT_BYZ_INLINE_BYTES ? config->batch_bytes : TACIT_BYZ_INLINE_BYTES;
+    struct tacit_bodies_config bodies = {.owners = config->replicas,
+                                         .small_bytes = small,
+                                         .small_each = config->byzantine.window +
+                                                       2 * config->byzantine.tail + 16,
+                                         .large_bytes = body_bytes(config),
+                                         .large_each = 10};
+    byzantine->links = tacit_links_init(bump, &links, smr->fabric, smr->marker);
+    byzantine->registers =
+        tacit_registers_init(bump, &registers, smr->fabric, &register_calls, smr->marker);
+    byzantine->bodies = tacit_bodies_init(bump, &bodies);
+    byzantine->message_bytes = links.message_bytes;
+    byzantine->message = tacit_bump_take(bump, tacit_round_up(links.message_bytes, 64), 64);
+    byzantine->batch = tacit_bump_take(bump, config->batch_bytes, 64);
+}
+
+static struct tacit_requests *init_requests(struct tacit_smr *smr, struct tacit_bump *bump)
+{
+    const struct tacit_smr_config *config = &smr->config;
+    struct tacit_requests_config requests = {.replicas = config->replicas,
+                                             .self = config->self,
+                                             .clients = config->clients,
+                                             .sessions_per_client = config->sessions_per_client,
+                                             .session_pipeline = config->session_pipeline,
+                                             .client_requests = config->ring_slots,
+                                             .request_bytes = config->request_bytes,
+                                             .message_bytes = smr->byzantine.message_bytes,
+                                             .window = config->byzantine.window,
+                                             .lack_after_ns = config->byzantine.slow_after_ns,
+                                             .retry_ns = config->byzantine.retry_ns};
+    struct tacit_requests_calls calls = {.context = smr,
+                                         .session = on_session,
+                                         .nonce = on_nonce,
+                                         .send = on_send,
+                                         .send_body = on_send_body,
+                                         .body = on_body,
+                                         .ask = on_ask,
+                                         .resume = on_resume};
+    return tacit_requests_init(bump, &requests, config->byzantine.signer, &calls, smr->marker);
+}
+
+void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
+{
+    const struct tacit_smr_config *config = &smr->config;
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    byzantine->signer = config->byzantine.signer;
+    init_lower(smr, bump);
+    struct tacit_agree_config agree = {.replicas = config->replicas,
+                                       .self = config->self,
+                                       .window = config->byzantine.window,
+                                       .inflight = config->inflight,
+                                       .body_bytes = body_bytes(config),
+                                       .slow_after_ns = config->byzantine.slow_after_ns,
+                                       .retry_ns = config->byzantine.retry_ns,
+                                       .join_after_ns = config->byzantine.join_after_ns,
+                                       .behind_after_ns = config->byzantine.retry_ns};
+    byzantine->agree = tacit_agree_init(bump, &agree, smr->marker);
+    struct tacit_ctb_config ctb = {.replicas = config->replicas,
+                                   .self = config->self,
+                                   .tail = config->byzantine.tail,
+                                   .state_bytes =
+                                       (uint32_t)tacit_agree_state_bytes(config->byzantine.window),
+                                   .body_bytes = body_bytes(config),
+                                   .slow_after_ns = config->byzantine.slow_after_ns,
+                                   .retry_ns = config->byzantine.retry_ns};
+    struct tacit_ctb_calls calls = {0};
+    if (bump->base != NULL) {
+        calls = tacit_agree_ctb_calls(byzantine->agree);
+    }
+    byzantine->ctb = tacit_ctb_init(bump, &ctb, 0, byzantine->links, byzantine->registers,
+                                    byzantine->signer, byzantine->bodies, &calls, smr->marker);
+    byzantine->requests = init_requests(smr, bump);
+    tacit_fetch_init(&byzantine->fetch, bump, smr->fabric, &smr->pages, config->replicas,
+                     16 * config->byzantine.retry_ns, smr->marker);
+    byzantine->timer_ns = config->byzantine.view_timeout_ns;
+    byzantine->trusted = (1u << config->replicas) - 1;
+}
+
+void tacit_smr_byzantine_start(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    struct tacit_agree_calls calls = {.context = smr,
+                                      .endorse = on_endorse,
+                                      .forced = on_forced,
+                                      .execute = on_execute,
+                                      .checkpoint = on_checkpoint,
+                                      .stable = on_stable,
+                                      .behind = on_behind,
+                                      .entered = on_entered,
+                                      .sealed = on_sealed,
+                                      .is_obliged = on_obliged};
+    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
+        tacit_registers_owner(byzantine->registers, r, 1);
+        if (r != smr->config.self) {
+            tacit_links_accept(byzantine->links, r, 1);
+        }
+    }
+    for (tacit_node_t m = 0; m < smr->config.memnodes; m++) {
+        tacit_registers_accept(byzantine->registers, (tacit_node_t)(TACIT_NODE_MEMNODE + m), 1);
+    }
+    struct tacit_digest root;
+    tacit_index_t index;
+    (void)tacit_pages_checkpoint(&smr->pages, 0);
+    while (!tacit_certified_root(&smr->pages, &index, &root)) {
+        (void)tacit_pages_digest(&smr->pages, 1024);
+    }
+    (void)tacit_certified_publish(&smr->pages, 0, &root);
+    tacit_agree_start(byzantine->agree, 0, 0, &root, byzantine->ctb, byzantine->links,
+                      byzantine->signer, byzantine->bodies, &calls, smr->now_ns);
+}
+
+// ---- a turn
+
+void tacit_smr_byzantine_event(struct tacit_smr *smr, const struct tacit_event *event)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    if (event->kind == TACIT_EVENT_COMPLETION) {
+        if (TACIT_COOKIE_OWNER(event->cookie) == TACIT_COOKIE_TRANSFER) {
+            tacit_fetch_completion(&byzantine->fetch, event, smr->now_ns);
+        } else if (TACIT_COOKIE_OWNER(event->cookie) == TACIT_COOKIE_LINKS) {
+            tacit_links_event(byzantine->links, event, smr->now_ns);
+        } else if (TACIT_COOKIE_OWNER(event->cookie) == TACIT_COOKIE_REGISTERS) {
+            tacit_registers_event(byzantine->registers, event, smr->now_ns);
+        }
+        return;
+    }
+    if (event->node < smr->config.replicas && event->kind == TACIT_EVENT_UP) {
+        byzantine->peer_up[event->node] = true;
+        byzantine->peer_incarnation[event->node] = event->incarnation;
+    } else if (event->node < smr->config.replicas && event->kind == TACIT_EVENT_DOWN) {
+        byzantine->peer_up[event->node] = false;
+        tacit_fetch_down(&byzantine->fetch, event->node, smr->now_ns);
+        if (event->certain && event->incarnation == 1) {
+            byzantine->dead |= 1u << event->node;
+        }
+    }
+    tacit_links_event(byzantine->links, event, smr->now_ns);
+    tacit_registers_event(byzantine->registers, event, smr->now_ns);
+}
+
+void tacit_smr_byzantine_suspicion(struct tacit_smr *smr, uint32_t trusted, uint32_t dead)
+{
+    smr->byzantine.trusted = trusted;
+    smr->byzantine.dead |= dead;
+}
+
+static bool hear_signer(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    struct tacit_signer_done done[16];
+    size_t count = byzantine->signer->ops->poll(byzantine->signer, done, 16);
+    for (size_t i = 0; i < count; i++) {
+        switch (TACIT_SIGNER_COOKIE_OWNER(done[i].cookie)) {
+        case TACIT_SIGNER_CTB:
+            tacit_ctb_signer(byzantine->ctb, &done[i], smr->now_ns);
+            break;
+        case TACIT_SIGNER_AGREEMENT:
+            tacit_agree_signer(byzantine->agree, &done[i]);
+            break;
+        case TACIT_SIGNER_REQUESTS:
+            tacit_requests_signer(byzantine->requests, &done[i], smr->now_ns);
+            break;
+        default:
+            break;
+        }
+    }
+    return count > 0;
+}
+
+static void dispatch(struct tacit_smr *smr, tacit_node_t from, uint32_t bytes)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    uint8_t kind = bytes > 0 ? byzantine->message[0] : 0;
+    byzantine->messages++;
+    if (kind > 0 && kind < TACIT_MESSAGE_CTB_END) {
+        tacit_ctb_message(byzantine->ctb, from, byzantine->message, bytes, smr->now_ns);
+    } else if (kind >= TACIT_MESSAGE_STATUS && kind < TACIT_MESSAGE_AGREE_END) {
+        tacit_agree_message(byzantine->agree, from, byzantine->message, bytes);
+    } else if (kind >= TACIT_MESSAGE_LACK && kind < TACIT_MESSAGE_REQUESTS_END) {
+        tacit_requests_message(byzantine->requests, from, byzantine->message, bytes, smr->now_ns);
+    } else {
+        byzantine->unexpected++;
+    }
+}
+
+static bool hear_peers(struct tacit_smr *smr)
+{
+    bool worked = false;
+    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
+        for (uint32_t budget = MESSAGES_PER_TURN; r != smr->config.self && budget > 0; budget--) {
+            uint32_t bytes = 0;
+            enum tacit_verdict verdict =
+                tacit_links_receive(smr->byzantine.links, r, smr->byzantine.message, &bytes);
+            if (verdict == TACIT_VERDICT_EMPTY) {
+                break;
+            }
+            worked = true;
+            if (verdict == TACIT_VERDICT_OK) {
+                dispatch(smr, r, bytes);
+            }
+        }
+    }
+    return worked;
+}
+
+static bool propose(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    bool worked = false;
+    while (tacit_agree_can_propose(byzantine->agree)) {
+        uint64_t slot;
+        if (byzantine->batch_used == 0 && tacit_requests_has_proposal(byzantine->requests)) {
+            byzantine->batch_used =
+                tacit_requests_fill(byzantine->requests, byzantine->batch, smr->config.batch_bytes,
+                                    smr->config.batch_requests);
+        }
+        if (byzantine->batch_used == 0 ||
+            !tacit_agree_propose(byzantine->agree, byzantine->batch,
+                                 (uint32_t)byzantine->batch_used, &slot)) {
+            break;
+        }
+        byzantine->batch_used = 0;
+        worked = true;
+    }
+    return worked;
+}
+
+static void watch_leader(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    struct tacit_agree_report report;
+    if (tacit_requests_timer(byzantine->requests, byzantine->timer_ns) <= smr->now_ns) {
+        tacit_agree_suspect(byzantine->agree);
+        return;
+    }
+    if (byzantine->dead != 0) {
+        tacit_agree_status(byzantine->agree, &report);
+        if ((byzantine->dead & 1u << report.leader) != 0) {
+            tacit_agree_suspect(byzantine->agree);
+        }
+    }
+}
+
+// The newest own checkpoint's root, and publication of what is certified.
+static bool tend_checkpoints(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    struct tacit_digest root;
+    tacit_index_t index;
+    bool worked = smr->state_valid && tacit_pages_digest(&smr->pages, 64);
+    if (byzantine->checkpoint != 0 && tacit_certified_root(&smr->pages, &index, &root) &&
+        index == byzantine->checkpoint) {
+        byzantine->checkpoint = 0;
+        tacit_agree_checkpointed(byzantine->agree, index, &root);
+        worked = true;
+    }
+    if (byzantine->stable > byzantine->stable_told && smr->applied >= byzantine->stable &&
+        smr->state_valid && !tacit_fetch_busy(&byzantine->fetch)) {
+        enum tacit_publish publish =
+            tacit_certified_publish(&smr->pages, byzantine->stable, &byzantine->stable_root);
+        if (publish == TACIT_PUBLISH_DONE) {
+            byzantine->stable_told = byzantine->stable;
+        } else if (publish == TACIT_PUBLISH_DIVERGED) {
+            byzantine->stable_told = byzantine->stable;
+            on_behind(smr, byzantine->stable, &byzantine->stable_root);
+        }
+    }
+    return worked;
+}
+
+static bool fetch_state(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    uint32_t up = 0;
+    if (byzantine->must_fetch &&
+        (!tacit_fetch_busy(&byzantine->fetch) || byzantine->fetch.index < byzantine->fetch_index) &&
+        tacit_fetch_start(&byzantine->fetch, byzantine->fetch_index, &byzantine->fetch_root,
+                          smr->now_ns)) {
+        byzantine->must_fetch = false;
+        byzantine->checkpoint = 0;
+    }
+    if (!tacit_fetch_busy(&byzantine->fetch)) {
+        return false;
+    }
+    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
+        up |= byzantine->peer_up[r] ? 1u << r : 0;
+    }
+    enum tacit_fetch_result result =
+        tacit_fetch_poll(&byzantine->fetch, up, byzantine->peer_incarnation, smr->now_ns);
+    if (tacit_fetch_is_installing(&byzantine->fetch)) {
+        smr->state_valid = false;
+    }
+    if (result != TACIT_FETCH_DONE) {
+        return false;
+    }
+    smr->applied = byzantine->fetch.index;
+    smr->state_valid = true;
+    if (byzantine->stable_told < smr->applied) {
+        byzantine->stable_told = smr->applied;
+    }
+    if (smr->app->reload != NULL) {
+        smr->app->reload(&smr->app_host);
+    }
+    tacit_requests_installed(byzantine->requests, smr->now_ns);
+    tacit_agree_installed(byzantine->agree, smr->applied);
+    return true;
+}
+
+bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    if (!smr->active) {
+        return false;
+    }
+    bool worked = hear_signer(smr);
+    worked = tacit_registers_poll(byzantine->registers, smr->now_ns) || worked;
+    worked = hear_peers(smr) || worked;
+    worked = tacit_smr_hear_clients(smr) || worked;
+    worked = tacit_ctb_poll(byzantine->ctb, smr->now_ns) || worked;
+    worked = fetch_state(smr) || worked;
+    worked = tacit_agree_poll(byzantine->agree, smr->now_ns) || worked;
+    watch_leader(smr);
+    worked = propose(smr) || worked;
+    worked = tacit_requests_poll(byzantine->requests, smr->now_ns) || worked;
+    worked = tend_checkpoints(smr) || worked;
+    worked = tacit_links_poll(byzantine->links, smr->now_ns) || worked;
+    tacit_word_store(smr->page, TACIT_PAGE_APPLIED, smr->applied);
+    return worked;
+}
+
+static tacit_time_ns_t sooner(tacit_time_ns_t a, tacit_time_ns_t b)
+{
+    return a < b ? a : b;
+}
+
+tacit_time_ns_t tacit_smr_byzantine_deadline(const struct tacit_smr *smr)
+{
+    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    tacit_time_ns_t at = tacit_links_deadline(byzantine->links);
+    at = sooner(at, tacit_registers_deadline(byzantine->registers));
+    at = sooner(at, tacit_ctb_deadline(byzantine->ctb));
+    at = sooner(at, tacit_agree_deadline(byzantine->agree));
+    at = sooner(at, tacit_requests_deadline(byzantine->requests));
+    at = sooner(at, tacit_requests_timer(byzantine->requests, byzantine->timer_ns));
+    at = sooner(at, tacit_fetch_deadline(&byzantine->fetch));
+    if (byzantine->checkpoint != 0) {
+        at = smr->now_ns;
+    }
+    return at;
+}
+
+// ---- telling
+
+void tacit_smr_byzantine_status(const struct tacit_smr *smr, struct tacit_status_report *report)
+{
+    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    struct tacit_agree_report agree;
+    tacit_agree_status(byzantine->agree, &agree);
+    const struct tacit_ctb_counters *ctb = tacit_ctb_counters(byzantine->ctb);
+    const struct tacit_requests_counters *requests = tacit_requests_counters(byzantine->requests);
+    const struct tacit_registers_counters *registers =
+        tacit_registers_counters(byzantine->registers);
+    report->byzantine = true;
+    report->role = !smr->active                       ? TACIT_ROLE_JOINING
+                   : agree.leader != smr->config.self ? TACIT_ROLE_FOLLOWER
+                   : agree.entered                    ? TACIT_ROLE_LEADER
+                                                      : TACIT_ROLE_RECOVERING;
+    report->leader = agree.leader;
+    report->view = agree.view;
+    report->epoch = agree.epoch;
+    report->view_entered = agree.entered;
+    report->window_base = agree.base;
+    report->commit = agree.decided;
+    report->condemned = agree.condemned;
+    report->trusted = byzantine->trusted & ~byzantine->dead;
+    report->batches_proposed = agree.counters.proposed;
+    report->decided_fast = agree.counters.decided_fast;
+    report->decided_slow = agree.counters.decided_slow;
+    report->vouched = agree.counters.vouched;
+    report->acked = agree.counters.acked;
+    report->certified = agree.counters.certified;
+    report->committed = agree.counters.committed;
+    report->seals = agree.counters.seals;
+    report->views_entered = agree.counters.views_entered;
+    report->newviews = agree.counters.newviews;
+    report->forced = agree.counters.forced;
+    report->checkpoints_taken = agree.counters.checkpoints;
+    report->state_transfers = byzantine->fetch.counters.transfers;
+    report->state_pages_fetched = byzantine->fetch.counters.pages;
+    report->broadcasts = ctb->broadcasts;
+    report->delivered_fast = ctb->delivered_fast;
+    report->delivered_slow = ctb->delivered_slow;
+    report->nudges = ctb->nudges;
+    report->summaries = ctb->summaries;
+    report->summaries_adopted = ctb->summaries_adopted;
+    report->gaps = ctb->gaps;
+    report->bodies_fetched = ctb->bodies_fetched;
+    report->signatures_made = byzantine->signer->signatures_made;
+    report->signatures_checked = byzantine->signer->signatures_checked;
+    report->signatures_bad =
+        ctb->bad_signatures + agree.counters.bad_signatures + requests->bad_signatures;
+    report->register_writes = registers->writes;
+    report->register_reads = registers->reads;
+    report->last_sealed_ns = byzantine->sealed_ns;
+    report->last_entered_ns = byzantine->entered_ns;
+    report->lacks = requests->lacks_sent;
+    report->obligations = requests->obligations;
+    report->malformed += ctb->malformed + agree.counters.malformed + requests->malformed +
+                         tacit_links_counters(byzantine->links)->malformed;
+    report->unexpected += byzantine->unexpected;
+    report->memnodes_up = (1u << tacit_registers_nodes_up(byzantine->registers)) - 1;
+    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
+        bool up = byzantine->peer_up[r] || r == smr->config.self;
+        tacit_incarnation_t incarnation =
+            r == smr->config.self ? smr->config.incarnation : byzantine->peer_incarnation[r];
+        report->up |= up ? 1u << r : 0;
+        report->waiting |= up && report->members[r] != incarnation ? 1u << r : 0;
+    }
+}
+
+const char *tacit_smr_byzantine_invariants(const struct tacit_smr *smr)
+{
+    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    const char *broken = tacit_agree_check(byzantine->agree);
+    if (broken == NULL) {
+        broken = tacit_ctb_check(byzantine->ctb);
+    }
+    if (broken == NULL) {
+        broken = tacit_requests_check(byzantine->requests);
+    }
+    if (broken == NULL) {
+        broken = tacit_bodies_check(byzantine->bodies);
+    }
+    if (broken == NULL) {
+        broken = tacit_certified_check(&smr->pages);
+    }
+    return broken;
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Faulty clients: production code with its own key, whose requests are changed on their way. What
+// a changed request asks for is known to the checker as an operation of that client, so that it may
+// be executed, by all or by nobody. See sim_byz.h.
+#include <string.h>
+
+#include "byzantine/payload.h"
+#include "sim_cluster.h"
+#include "tacit/ring.h"
+#include "tacit/wire.h"
+
+static struct sim_byz_change *change_of(struct sim_cluster *cluster, uint32_t client,
+                                        const struct tacit_wire_request *request)
+{
+    struct sim_byz *byz = &cluster->byz;
+    for (uint32_t i = 0; i < byz->changes[client]; i++) {
+        struct sim_byz_change *change = &byz->change[client][i];
+        if (change->session == request->session && change->number == request->number) {
+            return change;
+        }
+    }
+    if (byz->changes[client] == SIM_BYZ_CHANGES || request->body_bytes < CHECKER_BODY_BYTES) {
+        return NULL;
+    }
+    struct sim_byz_change *change = &byz->change[client][byz->changes[client]++];
+    *change = (struct sim_byz_change){.session = request->session, .number = request->number};
+    struct checker_op op;
+    uint32_t operation;
+    if (sim_byz_hits(cluster, SIM_ATTACK_CLIENT) &&
+        checker_body_decode(&op, &operation, request->body, request->body_bytes)) {
+        op.client = client;
+        op.call_ns = cluster->net->now_ns;
+        op.argument += 0x10000;
+        change->operation = checker_submit(cluster->checker, &op);
+        uint32_t all = (1u << cluster->shape.smr.replicas) - 1;
+        change->to = change->operation == CHECKER_OPS ? 0 : 1 + choice_u32(cluster->choice, all);
+    }
+    return change;
+}
+
+static void sign(struct sim_cluster *cluster, uint32_t client,
+                 const struct tacit_wire_request *request, struct tacit_signature *out)
+{
+    uint32_t first = (uint32_t)cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
+    uint8_t statement[TACIT_SIGN_PAYLOAD_MAX];
+    struct tacit_digest body;
+    tacit_body_digest(&body, request->body, request->body_bytes);
+    uint32_t bytes = tacit_statement_request(statement, client, request->session, request->number,
+                                             request->kind, &body);
+    sim_byz_sign(&cluster->process[first + client], TACIT_DOMAIN_REQUEST, statement, bytes, out);
+}
+
+// Says nothing about what is executed: nobody shall take it.
+static void spoil(struct sim_cluster *cluster, uint32_t client, struct tacit_wire_request *request,
+                  struct tacit_signature *signature)
+{
+    switch (choice_u32(cluster->choice, 4)) {
+    case 0: // a signature that does not hold
+        signature->bytes[choice_u32(cluster->choice, TACIT_SIGNATURE_BYTES)] ^= 1;
+        request->flags |= TACIT_REQUEST_SIGNED;
+        break;
+    case 1: // never signs
+        request->flags &= (uint8_t)~TACIT_REQUEST_SIGNED;
+        break;
+    case 2: // of no session, or out of order; a CLOSE does no harm to others
+        request->kind = TACIT_REQUEST_CLOSE;
+        request->body_bytes = 0;
+        request->session ^=
+            choice_u32(cluster->choice, 4) == 3 ? choice_u32(cluster->choice, 8) : 0;
+        request->number += choice_u32(cluster->choice, 3);
+        sign(cluster, client, request, signature);
+        break;
+    default:
+        request->flags |= TACIT_REQUEST_FULL;
+        break;
+    }
+}
+
+bool sim_byz_tamper_client(struct sim_cluster *cluster, uint32_t client, uint32_t replica,
+                           struct sim_op *op)
+{
+    const struct tacit_smr_config *smr = &cluster->shape.smr;
+    struct tacit_ring_shape shape =
+        tacit_ring_shape(smr->ring_slots, tacit_wire_request_max(smr->request_bytes, true));
+    struct tacit_wire_request request;
+    uint8_t *bytes = (uint8_t *)op->copy + TACIT_RING_HEADER;
+    uint8_t copy[SIM_BYZ_MESSAGE_BYTES];
+    uint8_t body[SIM_BYZ_MESSAGE_BYTES];
+    uint32_t length = (uint32_t)op->copy[1];
+    if (length > sizeof copy || length + TACIT_RING_HEADER > op->op.bytes) {
+        return true;
+    }
+    memcpy(copy, bytes, length);
+    if (tacit_wire_request_decode(&request, copy, length) != TACIT_VERDICT_OK) {
+        return true;
+    }
+    struct tacit_signature signature = {{0}};
+    if ((request.flags & TACIT_REQUEST_SIGNED) != 0) {
+        memcpy(signature.bytes, request.signature, TACIT_SIGNATURE_BYTES);
+    }
+    const struct sim_byz_change *change =
+        request.kind == TACIT_REQUEST_APPLY ? change_of(cluster, client, &request) : NULL;
+    bool changed = change != NULL && (change->to >> replica & 1) != 0;
+    if (changed) {
+        size_t count;
+        memcpy(body, request.body, request.body_bytes);
+        checker_body_encode(body, &checker_ops(cluster->checker, &count)[change->operation],
+                            change->operation);
+        request.body = body;
+        sign(cluster, client, &request, &signature);
+    }
+    if (sim_byz_hits(cluster, SIM_ATTACK_CLIENT_EDIT)) {
+        if (choice_u32(cluster->choice, 3) == 2) {
+            return false; // to some only
+        }
+        spoil(cluster, client, &request, &signature);
+        changed = true;
+    }
+    if (changed) {
+        request.signature = signature.bytes;
+        size_t size =
+            tacit_wire_request_encode(bytes, shape.slot_bytes - TACIT_RING_HEADER, &request);
+        op->op.bytes =
+            size == 0 ? op->op.bytes
+                      : tacit_ring_seal(shape, op->copy[0], (uint8_t *)op->copy, (uint32_t)size);
+    }
+    return true;
+}

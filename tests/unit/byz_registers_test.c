@@ -1,0 +1,783 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Replicated registers: every mixture of old and new words of a sub-slot; what a write and a read
+// wait for; and many random runs on the sim fabric (tears, lost writes, slow reads, a memory node
+// that dies and comes back empty), in which each read has to return what a regular register may.
+// TACIT_SEEDED: yes
+// TACIT_TIMEOUT: 120
+#include "support/fake_fabric.h"
+
+#include <stdlib.h>
+
+#include "choice/choice.h"
+#include "core/base/bug.h"
+#include "core/byzantine/registers.h"
+#include "sim/sim_fabric.h"
+
+enum { REPLICAS = 3, MEMNODES = 3, REGISTERS = 2, READS = 3, COOLDOWN = 20000, PATIENCE = 300000 };
+
+static uint64_t marks[TACIT_MARKS];
+
+static void mark(void *context, unsigned which)
+{
+    (void)context;
+    marks[which]++;
+}
+
+static struct tacit_registers_config config_of(tacit_node_t self)
+{
+    return (struct tacit_registers_config){.replicas = REPLICAS,
+                                           .memnodes = MEMNODES,
+                                           .self = self,
+                                           .registers = REGISTERS,
+                                           .reads = READS,
+                                           .cooldown_ns = COOLDOWN,
+                                           .patience_ns = PATIENCE};
+}
+
+static void value_of(uint8_t out[TACIT_REGISTER_VALUE_BYTES], tacit_node_t owner, uint32_t index,
+                     uint64_t number)
+{
+    for (uint32_t i = 0; i < TACIT_REGISTER_VALUE_BYTES; i += 8) {
+        uint64_t word = number << 16 | (uint64_t)owner << 8 | index;
+        memcpy(out + i, &word, 8);
+    }
+}
+
+// The number of a value, 0 for NULL, UINT64_MAX if it is nothing that was ever written.
+static uint64_t number_of(const uint8_t *value, tacit_node_t owner, uint32_t index)
+{
+    if (value == NULL) {
+        return 0;
+    }
+    uint8_t right[TACIT_REGISTER_VALUE_BYTES];
+    uint64_t word;
+    memcpy(&word, value, 8);
+    value_of(right, owner, index, word >> 16);
+    return memcmp(right, value, sizeof right) == 0 ? word >> 16 : UINT64_MAX;
+}
+
+// ---- by hand
+// -----------------------------------------------------------------------------------------------------
+
+// One replica, three memory nodes, everything lands when the test says so.
+struct hand {
+    struct fake_fabric fake;
+    struct tacit_registers *registers;
+    void *memory;
+    _Alignas(8) uint8_t own[MEMNODES][REGISTERS * TACIT_REGISTER_BYTES];
+    _Alignas(8) uint8_t other[MEMNODES][REGISTERS * TACIT_REGISTER_BYTES];
+    tacit_time_ns_t now_ns;
+    uint64_t written, was_read; // tickets
+    uint64_t calls;
+    uint64_t number; // that was read
+};
+
+static void hand_written(void *context, uint32_t index, uint64_t ticket)
+{
+    struct hand *hand = context;
+    (void)index;
+    hand->written = ticket;
+    hand->calls++;
+}
+
+static void hand_was_read(void *context, uint64_t ticket, const uint8_t *value)
+{
+    struct hand *hand = context;
+    hand->was_read = ticket;
+    hand->calls++;
+    hand->number = number_of(value, 1, 0);
+}
+
+static tacit_node_t memnode(uint32_t i)
+{
+    return (tacit_node_t)(TACIT_NODE_MEMNODE + i);
+}
+
+static void hand_pump(struct hand *hand)
+{
+    struct tacit_event event;
+    while (fake_take(&hand->fake, &event)) {
+        tacit_registers_event(hand->registers, &event, hand->now_ns);
+    }
+    tacit_registers_poll(hand->registers, hand->now_ns);
+}
+
+static void hand_open(struct hand *hand)
+{
+    memset(hand, 0, sizeof *hand);
+    hand->now_ns = 1000;
+    fake_init(&hand->fake, 0, 1);
+    struct tacit_registers_config config = config_of(0);
+    struct tacit_registers_calls calls = {hand, hand_written, hand_was_read};
+    struct tacit_bump measure = {.base = NULL};
+    tacit_registers_init(&measure, &config, NULL, NULL, (struct tacit_marker){0});
+    hand->memory = aligned_alloc(64, tacit_round_up(measure.used, 64));
+    struct tacit_bump bump = {.base = hand->memory};
+    hand->registers = tacit_registers_init(&bump, &config, &hand->fake.fabric, &calls,
+                                           (struct tacit_marker){.mark = mark});
+    assert_int_equal(bump.used, measure.used);
+    tacit_registers_owner(hand->registers, 1, 1);
+    for (uint32_t i = 0; i < MEMNODES; i++) {
+        fake_add_region(&hand->fake, memnode(i), TACIT_REGION_REGISTERS, 0, 1, hand->own[i],
+                        sizeof hand->own[i]);
+        fake_add_region(&hand->fake, memnode(i), TACIT_REGION_REGISTERS, 1, 1, hand->other[i],
+                        sizeof hand->other[i]);
+        tacit_registers_accept(hand->registers, memnode(i), 1);
+        fake_up(&hand->fake, memnode(i), 1);
+    }
+    hand_pump(hand);
+}
+
+static void hand_write(struct hand *hand, uint64_t number)
+{
+    uint8_t value[TACIT_REGISTER_VALUE_BYTES];
+    value_of(value, 1, 0, number);
+    tacit_registers_write(hand->registers, 0, value, number, hand->now_ns);
+}
+
+static uint32_t op_at(const struct hand *hand, uint32_t node)
+{
+    for (uint32_t i = 0; i < hand->fake.op_count; i++) {
+        if (hand->fake.ops[i].op.host == memnode(node)) {
+            return i;
+        }
+    }
+    return UINT32_MAX;
+}
+
+static bool land(struct hand *hand, uint32_t node)
+{
+    uint32_t op = op_at(hand, node);
+    if (op == UINT32_MAX) {
+        return false;
+    }
+    fake_land(&hand->fake, op, UINT32_MAX);
+    hand_pump(hand);
+    return true;
+}
+
+static void write__is_done_at_a_majority(void **state)
+{
+    (void)state;
+    struct hand hand;
+    hand_open(&hand);
+    assert_int_equal(tacit_registers_nodes_up(hand.registers), MEMNODES);
+    hand_write(&hand, 1);
+    assert_int_equal(hand.fake.op_count, 3);
+    assert_true(land(&hand, 2));
+    assert_int_equal(hand.written, 0);
+    assert_true(land(&hand, 0));
+    assert_int_equal(hand.written, 1);
+    assert_true(land(&hand, 1));
+    assert_int_equal(hand.calls, 1);
+    free(hand.memory);
+}
+
+// After each write the node is left alone for the cool-down; then it gets the newest value only, in
+// the other sub-slot.
+static void write__waits_and_skips(void **state)
+{
+    (void)state;
+    struct hand hand;
+    hand_open(&hand);
+    hand_write(&hand, 1);
+    hand.now_ns += 100;
+    assert_true(land(&hand, 0)); // cools down from here
+    hand_write(&hand, 2);
+    hand_write(&hand, 3);
+    assert_int_equal(op_at(&hand, 0), UINT32_MAX);
+    assert_int_equal(tacit_registers_deadline(hand.registers), hand.now_ns + COOLDOWN);
+    hand.now_ns += COOLDOWN - 1;
+    hand_pump(&hand);
+    assert_int_equal(op_at(&hand, 0), UINT32_MAX);
+    hand.now_ns += 1;
+    hand_pump(&hand);
+    assert_int_equal(hand.fake.ops[op_at(&hand, 0)].op.offset, TACIT_REGISTER_SLOT_BYTES);
+    assert_true(land(&hand, 0));
+    assert_int_equal(hand.written, 0); // at one node
+    assert_true(land(&hand, 1));       // that is the first value
+    assert_int_equal(hand.written, 0);
+    hand.now_ns += COOLDOWN;
+    hand_pump(&hand);
+    assert_true(land(&hand, 1));
+    assert_int_equal(hand.written, 3);
+    assert_int_equal(hand.calls, 1);
+    assert_true(tacit_registers_counters(hand.registers)->nodes_skipped >= 2);
+    free(hand.memory);
+}
+
+// A lost write may have left its sub-slot torn: the next one goes to the same, after a cool-down
+// from the new connection.
+static void write__repairs_what_was_lost(void **state)
+{
+    (void)state;
+    struct hand hand;
+    hand_open(&hand);
+    hand_write(&hand, 1);
+    assert_true(land(&hand, 0));
+    hand.now_ns += COOLDOWN;
+    hand_write(&hand, 2);
+    uint32_t op = op_at(&hand, 0);
+    assert_int_equal(hand.fake.ops[op].op.offset, TACIT_REGISTER_SLOT_BYTES);
+    fake_land(&hand.fake, op, 7); // torn
+    fake_down(&hand.fake, memnode(0), false);
+    hand_pump(&hand);
+    hand.now_ns += 10 * COOLDOWN;
+    fake_up(&hand.fake, memnode(0), 1);
+    hand_pump(&hand);
+    assert_int_equal(op_at(&hand, 0), UINT32_MAX);
+    hand.now_ns += COOLDOWN - 1;
+    hand_pump(&hand);
+    assert_int_equal(op_at(&hand, 0), UINT32_MAX);
+    hand.now_ns += 1;
+    hand_pump(&hand);
+    assert_int_equal(hand.fake.ops[op_at(&hand, 0)].op.offset, TACIT_REGISTER_SLOT_BYTES);
+    free(hand.memory);
+}
+
+// Another's register as its owner writes it: through an instance of its own.
+static void make_slots(uint8_t slots[3][TACIT_REGISTER_SLOT_BYTES])
+{
+    struct hand hand;
+    hand_open(&hand);
+    for (uint64_t number = 1; number <= 3; number++) {
+        hand_write(&hand, number);
+        assert_true(land(&hand, 0));
+        hand.now_ns += COOLDOWN;
+        memcpy(slots[number - 1], hand.own[0] + (number - 1) % 2 * TACIT_REGISTER_SLOT_BYTES,
+               TACIT_REGISTER_SLOT_BYTES);
+    }
+    free(hand.memory);
+}
+
+static uint64_t read_now(struct hand *hand)
+{
+    static uint64_t ticket;
+    assert_true(tacit_registers_read(hand->registers, 1, 0, ++ticket, hand->now_ns));
+    for (uint32_t i = 0; i < MEMNODES; i++) {
+        land(hand, i);
+    }
+    return hand->was_read == ticket ? hand->number : UINT64_MAX - 1;
+}
+
+// The writer goes from value 1 to 3 in one sub-slot while 2 is in the other: whatever mixture of
+// words is there, a reader gets 2, or 3 if it is whole.
+static const char *every_mixture(void)
+{
+    enum { WORDS = TACIT_REGISTER_SLOT_BYTES / 8, STEP = 13 };
+    uint8_t slots[3][TACIT_REGISTER_SLOT_BYTES];
+    make_slots(slots);
+    struct hand hand;
+    hand_open(&hand);
+    const char *wrong = NULL;
+    for (uint32_t set = 0; set < 1u << WORDS && wrong == NULL; set += 1 + set % STEP) {
+        bool is_new = true;
+        for (uint32_t word = 0; word < WORDS; word++) {
+            const uint8_t *from = (set >> word & 1) != 0 ? slots[2] : slots[0];
+            memcpy(hand.other[0] + 8 * word, from + 8 * word, 8);
+            is_new = is_new && memcmp(from + 8 * word, slots[2] + 8 * word, 8) == 0;
+        }
+        memcpy(hand.other[0] + TACIT_REGISTER_SLOT_BYTES, slots[1], sizeof slots[1]);
+        memcpy(hand.other[1], hand.other[0], sizeof hand.other[0]);
+        wrong = read_now(&hand) == (is_new ? 3 : 2) ? NULL : "a torn value, or a stale one";
+    }
+    free(hand.memory);
+    return wrong;
+}
+
+static void read__takes_whole_sub_slots_only(void **state)
+{
+    (void)state;
+    memset(marks, 0, sizeof marks);
+    assert_null(every_mixture());
+    assert_true(marks[TACIT_MARK_REGISTER_SAVED_BY_OTHER] > 0);
+    // Both torn: empty, and no evidence.
+    struct hand hand;
+    uint8_t slots[3][TACIT_REGISTER_SLOT_BYTES];
+    make_slots(slots);
+    hand_open(&hand);
+    assert_int_equal(read_now(&hand), 0); // never written
+    assert_int_equal(marks[TACIT_MARK_REGISTER_TORN], 0);
+    for (uint32_t i = 0; i < MEMNODES; i++) {
+        memcpy(hand.other[i], slots[0], sizeof slots[0]);
+        memcpy(hand.other[i] + TACIT_REGISTER_SLOT_BYTES, slots[1], sizeof slots[1]);
+        hand.other[i][40] ^= 1;
+        hand.other[i][TACIT_REGISTER_SLOT_BYTES + 40] ^= 1;
+    }
+    assert_int_equal(read_now(&hand), 0);
+    assert_true(marks[TACIT_MARK_REGISTER_TORN] > 0);
+    free(hand.memory);
+}
+
+static void read__takes_the_newest_of_a_majority(void **state)
+{
+    (void)state;
+    uint8_t slots[3][TACIT_REGISTER_SLOT_BYTES];
+    make_slots(slots);
+    for (uint32_t order = 0; order < 27; order++) {
+        uint32_t has[MEMNODES] = {order % 3, order / 3 % 3, order / 9};
+        for (uint32_t silent = 0; silent < MEMNODES; silent++) {
+            struct hand hand;
+            hand_open(&hand);
+            uint32_t newest = 0;
+            for (uint32_t i = 0; i < MEMNODES; i++) {
+                memcpy(hand.other[i], slots[has[i]], sizeof slots[0]);
+                newest = i != silent && has[i] > newest ? has[i] : newest;
+            }
+            assert_true(tacit_registers_read(hand.registers, 1, 0, 5, hand.now_ns));
+            uint32_t answered = 0;
+            for (uint32_t i = 0; i < MEMNODES; i++) {
+                if (i != silent) {
+                    assert_true(land(&hand, i));
+                    assert_int_equal(hand.calls, ++answered == 2);
+                }
+            }
+            assert_int_equal(hand.number, newest + 1);
+            free(hand.memory);
+        }
+    }
+}
+
+// A slow read counts if both sub-slots were whole; with a torn one it says nothing, since the other
+// one may be from before the last write, and is repeated.
+static const char *slow_reads(void)
+{
+    uint8_t slots[3][TACIT_REGISTER_SLOT_BYTES];
+    make_slots(slots);
+    struct hand hand;
+    hand_open(&hand);
+    const char *wrong = NULL;
+    for (uint32_t i = 0; i < MEMNODES; i++) {
+        memcpy(hand.other[i], slots[2], sizeof slots[2]);
+        memcpy(hand.other[i] + TACIT_REGISTER_SLOT_BYTES, slots[1], sizeof slots[1]);
+        hand.other[i][40] ^= 1; // being written
+    }
+    assert_true(tacit_registers_read(hand.registers, 1, 0, 5, hand.now_ns));
+    hand.now_ns += COOLDOWN;
+    land(&hand, 0);
+    land(&hand, 1);
+    if (hand.calls != 0 || tacit_registers_counters(hand.registers)->reads_repeated != 2) {
+        wrong = "a slow read of a torn register counts";
+    }
+    for (uint32_t i = 0; i < MEMNODES; i++) {
+        hand.other[i][40] ^= 1;
+    }
+    hand.now_ns += COOLDOWN;
+    land(&hand, 0);
+    land(&hand, 1);
+    if (wrong == NULL && (hand.calls != 1 || hand.number != 3)) {
+        wrong = "a slow read of whole sub-slots does not count";
+    }
+    free(hand.memory);
+    return wrong;
+}
+
+static void read__is_repeated_if_it_was_slow_and_torn(void **state)
+{
+    (void)state;
+    assert_null(slow_reads());
+}
+
+// A node is written again right after a write there is done.
+static const char *restless(void)
+{
+    struct hand hand;
+    hand_open(&hand);
+    hand_write(&hand, 1);
+    land(&hand, 0);
+    hand_write(&hand, 2);
+    hand.now_ns += COOLDOWN - 1;
+    hand_pump(&hand);
+    const char *wrong = op_at(&hand, 0) == UINT32_MAX ? NULL : "no cool-down";
+    free(hand.memory);
+    return wrong;
+}
+
+// As many at a time as there is room for, whatever a node that hangs holds up; one that hangs for
+// too long is reset.
+static void read__goes_on_without_a_node_that_hangs(void **state)
+{
+    (void)state;
+    struct hand hand;
+    hand_open(&hand);
+    for (uint64_t round = 0; round < 20; round++) {
+        for (uint64_t i = 0; i < READS; i++) {
+            assert_true(tacit_registers_read(hand.registers, 1, 0, round * READS + i, hand.now_ns));
+        }
+        assert_false(tacit_registers_read(hand.registers, 1, 0, 99, hand.now_ns));
+        for (uint64_t i = 0; i < READS; i++) {
+            assert_true(land(&hand, 0));
+            assert_true(land(&hand, 2));
+        }
+        assert_int_equal(hand.calls, (round + 1) * READS);
+    }
+    assert_int_equal(hand.fake.host[memnode(1)].resets, 0);
+    assert_true(tacit_registers_deadline(hand.registers) <= 1000 + PATIENCE);
+    hand.now_ns += PATIENCE;
+    hand_pump(&hand);
+    assert_int_equal(hand.fake.host[memnode(1)].resets, 1);
+    hand_pump(&hand);
+    assert_int_equal(tacit_registers_deadline(hand.registers), UINT64_MAX);
+    free(hand.memory);
+}
+
+// A node under a larger incarnation is empty, and counts for nothing until it is accepted.
+static const char *emptied_node(void)
+{
+    struct hand hand;
+    hand_open(&hand);
+    const char *wrong = NULL;
+    hand_write(&hand, 1);
+    land(&hand, 0);
+    fake_down(&hand.fake, memnode(1), true);
+    hand_pump(&hand);
+    fake_up(&hand.fake, memnode(1), 2);
+    hand_pump(&hand);
+    hand.now_ns += COOLDOWN;
+    hand_pump(&hand);
+    if (land(&hand, 1) || hand.written != 0) {
+        wrong = "an emptied node is used";
+    }
+    if (tacit_registers_nodes_up(hand.registers) != 2) {
+        wrong = "an emptied node counts";
+    }
+    tacit_registers_accept(hand.registers, memnode(1), 2);
+    hand_pump(&hand);
+    if (!land(&hand, 1) || hand.written != 1) {
+        wrong = "an accepted node is not used";
+    }
+    free(hand.memory);
+    return wrong;
+}
+
+static void accept__decides_who_counts(void **state)
+{
+    (void)state;
+    assert_null(emptied_node());
+}
+
+static void reset__forgets(void **state)
+{
+    (void)state;
+    struct hand hand;
+    hand_open(&hand);
+    hand_write(&hand, 1);
+    assert_true(tacit_registers_read(hand.registers, 1, 0, 5, hand.now_ns));
+    tacit_registers_reset(hand.registers);
+    while (hand.fake.op_count > 0) {
+        fake_land(&hand.fake, 0, UINT32_MAX);
+        hand_pump(&hand);
+    }
+    assert_int_equal(hand.calls, 0);
+    hand.now_ns += COOLDOWN;
+    hand_pump(&hand);
+    assert_int_equal(hand.fake.op_count, 0);
+    hand_write(&hand, 2);
+    assert_true(land(&hand, 0) && land(&hand, 1));
+    assert_int_equal(hand.written, 2);
+    free(hand.memory);
+}
+
+// ---- on the sim fabric
+// -------------------------------------------------------------------------------------------
+
+enum { TICK = SIM_NET_TIMERS, NODES = MEMNODES + REPLICAS, RUN_NS = 3000000 };
+
+struct actor {
+    struct sim_node *sim;
+    struct tacit_registers *registers;
+    void *memory;
+    size_t bytes;
+    uint64_t tick_ns;
+    uint64_t begun[REGISTERS], done[REGISTERS]; // numbers of own writes
+    bool is_reading;
+    tacit_node_t owner;
+    uint32_t index;
+    uint64_t ticket, least;
+    uint32_t reads_done;
+};
+
+struct cluster {
+    struct sim_net *net;
+    struct sim_heap heap;
+    struct choice choice;
+    struct actor actor[REPLICAS];
+    const char *wrong;
+    bool is_healed;
+};
+static struct cluster cluster;
+
+static void sim_written(void *context, uint32_t index, uint64_t ticket)
+{
+    struct actor *actor = context;
+    if (ticket > actor->begun[index] || ticket <= actor->done[index]) {
+        cluster.wrong = "written twice, or never asked";
+    }
+    actor->done[index] = ticket;
+}
+
+static void sim_was_read(void *context, uint64_t ticket, const uint8_t *value)
+{
+    struct actor *actor = context;
+    uint64_t number = number_of(value, actor->owner, actor->index);
+    if (!actor->is_reading || ticket != actor->ticket) {
+        cluster.wrong = "a read that nobody asked for";
+    } else if (number == UINT64_MAX) {
+        cluster.wrong = "a value that nobody wrote";
+    } else if (number < actor->least) {
+        cluster.wrong = "a value older than one that was written before";
+    } else if (number > cluster.actor[actor->owner].begun[actor->index]) {
+        cluster.wrong = "a value from the future";
+    }
+    actor->is_reading = false;
+    actor->reads_done++;
+}
+
+static void tick(struct actor *actor, uint64_t at_ns)
+{
+    if (at_ns < actor->tick_ns || actor->tick_ns <= cluster.net->now_ns) {
+        actor->tick_ns = at_ns;
+        sim_heap_push(&cluster.heap, (struct sim_timer){.time_ns = at_ns,
+                                                        .kind = TICK,
+                                                        .a = (uint8_t)(actor - cluster.actor)});
+    }
+}
+
+static void act(struct actor *actor)
+{
+    struct choice *choice = &cluster.choice;
+    tacit_time_ns_t now_ns = cluster.net->now_ns;
+    if (choice_u32(choice, 3) == 0 && actor->begun[0] < 1000) {
+        uint32_t index = choice_u32(choice, REGISTERS);
+        uint8_t value[TACIT_REGISTER_VALUE_BYTES];
+        value_of(value, actor->sim->node, index, ++actor->begun[index]);
+        tacit_registers_write(actor->registers, index, value, actor->begun[index], now_ns);
+    }
+    if (!actor->is_reading) {
+        actor->owner = (tacit_node_t)choice_u32(choice, REPLICAS);
+        actor->index = choice_u32(choice, REGISTERS);
+        actor->least = cluster.actor[actor->owner].done[actor->index];
+        actor->is_reading = tacit_registers_read(actor->registers, actor->owner, actor->index,
+                                                 ++actor->ticket, now_ns);
+    }
+}
+
+static void step(struct actor *actor)
+{
+    struct tacit_event events[64];
+    tacit_time_ns_t now_ns = cluster.net->now_ns;
+    size_t count = actor->sim->fabric.ops->poll(&actor->sim->fabric, events, 64);
+    for (size_t i = 0; i < count; i++) {
+        tacit_registers_event(actor->registers, &events[i], now_ns);
+    }
+    tacit_registers_poll(actor->registers, now_ns);
+    if (!cluster.is_healed && choice_u32(&cluster.choice, 4) == 0) {
+        act(actor);
+    }
+    uint64_t at_ns = tacit_registers_deadline(actor->registers);
+    uint64_t later_ns = now_ns + 1 + choice_u32(&cluster.choice, 8000);
+    tick(actor, at_ns < later_ns ? (at_ns > now_ns ? at_ns : now_ns + 1) : later_ns);
+}
+
+static void run_until(uint64_t end_ns)
+{
+    while (cluster.heap.count > 0 && cluster.heap.timer[0].time_ns <= end_ns &&
+           cluster.wrong == NULL && cluster.net->violation == NULL) {
+        struct sim_timer timer = sim_heap_pop(&cluster.heap);
+        cluster.net->now_ns = timer.time_ns;
+        if (!sim_net_timer(cluster.net, &timer) &&
+            cluster.actor[timer.a].tick_ns == timer.time_ns) {
+            step(&cluster.actor[timer.a]);
+        }
+    }
+    cluster.net->now_ns = end_ns;
+}
+
+static void cluster_open(uint64_t seed, uint32_t severity)
+{
+    struct sim_net *net = cluster.net;
+    struct actor saved[REPLICAS];
+    memcpy(saved, cluster.actor, sizeof saved);
+    memset(&cluster, 0, sizeof cluster);
+    cluster.net = net;
+    struct sim_model model;
+    choice_init_seed(&cluster.choice, seed);
+    sim_model_draw(&model, &cluster.choice, severity);
+    sim_net_reset(net, &cluster.choice, &cluster.heap, &model);
+    for (uint32_t i = 0; i < NODES; i++) {
+        bool is_memnode = i < MEMNODES;
+        tacit_node_t number = is_memnode ? memnode(i) : (tacit_node_t)(i - MEMNODES);
+        struct sim_node_config config = {
+            .role = is_memnode ? SIM_MEMNODE : SIM_REPLICA,
+            .node = number,
+            .identity = number,
+            .incarnation = 1,
+            .layout.registers_bytes = is_memnode ? (size_t)REGISTERS * TACIT_REGISTER_BYTES : 0};
+        struct sim_node *node = sim_net_add(net, &config);
+        if (is_memnode) {
+            continue;
+        }
+        struct actor *actor = &cluster.actor[number];
+        actor->memory = saved[number].memory;
+        actor->bytes = saved[number].bytes;
+        actor->sim = node;
+        struct tacit_registers_config registers = config_of(number);
+        struct tacit_registers_calls calls = {actor, sim_written, sim_was_read};
+        struct tacit_bump bump = {.base = actor->memory};
+        node->fabric.ops->attach(&node->fabric, actor->memory, actor->bytes);
+        actor->registers = tacit_registers_init(&bump, &registers, &node->fabric, &calls,
+                                                (struct tacit_marker){.mark = mark});
+        for (uint32_t m = 0; m < MEMNODES; m++) {
+            tacit_registers_accept(actor->registers, memnode(m), 1);
+            sim_net_connect(net, i, m);
+        }
+        for (tacit_node_t r = 0; r < REPLICAS; r++) {
+            tacit_registers_owner(actor->registers, r, 1);
+        }
+        tick(actor, 1);
+    }
+}
+
+static bool all_done(void)
+{
+    for (uint32_t r = 0; r < REPLICAS; r++) {
+        const struct actor *actor = &cluster.actor[r];
+        if (actor->is_reading || memcmp(actor->begun, actor->done, sizeof actor->begun) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// NULL, or what is wrong.
+static const char *run(uint64_t seed, uint32_t severity)
+{
+    cluster_open(seed, severity);
+    struct sim_net *net = cluster.net;
+    bool kills = severity > 0 && choice_u32(&cluster.choice, 2) != 0;
+    uint32_t victim = choice_u32(&cluster.choice, MEMNODES);
+    run_until(RUN_NS / 2);
+    if (kills) {
+        sim_net_crash(net, victim);
+        run_until(RUN_NS / 2 + choice_u32(&cluster.choice, 300000));
+        sim_net_restart(net, victim, 2); // nobody accepts it
+    }
+    run_until(RUN_NS);
+    cluster.is_healed = true;
+    net->model = sim_model_calm();
+    for (uint32_t turn = 0; turn < 100 && cluster.wrong == NULL && !all_done(); turn++) {
+        run_until(net->now_ns + 1000000);
+    }
+    if (net->violation != NULL) {
+        return net->violation;
+    }
+    return cluster.wrong == NULL && !all_done() ? "something is never done" : cluster.wrong;
+}
+
+static int open_cluster(void **state)
+{
+    (void)state;
+    cluster.net = sim_net_open(&(struct sim_net_limits){4096, 1u << 20});
+    struct tacit_registers_config config = config_of(0);
+    struct tacit_bump measure = {.base = NULL};
+    tacit_registers_init(&measure, &config, NULL, NULL, (struct tacit_marker){0});
+    for (uint32_t r = 0; r < REPLICAS; r++) {
+        cluster.actor[r].bytes = tacit_round_up(measure.used, 64);
+        cluster.actor[r].memory = aligned_alloc(64, cluster.actor[r].bytes);
+    }
+    return cluster.net == NULL;
+}
+
+static int close_cluster(void **state)
+{
+    (void)state;
+    for (uint32_t r = 0; r < REPLICAS; r++) {
+        free(cluster.actor[r].memory);
+    }
+    sim_net_close(cluster.net);
+    return 0;
+}
+
+static void registers__are_regular(void **state)
+{
+    (void)state;
+    memset(marks, 0, sizeof marks);
+    uint64_t reads = 0;
+    for (uint64_t seed = 1; seed <= 400; seed++) {
+        const char *wrong = run(seed, seed % 8 != 0);
+        if (wrong != NULL) {
+            fail_msg("seed %llu: %s", (unsigned long long)seed, wrong);
+        }
+        for (uint32_t r = 0; r < REPLICAS; r++) {
+            reads += cluster.actor[r].reads_done;
+        }
+    }
+    assert_true(reads > 10000);
+    static const enum tacit_mark reached[] = {
+        TACIT_MARK_REGISTER_COOLED,        TACIT_MARK_REGISTER_SKIPPED,
+        TACIT_MARK_REGISTER_READ_REPEATED, TACIT_MARK_REGISTER_SAVED_BY_OTHER,
+        TACIT_MARK_REGISTER_LOST,          TACIT_MARK_REGISTER_NODE_RESET};
+    for (unsigned i = 0; i < sizeof reached / sizeof reached[0]; i++) {
+        assert_true(marks[reached[i]] > 0);
+    }
+}
+
+#if defined(TACIT_SEEDED_BUGS) && TACIT_SEEDED_BUGS
+static void bugs__are_found(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t bug;
+        const char *name;
+    } bugs[] = {{TACIT_BUG_REGISTER_SAME_SLOT, "same slot"},
+                {TACIT_BUG_REGISTER_MINORITY, "minority"},
+                {TACIT_BUG_REGISTER_READ_ONE, "read one"},
+                {TACIT_BUG_REGISTER_OLD_NODE_COUNTS, "old node counts"}};
+    for (unsigned i = 0; i < sizeof bugs / sizeof bugs[0]; i++) {
+        tacit_seeded_bug = bugs[i].bug;
+        uint64_t seed = 1;
+        while (seed <= 3000 && run(seed, 1) == NULL) {
+            seed++;
+        }
+        tacit_seeded_bug = TACIT_BUG_NONE;
+        print_message("%s: seed %llu: %s\n", bugs[i].name, (unsigned long long)seed,
+                      cluster.wrong == NULL ? "-" : cluster.wrong);
+        assert_true(seed <= 3000);
+    }
+    assert_null(restless());
+    tacit_seeded_bug = TACIT_BUG_REGISTER_NO_COOLDOWN;
+    assert_non_null(restless());
+    tacit_seeded_bug = TACIT_BUG_REGISTER_SLOW_READ_TAKEN;
+    assert_non_null(slow_reads());
+    tacit_seeded_bug = TACIT_BUG_REGISTER_CHECK_IGNORED;
+    assert_non_null(every_mixture());
+    tacit_seeded_bug = TACIT_BUG_REGISTER_OLD_NODE_COUNTS;
+    assert_non_null(emptied_node());
+    tacit_seeded_bug = TACIT_BUG_NONE;
+}
+#else
+static void bugs__are_found(void **state)
+{
+    (void)state;
+    skip();
+}
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(write__is_done_at_a_majority),
+        cmocka_unit_test(write__waits_and_skips),
+        cmocka_unit_test(write__repairs_what_was_lost),
+        cmocka_unit_test(read__takes_whole_sub_slots_only),
+        cmocka_unit_test(read__takes_the_newest_of_a_majority),
+        cmocka_unit_test(read__is_repeated_if_it_was_slow_and_torn),
+        cmocka_unit_test(read__goes_on_without_a_node_that_hangs),
+        cmocka_unit_test(accept__decides_who_counts),
+        cmocka_unit_test(reset__forgets),
+        cmocka_unit_test(registers__are_regular),
+        cmocka_unit_test(bugs__are_found),
+    };
+    return cmocka_run_group_tests(tests, open_cluster, close_cluster);
+}

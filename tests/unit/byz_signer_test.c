@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The two signers: the pool of threads (apps/lib/) and the simulator's ideal scheme. The same rules
+// for both: only an author signs as itself, queues are bounded and served in turn, and every job
+// comes back exactly once.
+//
+// TACIT_ROUNDS: debug tsan
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <semaphore.h>
+#include <string.h>
+#include <time.h>
+
+#include "apps/lib/signer.h"
+#include "choice/choice.h"
+#include "sim/sim_signer.h"
+
+enum { REPLICAS = 3, CLIENTS = 2, DOMAIN = TACIT_DOMAIN_TEST + 7 };
+
+static struct tacit_signer_job job_of(bool verify, uint8_t charge, uint16_t author, uint64_t number)
+{
+    struct tacit_signer_job job = {.verify = verify,
+                                   .charge = charge,
+                                   .author = author,
+                                   .domain = DOMAIN,
+                                   .payload_bytes = 40,
+                                   .cookie = TACIT_SIGNER_COOKIE(TACIT_SIGNER_CTB, number)};
+    memcpy(job.payload, &number, sizeof number);
+    return job;
+}
+
+// ---- the pool
+// ----------------------------------------------------------------------------------------------------
+
+static sem_t bell;
+static struct tacit_keypair keys[REPLICAS + CLIENTS + 1];
+
+static void ring(void *context)
+{
+    (void)context;
+    (void)sem_post(&bell);
+}
+
+static struct tacit_signer *pool_open(uint16_t self, uint32_t workers, uint32_t depth)
+{
+    static struct tacit_public_key replicas[REPLICAS];
+    static struct tacit_public_key clients[CLIENTS];
+    for (uint32_t i = 0; i < REPLICAS; i++) {
+        replicas[i] = keys[i].public_key;
+    }
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        clients[i] = keys[REPLICAS + i].public_key;
+    }
+    struct tacit_signer_pool_config config = {.own = &keys[self],
+                                              .scope = {{1, 2, 3}},
+                                              .replicas = replicas,
+                                              .replica_count = REPLICAS,
+                                              .clients = clients,
+                                              .client_count = CLIENTS,
+                                              .operator_key = &keys[REPLICAS + CLIENTS].public_key,
+                                              .workers = workers,
+                                              .depth = depth,
+                                              .wake = ring};
+    struct tacit_signer *signer = NULL;
+    struct tacit_error error;
+    assert_int_equal(tacit_signer_pool_open(&signer, &config, &error), TACIT_OK);
+    // What was copied may change.
+    memset(replicas, 0xee, sizeof replicas);
+    memset(clients, 0xee, sizeof clients);
+    return signer;
+}
+
+// Sleeps as a protocol thread does, until something is done.
+static struct tacit_signer_done wait_done(struct tacit_signer *signer)
+{
+    struct tacit_signer_done done;
+    while (signer->ops->poll(signer, &done, 1) == 0) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += 20;
+        assert_int_equal(sem_timedwait(&bell, &until), 0); // else a completion did not wake us
+    }
+    return done;
+}
+
+static bool verify_now(struct tacit_signer *signer, struct tacit_signer_job job)
+{
+    job.verify = true;
+    assert_true(signer->ops->submit(signer, &job));
+    struct tacit_signer_done done = wait_done(signer);
+    assert_int_equal(done.cookie, job.cookie);
+    assert_memory_equal(&done.signature, &job.signature, sizeof done.signature);
+    return done.valid;
+}
+
+static void pool__signs_as_itself_only(void **state)
+{
+    (void)state;
+    struct tacit_signer *signer = pool_open(1, 1, 4);
+    struct tacit_signer_job job = job_of(false, 1, 0, 5);
+    assert_true(signer->ops->submit(signer, &job));
+    struct tacit_signer_done done = wait_done(signer);
+    assert_true(done.valid && done.cookie == job.cookie);
+    job.signature = done.signature;
+    for (uint16_t author = 0; author < REPLICAS; author++) {
+        job.author = author;
+        assert_int_equal(verify_now(signer, job), author == 1);
+    }
+    job.author = TACIT_SIGNER_CLIENT + 1;
+    assert_false(verify_now(signer, job));
+    job.author = TACIT_SIGNER_OPERATOR;
+    assert_false(verify_now(signer, job));
+    job.author = 1;
+    job.domain++;
+    assert_false(verify_now(signer, job));
+    job.domain--;
+    job.payload_bytes++;
+    assert_false(verify_now(signer, job));
+    job.payload_bytes--;
+    job.signature.bytes[3] ^= 1;
+    assert_false(verify_now(signer, job));
+    assert_int_equal(signer->signatures_made, 1);
+    assert_int_equal(signer->signatures_checked, 8);
+    tacit_signer_pool_close(signer);
+}
+
+static void pool__knows_the_configured_authors(void **state)
+{
+    (void)state;
+    struct tacit_signer *signer = pool_open(0, 2, 4);
+    for (uint32_t author = 0; author <= UINT16_MAX; author++) {
+        bool is_known = author < REPLICAS || author == TACIT_SIGNER_OPERATOR ||
+                        (author >= TACIT_SIGNER_CLIENT && author < TACIT_SIGNER_CLIENT + CLIENTS);
+        struct tacit_signer_job job = job_of(true, 0, (uint16_t)author, 1);
+        assert_int_equal(signer->ops->knows(signer, (uint16_t)author), is_known);
+        assert_true(is_known || !signer->ops->submit(signer, &job));
+    }
+    assert_int_equal(signer->signatures_refused, 0);
+    tacit_signer_pool_close(signer);
+}
+
+// Every job comes back once, whatever the number of workers; a full queue refuses, for itself only.
+static void pool__brings_every_job_back_once(void **state)
+{
+    (void)state;
+    enum { JOBS = 400, DEPTH = 8 };
+    struct choice choice;
+    choice_init_seed(&choice, 11);
+    for (uint32_t workers = 1; workers <= 4; workers += 3) {
+        struct tacit_signer *signer = pool_open(2, workers, DEPTH);
+        static uint8_t back[JOBS];
+        uint32_t under_way[TACIT_SIGNER_CHARGES] = {0};
+        uint32_t charge_of[JOBS];
+        uint32_t count = 0;
+        memset(back, 0, sizeof back);
+        for (uint64_t number = 0; number < JOBS || count > 0;) {
+            uint32_t charge = choice_u32(&choice, TACIT_SIGNER_CHARGES);
+            struct tacit_signer_job job = job_of(false, (uint8_t)charge, 0, number);
+            if (number < JOBS && signer->ops->submit(signer, &job)) {
+                assert_true(under_way[charge] < DEPTH);
+                charge_of[number++] = charge;
+                under_way[charge]++;
+                count++;
+                continue;
+            }
+            assert_true(number == JOBS || under_way[charge] == DEPTH);
+            struct tacit_signer_done done = wait_done(signer);
+            uint64_t which = TACIT_SIGNER_COOKIE_VALUE(done.cookie);
+            assert_true(which < number && back[which]++ == 0);
+            under_way[charge_of[which]]--;
+            count--;
+        }
+        assert_int_equal(signer->signatures_made, JOBS);
+        tacit_signer_pool_close(signer);
+    }
+}
+
+// A flood of one charge delays another's job by the jobs that the workers are at, no more.
+static void pool__serves_in_turn(void **state)
+{
+    (void)state;
+    enum { DEPTH = 64 };
+    struct tacit_signer *signer = pool_open(0, 1, DEPTH);
+    struct tacit_signer_job job = job_of(true, 7, TACIT_SIGNER_CLIENT, 1);
+    while (signer->ops->submit(signer, &job)) {
+    }
+    assert_int_equal(signer->signatures_refused, 1);
+    job = job_of(true, 3, 2, 2);
+    assert_true(signer->ops->submit(signer, &job));
+    // What is done by now may have been done before that job came; of the rest, the worker may be
+    // at one.
+    bool found = false;
+    struct tacit_signer_done done;
+    while (signer->ops->poll(signer, &done, 1) == 1) {
+        found = found || TACIT_SIGNER_COOKIE_VALUE(done.cookie) == 2;
+    }
+    uint32_t before = 0;
+    while (!found) {
+        found = TACIT_SIGNER_COOKIE_VALUE(wait_done(signer).cookie) == 2;
+        before += !found;
+    }
+    assert_true(before <= 1);
+    tacit_signer_pool_close(signer); // with jobs in the queue
+}
+
+static void pool__refuses_bad_numbers(void **state)
+{
+    (void)state;
+    struct tacit_signer_pool_config config = {
+        .own = &keys[0], .workers = TACIT_SIGNER_POOL_WORKERS_MAX + 1, .wake = ring};
+    struct tacit_signer *signer = NULL;
+    struct tacit_error error;
+    assert_int_equal(tacit_signer_pool_open(&signer, &config, &error), TACIT_EINVAL);
+    assert_non_null(strstr(error.text, "threads"));
+    config.workers = 1;
+    config.replica_count = TACIT_REPLICAS_MAX + 1;
+    assert_int_equal(tacit_signer_pool_open(&signer, &config, &error), TACIT_EINVAL);
+    assert_null(signer);
+    tacit_signer_pool_close(NULL);
+}
+
+// ---- the ideal scheme
+// ---------------------------------------------------------------------------------------------
+
+static struct sim_signer_world world;
+static struct sim_signer sims[REPLICAS];
+static uint64_t woken_ns;
+
+static void note(void *context, uint64_t at_ns)
+{
+    (void)context;
+    woken_ns = at_ns;
+}
+
+static void sims_open(uint32_t workers, uint32_t depth, struct choice *choice)
+{
+    sim_signer_world_init(&world, 99, REPLICAS, CLIENTS);
+    for (uint16_t i = 0; i < REPLICAS; i++) {
+        sim_signer_open(&sims[i], &world,
+                        &(struct sim_signer_config){.self = i,
+                                                    .workers = workers,
+                                                    .depth = depth,
+                                                    .sign_ns = 50,
+                                                    .verify_ns = 100,
+                                                    .jitter_ns = choice == NULL ? 0 : 30,
+                                                    .choice = choice,
+                                                    .wake = note});
+    }
+}
+
+static void sim__signs_as_itself_only(void **state)
+{
+    (void)state;
+    struct tacit_signature signature;
+    sims_open(1, 4, NULL);
+    for (uint16_t self = 0; self < REPLICAS; self++) {
+        sim_signer_sign(&sims[self], DOMAIN, "abc", 3, &signature);
+        for (uint16_t author = 0; author < REPLICAS + 5; author++) {
+            assert_int_equal(sim_signer_is_valid(&world, author, DOMAIN, "abc", 3, &signature),
+                             author == self);
+        }
+        assert_false(
+            sim_signer_is_valid(&world, TACIT_SIGNER_CLIENT, DOMAIN, "abc", 3, &signature));
+        assert_false(sim_signer_is_valid(&world, self, DOMAIN + 1, "abc", 3, &signature));
+        assert_false(sim_signer_is_valid(&world, self, DOMAIN, "abc", 2, &signature));
+        for (unsigned byte = 0; byte < sizeof signature.bytes; byte++) {
+            signature.bytes[byte] ^= 0x10;
+            assert_false(sim_signer_is_valid(&world, self, DOMAIN, "abc", 3, &signature));
+            signature.bytes[byte] ^= 0x10;
+        }
+    }
+}
+
+static void sim__takes_its_time(void **state)
+{
+    (void)state;
+    sims_open(1, 4, NULL);
+    struct sim_signer *sim = &sims[1];
+    struct tacit_signer *signer = &sim->signer;
+    struct tacit_signer_done done;
+    struct tacit_signer_job job = job_of(false, 0, 0, 1);
+    sim_signer_advance(sim, 1000);
+    assert_int_equal(sim_signer_next_ns(sim), UINT64_MAX);
+    assert_true(signer->ops->submit(signer, &job));
+    assert_int_equal(woken_ns, 1050);
+    assert_int_equal(sim_signer_next_ns(sim), 1050);
+    sim_signer_advance(sim, 1049);
+    assert_int_equal(signer->ops->poll(signer, &done, 1), 0);
+    sim_signer_advance(sim, 1050);
+    assert_int_equal(signer->ops->poll(signer, &done, 1), 1);
+    assert_true(sim_signer_is_valid(&world, 1, DOMAIN, job.payload, 40, &done.signature));
+    // Others check it; it is worth nothing under another name.
+    job.verify = true;
+    job.author = 1;
+    job.signature = done.signature;
+    signer = &sims[2].signer;
+    sim_signer_advance(&sims[2], 2000);
+    assert_true(signer->ops->submit(signer, &job));
+    job.author = 0;
+    job.cookie++;
+    assert_true(signer->ops->submit(signer, &job));
+    job.author = REPLICAS;
+    assert_false(signer->ops->submit(signer, &job));
+    sim_signer_advance(&sims[2], 2199);
+    struct tacit_signer_done two[4];
+    assert_int_equal(signer->ops->poll(signer, two, 4), 1);
+    assert_true(two[0].valid);
+    sim_signer_advance(&sims[2], 2200);
+    assert_int_equal(signer->ops->poll(signer, two, 4), 1);
+    assert_false(two[0].valid);
+}
+
+static void sim__serves_in_turn_and_brings_all_back(void **state)
+{
+    (void)state;
+    struct choice choice;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        choice_init_seed(&choice, seed);
+        uint32_t workers = choice_range(&choice, 1, SIM_SIGNER_WORKERS);
+        sims_open(workers, 16, &choice);
+        struct sim_signer *sim = &sims[0];
+        struct tacit_signer *signer = &sim->signer;
+        struct tacit_signer_job job = job_of(true, 5, 1, 1);
+        uint32_t flood = 0;
+        while (signer->ops->submit(signer, &job)) {
+            flood++;
+        }
+        assert_true(flood >= 16 && flood <= 16 + workers);
+        job = job_of(true, 4, 1, 2);
+        assert_true(signer->ops->submit(signer, &job));
+        uint64_t now_ns = 0;
+        uint32_t before = 0;
+        uint32_t count = 0;
+        bool found = false;
+        while (sim_signer_next_ns(sim) != UINT64_MAX) {
+            struct tacit_signer_done done;
+            now_ns = sim_signer_next_ns(sim) > now_ns ? sim_signer_next_ns(sim) : now_ns;
+            sim_signer_advance(sim, now_ns);
+            while (signer->ops->poll(signer, &done, 1) == 1) {
+                count++;
+                found = found || TACIT_SIGNER_COOKIE_VALUE(done.cookie) == 2;
+                before += !found;
+            }
+        }
+        assert_int_equal(count, flood + 1);
+        assert_true(before <= 2 * workers);
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    struct tacit_error error;
+    for (unsigned i = 0; i < REPLICAS + CLIENTS + 1; i++) {
+        uint8_t seed[TACIT_SEED_BYTES] = {(uint8_t)(i + 1)};
+        tacit_keypair_from_seed(&keys[i], seed);
+    }
+    return tacit_crypto_init(&error) != TACIT_OK || sem_init(&bell, 0, 0) != 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pool__signs_as_itself_only),
+        cmocka_unit_test(pool__knows_the_configured_authors),
+        cmocka_unit_test(pool__brings_every_job_back_once),
+        cmocka_unit_test(pool__serves_in_turn),
+        cmocka_unit_test(pool__refuses_bad_numbers),
+        cmocka_unit_test(sim__signs_as_itself_only),
+        cmocka_unit_test(sim__takes_its_time),
+        cmocka_unit_test(sim__serves_in_turn_and_brings_all_back),
+    };
+    return cmocka_run_group_tests(tests, setup, NULL);
+}
