@@ -18,6 +18,7 @@
 #define REST_NS UINT64_C(100000000)    // of good traffic before each fault
 #define OUTAGE_NS UINT64_C(1000000000) // a fault is given that long to be over
 #define LOOK_NS 2000000u
+#define HANDS_OFF_NS UINT64_C(10000000) // after a fault, before anybody is asked how it is
 
 enum { KEY_KIND = 256, KEY_COUNT, KEY_JSON, KEY_CLIENTS };
 
@@ -100,6 +101,7 @@ static enum tacit_status one_fault(struct local *local, struct load *load,
     if (status != TACIT_OK) {
         return status;
     }
+    cli_sleep_ns(HANDS_OFF_NS); // status requests would take the processors that are measured
     bool over = wait_over(local, load, leader);
     struct load_outage outage = load_outage(load, fault_ns, fault_ns + OUTAGE_NS);
     int successor = local_leader(local);

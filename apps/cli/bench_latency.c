@@ -19,8 +19,11 @@
 
 enum { KEY_MODE = 256, KEY_SIZE, KEY_COUNT, KEY_JSON, KEY_WAITING, KEY_LOG_ON };
 
+// What a series is made with.
+enum kind { BENCH_FLOOR = 0, BENCH_CRASH, BENCH_BYZANTINE, BENCH_KINDS };
+
 struct arguments {
-    bool replicated;
+    unsigned kinds; // bit: enum kind
     uint64_t size, count;
     const char *json;
     enum tacit_config_waiting waiting;
@@ -28,7 +31,8 @@ struct arguments {
 };
 
 static const struct argp_option options[] = {
-    {"mode", KEY_MODE, "MODE", 0, "none: the floor only; crash (default): both", 0},
+    {"mode", KEY_MODE, "MODE", 0,
+     "none: the floor only; crash (default) or byzantine: it and the floor; all", 0},
     {"size", KEY_SIZE, "BYTES", 0, "Request and reply size, 8 to 4096 (default 64)", 0},
     {"count", KEY_COUNT, "N", 0, "Requests of each series (default 100000)", 0},
     {"waiting", KEY_WAITING, "HOW", 0, "adaptive (default), yield or spin", 0},
@@ -37,15 +41,30 @@ static const struct argp_option options[] = {
     {0},
 };
 
+static void parse_mode(struct argp_state *state, struct arguments *arguments, const char *value)
+{
+    static const struct {
+        const char *name;
+        unsigned kinds;
+    } modes[] = {{"none", 1u << BENCH_FLOOR},
+                 {"crash", 1u << BENCH_FLOOR | 1u << BENCH_CRASH},
+                 {"byzantine", 1u << BENCH_FLOOR | 1u << BENCH_BYZANTINE},
+                 {"all", 1u << BENCH_FLOOR | 1u << BENCH_CRASH | 1u << BENCH_BYZANTINE}};
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        if (strcmp(value, modes[i].name) == 0) {
+            arguments->kinds = modes[i].kinds;
+            return;
+        }
+    }
+    argp_error(state, "--mode %s: accepted are none, crash, byzantine and all", value);
+}
+
 static error_t parse(int key, char *value, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
     switch (key) {
     case KEY_MODE:
-        arguments->replicated = strcmp(value, "crash") == 0;
-        if (!arguments->replicated && strcmp(value, "none") != 0) {
-            argp_error(state, "--mode %s: accepted are none and crash", value);
-        }
+        parse_mode(state, arguments, value);
         return 0;
     case KEY_SIZE:
         if (!cli_number(value, 8, 4096, &arguments->size)) {
@@ -109,14 +128,16 @@ static enum tacit_status ask_many(struct tacit_channel *channel, const struct ar
 }
 
 // A cluster for one series.
-static enum tacit_status series(const struct arguments *arguments, bool replicated,
+static enum tacit_status series(const struct arguments *arguments, enum kind kind,
                                 struct histogram *latency, struct tacit_error *error)
 {
-    struct local_plan plan = {.replicas = replicated ? 3 : 1,
-                              .memnodes = 3,
-                              .waiting = arguments->waiting,
-                              .log_on =
-                                  replicated ? arguments->log_on : TACIT_CONFIG_LOG_ON_REPLICAS};
+    bool replicated = kind != BENCH_FLOOR;
+    struct local_plan plan = {
+        .replicas = replicated ? 3 : 1,
+        .memnodes = 3,
+        .mode = kind == BENCH_BYZANTINE ? TACIT_CONFIG_BYZANTINE : TACIT_CONFIG_CRASH,
+        .waiting = arguments->waiting,
+        .log_on = replicated ? arguments->log_on : TACIT_CONFIG_LOG_ON_REPLICAS};
     char path[TACIT_CONFIG_PATH_BYTES];
     struct local *local = calloc(1, sizeof *local);
     if (local == NULL) {
@@ -152,43 +173,62 @@ static enum tacit_status series(const struct arguments *arguments, bool replicat
     return status;
 }
 
+static json_t *report_results(const struct arguments *arguments, const struct histogram *latencies)
+{
+    static const struct {
+        const char *name, *what, *ratio;
+    } kinds[BENCH_KINDS] = {
+        [BENCH_FLOOR] = {"floor", "unreplicated, same rings (floor)", NULL},
+        [BENCH_CRASH] = {"crash", "3 replicas, crash mode", "p50_ratio"},
+        [BENCH_BYZANTINE] = {"byzantine", "3 replicas, Byzantine mode", "p50_ratio_byzantine"},
+    };
+    double floor_ns = (double)histogram_quantile(&latencies[BENCH_FLOOR], 0.5);
+    json_t *results = json_object();
+    (void)printf("%-34s %8s %10s %10s %10s %10s %10s\n", "latency in us", "count", "p50", "p90",
+                 "p99", "p99.9", "max");
+    (void)json_object_set_new(results, "size", json_integer((json_int_t)arguments->size));
+    for (unsigned kind = 0; kind < BENCH_KINDS; kind++) {
+        if ((arguments->kinds >> kind & 1u) == 0) {
+            continue;
+        }
+        bench_print(kinds[kind].what, &latencies[kind]);
+        (void)json_object_set_new(results, kinds[kind].name, bench_distribution(&latencies[kind]));
+        if (kinds[kind].ratio != NULL) {
+            double ratio = (double)histogram_quantile(&latencies[kind], 0.5) / floor_ns;
+            (void)printf("p50: %.2f x the floor\n", ratio);
+            (void)json_object_set_new(results, kinds[kind].ratio, json_real(ratio));
+        }
+    }
+    return results;
+}
+
 int bench_latency(int argc, char **argv)
 {
     static const struct argp argp = {
         options, parse, "",  "End-to-end latency of one client, in a closed loop.",
         NULL,    NULL,  NULL};
-    struct arguments arguments = {
-        .replicated = true, .size = 64, .count = 100000, .waiting = TACIT_CONFIG_ADAPTIVE};
+    struct arguments arguments = {.kinds = 1u << BENCH_FLOOR | 1u << BENCH_CRASH,
+                                  .size = 64,
+                                  .count = 100000,
+                                  .waiting = TACIT_CONFIG_ADAPTIVE};
     struct tacit_error error;
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
         return 2;
     }
-    struct histogram *floor = calloc(1, sizeof *floor);
-    struct histogram *crash = calloc(1, sizeof *crash);
+    struct histogram *latencies = calloc(BENCH_KINDS, sizeof *latencies);
     int result = 1;
-    if (floor == NULL || crash == NULL) {
-        (void)cli_complain("no memory");
-    } else if (series(&arguments, false, floor, &error) != TACIT_OK ||
-               (arguments.replicated && series(&arguments, true, crash, &error) != TACIT_OK)) {
-        (void)cli_fail(&error);
-    } else {
-        json_t *results = json_object();
-        (void)printf("%-34s %8s %10s %10s %10s %10s %10s\n", "latency in us", "count", "p50", "p90",
-                     "p99", "p99.9", "max");
-        bench_print("unreplicated, same rings (floor)", floor);
-        (void)json_object_set_new(results, "size", json_integer((json_int_t)arguments.size));
-        (void)json_object_set_new(results, "floor", bench_distribution(floor));
-        if (arguments.replicated) {
-            double ratio =
-                (double)histogram_quantile(crash, 0.5) / (double)histogram_quantile(floor, 0.5);
-            bench_print("3 replicas, crash mode", crash);
-            (void)printf("p50: %.2f x the floor\n", ratio);
-            (void)json_object_set_new(results, "crash", bench_distribution(crash));
-            (void)json_object_set_new(results, "p50_ratio", json_real(ratio));
-        }
-        result = bench_write(arguments.json, "latency", results);
+    enum tacit_status status = TACIT_OK;
+    if (latencies == NULL) {
+        return cli_complain("no memory");
     }
-    free(floor);
-    free(crash);
+    for (unsigned kind = 0; kind < BENCH_KINDS && status == TACIT_OK; kind++) {
+        if ((arguments.kinds >> kind & 1u) != 0) {
+            status = series(&arguments, (enum kind)kind, &latencies[kind], &error);
+        }
+    }
+    result = status == TACIT_OK
+                 ? bench_write(arguments.json, "latency", report_results(&arguments, latencies))
+                 : cli_fail(&error);
+    free(latencies);
     return result;
 }

@@ -282,8 +282,10 @@ static error_t check_parse(int key, char *value, struct argp_state *state)
 static struct tacit_smr_config smr_of(const struct tacit_config *config)
 {
     struct tacit_smr_config smr;
+    static struct tacit_signer nobody; // named, not used
     tacit_cluster_smr_config(&smr, config);
     smr.incarnation = 1;
+    smr.byzantine.signer = &nobody;
     return smr;
 }
 
@@ -297,8 +299,23 @@ static uint64_t log_region(const struct tacit_config *config)
 static uint64_t host_control(const struct tacit_config *config)
 {
     struct tacit_smr_config smr = smr_of(config);
+    if (config->mode == TACIT_CONFIG_BYZANTINE) { // rings of peers are a part of their own
+        return tacit_smr_replica_layout(&smr).page_bytes;
+    }
     struct tacit_host_layout layout = tacit_smr_memnode_layout(&smr);
     return layout.page_bytes + layout.control_bytes * config->replica_count;
+}
+
+static uint64_t replica_per_peer(const struct tacit_config *config)
+{
+    struct tacit_smr_config smr = smr_of(config);
+    return tacit_smr_replica_layout(&smr).control_bytes;
+}
+
+static uint64_t memnode_registers(const struct tacit_config *config)
+{
+    struct tacit_smr_config smr = smr_of(config);
+    return tacit_smr_memnode_layout(&smr).registers_bytes * config->replica_count;
 }
 
 // The figures add the arena twice (live and checkpoint); the rest of a replica's memory is its
@@ -331,6 +348,8 @@ static int check_file(const char *path, struct tacit_config *config,
         .host_control = host_control,
         .replica_tables = replica_tables,
         .replica_per_client = replica_per_client,
+        .replica_per_peer = replica_per_peer,
+        .memnode_registers = memnode_registers,
         .client_per_replica = client_per_replica,
     };
     struct tacit_error error;
@@ -340,7 +359,7 @@ static int check_file(const char *path, struct tacit_config *config,
         return 1;
     }
     struct tacit_smr_config smr = smr_of(config);
-    if (config->mode == TACIT_CONFIG_CRASH && tacit_smr_config_check(&smr, &error) != TACIT_OK) {
+    if (tacit_smr_config_check(&smr, &error) != TACIT_OK) {
         return cli_complain("%s: %s", path, error.text);
     }
     struct tacit_digest digest;

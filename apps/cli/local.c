@@ -93,7 +93,7 @@ enum tacit_status local_create(struct local *local, const char *directory,
         return status;
     }
     struct tacit_config_plan made = {.name = "local",
-                                     .mode = TACIT_CONFIG_CRASH,
+                                     .mode = plan->mode,
                                      .fabric = TACIT_CONFIG_SHM,
                                      .log_on = plan->log_on,
                                      .replicas = plan->replicas,
@@ -501,13 +501,116 @@ enum tacit_status local_up(struct local *local, struct tacit_error *error)
 
 // ---- judgement ---------------------------------------------------------------------------------
 
-bool local_may_fail(const struct local *local)
+// Bit r: replica r is down, stopped, or not (yet) a member in the eyes of the leader.
+static uint32_t faulty_replicas(const struct local *local)
 {
     uint32_t members = local_members(local);
     uint32_t faulty = 0;
     for (uint32_t r = 0; r < local->config.replica_count; r++) {
         struct local_node node = {LOCAL_REPLICA, (uint16_t)r};
-        faulty += (members >> r & 1u) == 0 || is_stopped(local, node);
+        bool is_faulty = (members >> r & 1u) == 0 || is_stopped(local, node);
+        faulty |= is_faulty ? 1u << r : 0;
     }
-    return faulty + 1 <= local->config.f;
+    return faulty;
+}
+
+bool local_is_byzantine(const struct local *local)
+{
+    return local->config.mode == TACIT_CONFIG_BYZANTINE;
+}
+
+// Bit m: memory node m has been started once. In Byzantine mode a later start has lost the
+// registers and counts for nothing.
+static uint32_t original_memnodes(const struct local *local)
+{
+    uint32_t original = 0;
+    for (uint32_t m = 0; m < local->config.memnode_count; m++) {
+        char path[TACIT_CONFIG_PATH_BYTES];
+        unsigned long starts = 0;
+        local_path(local, path, "state/memnode-%u/incarnation", m);
+        FILE *file = fopen(path, "re");
+        if (file != NULL) {
+            (void)!fscanf(file, "%lu", &starts);
+            (void)fclose(file);
+        }
+        original |= starts == 1 ? 1u << m : 0;
+    }
+    return original;
+}
+
+// Bit m: memory node m is down, stopped, or the group does not count on it (yet).
+static uint32_t faulty_memnodes(const struct local *local)
+{
+    uint32_t counted =
+        local_is_byzantine(local) ? original_memnodes(local) : local_counted_hosts(local);
+    uint32_t faulty = 0;
+    for (uint32_t m = 0; m < local->config.memnode_count; m++) {
+        struct local_node node = {LOCAL_MEMNODE, (uint16_t)m};
+        bool is_faulty =
+            (counted >> m & 1u) == 0 || local_pid(local, node) == 0 || is_stopped(local, node);
+        faulty |= is_faulty ? 1u << m : 0;
+    }
+    return faulty;
+}
+
+uint32_t local_lost_replicas(const struct local *local)
+{
+    uint32_t lost = 0;
+    for (uint32_t r = 0; r < local->config.replica_count; r++) {
+        struct local_node node = {LOCAL_REPLICA, (uint16_t)r};
+        char name[TACIT_CONFIG_NAME_BYTES];
+        char path[TACIT_CONFIG_PATH_BYTES];
+        local_name(node, name);
+        local_path(local, path, "state/%s/joined", name);
+        lost += local_pid(local, node) == 0 && access(path, F_OK) == 0;
+    }
+    return lost;
+}
+
+bool local_may_fail(const struct local *local)
+{
+    return (uint32_t)__builtin_popcount(faulty_replicas(local)) + 1 <= local->config.f;
+}
+
+enum tacit_status local_may_lose(const struct local *local, struct local_node node,
+                                 struct tacit_error *error)
+{
+    bool on_memnodes =
+        local->config.log_on == TACIT_CONFIG_LOG_ON_MEMNODES || local_is_byzantine(local);
+    if (node.kind == LOCAL_GATEWAY || (node.kind == LOCAL_MEMNODE && !on_memnodes)) {
+        return TACIT_OK; // no state that anybody needs
+    }
+    char name[TACIT_CONFIG_NAME_BYTES];
+    local_name(node, name);
+    if (local_leader(local) < 0) {
+        return tacit_error_set(error, TACIT_EBUSY, 0,
+                               "nobody leads at the moment, so that it is not known whether the "
+                               "cluster can do without %s: try again, or say --force",
+                               name);
+    }
+    bool is_replica = node.kind == LOCAL_REPLICA;
+    uint32_t faulty = is_replica ? faulty_replicas(local) : faulty_memnodes(local);
+    uint32_t others = faulty & ~(1u << node.id);
+    uint32_t may = is_replica ? local->config.f : local->config.fm;
+    if ((uint32_t)__builtin_popcount(others) < may) {
+        return TACIT_OK;
+    }
+    char list[256] = "";
+    for (uint16_t i = 0; i < 32; i++) {
+        if ((others >> i & 1u) != 0) {
+            char other[TACIT_CONFIG_NAME_BYTES];
+            size_t used = strlen(list);
+            local_name((struct local_node){node.kind, i}, other);
+            (void)snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", other);
+        }
+    }
+    return tacit_error_set(
+        error, TACIT_EBUSY, 0,
+        "without %s more than %s = %u %s would be down, stopped or not readmitted, and the group "
+        "would stop for good. That is already the case of: %s. %s, or say --force",
+        name, is_replica ? "f" : "fm", may, is_replica ? "replicas" : "memory nodes",
+        others != 0 ? list : "none",
+        local_is_byzantine(local)
+            ? "In Byzantine mode who was restarted is not taken back yet"
+            : "Bring it back first (`tacit local start`, which waits until it is readmitted)");
 }

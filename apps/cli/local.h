@@ -43,6 +43,7 @@ struct local {
 
 struct local_plan {
     uint32_t replicas, memnodes;
+    enum tacit_config_mode mode;
     enum tacit_config_log_on log_on;
     enum tacit_config_waiting waiting;
     uint64_t arena_bytes; // 0: default
@@ -93,9 +94,20 @@ int local_wait_leader(const struct local *local, int not_this, uint64_t timeout_
 // Bit r: replica r runs, answers, and in the eyes of the leader is connected and a member under its
 // present incarnation.
 uint32_t local_members(const struct local *local);
+// Whether faults of a kind are Byzantine mode's.
+bool local_is_byzantine(const struct local *local);
+// Bit h: the leader writes to log host h and counts on it.
+uint32_t local_counted_hosts(const struct local *local);
 bool local_wait_members(const struct local *local, uint32_t wanted, uint64_t timeout_ns);
 // Whether one more faulty replica is within f, counting everybody who is down, stopped, or not
 // readmitted yet. Called before each fault.
 bool local_may_fail(const struct local *local);
+// How many replicas were members once and do not run now.
+uint32_t local_lost_replicas(const struct local *local);
+// Whether this node may be killed or stopped without leaving the fault model: at most f replicas
+// and, where memory nodes hold the logs, fm of them are then down, stopped or not readmitted.
+// TACIT_EBUSY: not now; the error says who is missing.
+enum tacit_status local_may_lose(const struct local *local, struct local_node node,
+                                 struct tacit_error *error);
 
 #endif

@@ -2,25 +2,40 @@
 //
 // tacit local: a cluster on this machine, started and hurt by hand.
 #include <argp.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/bootstrap.h"
 #include "cli.h"
 #include "local.h"
 
 #define GONE_NS UINT64_C(5000000000)
 #define READY_NS UINT64_C(20000000000)
 #define WORDS_MAX 4u
+#define ACCEPTED "up, down, status, kill, start, restart, stop, cont"
 
-enum { KEY_REPLICAS = 256, KEY_MEMNODES, KEY_MODE, KEY_LOG_ON, KEY_WAITING, KEY_PORT, KEY_APP };
+enum {
+    KEY_REPLICAS = 256,
+    KEY_MEMNODES,
+    KEY_MODE,
+    KEY_LOG_ON,
+    KEY_WAITING,
+    KEY_PORT,
+    KEY_APP,
+    KEY_REPLACE,
+    KEY_FORCE
+};
 
 struct arguments {
     const char *directory;
     struct local_plan plan;
     const char *app;
     uint64_t port;
+    bool replace;
+    bool force;
     const char *words[WORDS_MAX];
     unsigned word_count;
 };
@@ -30,12 +45,16 @@ static const struct argp_option options[] = {
      0},
     {"replicas", KEY_REPLICAS, "N", 0, "up: replicas (default 3)", 1},
     {"memnodes", KEY_MEMNODES, "N", 0, "up: memory nodes (default 3)", 1},
-    {"mode", KEY_MODE, "MODE", 0, "up: crash", 1},
+    {"mode", KEY_MODE, "MODE", 0, "up: crash (default) or byzantine", 1},
     {"log-on", KEY_LOG_ON, "WHERE", 0, "up: replicas (default) or memnodes", 1},
     {"waiting", KEY_WAITING, "HOW", 0, "up: adaptive (default), yield or spin", 1},
     {"port", KEY_PORT, "PORT", 0, "up: of the gateway for Redis clients (default 6380; 0: none)",
      1},
-    {"app", KEY_APP, "APP", 0, "up, restart: kv (default), flip or FILE.so", 1},
+    {"app", KEY_APP, "APP", 0, "up: kv (default), flip or FILE.so", 1},
+    {"replace", KEY_REPLACE, NULL, 0,
+     "up: found a new, empty group where more than f replicas have been stopped", 1},
+    {"force", KEY_FORCE, NULL, 0,
+     "kill, stop: also when more than f replicas would then be down, stopped or not readmitted", 2},
     {0},
 };
 
@@ -78,8 +97,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
             (uint32_t)number;
         return 0;
     case KEY_MODE:
-        if (strcmp(value, "crash") != 0) {
-            argp_error(state, "--mode %s: this version runs crash", value);
+        if (!cli_mode(value, &arguments->plan.mode)) {
+            argp_error(state, "--mode %s: accepted are crash and byzantine", value);
         }
         return 0;
     case KEY_LOG_ON:
@@ -93,6 +112,12 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_APP:
         arguments->app = value;
+        return 0;
+    case KEY_REPLACE:
+        arguments->replace = true;
+        return 0;
+    case KEY_FORCE:
+        arguments->force = true;
         return 0;
     case ARGP_KEY_ARG:
         if (arguments->word_count == WORDS_MAX) {
@@ -118,10 +143,10 @@ static void remember(const struct local *local)
     }
 }
 
-static void recall(struct local *local, char app[256])
+static void recall(struct local *local, char app[PATH_MAX])
 {
     char path[TACIT_CONFIG_PATH_BYTES];
-    char text[320];
+    char text[PATH_MAX + 16];
     local_path(local, path, "pid/options");
     FILE *file = fopen(path, "re");
     if (file == NULL) {
@@ -131,7 +156,7 @@ static void recall(struct local *local, char app[256])
         char *end = NULL;
         local->port = (uint16_t)strtoul(text, &end, 10);
         if (*end == ' ') {
-            (void)snprintf(app, 256, "%.*s", (int)strcspn(end + 1, "\n"), end + 1);
+            (void)snprintf(app, PATH_MAX, "%.*s", (int)strcspn(end + 1, "\n"), end + 1);
             local->app = app;
         }
     }
@@ -140,9 +165,36 @@ static void recall(struct local *local, char app[256])
 
 // ---- commands ----------------------------------------------------------------------------------
 
+// A shared object is found again from any folder.
+static const char *absolute_app(const char *app, char path[PATH_MAX])
+{
+    bool is_file = app != NULL && (strchr(app, '/') != NULL || strstr(app, ".so") != NULL);
+    return is_file && realpath(app, path) != NULL ? path : app;
+}
+
+// State is in memory: a group of which more than f replicas have ended does not come back.
+static enum tacit_status found_again(struct local *local, bool replace, struct tacit_error *error)
+{
+    uint32_t lost = local_lost_replicas(local);
+    if (lost <= local->config.f) {
+        return TACIT_OK;
+    }
+    struct tacit_group_id group;
+    if (replace) {
+        (void)local_down(local); // whoever is left belongs to the old group
+        return tacit_group_found(&local->config, true, &group, error);
+    }
+    return tacit_error_set(error, TACIT_EEXIST, 0,
+                           "%u of the %u replicas in %s have been stopped, more than f = %u: the "
+                           "group's state was in their memory and is gone. `tacit local up "
+                           "--replace` founds a new, empty group there",
+                           lost, local->config.replica_count, local->directory, local->config.f);
+}
+
 static int up(const struct arguments *arguments)
 {
     struct tacit_error error;
+    char app[PATH_MAX];
     struct local *local = calloc(1, sizeof *local);
     if (local == NULL) {
         return cli_complain("no memory");
@@ -153,7 +205,10 @@ static int up(const struct arguments *arguments)
         status = local_create(local, arguments->directory, &arguments->plan, &error);
     }
     local->port = (uint16_t)arguments->port;
-    local->app = arguments->app;
+    local->app = absolute_app(arguments->app, app);
+    if (status == TACIT_OK && !is_new) {
+        status = found_again(local, arguments->replace, &error);
+    }
     if (status == TACIT_OK) {
         remember(local);
         status = local_up(local, &error);
@@ -165,9 +220,11 @@ static int up(const struct arguments *arguments)
             (void)local_down(local);
         }
     } else {
-        (void)printf("%s cluster in %s: %u replicas, %u memory nodes; leader: replica %d\n",
-                     is_new ? "made a" : "started the", local->directory,
-                     local->config.replica_count, local->config.memnode_count, local_leader(local));
+        (void)printf(
+            "%s cluster in %s: mode %s, %u replicas, %u memory nodes; leader: replica %d\n",
+            is_new ? "made a" : "started the", local->directory,
+            local_is_byzantine(local) ? "byzantine" : "crash", local->config.replica_count,
+            local->config.memnode_count, local_leader(local));
         if (local->port != 0) {
             (void)printf("Redis clients: redis-cli -p %u\n", local->port);
         }
@@ -246,10 +303,14 @@ static bool find_node(const struct local *local, const struct arguments *argumen
     return true;
 }
 
-static int restart(struct local *local, struct local_node node)
+// Ends the process if it runs (and may be ended), starts it, and waits until it is of use.
+static int restart(struct local *local, struct local_node node, bool force)
 {
     struct tacit_error error;
     if (local_pid(local, node) != 0) {
+        if (!force && local_may_lose(local, node, &error) != TACIT_OK) {
+            return cli_fail(&error);
+        }
         (void)local_signal(local, node, SIGTERM, NULL);
         (void)local_signal(local, node, SIGCONT, NULL);
         if (!local_wait_gone(local, node, GONE_NS)) {
@@ -268,6 +329,11 @@ static int restart(struct local *local, struct local_node node)
         }
         cli_sleep_ns(5000000);
     }
+    if (node.kind != LOCAL_GATEWAY && local_is_byzantine(local)) {
+        (void)printf("it has lost its memory and counts for nothing: in Byzantine mode who was "
+                     "restarted is not taken back yet\n");
+        return 0;
+    }
     if (node.kind == LOCAL_REPLICA && !local_wait_members(local, 1u << node.id, READY_NS)) {
         return cli_complain("it was started, but is no member of the group yet; see %s/log",
                             local->directory);
@@ -275,43 +341,59 @@ static int restart(struct local *local, struct local_node node)
     return 0;
 }
 
+enum way { LOCAL_KILL, LOCAL_STOP, LOCAL_CONT, LOCAL_START, LOCAL_RESTART, LOCAL_WAYS };
+
+static int send_signal(const struct local *local, struct local_node node, enum way way, bool force)
+{
+    static const int signals[] = {
+        [LOCAL_KILL] = SIGKILL, [LOCAL_STOP] = SIGSTOP, [LOCAL_CONT] = SIGCONT};
+    struct tacit_error error;
+    // Who does not run gets the message of local_signal().
+    if (way != LOCAL_CONT && !force && local_pid(local, node) != 0 &&
+        local_may_lose(local, node, &error) != TACIT_OK) {
+        return cli_fail(&error);
+    }
+    if (local_signal(local, node, signals[way], &error) != TACIT_OK) {
+        return cli_fail(&error);
+    }
+    if (way == LOCAL_KILL && !local_wait_gone(local, node, GONE_NS)) {
+        return cli_complain("the process is still there");
+    }
+    return 0;
+}
+
 static int hurt(struct local *local, const struct arguments *arguments)
 {
     static const struct {
-        const char *name;
-        int signal_number;
-    } ways[] = {{"kill", SIGKILL}, {"stop", SIGSTOP}, {"cont", SIGCONT}, {"restart", 0}};
-    struct tacit_error error;
+        const char *name, *done;
+    } ways[LOCAL_WAYS] = {[LOCAL_KILL] = {"kill", "killed"},
+                          [LOCAL_STOP] = {"stop", "stopped"},
+                          [LOCAL_CONT] = {"cont", "continued"},
+                          [LOCAL_START] = {"start", "started"},
+                          [LOCAL_RESTART] = {"restart", "restarted"}};
     struct local_node node;
     char name[TACIT_CONFIG_NAME_BYTES];
-    size_t way = 0;
-    while (way < 4 && strcmp(arguments->words[0], ways[way].name) != 0) {
+    unsigned way = 0;
+    while (way < LOCAL_WAYS && strcmp(arguments->words[0], ways[way].name) != 0) {
         way++;
     }
-    if (way == 4) {
-        (void)cli_complain("local %s: accepted are up, down, status, kill, stop, cont, restart",
-                           arguments->words[0]);
+    if (way == LOCAL_WAYS) {
+        (void)cli_complain("local %s: accepted are " ACCEPTED, arguments->words[0]);
         return 2;
     }
     if (!find_node(local, arguments, &node)) {
         return 2;
     }
     local_name(node, name);
-    if (ways[way].signal_number == 0) {
-        int result = restart(local, node);
-        if (result == 0) {
-            (void)printf("restarted %s\n", name);
-        }
-        return result;
+    if (way == LOCAL_START && local_pid(local, node) != 0) {
+        return cli_complain("%s runs already", name);
     }
-    if (local_signal(local, node, ways[way].signal_number, &error) != TACIT_OK) {
-        return cli_fail(&error);
+    int result = way < LOCAL_START ? send_signal(local, node, way, arguments->force)
+                                   : restart(local, node, arguments->force);
+    if (result == 0) {
+        (void)printf("%s %s\n", ways[way].done, name);
     }
-    if (ways[way].signal_number == SIGKILL && !local_wait_gone(local, node, GONE_NS)) {
-        return cli_complain("%s is still there", name);
-    }
-    (void)printf("%s %s\n", arguments->words[0], name);
-    return 0;
+    return result;
 }
 
 int cli_local(int argc, char **argv)
@@ -319,8 +401,11 @@ int cli_local(int argc, char **argv)
     static const struct argp argp = {
         options,
         parse,
-        "up|down|status|kill NODE|stop NODE|cont NODE|restart NODE",
-        "A cluster on this machine. NODE is leader, replica N, memnode N or gateway.",
+        "up|down|status|kill NODE|start NODE|restart NODE|stop NODE|cont NODE",
+        "A cluster on this machine. NODE is leader, replica N, memnode N or gateway.\v"
+        "start and restart wait until a replica is readmitted by the group. kill and stop refuse "
+        "what would leave more than f replicas down, stopped or not readmitted: a group that has "
+        "lost that many stops for good.",
         NULL,
         NULL,
         NULL};
@@ -333,7 +418,7 @@ int cli_local(int argc, char **argv)
         return 2;
     }
     if (arguments.word_count == 0) {
-        (void)cli_complain("local: accepted are up, down, status, kill, stop, cont, restart");
+        (void)cli_complain("local: accepted are " ACCEPTED);
         return 2;
     }
     if (strcmp(arguments.words[0], "up") == 0) {
@@ -341,7 +426,7 @@ int cli_local(int argc, char **argv)
     }
     struct tacit_error error;
     struct local *local = calloc(1, sizeof *local);
-    char app[256] = "kv";
+    char app[PATH_MAX] = "kv";
     int result = 1;
     if (local == NULL) {
         return cli_complain("no memory");

@@ -64,7 +64,14 @@ static struct local_node replica_node(uint32_t id)
     return (struct local_node){LOCAL_REPLICA, (uint16_t)id};
 }
 
-// Several may believe that they lead, of which all but one are mistaken: the largest ballot leads.
+// What a later leader has more of.
+static uint64_t term_of(const json_t *report)
+{
+    return local_number(report, NULL, "ballot") + local_number(report, "byzantine", "view");
+}
+
+// Several may believe that they lead, of which all but one are mistaken: the largest ballot or view
+// leads.
 static int find_leader(const struct local *local, json_t **report)
 {
     int leader = -1;
@@ -72,9 +79,8 @@ static int find_leader(const struct local *local, json_t **report)
     for (uint32_t r = 0; r < local->config.replica_count; r++) {
         json_t *own =
             local_pid(local, replica_node(r)) == 0 ? NULL : local_status(local, (uint16_t)r);
-        if (own != NULL && leads(own) &&
-            (leader < 0 || local_number(own, NULL, "ballot") > ballot)) {
-            ballot = local_number(own, NULL, "ballot");
+        if (own != NULL && leads(own) && (leader < 0 || term_of(own) > ballot)) {
+            ballot = term_of(own);
             leader = (int)r;
             if (report != NULL) {
                 json_decref(*report);
@@ -130,6 +136,20 @@ uint32_t local_members(const struct local *local)
     }
     json_decref(leader);
     return members;
+}
+
+uint32_t local_counted_hosts(const struct local *local)
+{
+    json_t *leader = NULL;
+    uint32_t hosts = 0;
+    if (find_leader(local, &leader) >= 0) {
+        const json_t *confirmed = json_object_get(leader, "confirmed");
+        for (size_t i = 0; i < json_array_size(confirmed); i++) {
+            hosts |= 1u << (json_integer_value(json_array_get(confirmed, i)) & 31);
+        }
+    }
+    json_decref(leader);
+    return hosts;
 }
 
 bool local_wait_members(const struct local *local, uint32_t wanted, uint64_t timeout_ns)

@@ -30,7 +30,7 @@ static int no_tests(int argc, char **argv)
 
 static const struct command commands[] = {
     {"demo", cli_demo, "watch a cluster survive the death of its leader"},
-    {"local", cli_local, "a cluster on this machine: up, down, status, kill, restart, stop, cont"},
+    {"local", cli_local, "a cluster on this machine: up, down, status, kill, start, stop, ..."},
     {"kv", cli_kv, "get, put, del in the replicated key-value store"},
     {"status", cli_status, "what the replicas of a cluster say of themselves"},
     {"check", cli_check, "check a cluster file: every problem, and the memory of each node"},

@@ -71,8 +71,56 @@ static void print_ids(const char *what, const json_t *list)
     (void)printf("%s\n", count == 0 ? " none" : "");
 }
 
+static unsigned long long of_engine(const json_t *report, const char *key)
+{
+    return local_number(report, "byzantine", key);
+}
+
+// Paths, signatures and registers of Byzantine mode.
+static void print_byzantine(const json_t *report)
+{
+    const json_t *engine = json_object_get(report, "byzantine");
+    (void)printf("  view %llu%s, led by replica %llu; epoch %llu, slots below %llu are behind a "
+                 "certified checkpoint\n",
+                 of_engine(report, "view"),
+                 json_is_true(json_object_get(engine, "entered")) ? "" : " (not entered yet)",
+                 (unsigned long long)local_number(report, NULL, "leader"),
+                 of_engine(report, "epoch"), of_engine(report, "window_base"));
+    if (json_array_size(json_object_get(engine, "condemned")) != 0) {
+        print_ids("proven to lie", json_object_get(engine, "condemned"));
+    }
+    (void)printf("  decided: fast %llu, slow %llu; vouched %llu, acked %llu, certified %llu, "
+                 "committed %llu\n",
+                 of_engine(report, "decided_fast"), of_engine(report, "decided_slow"),
+                 of_engine(report, "vouched"), of_engine(report, "acked"),
+                 of_engine(report, "certified"), of_engine(report, "committed"));
+    (void)printf("  broadcasts %llu; delivered: fast %llu, slow %llu; seals %llu, views entered "
+                 "%llu\n",
+                 of_engine(report, "broadcasts"), of_engine(report, "delivered_fast"),
+                 of_engine(report, "delivered_slow"), of_engine(report, "seals"),
+                 of_engine(report, "views_entered"));
+    (void)printf("  signatures: made %llu, checked %llu, bad %llu; registers: written %llu, read "
+                 "%llu\n",
+                 of_engine(report, "signatures_made"), of_engine(report, "signatures_checked"),
+                 of_engine(report, "signatures_bad"), of_engine(report, "register_writes"),
+                 of_engine(report, "register_reads"));
+}
+
+static void print_planes(const json_t *report)
+{
+    static const char *const names[] = {"data", "background"};
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *plane = json_object_get(json_object_get(report, "fabric"), names[i]);
+        (void)printf("  %s plane: writes %llu (%llu bytes), reads %llu\n", names[i],
+                     (unsigned long long)local_number(plane, NULL, "writes"),
+                     (unsigned long long)local_number(plane, NULL, "write_bytes"),
+                     (unsigned long long)local_number(plane, NULL, "reads"));
+    }
+}
+
 static void print_report(const json_t *report)
 {
+    bool is_byzantine = json_object_get(report, "byzantine") != NULL;
     const char *role = json_string_value(json_object_get(report, "role"));
     (void)printf("%s: %s, incarnation %llu, applied %llu, commit %llu, pid %llu\n",
                  json_string_value(json_object_get(report, "node")), role == NULL ? "?" : role,
@@ -86,7 +134,9 @@ static void print_report(const json_t *report)
     if (json_array_size(json_object_get(report, "waiting")) != 0) {
         print_ids("waiting for admission", json_object_get(report, "waiting"));
     }
-    if (role != NULL && strcmp(role, "leader") == 0) {
+    if (is_byzantine) {
+        print_byzantine(report);
+    } else if (role != NULL && strcmp(role, "leader") == 0) {
         print_ids("log hosts in step", json_object_get(report, "confirmed"));
         (void)printf(
             "  elected in: decision %llu us, permission %llu us, catch-up %llu us\n",
@@ -101,6 +151,7 @@ static void print_report(const json_t *report)
                  (unsigned long long)local_number(report, "detector", "deaths"),
                  (unsigned long long)local_number(report, "counters", "malformed") +
                      (unsigned long long)local_number(report, "counters", "unexpected"));
+    print_planes(report);
 }
 
 // Status 0: somebody leads.

@@ -10,23 +10,31 @@
 #include <string.h>
 #include <sys/random.h>
 
-// Looks before giving way for the first time, and looks with giving way before sleeping. A round
-// trip on one machine takes 5 to 20 us; a look some 100 ns, a yield some 500 ns.
-#define SPINS 64u
-#define YIELDS 200u
-#define LOOKS_A_YIELD 16u
+// Looks before sleeping. A round trip on one machine takes 1 to 20 us; a look some 100 ns. Looks
+// that are far apart were interrupted: somebody else wants this processor, perhaps the replica that
+// is to answer. Then it sleeps sooner for a while. (Not sched_yield: Linux takes a whole time slice
+// from whoever yields, and a client that did so often is not run for milliseconds when a replica
+// that died is being taken apart on its processor. Who sleeps is woken on one that is free.)
+#define SPINS 256u
+#define SPINS_SHARED 16u
+#define TORN_NS 20000u
+#define SHARED_NS 300000u
+#define UNSETTLED_NS 50000000u // after a replica came or went
 
 struct tacit_channel {
     struct tacit_client *client;
     struct tacit_fabric *fabric;
     void (*fabric_close)(struct tacit_fabric *fabric, void *owner);
+    void (*refusal)(void *owner, char *out, size_t max);
     void *owner;
     tacit_time_ns_t (*now_ns)(void);
     struct tacit_client_config config;
     enum tacit_channel_waiting waiting;
     uint64_t random; // of the jitter
     uint64_t calls;  // tokens of connect() and call()
-    void *memory;    // of the client
+    tacit_time_ns_t looked_ns, shared_until_ns;
+    uint32_t up;  // replicas, when it last looked
+    void *memory; // of the client
 };
 
 // SplitMix64: jitter only, no secret.
@@ -75,6 +83,7 @@ enum tacit_status tacit_channel_build(const struct tacit_channel_parts *parts,
     }
     channel->fabric = parts->fabric;
     channel->fabric_close = parts->fabric_close;
+    channel->refusal = parts->refusal;
     channel->owner = parts->owner;
     channel->now_ns = parts->now_ns;
     channel->waiting = parts->waiting;
@@ -212,21 +221,30 @@ bool tacit_channel_wait(struct tacit_channel *channel, uint64_t timeout_ns,
     tacit_time_ns_t start_ns = channel->now_ns();
     tacit_time_ns_t end_ns =
         timeout_ns < UINT64_MAX - start_ns ? start_ns + timeout_ns : UINT64_MAX;
+    channel->looked_ns = start_ns;
     for (uint32_t looks = 0;; looks++) {
         if (tacit_channel_poll(channel, event)) {
             return true;
         }
-        if (channel->now_ns() >= end_ns) {
+        tacit_time_ns_t now_ns = channel->now_ns();
+        if (now_ns >= end_ns) {
             return false;
         }
-        if (channel->waiting == TACIT_CHANNEL_SPIN || looks < SPINS) {
-            pause_briefly();
-            // Others may need this core to answer at all.
-            if (channel->waiting != TACIT_CHANNEL_SPIN && looks % LOOKS_A_YIELD == 0) {
-                sched_yield();
-            }
-        } else if (channel->waiting == TACIT_CHANNEL_YIELD || looks < SPINS + YIELDS) {
+        uint32_t up;
+        (void)tacit_client_leader(channel->client, &up);
+        if (up != channel->up) { // many wake up at once
+            channel->up = up;
+            channel->shared_until_ns = now_ns + UNSETTLED_NS;
+        } else if (now_ns - channel->looked_ns > TORN_NS &&
+                   channel->shared_until_ns < now_ns + SHARED_NS) {
+            channel->shared_until_ns = now_ns + SHARED_NS;
+        }
+        channel->looked_ns = now_ns;
+        if (channel->waiting == TACIT_CHANNEL_YIELD) {
             sched_yield();
+        } else if (channel->waiting == TACIT_CHANNEL_SPIN ||
+                   looks < (now_ns < channel->shared_until_ns ? SPINS_SHARED : SPINS)) {
+            pause_briefly();
         } else {
             tacit_channel_arm(channel);
             bool any = tacit_channel_poll(channel, event);
@@ -237,6 +255,7 @@ bool tacit_channel_wait(struct tacit_channel *channel, uint64_t timeout_ns,
             if (any) {
                 return true;
             }
+            channel->looked_ns = channel->now_ns();
             looks = 0;
         }
     }
@@ -281,10 +300,19 @@ enum tacit_status tacit_channel_connect(struct tacit_channel *channel, uint64_t 
     (void)tacit_channel_session_close(channel, *session);
     uint32_t up = 0;
     (void)tacit_client_leader(channel->client, &up);
+    char refusal[256] = "";
+    if (up == 0 && channel->refusal != NULL) {
+        channel->refusal(channel->owner, refusal, sizeof refusal);
+    }
+    if (up == 0 && refusal[0] != '\0') {
+        return tacit_error_set(error, TACIT_EAUTH, 0,
+                               "client: no replica can be reached: %s. Do the replicas use the "
+                               "same cluster file, with this client's key in it?",
+                               refusal);
+    }
     if (up == 0) {
         return tacit_error_set(error, TACIT_ETIMEDOUT, 0,
-                               "client: no replica can be reached; are they running, and is this "
-                               "client's key in their cluster file?");
+                               "client: no replica can be reached; are they running?");
     }
     return tacit_error_set(error, TACIT_ETIMEDOUT, 0,
                            "client: %d of %u replicas are connected, but none leads; is a majority "

@@ -19,6 +19,8 @@ struct tacit_channel_parts {
     struct tacit_fabric *fabric;       // polled by nobody yet
     // Called by tacit_channel_close(); NULL: the fabric stays open.
     void (*fabric_close)(struct tacit_fabric *fabric, void *owner);
+    // Writes why a replica was not connected last, empty if none was refused. NULL: not known.
+    void (*refusal)(void *owner, char *out, size_t max);
     void *owner;
     tacit_time_ns_t (*now_ns)(void); // the clock of the fabric's sleep()
     enum tacit_channel_waiting waiting;

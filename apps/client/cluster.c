@@ -12,12 +12,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../lib/signer.h"
+
 enum { TACIT_GROUP_TEXT = 64, TACIT_NUMBER_TEXT = 16 };
 
 void tacit_cluster_smr_config(struct tacit_smr_config *smr, const struct tacit_config *config)
 {
+    const struct tacit_config_timing *timing = &config->timing;
     *smr = (struct tacit_smr_config){
-        .engine = TACIT_ENGINE_CRASH,
+        .engine =
+            config->mode == TACIT_CONFIG_BYZANTINE ? TACIT_ENGINE_BYZANTINE : TACIT_ENGINE_CRASH,
         .log_on = config->log_on == TACIT_CONFIG_LOG_ON_MEMNODES ? TACIT_LOG_ON_MEMNODES
                                                                  : TACIT_LOG_ON_REPLICAS,
         .replicas = (uint8_t)config->replica_count,
@@ -33,12 +37,54 @@ void tacit_cluster_smr_config(struct tacit_smr_config *smr, const struct tacit_c
         .session_pipeline = (uint32_t)config->limits.session_pipeline,
         .ring_slots = TACIT_CLUSTER_RING_SLOTS,
         .arena_bytes = (size_t)config->memory.arena_bytes,
-        .beat_period_ns = config->timing.beat_period_ns,
-        .suspicion_ns = config->timing.suspicion_ns,
-        .permission_timeout_ns = config->timing.permission_timeout_ns,
-        .laggard_after_ns = config->timing.laggard_after_ns,
+        .beat_period_ns = timing->beat_period_ns,
+        .suspicion_ns = timing->suspicion_ns,
+        .permission_timeout_ns = timing->permission_timeout_ns,
+        .laggard_after_ns = timing->laggard_after_ns,
+        .byzantine = {.broadcast_on = config->broadcast_on == TACIT_CONFIG_BROADCAST_ON_MEMNODES
+                                          ? TACIT_BROADCAST_ON_MEMNODES
+                                          : TACIT_BROADCAST_ON_REPLICAS,
+                      .window = (uint32_t)config->limits.window,
+                      .tail = (uint32_t)config->limits.tail,
+                      .slow_after_ns = tacit_config_slow_after_ns(config),
+                      .cooldown_ns = timing->cooldown_ns,
+                      .retry_ns = timing->retry_ns,
+                      .join_after_ns = timing->join_after_ns,
+                      .view_timeout_ns = timing->view_timeout_ns,
+                      .view_timeout_max_ns = timing->view_timeout_max_ns},
         .app_options = "",
     };
+}
+
+enum tacit_status
+tacit_cluster_signer_open(struct tacit_signer **signer, const struct tacit_config *config,
+                          const struct tacit_group_id *group, const struct tacit_keypair *own,
+                          void (*wake)(void *context), void *context, struct tacit_error *error)
+{
+    // By id, zeros for ids that nobody has.
+    struct tacit_public_key replicas[TACIT_REPLICAS_MAX] = {0};
+    struct tacit_public_key clients[TACIT_CLIENTS_MAX] = {0};
+    struct tacit_digest cluster;
+    struct tacit_signer_pool_config pool = {
+        .own = own,
+        .replicas = replicas,
+        .replica_count = config->replica_count,
+        .clients = clients,
+        .client_count = (uint32_t)config->limits.clients_max,
+        .operator_key = config->has_operator_key ? &config->operator_key : NULL,
+        .workers = 1,
+        .wake = wake,
+        .context = context,
+    };
+    for (uint32_t i = 0; i < config->replica_count; i++) {
+        replicas[config->replicas[i].id] = config->replicas[i].public_key;
+    }
+    for (uint32_t i = 0; i < config->client_count; i++) {
+        clients[config->clients[i].id] = config->clients[i].public_key;
+    }
+    tacit_config_digest(&cluster, config);
+    tacit_scope_make(&pool.scope, group, &cluster);
+    return tacit_signer_pool_open(signer, &pool, error);
 }
 
 static enum tacit_status file_error(const char *what, const char *path, struct tacit_error *error)

@@ -18,8 +18,17 @@ extern "C" {
 #define TACIT_CLUSTER_RING_SLOTS 64u
 
 // The replicas' parameters under a cluster file, but for what is a replica's own (self,
-// incarnation, first_member, draw, app_options), which is zero.
+// incarnation, first_member, draw, app_options, signer), which is zero.
 void tacit_cluster_smr_config(struct tacit_smr_config *smr, const struct tacit_config *config);
+
+// Byzantine mode: starts the signing pool (lib/signer.h) of whoever has the key pair `own`, with
+// one worker and the public keys of everybody. `wake` ends the sleep of the thread that polls the
+// pool. Give it back with tacit_signer_pool_close() before what `context` names goes away. Errors:
+// as tacit_signer_pool_open.
+enum tacit_status
+tacit_cluster_signer_open(struct tacit_signer **signer, const struct tacit_config *config,
+                          const struct tacit_group_id *group, const struct tacit_keypair *own,
+                          void (*wake)(void *context), void *context, struct tacit_error *error);
 
 // Reads the group id: 64 hex digits and at most a newline. Errors: TACIT_ENOENT, TACIT_EPERM,
 // TACIT_EIO, TACIT_EINVAL.

@@ -3,10 +3,12 @@
 // Opening a channel from files: cluster file, key, group id; then the shared-memory fabric in the
 // role of a client. Everything that can be wrong with the files is found here, before anything is
 // connected.
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/signer.h"
 #include "channel.h"
 #include "cluster.h"
 #include "tacit/config.h"
@@ -17,7 +19,28 @@
 struct identity {
     struct tacit_config config;
     struct tacit_keypair *keypair;
+    struct tacit_signer *signer; // Byzantine mode
+    pthread_mutex_t lock;        // of the next
+    char refusal[256];           // why the control thread could not connect last
 };
+
+static void report(void *context, enum tacit_shm_report_kind kind, const char *text)
+{
+    struct identity *identity = context;
+    if (kind == TACIT_SHM_REPORT_REFUSED) {
+        (void)pthread_mutex_lock(&identity->lock);
+        (void)snprintf(identity->refusal, sizeof identity->refusal, "%s", text);
+        (void)pthread_mutex_unlock(&identity->lock);
+    }
+}
+
+static void refusal(void *owner, char *out, size_t max)
+{
+    struct identity *identity = owner;
+    (void)pthread_mutex_lock(&identity->lock);
+    (void)snprintf(out, max, "%s", identity->refusal);
+    (void)pthread_mutex_unlock(&identity->lock);
+}
 
 static bool key_of(void *context, enum tacit_shm_kind kind, uint16_t id,
                    struct tacit_public_key *key)
@@ -40,14 +63,22 @@ static void identity_free(struct identity *identity)
 {
     if (identity != NULL) {
         tacit_secret_free(identity->keypair);
+        (void)pthread_mutex_destroy(&identity->lock);
         free(identity);
     }
 }
 
 static void fabric_close(struct tacit_fabric *fabric, void *owner)
 {
-    tacit_shm_close(fabric); // ends the thread that looks keys up
-    identity_free(owner);
+    struct identity *identity = owner;
+    tacit_signer_pool_close(identity->signer); // its threads wake the fabric
+    tacit_shm_close(fabric);                   // ends the thread that looks keys up
+    identity_free(identity);
+}
+
+static void wake(void *context)
+{
+    tacit_shm_wake(context);
 }
 
 // The files that name everything else: from a node file, or from the options.
@@ -97,11 +128,6 @@ static enum tacit_status load_identity(struct tacit_node_file *node, struct iden
     if (identity->config.fabric != TACIT_CONFIG_SHM) {
         return tacit_error_set(error, TACIT_EINVAL, 0,
                                "%s: this client speaks to clusters with `fabric: shm` only",
-                               node->cluster_path);
-    }
-    if (identity->config.mode != TACIT_CONFIG_CRASH) {
-        return tacit_error_set(error, TACIT_EINVAL, 0,
-                               "%s: this client speaks to clusters with `mode: crash` only",
                                node->cluster_path);
     }
     identity->keypair = tacit_secret_alloc(sizeof *identity->keypair, error);
@@ -160,6 +186,7 @@ static enum tacit_status open_fabric(struct identity *identity, const struct tac
         .group = *group,
         .keypair = identity->keypair,
         .key_of = key_of,
+        .report = report,
         .context = identity,
     };
     tacit_config_digest(&shm.cluster, config);
@@ -205,18 +232,32 @@ static enum tacit_status open_channel(const struct tacit_channel_options *option
                    .ring_slots = smr.ring_slots,
                    .sessions = smr.sessions_per_client,
                    .pipeline = options->pipeline != 0 ? options->pipeline : pipeline,
-                   .retry_ns = config->timing.client_retry_ns},
+                   .retry_ns = config->timing.client_retry_ns,
+                   .byzantine = smr.engine == TACIT_ENGINE_BYZANTINE,
+                   .faults = (uint8_t)config->f,
+                   .client_id = node->id},
         .fabric_close = fabric_close,
+        .refusal = refusal,
         .owner = identity,
         .now_ns = tacit_shm_now_ns,
         .waiting = options->waiting,
     };
     status = open_fabric(identity, node, &smr, &group, &parts.fabric, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    if (parts.client.byzantine) {
+        status = tacit_cluster_signer_open(&identity->signer, config, &group, identity->keypair,
+                                           wake, parts.fabric, error);
+        parts.client.signer = identity->signer;
+    }
     if (status == TACIT_OK) {
         status = tacit_channel_build(&parts, channel, error);
-        if (status != TACIT_OK) {
-            tacit_shm_close(parts.fabric);
-        }
+    }
+    if (status != TACIT_OK) {
+        tacit_signer_pool_close(identity->signer);
+        identity->signer = NULL;
+        tacit_shm_close(parts.fabric);
     }
     return status;
 }
@@ -239,6 +280,7 @@ enum tacit_status tacit_channel_open(const struct tacit_channel_options *options
         (void)tacit_error_set(error, TACIT_ENOMEM, 0, "client: no memory");
         return TACIT_ENOMEM;
     }
+    (void)pthread_mutex_init(&identity->lock, NULL);
     status = find_files(options, node, problems, error);
     if (status == TACIT_OK) {
         status = load_identity(node, identity, problems, error);

@@ -404,6 +404,41 @@ static void check_longer(struct loader *loader, uint32_t longer, uint32_t shorte
         bound_text, keys->keys[longer].name, keys->keys[shorter].name);
 }
 
+// A view must outlast the slow path, or the group changes views for ever.
+static void check_view_timeout(struct loader *loader)
+{
+    const struct tacit_config_timing *timing = &loader->config->timing;
+    const uint64_t slow_after_ns = tacit_config_slow_after_ns(loader->config);
+    char value[TACIT_SCALAR_TEXT_BYTES];
+    char bound[TACIT_SCALAR_TEXT_BYTES];
+    if (!pair_is_good(loader, TACIT_SECTION_TIMING, TACIT_TIMING_view_timeout,
+                      TACIT_TIMING_slow_after) ||
+        timing->view_timeout_ns > 2 * slow_after_ns) {
+        return;
+    }
+    scalar_format(TACIT_SCALAR_DURATION, timing->view_timeout_ns, value);
+    scalar_format(TACIT_SCALAR_DURATION, 2 * slow_after_ns, bound);
+    loader_error(loader, TACIT_SECTION_TIMING, 0,
+                 present_of(loader, TACIT_SECTION_TIMING, TACIT_TIMING_view_timeout,
+                            TACIT_TIMING_slow_after),
+                 "view_timeout = %s must be more than 2 x slow_after = %s; accepted: a longer "
+                 "view_timeout or a shorter slow_after",
+                 value, bound);
+}
+
+static void check_byzantine_timing(struct loader *loader)
+{
+    const uint32_t longest = TACIT_TIMING_view_timeout_max;
+    const struct tacit_config_timing *timing = &loader->config->timing;
+    check_view_timeout(loader);
+    if (pair_is_good(loader, TACIT_SECTION_TIMING, TACIT_TIMING_view_timeout, longest) &&
+        timing->view_timeout_max_ns < timing->view_timeout_ns) {
+        loader_error(loader, TACIT_SECTION_TIMING, 0,
+                     present_of(loader, TACIT_SECTION_TIMING, longest, TACIT_TIMING_view_timeout),
+                     "view_timeout_max is less than view_timeout; accepted: at least as long");
+    }
+}
+
 // --- keys that mean nothing in this mode --------------------------------------------------
 
 static void check_mode_of_section(struct loader *loader, enum schema_section section)
@@ -460,6 +495,9 @@ void check_config(struct loader *loader)
     check_longer(loader, TACIT_TIMING_suspicion, TACIT_TIMING_beat_period, 2);
     if (config->mode == TACIT_CONFIG_CRASH) {
         check_longer(loader, TACIT_TIMING_laggard_after, TACIT_TIMING_suspicion, 1);
+    }
+    if (config->mode == TACIT_CONFIG_BYZANTINE) {
+        check_byzantine_timing(loader);
     }
     // Last, as messages name entries by their place in the file.
     qsort(config->replicas, config->replica_count, sizeof config->replicas[0], compare_members);

@@ -369,6 +369,9 @@ void convert_config(struct loader *loader, const struct raw_config *raw)
     if (loader_word(loader, TACIT_KEY_log_on, raw->log_on, &word)) {
         config->log_on = (enum tacit_config_log_on)word;
     }
+    if (loader_word(loader, TACIT_KEY_broadcast_on, raw->broadcast_on, &word)) {
+        config->broadcast_on = (enum tacit_config_broadcast_on)word;
+    }
     if (loader_word(loader, TACIT_KEY_waiting, raw->waiting, &word)) {
         config->waiting = (enum tacit_config_waiting)word;
     }

@@ -35,6 +35,7 @@ void tacit_config_digest(struct tacit_digest *out, const struct tacit_config *co
     add_value(&state, config->f);
     add_value(&state, config->fm);
     add_value(&state, (uint64_t)config->log_on);
+    add_value(&state, (uint64_t)config->broadcast_on);
     add_section(&state, config, TACIT_SECTION_LIMITS);
     add_section(&state, config, TACIT_SECTION_MEMORY);
     add_section(&state, config, TACIT_SECTION_TIMING);

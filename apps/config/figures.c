@@ -64,8 +64,10 @@ void tacit_config_figures_fill(struct tacit_config_figures *out, const struct ta
     struct tacit_config_figure *memnode = &out->memnode;
     ask_part(memnode, "log regions of candidates", on_memnodes ? regions : 0, config,
              sizes->log_region);
-    ask_part(memnode, "pages and control words", has_memnodes, config, sizes->host_control);
-    ask_part(memnode, "registers", is_crash ? 0 : has_memnodes, config, sizes->memnode_registers);
+    ask_part(memnode, "pages and control words", is_crash ? has_memnodes : 0, config,
+             sizes->host_control);
+    ask_part(memnode, "registers of all replicas", is_crash ? 0 : has_memnodes, config,
+             sizes->memnode_registers);
     ask_part(&out->client, "rings of replicas", n, config, sizes->client_per_replica);
 }
 

@@ -22,7 +22,10 @@
     K(fm, COUNT, 0, 7, 0, COMPUTED | IMMUTABLE, \
       "crashed memory nodes that are tolerated: (m-1)/2 with m memory nodes") \
     K(fabric, FABRIC, 0, 0, 0, 0, "how nodes reach each other's memory") \
-    K(log_on, LOG_ON, 0, 0, 0, CRASH | IMMUTABLE, "which nodes keep the copies of the log") \
+    K(log_on, PLACE, 0, 0, 0, CRASH | IMMUTABLE, "which nodes keep the copies of the log") \
+    K(broadcast_on, PLACE, 0, 0, 0, BYZANTINE | IMMUTABLE, \
+      "where replicas leave messages for each other: in the receiver's memory, or on the memory " \
+      "nodes, which is slower") \
     K(waiting, WAITING, 0, 0, 2, 0, "how threads wait; spin needs a core for each node") \
     K(operator_key, PUBLIC_KEY, 0, 0, 0, OPTIONAL, "key that may order membership changes")
 
@@ -70,7 +73,7 @@
       "requests under way in a session, and replies kept for it") \
     K(window, COUNT, window, 16, 4096, 256, IMMUTABLE | BYZANTINE | POWER_OF_TWO, \
       "slots of agreement open at once; a checkpoint is taken every half window") \
-    K(tail, COUNT, tail, 16, 4096, 128, IMMUTABLE | BYZANTINE | POWER_OF_TWO, \
+    K(tail, COUNT, tail, 16, 1024, 128, IMMUTABLE | BYZANTINE | POWER_OF_TWO, \
       "messages of a broadcaster that are kept")
 
 #define TACIT_KEYS_MEMORY(K) \
@@ -89,7 +92,22 @@
     K(client_retry, DURATION, client_retry_ns, 100 * US, 60 * SEC, 2 * MS, IMMUTABLE, \
       "silence after which a client sends to all replicas") \
     K(drift_ppm, COUNT, drift_ppm, 0, 10000, 500, IMMUTABLE, \
-      "most that clocks differ in rate, in parts per million")
+      "most that clocks differ in rate, in parts per million") \
+    K(slow_after, DURATION, slow_after_ns, 10 * US, 1 * SEC, 0, IMMUTABLE | BYZANTINE | COMPUTED, \
+      "without an answer of all replicas for so long, the signed slow path begins: 1ms with " \
+      "waiting: adaptive, else 100us") \
+    K(cooldown, DURATION, cooldown_ns, 1 * US, 10 * MS, 100 * US, IMMUTABLE | BYZANTINE, \
+      "pause between two writes of a register on a memory node; reads that are shorter find a " \
+      "whole value") \
+    K(retry, DURATION, retry_ns, 50 * US, 10 * SEC, 1 * MS, IMMUTABLE | BYZANTINE, \
+      "what a replica got no answer to is said again after this") \
+    K(join_after, DURATION, join_after_ns, 100 * US, 60 * SEC, 2 * MS, IMMUTABLE | BYZANTINE, \
+      "without progress for so long, one replica that leaves its view is followed") \
+    K(view_timeout, DURATION, view_timeout_ns, 500 * US, 60 * SEC, 5 * MS, \
+      IMMUTABLE | BYZANTINE, \
+      "a signed request is executed within this, or the leader is left; doubled for each view") \
+    K(view_timeout_max, DURATION, view_timeout_max_ns, 1 * MS, 600 * SEC, 10 * SEC, \
+      IMMUTABLE | BYZANTINE, "up to this")
 
 #define TACIT_KEYS_PATHS(K) \
     K(runtime_dir, PATH, 1, 1023, 0, 0, "sockets (default: run)") \

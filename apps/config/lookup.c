@@ -13,6 +13,16 @@ uint32_t tacit_config_log_quorum(const struct tacit_config *config)
     return hosts / 2 + 1;
 }
 
+#define SLOW_AFTER_ADAPTIVE_NS 1000000u
+#define SLOW_AFTER_NS 100000u
+
+uint64_t tacit_config_slow_after_ns(const struct tacit_config *config)
+{
+    return config->timing.slow_after_ns != 0          ? config->timing.slow_after_ns
+           : config->waiting == TACIT_CONFIG_ADAPTIVE ? SLOW_AFTER_ADAPTIVE_NS
+                                                      : SLOW_AFTER_NS;
+}
+
 const struct tacit_public_key *tacit_config_public_key(const struct tacit_config *config,
                                                        enum tacit_config_role role, uint16_t id)
 {

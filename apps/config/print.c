@@ -50,11 +50,12 @@ static void print_numbers(FILE *out, const struct tacit_config *config, enum sch
     const struct schema_keys *keys = schema_keys_of(section);
     (void)fprintf(out, "\n%s:\n", keys->name);
     for (size_t i = 0; i < keys->count; i++) {
-        if (is_of_mode(config, &keys->keys[i])) {
+        const uint64_t value =
+            schema_value_get(schema_section_values(config, section), &keys->keys[i]);
+        const bool is_left_open = (keys->keys[i].flags & TACIT_SCHEMA_COMPUTED) && value == 0;
+        if (is_of_mode(config, &keys->keys[i]) && !is_left_open) {
             char text[TACIT_SCALAR_TEXT_BYTES];
-            scalar_format(schema_key_scalar(&keys->keys[i]),
-                          schema_value_get(schema_section_values(config, section), &keys->keys[i]),
-                          text);
+            scalar_format(schema_key_scalar(&keys->keys[i]), value, text);
             (void)fprintf(out, "  %s: %s # %s\n", keys->keys[i].name, text, keys->keys[i].doc);
         }
     }
@@ -100,6 +101,8 @@ bool tacit_config_print(FILE *out, const struct tacit_config *config)
     print_word(out, TACIT_KEY_fabric, config->fabric);
     if (config->mode == TACIT_CONFIG_CRASH) {
         print_word(out, TACIT_KEY_log_on, config->log_on);
+    } else {
+        print_word(out, TACIT_KEY_broadcast_on, config->broadcast_on);
     }
     print_word(out, TACIT_KEY_waiting, config->waiting);
     (void)fputs("cores: [", out);

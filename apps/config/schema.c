@@ -110,7 +110,7 @@ const char *const *schema_key_words(const struct schema_key *key)
         return modes;
     case TACIT_KIND_FABRIC:
         return fabrics;
-    case TACIT_KIND_LOG_ON:
+    case TACIT_KIND_PLACE:
         return places;
     case TACIT_KIND_WAITING:
         return waits;

@@ -33,7 +33,7 @@ enum schema_kind {
     TACIT_KIND_PUBLIC_KEY,
     TACIT_KIND_MODE,
     TACIT_KIND_FABRIC,
-    TACIT_KIND_LOG_ON,
+    TACIT_KIND_PLACE,
     TACIT_KIND_WAITING,
     TACIT_KIND_MAP,    // a section
     TACIT_KIND_MAPS,   // a list of sections

@@ -24,9 +24,17 @@ enum session {
 // A command that waits: for the backend, or for the replies before it.
 struct slot {
     bool ready;
-    uint32_t bytes; // of its reply, in RESP
-    uint8_t *reply; // room for any reply
+    uint32_t number;          // of its command in the connection, NUMBER_MASK
+    tacit_time_ns_t since_ns; // the first tick that saw it wait; 0: none yet
+    uint32_t bytes;           // of its reply, in RESP
+    uint8_t *reply;           // room for any reply
 };
+
+// A token names a command for good: the turn of the connection's place in the table, the place, and
+// the command's number. A late result of an earlier one is told by it.
+#define TURN_SHIFT 40
+#define INDEX_SHIFT 24
+#define NUMBER_MASK 0xffffffu
 
 struct connection {
     bool used;
@@ -34,8 +42,11 @@ struct connection {
     bool closing; // nothing more is read; over when everything is sent
     bool ended;   // nothing more will come
     bool changed; // for tacit_front_changed()
+    bool silent;  // the backend let a command time out, and has said nothing since
     uint8_t session;
-    uint32_t turn; // of this table entry: tells late results of earlier connections
+    tacit_time_ns_t blocked_ns; // the first tick that saw the command at hand blocked; 0: none yet
+    uint32_t turn;              // of this table entry: tells late results of earlier connections
+    uint32_t next_number;       // of the next command
     uint8_t *input;
     size_t start, scanned, end; // of the command at hand; looked at up to; filled up to
     struct tacit_resp_scanner scanner;
@@ -181,6 +192,8 @@ static struct slot *push(struct tacit_front *front, struct connection *connectio
 {
     struct slot *slot = slot_at(front, connection, connection->count++);
     slot->ready = false;
+    slot->since_ns = 0;
+    slot->number = connection->next_number++ & NUMBER_MASK;
     return slot;
 }
 
@@ -206,7 +219,10 @@ static void answer_bulk(struct tacit_front *front, struct connection *connection
 static void answer_protocol_error(struct tacit_front *front, struct connection *connection)
 {
     char text[128];
-    snprintf(text, sizeof text, "-ERR Protocol error: %s", connection->scanner.error);
+    int used = snprintf(text, sizeof text, "-ERR Protocol error: %s", connection->scanner.error);
+    if (connection->scanner.got != 0) {
+        snprintf(text + used, sizeof text - (size_t)used, ", got '%c'", connection->scanner.got);
+    }
     answer(front, connection, text);
     connection->closing = true;
     front->counters.protocol_errors++;
@@ -249,33 +265,51 @@ static void answer_arity(struct tacit_front *front, struct connection *connectio
     answer(front, connection, text);
 }
 
-// Text from a client inside an error line: what would break the line becomes a space.
-static size_t quote(char *out, size_t used, size_t max, struct tacit_kv_span span)
+// Text from a client inside an error line, at most `most` bytes of it and, as in Redis, up to its
+// first zero byte; what would break the line becomes a space.
+static size_t quote(char *out, size_t used, size_t most, struct tacit_kv_span span)
 {
-    used += (size_t)snprintf(out + used, max - used, "'");
-    for (uint32_t i = 0; i < span.size && used + 4 < max; i++) {
-        uint8_t byte = span.bytes[i];
-        bool breaks = byte == '\r' || byte == '\n' || byte == '\0';
-        out[used++] = (char)(breaks ? ' ' : byte);
+    out[used++] = '\'';
+    for (uint32_t i = 0; i < span.size && i < most && span.bytes[i] != 0; i++) {
+        bool breaks = span.bytes[i] == '\r' || span.bytes[i] == '\n';
+        out[used++] = (char)(breaks ? ' ' : span.bytes[i]);
     }
-    return used + (size_t)snprintf(out + used, max - used, "'");
+    out[used++] = '\'';
+    out[used] = '\0';
+    return used;
 }
+
+#define QUOTED_MAX 128u // bytes of a name, and of all arguments, in an error line
 
 static void answer_unknown(struct tacit_front *front, struct connection *connection,
                            const struct tacit_resp_command *command, struct tacit_kv_request walk)
 {
-    char text[400] = "-ERR unknown command ";
+    static const char between[] = ", with args beginning with: ";
+    // The last argument may begin at QUOTED_MAX - 1; each costs three bytes more than it shows.
+    char text[3 * QUOTED_MAX + 128] = "-ERR unknown command ";
     struct tacit_kv_span name = {.bytes = (const uint8_t *)command->name,
                                  .size = command->name_bytes < TACIT_RESP_NAME_MAX
                                              ? command->name_bytes
                                              : TACIT_RESP_NAME_MAX};
-    size_t used = quote(text, strlen(text), sizeof text, name);
-    used += (size_t)snprintf(text + used, sizeof text - used, ", with args beginning with: ");
-    size_t end = used + 128;
-    for (uint32_t i = 0; i < command->arguments && used < end; i++) {
-        used = quote(text, used, end + 4, tacit_kv_request_next(&walk));
-        used += (size_t)snprintf(text + used, sizeof text - used, " ");
+    size_t used = quote(text, strlen(text), QUOTED_MAX, name);
+    memcpy(text + used, between, sizeof between);
+    used += sizeof between - 1;
+    size_t begin = used;
+    for (uint32_t i = 0; i < command->arguments && used - begin < QUOTED_MAX; i++) {
+        used = quote(text, used, QUOTED_MAX - (used - begin), tacit_kv_request_next(&walk));
+        text[used++] = ' ';
+        text[used] = '\0';
     }
+    answer(front, connection, text);
+}
+
+// The name as it was asked, and the value.
+static void answer_setting(struct tacit_front *front, struct connection *connection,
+                           struct tacit_kv_span name, const char *value)
+{
+    char text[160];
+    snprintf(text, sizeof text, "*2\r\n$%u\r\n%.*s\r\n$%zu\r\n%s", name.size, (int)name.size,
+             (const char *)name.bytes, strlen(value), value);
     answer(front, connection, text);
 }
 
@@ -288,8 +322,8 @@ static void do_config(struct tacit_front *front, struct connection *connection,
     }
     struct tacit_kv_span verb = tacit_kv_request_next(&walk);
     if (!span_is(verb, "get")) {
-        char text[160] = "-ERR unknown subcommand ";
-        size_t used = quote(text, strlen(text), 100, verb);
+        char text[QUOTED_MAX + 64] = "-ERR unknown subcommand ";
+        size_t used = quote(text, strlen(text), QUOTED_MAX, verb);
         snprintf(text + used, sizeof text - used, ". Try CONFIG HELP.");
         answer(front, connection, text);
         return;
@@ -301,9 +335,9 @@ static void do_config(struct tacit_front *front, struct connection *connection,
     // Benchmarks ask how durable the server is. What is not known is answered as Redis does.
     struct tacit_kv_span name = tacit_kv_request_next(&walk);
     if (span_is(name, "save")) {
-        answer(front, connection, "*2\r\n$4\r\nsave\r\n$0\r\n");
+        answer_setting(front, connection, name, "");
     } else if (span_is(name, "appendonly")) {
-        answer(front, connection, "*2\r\n$10\r\nappendonly\r\n$2\r\nno");
+        answer_setting(front, connection, name, "no");
     } else {
         answer(front, connection, "*0");
     }
@@ -360,10 +394,10 @@ static bool do_local(struct tacit_front *front, struct connection *connection,
 }
 
 static uint64_t token_of(const struct tacit_front *front, const struct connection *connection,
-                         uint32_t slot)
+                         uint32_t number)
 {
     uint64_t index = (uint64_t)(connection - front->connections);
-    return (uint64_t)connection->turn << 32 | index << 16 | slot;
+    return (uint64_t)(connection->turn & NUMBER_MASK) << TURN_SHIFT | index << INDEX_SHIFT | number;
 }
 
 static void want_session(struct tacit_front *front, struct connection *connection)
@@ -378,28 +412,37 @@ static void want_session(struct tacit_front *front, struct connection *connectio
     }
 }
 
+static void answer_down(struct tacit_front *front, struct connection *connection)
+{
+    answer(front, connection, "-CLUSTERDOWN the replicas cannot be reached; not executed");
+    front->counters.timed_out++;
+}
+
 // Gives a command to the backend. False: not now.
 static bool do_submit(struct tacit_front *front, struct connection *connection,
                       const struct tacit_resp_command *command)
 {
     want_session(front, connection);
-    if (connection->session != TACIT_FRONT_SESSION_OPEN) {
-        return false;
-    }
-    uint32_t place = (connection->first + connection->count) % front->config.pipeline;
-    struct slot *slot = push(front, connection); // the result may come from inside submit()
-    enum tacit_status status = front->backend.submit(
-        front->backend.context, (uint32_t)(connection - front->connections), command->request,
-        command->request_bytes, token_of(front, connection, place));
-    if (status == TACIT_EBUSY) {
+    if (connection->session == TACIT_FRONT_SESSION_OPEN) {
+        struct slot *slot = push(front, connection); // the result may come from inside submit()
+        uint64_t token = token_of(front, connection, slot->number);
+        enum tacit_status status = front->backend.submit(
+            front->backend.context, (uint32_t)(connection - front->connections), command->request,
+            command->request_bytes, token);
+        if (status != TACIT_EBUSY) {
+            front->counters.submitted++;
+            if (status != TACIT_OK && !slot->ready) {
+                tacit_front_result(front, token, status, NULL, 0);
+            }
+            return true;
+        }
         connection->count--;
-        return false;
     }
-    front->counters.submitted++;
-    if (status != TACIT_OK && !slot->ready) {
-        tacit_front_result(front, token_of(front, connection, place), status, NULL, 0);
+    if (connection->silent) { // who waited before this one waited long enough
+        answer_down(front, connection);
+        return true;
     }
-    return true;
+    return false;
 }
 
 // Executes a whole command. False: it has to wait, nothing happened.
@@ -408,12 +451,12 @@ static bool execute(struct tacit_front *front, struct connection *connection, co
 {
     struct tacit_resp_command command = {.request = front->request};
     if (!tacit_resp_parse(front->parser, bytes, size, &command)) {
-        connection->scanner.error = "expected an array of bulk strings";
+        connection->scanner.error = command.error;
         answer_protocol_error(front, connection);
         return true;
     }
-    if (command.name_bytes == 0 && command.arguments == 0 && bytes[0] != '*') {
-        return true; // an empty line
+    if (command.is_empty) {
+        return true; // a line without a word
     }
     struct tacit_kv_request walk = {.arguments = (uint16_t)command.arguments,
                                     .at = command.request + TACIT_KV_REQUEST_HEADER,
@@ -506,6 +549,7 @@ static bool step(struct tacit_front *front, struct connection *connection)
     if (connection->blocked) {
         return false;
     }
+    connection->blocked_ns = 0;
     drop(connection, connection->scanned);
     return true;
 }
@@ -529,7 +573,8 @@ uint32_t tacit_front_accept(struct tacit_front *front)
         }
         connection->used = true;
         connection->blocked = connection->closing = false;
-        connection->ended = connection->changed = false;
+        connection->ended = connection->changed = connection->silent = false;
+        connection->blocked_ns = 0;
         connection->session = TACIT_FRONT_SESSION_WANTED;
         connection->turn++;
         connection->start = connection->scanned = connection->end = 0;
@@ -633,22 +678,64 @@ uint32_t tacit_front_changed(struct tacit_front *front)
     return TACIT_FRONT_NONE;
 }
 
+// Whether what began to wait at *since_ns (0: about now) has waited for too long.
+static bool is_late(const struct tacit_front *front, tacit_time_ns_t now_ns,
+                    tacit_time_ns_t *since_ns)
+{
+    if (*since_ns == 0) {
+        *since_ns = now_ns;
+    }
+    return now_ns - *since_ns >= front->config.timeout_ns;
+}
+
+static void expire(struct tacit_front *front, struct connection *connection, tacit_time_ns_t now_ns)
+{
+    for (uint32_t place = 0; place < connection->count; place++) {
+        struct slot *slot = slot_at(front, connection, place);
+        if (!slot->ready && is_late(front, now_ns, &slot->since_ns)) {
+            int size = snprintf((char *)slot->reply, front->reply_max,
+                                "-ERR the replicas did not answer in time; the command may have "
+                                "been executed, or still be\r\n");
+            slot->bytes = (uint32_t)size;
+            slot->ready = true;
+            connection->silent = connection->changed = true;
+            front->counters.timed_out++;
+        }
+    }
+    if (connection->blocked && connection->count < front->config.pipeline &&
+        is_late(front, now_ns, &connection->blocked_ns)) {
+        connection->silent = connection->changed = true; // see do_submit()
+    }
+}
+
+void tacit_front_tick(struct tacit_front *front, tacit_time_ns_t now_ns)
+{
+    for (uint32_t i = 0; i < front->config.connections && front->config.timeout_ns != 0; i++) {
+        struct connection *connection = &front->connections[i];
+        if (connection->used) {
+            expire(front, connection, now_ns);
+        }
+    }
+}
+
 // ---- backend's side -------------------------------------------------------------------
 
 static struct connection *connection_of(struct tacit_front *front, uint64_t token)
 {
-    uint32_t index = (uint32_t)(token >> 16 & 0xffff);
+    uint32_t index = (uint32_t)(token >> INDEX_SHIFT & 0xffff);
     if (index >= front->config.connections) {
         return NULL;
     }
     struct connection *connection = &front->connections[index];
-    return connection->used && connection->turn == (uint32_t)(token >> 32) ? connection : NULL;
+    bool is_it = connection->used && (connection->turn & NUMBER_MASK) == token >> TURN_SHIFT;
+    return is_it ? connection : NULL;
 }
 
 void tacit_front_opened(struct tacit_front *front, uint64_t token)
 {
     struct connection *connection = connection_of(front, token);
     if (connection != NULL) {
+        connection->silent = false;
         connection->session =
             TACIT_FRONT_SESSION_OPEN; // what waits goes on at tacit_front_changed()
     }
@@ -666,13 +753,16 @@ void tacit_front_result(struct tacit_front *front, uint64_t token, enum tacit_st
                         const uint8_t *reply, size_t reply_bytes)
 {
     struct connection *connection = connection_of(front, token);
-    uint32_t place = (uint32_t)(token & 0xffff);
-    if (connection == NULL || place >= front->config.pipeline) {
+    if (connection == NULL) {
         return;
     }
-    struct slot *slot = &connection->slots[place];
-    uint32_t distance =
-        (place + front->config.pipeline - connection->first) % front->config.pipeline;
+    connection->silent = false;
+    if (connection->count == 0) {
+        return; // it timed out
+    }
+    uint32_t first = slot_at(front, connection, 0)->number;
+    uint32_t distance = ((uint32_t)token - first) & NUMBER_MASK;
+    struct slot *slot = slot_at(front, connection, distance);
     if (distance >= connection->count || slot->ready) {
         return;
     }

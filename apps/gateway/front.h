@@ -39,6 +39,10 @@ struct tacit_front_config {
     uint32_t pipeline;      // commands of one connection that wait for their answer
     uint32_t request_bytes; // largest request of the backend
     uint32_t reply_bytes;   // largest reply
+    // After so long without the backend a command is answered with an error: -CLUSTERDOWN if it was
+    // not given to the backend, else -ERR, which leaves open whether it was executed. From then on,
+    // until the backend gives a sign of life, what it does not take is answered at once. 0: never.
+    tacit_time_ns_t timeout_ns;
 };
 
 struct tacit_front_counters {
@@ -46,6 +50,7 @@ struct tacit_front_counters {
     uint64_t commands;           // all that got a reply
     uint64_t submitted;          // of these, by the backend
     uint64_t protocol_errors;
+    uint64_t timed_out;
 };
 
 struct tacit_front;
@@ -80,6 +85,9 @@ bool tacit_front_is_over(const struct tacit_front *front, uint32_t index);
 bool tacit_front_is_idle(const struct tacit_front *front, uint32_t index);
 // The connection is closed.
 void tacit_front_release(struct tacit_front *front, uint32_t index);
+// Tells the time, for timeout_ns: an error comes at most one distance of calls late, never early.
+// tacit_front_changed() follows.
+void tacit_front_tick(struct tacit_front *front, tacit_time_ns_t now_ns);
 // Goes on with connections that the backend kept waiting. Call after the backend made progress.
 // Returns a connection whose output may have changed since the last call, TACIT_FRONT_NONE when
 // there is no more.

@@ -16,13 +16,22 @@
 #include "server.h"
 
 #define PORT_DEFAULT 6379u
+#define TIMEOUT_MS 10000u
 #define STALL_NS (30ull * 1000 * 1000 * 1000)
 
-enum { TACIT_KEY_UNIX = 256, TACIT_KEY_ID, TACIT_KEY_GROUP, TACIT_KEY_WAITING, TACIT_KEY_NO_TCP };
+enum {
+    TACIT_KEY_UNIX = 256,
+    TACIT_KEY_ID,
+    TACIT_KEY_GROUP,
+    TACIT_KEY_WAITING,
+    TACIT_KEY_NO_TCP,
+    TACIT_KEY_TIMEOUT
+};
 
 struct arguments {
     struct tacit_channel_options channel;
     struct tacit_server_config server;
+    unsigned timeout_ms;
 };
 
 static const struct argp_option options[] = {
@@ -35,6 +44,10 @@ static const struct argp_option options[] = {
     {"bind", 'b', "ADDRESS", 0, "Address to listen on (default 127.0.0.1)", 1},
     {"no-tcp", TACIT_KEY_NO_TCP, NULL, 0, "Listen on the Unix socket only", 1},
     {"unix", TACIT_KEY_UNIX, "PATH", 0, "Also listen on this Unix socket", 1},
+    {"timeout", TACIT_KEY_TIMEOUT, "MS", 0,
+     "Answer a command with an error when the replicas have not answered it for so many "
+     "milliseconds (default 10000; 0: wait for ever)",
+     2},
     {"waiting", TACIT_KEY_WAITING, "HOW", 0, "adaptive (default), yield or spin", 2},
     {0},
 };
@@ -97,6 +110,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case TACIT_KEY_UNIX:
         arguments->server.unix_path = text;
         return 0;
+    case TACIT_KEY_TIMEOUT:
+        arguments->timeout_ms = parse_number(state, "the time-out", text, 3600000);
+        return 0;
     case TACIT_KEY_WAITING:
         arguments->channel.waiting = parse_waiting(state, text);
         arguments->server.waiting = arguments->channel.waiting;
@@ -122,7 +138,9 @@ static enum tacit_status serve(struct arguments *arguments, struct tacit_channel
     struct tacit_front_config config = {.connections = limits.sessions,
                                         .pipeline = limits.pipeline,
                                         .request_bytes = limits.request_bytes,
-                                        .reply_bytes = limits.reply_bytes};
+                                        .reply_bytes = limits.reply_bytes,
+                                        .timeout_ns =
+                                            (tacit_time_ns_t)arguments->timeout_ms * 1000000u};
     struct tacit_cluster_backend backend;
     if (!tacit_cluster_backend_open(&backend, channel, limits.sessions)) {
         return tacit_error_set(error, TACIT_ENOMEM, errno, "gateway: no memory");
@@ -166,7 +184,8 @@ int main(int argc, char **argv)
                "group for each connection; commands of a connection are executed in order, each "
                "once, also across the crash of a leader.",
     };
-    struct arguments arguments = {.server = {.address = "127.0.0.1", .port = PORT_DEFAULT}};
+    struct arguments arguments = {.server = {.address = "127.0.0.1", .port = PORT_DEFAULT},
+                                  .timeout_ms = TIMEOUT_MS};
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
         return 2;
     }
@@ -177,6 +196,7 @@ int main(int argc, char **argv)
     sigaddset(&signals, SIGINT);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a write beyond the limit fails with a message
     arguments.server.stop_file = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (arguments.server.stop_file < 0) {
         fprintf(stderr, "tacit-gateway: cannot wait for signals: %s\n", strerror(errno));

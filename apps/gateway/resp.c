@@ -42,14 +42,14 @@ static enum tacit_resp_scan finish(struct tacit_resp_scanner *scanner, enum taci
     return result;
 }
 
-// The number in a header line without its first byte and line end. False: none, or more than 10
-// digits.
+// The number in a header line without its first byte and line end, as strict as Redis is: no '+',
+// no zero in front, nothing beside it.
 static bool line_number(const uint8_t *text, size_t size, int64_t *number)
 {
     bool negative = size > 0 && text[0] == '-';
     size_t at = negative;
     *number = 0;
-    if (size == at || size - at > 10) {
+    if (size == at || size - at > 18 || (text[at] == '0' && size > 1)) {
         return false;
     }
     for (; at < size; at++) {
@@ -62,15 +62,28 @@ static bool line_number(const uint8_t *text, size_t size, int64_t *number)
     return true;
 }
 
-// A line "*n" or "$n" is complete; `line` is without its end.
+static enum tacit_resp_scan bad_number(struct tacit_resp_scanner *scanner)
+{
+    return broken(scanner, scanner->phase == TACIT_RESP_PHASE_START ? "invalid multibulk length"
+                                                                    : "invalid bulk length");
+}
+
+// A line "*n" or "$n" is complete, or too long for any: then `size` is 0. `line` is without its
+// end.
 static enum tacit_resp_scan on_header(struct tacit_resp_scanner *scanner, const uint8_t *line,
                                       size_t size)
 {
     int64_t number;
-    bool is_number = line_number(line + 1, size - 1, &number);
+    if (scanner->phase != TACIT_RESP_PHASE_START && line[0] != '$') {
+        scanner->got = line[0] == '\r' || line[0] == '\n' || line[0] == '\0' ? ' ' : line[0];
+        return broken(scanner, "expected '$'");
+    }
+    if (size == 0 || !line_number(line + 1, size - 1, &number)) {
+        return bad_number(scanner);
+    }
     if (scanner->phase == TACIT_RESP_PHASE_START) {
-        if (!is_number || number > (int64_t)TACIT_RESP_ARGUMENTS_MAX) {
-            return broken(scanner, "invalid multibulk length");
+        if (number > (int64_t)TACIT_RESP_ARGUMENTS_MAX) {
+            return bad_number(scanner);
         }
         if (number <= 0) {
             return finish(scanner, TACIT_RESP_EMPTY);
@@ -80,11 +93,8 @@ static enum tacit_resp_scan on_header(struct tacit_resp_scanner *scanner, const 
         scanner->phase = TACIT_RESP_PHASE_HEADER;
         return TACIT_RESP_MORE;
     }
-    if (line[0] != '$') {
-        return broken(scanner, "expected '$'");
-    }
-    if (!is_number || number < 0 || number > (int64_t)TACIT_RESP_BULK_MAX) {
-        return broken(scanner, "invalid bulk length");
+    if (number < 0 || number > (int64_t)TACIT_RESP_BULK_MAX) {
+        return bad_number(scanner);
     }
     scanner->encoded += TACIT_KV_LENGTH_BYTES + (uint64_t)number;
     scanner->too_big = scanner->too_big || scanner->encoded > scanner->limit;
@@ -93,9 +103,9 @@ static enum tacit_resp_scan on_header(struct tacit_resp_scanner *scanner, const 
     return TACIT_RESP_MORE;
 }
 
-// Takes bytes of the present line. True: it is complete and ends before *at.
-static bool take_line(struct tacit_resp_scanner *scanner, const uint8_t *bytes, size_t size,
-                      size_t *at)
+// Takes bytes of an inline command. True: it is complete and ends before *at.
+static bool take_inline(struct tacit_resp_scanner *scanner, const uint8_t *bytes, size_t size,
+                        size_t *at)
 {
     const uint8_t *end = memchr(bytes + *at, '\n', size - *at);
     size_t taken = end == NULL ? size - *at : (size_t)(end - (bytes + *at)) + 1;
@@ -105,36 +115,48 @@ static bool take_line(struct tacit_resp_scanner *scanner, const uint8_t *bytes, 
     return end != NULL;
 }
 
+static enum tacit_resp_scan scan_inline(struct tacit_resp_scanner *scanner, const uint8_t *bytes,
+                                        size_t size, size_t *at)
+{
+    bool complete = take_inline(scanner, bytes, size, at);
+    // Each byte is at most one byte of an argument, or separates two.
+    scanner->too_big = scanner->too_big || scanner->line > scanner->limit;
+    if (complete) {
+        return finish(scanner, TACIT_RESP_COMMAND);
+    }
+    return scanner->line > TACIT_RESP_INLINE_MAX ? broken(scanner, "too big inline request")
+                                                 : TACIT_RESP_MORE;
+}
+
+static enum tacit_resp_scan scan_header(struct tacit_resp_scanner *scanner, const uint8_t *bytes,
+                                        size_t size, size_t *at)
+{
+    // Looked at from its beginning each time: it is short.
+    const uint8_t *line = bytes + *at - scanner->line;
+    size_t here = size - *at + scanner->line;
+    const uint8_t *end =
+        memchr(line, '\r', here < TACIT_RESP_LINE_MAX ? here : TACIT_RESP_LINE_MAX);
+    if (end == NULL && here > TACIT_RESP_LINE_MAX) {
+        return on_header(scanner, line, 0);
+    }
+    if (end == NULL || end + 1 == bytes + size) { // the line feed belongs to it
+        *at = size;
+        scanner->line = (uint32_t)here;
+        return TACIT_RESP_MORE;
+    }
+    *at = (size_t)(end - bytes) + 2;
+    scanner->line = 0;
+    return on_header(scanner, line, end[1] == '\n' ? (size_t)(end - line) : 0);
+}
+
 static enum tacit_resp_scan scan_line(struct tacit_resp_scanner *scanner, const uint8_t *bytes,
                                       size_t size, size_t *at)
 {
     if (scanner->phase == TACIT_RESP_PHASE_START && scanner->line == 0) {
         scanner->is_inline = bytes[*at] != '*';
     }
-    bool complete = take_line(scanner, bytes, size, at);
-    uint32_t length = scanner->line;
-    if (scanner->is_inline) {
-        // In an inline command each byte is at most one byte of an argument, or separates two.
-        scanner->too_big = scanner->too_big || length > scanner->limit;
-        if (!complete) {
-            return TACIT_RESP_MORE;
-        }
-        return finish(scanner, TACIT_RESP_COMMAND);
-    }
-    if (length > TACIT_RESP_LINE_MAX) {
-        return broken(scanner, scanner->phase == TACIT_RESP_PHASE_START
-                                   ? "too big mbulk count string"
-                                   : "too big bulk count string");
-    }
-    if (!complete) {
-        return TACIT_RESP_MORE;
-    }
-    const uint8_t *line = bytes + *at - length;
-    scanner->line = 0;
-    if (length < 3 || line[length - 2] != '\r') {
-        return broken(scanner, "a line does not end with CR LF");
-    }
-    return on_header(scanner, line, length - 2);
+    return scanner->is_inline ? scan_inline(scanner, bytes, size, at)
+                              : scan_header(scanner, bytes, size, at);
 }
 
 static enum tacit_resp_scan scan_body(struct tacit_resp_scanner *scanner, const uint8_t *bytes,
@@ -185,6 +207,7 @@ struct tacit_resp_parser {
     redisReader *reader;
     uint32_t limit;
     uint32_t strings; // taken so far, the name included
+    uint8_t *word;    // of an inline command, without its quotes; room for the limit
     struct tacit_resp_command *command;
 };
 
@@ -261,9 +284,10 @@ struct tacit_resp_parser *tacit_resp_parser_open(uint32_t limit)
         return NULL;
     }
     parser->limit = limit;
+    parser->word = malloc((size_t)limit + 1);
     parser->reader = redisReaderCreateWithFunctions(&functions);
-    if (parser->reader == NULL) {
-        free(parser);
+    if (parser->reader == NULL || parser->word == NULL) {
+        tacit_resp_parser_close(parser);
         return NULL;
     }
     parser->reader->privdata = parser;
@@ -274,27 +298,114 @@ struct tacit_resp_parser *tacit_resp_parser_open(uint32_t limit)
 void tacit_resp_parser_close(struct tacit_resp_parser *parser)
 {
     if (parser != NULL) {
-        redisReaderFree(parser->reader);
+        if (parser->reader != NULL) {
+            redisReaderFree(parser->reader);
+        }
+        free(parser->word);
         free(parser);
     }
 }
 
-static bool parse_inline(struct tacit_resp_parser *parser, const uint8_t *bytes, size_t size)
+// Words of an inline command, by the rules of Redis: blanks separate them; a quote opens a string
+// anywhere in a word, but behind its end only a blank may follow; a zero byte ends the line.
+struct line {
+    const uint8_t *at, *end;
+};
+
+static uint8_t peek(const struct line *line, size_t ahead)
 {
-    size_t at = 0;
-    while (at < size) {
-        size_t from = at;
-        while (at < size && bytes[at] != ' ' && bytes[at] != '\t' && bytes[at] != '\r' &&
-               bytes[at] != '\n') {
-            at++;
+    return ahead < (size_t)(line->end - line->at) ? line->at[ahead] : 0;
+}
+
+static bool is_blank(uint8_t byte)
+{
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+static int hex_digit(uint8_t byte)
+{
+    if (byte >= '0' && byte <= '9') {
+        return byte - '0';
+    }
+    uint8_t lower = byte | 0x20u;
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+// The byte that an escape in double quotes stands for; goes behind it.
+static uint8_t escaped(struct line *line)
+{
+    int high = hex_digit(peek(line, 2));
+    int low = hex_digit(peek(line, 3));
+    if (peek(line, 1) == 'x' && high >= 0 && low >= 0) {
+        line->at += 4;
+        return (uint8_t)(high * 16 + low);
+    }
+    static const char letters[] = "nrtba";
+    static const char meant[] = "\n\r\t\b\a";
+    uint8_t byte = peek(line, 1);
+    const char *known = memchr(letters, byte, sizeof letters - 1);
+    line->at += 2;
+    return known != NULL ? (uint8_t)meant[known - letters] : byte;
+}
+
+// Behind the opening quote. False: it does not end, or something follows its end.
+static bool take_quoted(struct line *line, uint8_t quote, uint8_t *out, size_t *used)
+{
+    for (uint8_t byte = peek(line, 0); byte != 0; byte = peek(line, 0)) {
+        bool escapes = byte == '\\' && (quote == '"' ? peek(line, 1) != 0 : peek(line, 1) == quote);
+        if (escapes && quote == '"') {
+            out[(*used)++] = escaped(line);
+        } else if (escapes) {
+            out[(*used)++] = quote;
+            line->at += 2;
+        } else {
+            line->at++;
+            if (byte == quote) {
+                return peek(line, 0) == 0 || is_blank(peek(line, 0));
+            }
+            out[(*used)++] = byte;
         }
-        if (at > from && (parser->command->arguments == TACIT_KV_ARGUMENTS_MAX ||
-                          !take_string(parser, (const char *)bytes + from, at - from))) {
-            return false;
+    }
+    return false;
+}
+
+static bool take_word(struct line *line, uint8_t *out, size_t *used)
+{
+    *used = 0;
+    for (uint8_t byte = peek(line, 0); byte != 0; byte = peek(line, 0)) {
+        if (byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t') {
+            return true;
         }
-        at++;
+        line->at++;
+        if (byte == '"' || byte == '\'') {
+            return take_quoted(line, byte, out, used);
+        }
+        out[(*used)++] = byte;
     }
     return true;
+}
+
+static bool parse_inline(struct tacit_resp_parser *parser, const uint8_t *bytes, size_t size)
+{
+    struct line line = {.at = bytes, .end = bytes + size};
+    for (;;) {
+        while (is_blank(peek(&line, 0))) {
+            line.at++;
+        }
+        if (peek(&line, 0) == 0) {
+            return true;
+        }
+        size_t used;
+        if (!take_word(&line, parser->word, &used)) {
+            parser->command->error = "unbalanced quotes in request";
+            return false;
+        }
+        if (parser->command->arguments == TACIT_KV_ARGUMENTS_MAX ||
+            !take_string(parser, (const char *)parser->word, used)) {
+            parser->command->error = "too many words in an inline request";
+            return false;
+        }
+    }
 }
 
 // A reader that failed stays failed: a new one.
@@ -302,10 +413,11 @@ static bool renew(struct tacit_resp_parser *parser)
 {
     struct tacit_resp_parser *fresh = tacit_resp_parser_open(parser->limit);
     if (fresh != NULL) {
-        redisReaderFree(parser->reader);
+        redisReader *failed = parser->reader;
         parser->reader = fresh->reader;
         parser->reader->privdata = parser;
-        free(fresh);
+        fresh->reader = failed;
+        tacit_resp_parser_close(fresh);
     }
     return false;
 }
@@ -317,6 +429,7 @@ bool tacit_resp_parse(struct tacit_resp_parser *parser, const uint8_t *bytes, si
     parser->strings = 0;
     command->name_bytes = 0;
     command->arguments = 0;
+    command->error = "expected an array of bulk strings";
     command->request_bytes = TACIT_KV_REQUEST_HEADER;
     memset(command->request, 0, TACIT_KV_REQUEST_HEADER);
     if (size > 0 && bytes[0] != '*') {
@@ -330,6 +443,7 @@ bool tacit_resp_parse(struct tacit_resp_parser *parser, const uint8_t *bytes, si
             return renew(parser);
         }
     }
+    command->is_empty = parser->strings == 0;
     command->request[2] = (uint8_t)command->arguments;
     command->request[3] = (uint8_t)(command->arguments >> 8);
     return true;

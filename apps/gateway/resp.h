@@ -17,10 +17,11 @@ extern "C" {
 
 // ---- scanner --------------------------------------------------------------------------
 
-#define TACIT_RESP_LINE_MAX 64u           // of a header line
-#define TACIT_RESP_ARGUMENTS_MAX 1048576u // more is no RESP (as in Redis)
-#define TACIT_RESP_BULK_MAX 536870912u    // more is no RESP (as in Redis)
-#define TACIT_RESP_NAME_MAX 64u           // bytes of a command's name that are kept
+#define TACIT_RESP_LINE_MAX 64u              // of a header line
+#define TACIT_RESP_INLINE_MAX 65536u         // of an inline command without an end (as in Redis)
+#define TACIT_RESP_ARGUMENTS_MAX 2147483647u // more is no RESP (as in Redis)
+#define TACIT_RESP_BULK_MAX 536870912u       // more is no RESP (as in Redis)
+#define TACIT_RESP_NAME_MAX 128u             // bytes of a command's name that are kept
 
 enum tacit_resp_scan {
     TACIT_RESP_MORE = 0, // all bytes were looked at, the command is not complete
@@ -40,6 +41,7 @@ struct tacit_resp_scanner {
     uint64_t encoded;   // size of the request so far, as the application encodes it
     uint32_t line;      // bytes of the present line so far
     const char *error;  // static text
+    uint8_t got;        // the byte that was there instead, 0: says nothing
 };
 
 void tacit_resp_scanner_init(struct tacit_resp_scanner *scanner, uint32_t limit);
@@ -61,8 +63,10 @@ struct tacit_resp_command {
     char name[TACIT_RESP_NAME_MAX];
     uint32_t name_bytes; // of the whole name; more than TACIT_RESP_NAME_MAX when it was cut
     uint32_t arguments;
+    bool is_empty; // not even a name: nothing to answer
     size_t request_bytes;
-    uint8_t *request; // room for the limit; the caller's
+    uint8_t *request;  // room for the limit; the caller's
+    const char *error; // why it is no RESP after all; static text
 };
 
 struct tacit_resp_parser;
@@ -70,7 +74,8 @@ struct tacit_resp_parser;
 // Start-up code (allocates). NULL: no memory.
 struct tacit_resp_parser *tacit_resp_parser_open(uint32_t limit);
 void tacit_resp_parser_close(struct tacit_resp_parser *parser);
-// Takes a command apart that the scanner delimited. False: it is no RESP after all.
+// Takes a command apart that the scanner delimited. False: it is no RESP after all, see `error`.
+// Inline commands may have quotes, as in Redis: "\x41\n", 'it\'s'.
 bool tacit_resp_parse(struct tacit_resp_parser *parser, const uint8_t *bytes, size_t size,
                       struct tacit_resp_command *command);
 

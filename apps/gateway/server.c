@@ -30,10 +30,12 @@ enum {
     TACIT_SERVER_LOOKS_IDLE = 12, // turns without work before blocking when nothing is outstanding
     TACIT_SERVER_LOOKS_A_SOCKET_LOOK =
         4, // while a reply is awaited sockets are looked at in each so many-th turn
-    TACIT_SERVER_BLOCK_MS = 250, // longest time without looking at the channel
+    TACIT_SERVER_TURNS_A_CLOCK = 256, // turns with work before the clock is looked at
+    TACIT_SERVER_DISCARDS = 64,       // reads from a connection that is over
+    TACIT_SERVER_BLOCK_MS = 250,      // longest time without looking at the channel
 };
 #define SLICE_NS (200u * 1000)
-#define HOUSEKEEPING_NS (500u * 1000 * 1000)
+#define HOUSEKEEPING_NS (250u * 1000 * 1000)
 #define STOP_NS (2ull * 1000 * 1000 * 1000)
 
 // What an epoll event is about, but for connections.
@@ -66,8 +68,14 @@ static enum tacit_status socket_error(const char *what, const char *where,
     enum tacit_status status = os_errno == EADDRINUSE                    ? TACIT_EBUSY
                                : os_errno == EACCES || os_errno == EPERM ? TACIT_EPERM
                                                                          : TACIT_EIO;
-    return tacit_error_set(error, status, os_errno, "gateway: cannot %s %s: %s", what, where,
-                           strerror(os_errno));
+    const char *advice = "";
+    if (os_errno == EADDRINUSE) {
+        advice = " by another process; stop that, or choose another with --port or --unix";
+    } else if (os_errno == EADDRNOTAVAIL) {
+        advice = "; --bind takes an address of this machine";
+    }
+    return tacit_error_set(error, status, os_errno, "gateway: cannot %s %s: %s%s", what, where,
+                           strerror(os_errno), advice);
 }
 
 static bool watch(struct tacit_server *server, int file, uint32_t interest, uint32_t about)
@@ -102,12 +110,15 @@ static enum tacit_status listen_tcp(struct tacit_server *server, struct tacit_er
     return TACIT_OK;
 }
 
-// Removes a socket file that nobody listens on any more.
-static void remove_stale(const struct sockaddr_un *address)
+// Removes a socket file that nobody listens on any more. False: a file of another kind is there.
+static bool remove_stale(const struct sockaddr_un *address)
 {
     struct stat info;
-    if (lstat(address->sun_path, &info) != 0 || !S_ISSOCK(info.st_mode)) {
-        return;
+    if (lstat(address->sun_path, &info) != 0) {
+        return true;
+    }
+    if (!S_ISSOCK(info.st_mode)) {
+        return false;
     }
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (probe >= 0) {
@@ -117,6 +128,7 @@ static void remove_stale(const struct sockaddr_un *address)
         }
         close(probe);
     }
+    return true;
 }
 
 static enum tacit_status listen_unix(struct tacit_server *server, struct tacit_error *error)
@@ -130,7 +142,11 @@ static enum tacit_status listen_unix(struct tacit_server *server, struct tacit_e
                                path, sizeof address.sun_path - 1);
     }
     memcpy(address.sun_path, path, strlen(path) + 1);
-    remove_stale(&address);
+    if (!remove_stale(&address)) {
+        return tacit_error_set(error, TACIT_EEXIST, 0,
+                               "gateway: %s is there and is no socket; --unix takes another path",
+                               path);
+    }
     mode_t mask = umask(0177);
     int file = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int result = file < 0 ? -1 : bind(file, (const struct sockaddr *)&address, sizeof address);
@@ -217,9 +233,22 @@ static void stop_listening(struct tacit_server *server)
     }
 }
 
+// Bytes that nobody reads any more would make the kernel break the connection, and the other side
+// lose the last replies.
+static void discard_input(int file)
+{
+    uint8_t bytes[4096];
+    for (uint32_t i = 0; i < TACIT_SERVER_DISCARDS; i++) {
+        if (recv(file, bytes, sizeof bytes, MSG_DONTWAIT) <= 0) {
+            return;
+        }
+    }
+}
+
 static void drop_client(struct tacit_server *server, uint32_t index)
 {
     struct client *client = &server->clients[index];
+    discard_input(client->file);
     close(client->file); // also takes it out of epoll
     client->file = -1;
     server->client_count--;
@@ -406,6 +435,15 @@ static void close_stalled(struct tacit_server *server, tacit_time_ns_t now_ns)
     }
 }
 
+static void keep_house(struct tacit_server *server, tacit_time_ns_t now_ns)
+{
+    if (now_ns >= server->housekeeping_ns) {
+        server->housekeeping_ns = now_ns + HOUSEKEEPING_NS;
+        close_stalled(server, now_ns);
+        tacit_front_tick(server->front, now_ns);
+    }
+}
+
 // A reply is awaited for long: sleeps until it rings, but not so long that new commands notice.
 static void sleep_for_reply(struct tacit_server *server)
 {
@@ -421,7 +459,7 @@ void tacit_server_run(struct tacit_server *server)
 {
     struct tacit_channel *channel = server->backend->channel;
     uint32_t looks = 0; // without work
-    while (true) {
+    for (uint32_t turn = 0;; turn++) {
         bool awaited = tacit_channel_outstanding(channel) > 0;
         bool worked = look_at_results(server);
         if (!awaited || worked || looks % TACIT_SERVER_LOOKS_A_SOCKET_LOOK == 0) {
@@ -430,16 +468,16 @@ void tacit_server_run(struct tacit_server *server)
             worked = look_at_sockets(server, block ? TACIT_SERVER_BLOCK_MS : 0) || worked;
         }
         looks = worked ? 0 : looks + 1;
-        if (worked) {
+        if (worked && turn % TACIT_SERVER_TURNS_A_CLOCK != 0) {
             continue;
         }
         tacit_time_ns_t now_ns = tacit_channel_now_ns(channel);
+        keep_house(server, now_ns);
+        if (worked) {
+            continue;
+        }
         if (server->stopping && (server->client_count == 0 || now_ns >= server->stop_by_ns)) {
             return;
-        }
-        if (now_ns >= server->housekeeping_ns) {
-            server->housekeeping_ns = now_ns + HOUSEKEEPING_NS;
-            close_stalled(server, now_ns);
         }
         if (server->config.waiting == TACIT_CHANNEL_SPIN) {
             continue;

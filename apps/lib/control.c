@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -20,6 +22,7 @@
 
 #define BACKLOG 16
 #define LOST_CHECK_MS 1000 // while members wait for admission
+#define NICE 10
 
 struct tacit_control {
     struct tacit_control_config config;
@@ -143,6 +146,16 @@ static void log_changes(struct tacit_control *control)
                   (unsigned long long)now.detector.suspicions,
                   (unsigned long long)now.detector.deaths);
     }
+    if (control->has_last && a->condemned != b->condemned) {
+        tacit_log(TACIT_LOG_WARN, "condemned",
+                  "replicas=0x%x text=\"proven to lie: nothing of them is believed any more\"",
+                  b->condemned);
+    }
+    if (control->has_last && (a->view != b->view || a->view_entered != b->view_entered)) {
+        tacit_log(TACIT_LOG_INFO, "view", "view=%llu entered=%s leader=%u applied=%llu",
+                  (unsigned long long)b->view, b->view_entered ? "yes" : "no", b->leader,
+                  (unsigned long long)b->applied);
+    }
     if (control->has_last && a->state_transfers != b->state_transfers) {
         tacit_log(TACIT_LOG_INFO, "state", "transfers=%llu pages=%llu applied=%llu",
                   (unsigned long long)b->state_transfers,
@@ -174,6 +187,8 @@ static void check_lost(struct tacit_control *control)
 static void *run(void *context)
 {
     struct tacit_control *control = context;
+    // Whoever looks at a group in trouble must not hold up the thread that gets it out of it.
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
     struct pollfd fds[2] = {{.fd = control->listener, .events = POLLIN},
                             {.fd = control->event, .events = POLLIN}};
     while (!atomic_load(&control->stop)) {

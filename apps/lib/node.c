@@ -98,10 +98,6 @@ static enum tacit_status load_files(struct tacit_node *node, const char *node_pa
     if (status != TACIT_OK) {
         return tacit_config_problems_to_error(&node->problems, status, error);
     }
-    if (node->config.mode != TACIT_CONFIG_CRASH) {
-        return tacit_error_set(error, TACIT_EINVAL, 0,
-                               "%s asks for mode: byzantine; this version runs mode: crash", path);
-    }
     if (node->config.fabric != TACIT_CONFIG_SHM) {
         return tacit_error_set(error, TACIT_EINVAL, 0,
                                "%s asks for fabric: verbs; this program runs fabric: shm", path);

@@ -10,22 +10,28 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../client/cluster.h"
 #include "control.h"
 #include "log.h"
 #include "node.h"
 #include "runner.h"
+#include "signer.h"
 
 #define READ_TIMEOUT_BEATS 32u // of the detector
 #define GRACE_SUSPICIONS 10u   // to start together
 #define PERIODS_MAX 16u
 #define OPTIONS_BYTES 1024u
+#define NICE_GAIN 10 // Linux counts nice per thread
 
 struct tacit_replica {
     struct tacit_node *node;
     struct tacit_fabric *fabric;
-    void *memory; // of smr and fd, one mapping
+    struct tacit_signer *signer; // Byzantine mode
+    void *memory;                // of smr and fd, one mapping
     size_t memory_bytes;
     struct tacit_smr *smr;
     struct tacit_fd *fd;
@@ -47,6 +53,11 @@ static uint32_t draw(void *context, uint32_t bound)
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
     z = (z ^ z >> 27) * 0x94d049bb133111ebull;
     return (uint32_t)((z ^ z >> 31) % bound);
+}
+
+static void wake(void *context)
+{
+    tacit_shm_wake(context);
 }
 
 static void changed(void *context)
@@ -206,6 +217,20 @@ static enum tacit_status try_app(struct tacit_replica *replica, const struct tac
     return status;
 }
 
+// Byzantine mode: the pool wakes the fabric, so it comes after it.
+static enum tacit_status open_signer(struct tacit_replica *replica, struct tacit_error *error)
+{
+    struct tacit_node *node = replica->node;
+    if (node->smr.engine != TACIT_ENGINE_BYZANTINE) {
+        return TACIT_OK;
+    }
+    enum tacit_status status =
+        tacit_cluster_signer_open(&replica->signer, &node->config, &node->state.group,
+                                  node->keypair, wake, replica->fabric, error);
+    node->smr.byzantine.signer = replica->signer;
+    return status;
+}
+
 // In the order in which things can fail without having done anything: files, memory, the start that
 // is counted, the fabric.
 static enum tacit_status open_parts(struct tacit_replica *replica,
@@ -220,12 +245,19 @@ static enum tacit_status open_parts(struct tacit_replica *replica,
     }
     replica->node = node;
     tacit_log_name(node->name);
+    if (options->unreplicated && node->smr.engine == TACIT_ENGINE_BYZANTINE) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "an unreplicated process is reached like one of `mode: crash`: make "
+                               "a cluster file of that mode for it");
+    }
     node->smr.engine = options->unreplicated ? TACIT_ENGINE_NONE : node->smr.engine;
     node->smr.app_options = replica->app_options;
     node->smr.draw = draw;
     node->smr.draw_context = &replica->draws;
     tacit_random_bytes(&replica->draws, sizeof replica->draws);
     // Checked with an incarnation that is not known yet: entering the directory counts a start.
+    static struct tacit_signer later; // named, not used
+    node->smr.byzantine.signer = &later;
     struct tacit_smr_config checked = node->smr;
     checked.self = node->file.id;
     checked.incarnation = 1;
@@ -241,6 +273,9 @@ static enum tacit_status open_parts(struct tacit_replica *replica,
     }
     if (status == TACIT_OK) {
         status = tacit_shm_open(&node->shm, &replica->fabric, error);
+    }
+    if (status == TACIT_OK) {
+        status = open_signer(replica, error);
     }
     if (status == TACIT_OK) {
         status = tacit_smr_init(&replica->smr, replica->memory, &node->smr, replica->fabric,
@@ -305,6 +340,14 @@ static void pin(const struct tacit_node *node)
     }
 }
 
+// Followers and candidates need little time, but at once when the leader dies: then the processors
+// are taken by its remains and by everybody who noticed. Not to be allowed this is no error.
+static void ask_for_rank(void)
+{
+    id_t thread = (id_t)syscall(SYS_gettid);
+    (void)setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) - NICE_GAIN);
+}
+
 enum tacit_status tacit_replica_run(struct tacit_replica *replica, struct tacit_error *error)
 {
     enum tacit_status status = tacit_shm_thread_attach(replica->fabric, error);
@@ -312,9 +355,15 @@ enum tacit_status tacit_replica_run(struct tacit_replica *replica, struct tacit_
         return status;
     }
     pin(replica->node);
+    ask_for_rank();
     tacit_log(TACIT_LOG_INFO, "start", "incarnation=%u first_member=%s memory_mib=%zu",
               replica->node->state.incarnation, replica->node->state.first_member ? "yes" : "no",
               replica->memory_bytes >> 20);
+    if (replica->node->smr.engine == TACIT_ENGINE_BYZANTINE && !replica->node->state.first_member) {
+        tacit_log(TACIT_LOG_WARN, "waits",
+                  "text=\"this replica was restarted and remembers nothing: it votes, answers and "
+                  "counts for nothing until an epoch of the group begins with it as a member\"");
+    }
     if (replica->started != NULL) {
         replica->started(replica->context);
     }
@@ -345,6 +394,7 @@ void tacit_replica_close(struct tacit_replica *replica)
     if (replica->smr != NULL) {
         tacit_smr_fini(replica->smr);
     }
+    tacit_signer_pool_close(replica->signer);
     if (replica->fabric != NULL) {
         tacit_shm_close(replica->fabric);
     }

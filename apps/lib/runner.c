@@ -7,12 +7,18 @@
 
 #define PUBLISH_NS 2000000u       // while there is work
 #define PUBLISH_IDLE_NS 20000000u // it looks at every session
-#define YIELD_EVERY 16u
 // Turns without work before sleeping: after a burst of work, and after a wake-up by the clock
 // alone, which mostly means a beat and nothing else to do.
 #define TURNS_BUSY 200u
 #define TURNS_TIMER 1u
 #define BUSY_STREAK 32u // working turns in a row that make a burst
+// Turns that are this far apart were interrupted: somebody else wants this processor. For a while
+// after it the thread sleeps soon instead of spinning. (sched_yield is no way to share: Linux takes
+// a whole time slice from whoever yields, so that after a few of them the thread is not run for
+// milliseconds, just when its leader dies.)
+#define TORN_NS 20000u
+#define SHARED_NS 300000u
+#define TURNS_SHARED 16u
 #define SLEEP_MAX_NS 50000000u
 // A sleep that may be this long is made longer by as much, so that timers that are close to each
 // other end one sleep and not several. Shorter ones are somebody's time-out. Well below a beat
@@ -34,7 +40,8 @@ static bool differs(const struct tacit_status_report *a, const struct tacit_stat
 {
     return a->role != b->role || a->leader != b->leader || a->trusted != b->trusted ||
            a->up != b->up || a->memnodes_up != b->memnodes_up || a->waiting != b->waiting ||
-           a->state_transfers != b->state_transfers;
+           a->state_transfers != b->state_transfers || a->view != b->view ||
+           a->view_entered != b->view_entered || a->condemned != b->condemned;
 }
 
 static void publish(struct tacit_runner *runner, tacit_time_ns_t now_ns)
@@ -64,6 +71,10 @@ static bool turn(struct tacit_runner *runner)
     tacit_time_ns_t now_ns = runner->now_ns();
     bool worked = tacit_smr_poll(runner->smr, now_ns);
     runner->turns++;
+    if (now_ns - runner->turned_ns > TORN_NS) {
+        runner->shared_until_ns = now_ns + SHARED_NS;
+    }
+    runner->turned_ns = now_ns;
     if (now_ns - runner->published_ns >= (runner->is_calm ? PUBLISH_IDLE_NS : PUBLISH_NS)) {
         publish(runner, now_ns);
     }
@@ -88,12 +99,14 @@ static unsigned sleep_once(struct tacit_runner *runner)
         until_ns = deadline_ns < until_ns ? deadline_ns : until_ns;
         if (until_ns > now_ns + SLACK_NS) {
             until_ns += SLACK_NS;
-        } else if (runner->is_calm && until_ns < now_ns + NAP_NS) {
+        } else if (runner->is_calm && until_ns < now_ns + NAP_NS &&
+                   !tacit_smr_is_electing(runner->smr)) {
             until_ns = now_ns + NAP_NS;
         }
         ops->sleep(runner->fabric, until_ns);
         runner->sleeps++;
-        if (runner->now_ns() >= until_ns) {
+        runner->turned_ns = runner->now_ns();
+        if (runner->turned_ns >= until_ns) {
             budget = TURNS_TIMER;
         } else {
             budget = TURNS_BUSY;
@@ -103,6 +116,16 @@ static unsigned sleep_once(struct tacit_runner *runner)
     }
     ops->disarm(runner->fabric);
     return budget;
+}
+
+static unsigned turns_before_sleep(const struct tacit_runner *runner, unsigned budget)
+{
+    if (!tacit_smr_is_hot(runner->smr)) {
+        return TURNS_TIMER;
+    }
+    bool is_shared =
+        runner->turned_ns < runner->shared_until_ns || tacit_smr_is_unsettled(runner->smr);
+    return is_shared && budget > TURNS_SHARED ? TURNS_SHARED : budget;
 }
 
 static void run_adaptive(struct tacit_runner *runner)
@@ -121,11 +144,9 @@ static void run_adaptive(struct tacit_runner *runner)
         }
         streak = 0;
         idle++;
-        if (idle >= (tacit_smr_is_hot(runner->smr) ? budget : TURNS_TIMER)) {
+        if (idle >= turns_before_sleep(runner, budget)) {
             budget = sleep_once(runner);
             idle = 0;
-        } else if (idle % YIELD_EVERY == 0) {
-            (void)sched_yield();
         }
     }
 }

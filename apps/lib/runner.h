@@ -30,6 +30,8 @@ struct tacit_runner {
     // The loop's own.
     uint64_t turns, sleeps, rung;
     tacit_time_ns_t published_ns;
+    tacit_time_ns_t turned_ns;       // when the last turn began, or the last sleep ended
+    tacit_time_ns_t shared_until_ns; // others were seen to want this processor, so far back
     bool is_calm; // the last sleep ended by the clock and nothing much came after it
     struct tacit_published last;
 };

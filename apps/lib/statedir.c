@@ -146,8 +146,8 @@ static enum tacit_status take_lock(int *lock, const char *directory, struct taci
                                "runs once at a time; stop that one first",
                                directory, got > 0 ? "process " : "unknown", text);
     }
-    int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    if (ftruncate(file, 0) != 0 || pwrite(file, text, (size_t)length, 0) != length) {
+    (void)snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(file, 0) != 0 || !write_all(file, text)) {
         int os_errno = errno; // for people only, but a disk that is full here is full below as well
         (void)close(file);
         return os_error(error, os_errno, "write", path);

@@ -71,6 +71,47 @@ static json_t *counters(const struct tacit_status_report *report)
     return object;
 }
 
+// Views, paths and signatures of the Byzantine engine.
+static json_t *byzantine(const struct tacit_status_report *report)
+{
+    json_t *object = json_object();
+    (void)json_object_set_new(object, "entered", json_boolean(report->view_entered));
+    (void)json_object_set_new(object, "condemned", ids(report->condemned));
+#define PUT(name) put(object, #name, report->name)
+    PUT(epoch);
+    PUT(view);
+    PUT(window_base);
+    PUT(decided_fast);
+    PUT(decided_slow);
+    PUT(vouched);
+    PUT(acked);
+    PUT(certified);
+    PUT(committed);
+    PUT(seals);
+    PUT(views_entered);
+    PUT(newviews);
+    PUT(forced);
+    PUT(broadcasts);
+    PUT(delivered_fast);
+    PUT(delivered_slow);
+    PUT(nudges);
+    PUT(summaries);
+    PUT(summaries_adopted);
+    PUT(gaps);
+    PUT(signatures_made);
+    PUT(signatures_checked);
+    PUT(signatures_bad);
+    PUT(register_writes);
+    PUT(register_reads);
+    PUT(lacks);
+    PUT(obligations);
+    PUT(bodies_fetched);
+    PUT(last_sealed_ns);
+    PUT(last_entered_ns);
+#undef PUT
+    return object;
+}
+
 static json_t *planes(const struct tacit_status_report *report)
 {
     static const char *const names[2] = {"data", "background"};
@@ -148,6 +189,7 @@ size_t tacit_status_json(char out[TACIT_STATUS_JSON_BYTES], const struct tacit_s
     (void)json_object_set_new(
         root, "leader",
         report->leader == TACIT_NODE_NONE ? json_null() : json_integer((json_int_t)report->leader));
+    (void)json_object_set_new(root, "mode", json_string(report->byzantine ? "byzantine" : "crash"));
     put(root, "replicas", fixed->replicas);
     put(root, "memnodes", fixed->memnodes);
     put(root, "ballot", report->ballot);
@@ -160,6 +202,9 @@ size_t tacit_status_json(char out[TACIT_STATUS_JSON_BYTES], const struct tacit_s
     put(election, "recovery_ns", report->last_recovery_ns);
     (void)json_object_set_new(root, "last_election", election);
     (void)json_object_set_new(root, "counters", counters(report));
+    if (report->byzantine) {
+        (void)json_object_set_new(root, "byzantine", byzantine(report));
+    }
     (void)json_object_set_new(root, "fabric", planes(report));
     (void)json_object_set_new(root, "detector", detector(published, fixed->replicas));
     (void)json_object_set_new(root, "process", process(fixed, published, fabric, now_ns));

@@ -99,14 +99,17 @@ int main(int argc, char **argv)
     struct arguments arguments = {.level = TACIT_LOG_INFO};
     struct tacit_error error = {0};
     struct tacit_node *node = NULL;
+    struct tacit_shm_listener listener;
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
         return 1;
     }
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); // a write beyond the limit fails with a message
     tacit_log_open("memnode", arguments.level);
     enum tacit_status status = tacit_node_load(&node, arguments.node_path, arguments.cluster_path,
                                                TACIT_CONFIG_MEMNODE, &error);
-    struct tacit_memnode_config config = {.ready = ready, .confine = CONFINE};
+    struct tacit_memnode_config config = {
+        .permissions = &tacit_memnode_permissions, .ready = ready, .confine = CONFINE};
     if (status == TACIT_OK) {
         tacit_log_open(node->name, arguments.level);
         status = find_user(arguments.user, &config, &error);
@@ -119,7 +122,15 @@ int main(int argc, char **argv)
         config.ready_context = node;
         config.replicas = node->smr.replicas;
         config.suspicion_ns = node->smr.suspicion_ns;
+        status = tacit_shm_memory_check(&node->shm, &error);
+    }
+    if (status == TACIT_OK) {
+        status = tacit_shm_listen(&listener, node->shm.path, node->shm.socket_gid, &error);
+    }
+    if (status == TACIT_OK) {
+        config.listener = listener.fd;
         status = tacit_memnode_run(&config, &error);
+        tacit_shm_listener_close(&listener);
     }
     if (status != TACIT_OK) {
         (void)fprintf(stderr, "tacit-memnode: %s\n", error.text);

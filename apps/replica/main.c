@@ -134,6 +134,7 @@ int main(int argc, char **argv)
     }
     tacit_log_open("replica", arguments.level);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); // a write beyond the limit fails with a message
     // Held back until there is something to stop.
     sigset_t stops;
     sigset_t before;

@@ -31,12 +31,17 @@ static void require(enum tacit_status status, const char *what)
     }
 }
 
-struct local *e2e_cluster(const struct local_plan *plan, bool gateway)
+struct local *e2e_make(const struct local_plan *plan, bool gateway)
 {
     struct local *local = calloc(1, sizeof *local);
     assert_non_null(local);
     require(scratch_open(local, plan, &last_error), "making a cluster");
     local->port = gateway ? scratch_port() : 0;
+    return local;
+}
+
+void e2e_start(struct local *local)
+{
     enum tacit_status status = local_up(local, &last_error);
     if (status == TACIT_OK &&
         !local_wait_members(local, (1u << local->config.replica_count) - 1, E2E_READY_NS)) {
@@ -47,6 +52,12 @@ struct local *e2e_cluster(const struct local_plan *plan, bool gateway)
         free(local);
     }
     require(status, "starting the cluster");
+}
+
+struct local *e2e_cluster(const struct local_plan *plan, bool gateway)
+{
+    struct local *local = e2e_make(plan, gateway);
+    e2e_start(local);
     return local;
 }
 
@@ -102,6 +113,15 @@ void e2e_progress(const struct load *load, uint64_t more)
                      (unsigned long long)load_acknowledged(load), (unsigned long long)before);
         }
         cli_sleep_ns(LOOK_NS);
+    }
+}
+
+void e2e_bring_back(struct local *local, uint16_t replica)
+{
+    struct tacit_error error = {.text = ""};
+    assert_true(local_wait_gone(local, e2e_replica(replica), E2E_READY_NS));
+    if (scratch_readmit(local, replica, E2E_READY_NS, &error) == 0) {
+        fail_msg("%s", error.text);
     }
 }
 

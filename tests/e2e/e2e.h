@@ -27,12 +27,17 @@ void e2e_begin(int argc, char **argv);
 // Makes and starts a cluster and waits until every replica is a member. Prints and fails the test
 // if it cannot.
 struct local *e2e_cluster(const struct local_plan *plan, bool gateway);
+// The same in two steps, for a test that changes something in between.
+struct local *e2e_make(const struct local_plan *plan, bool gateway);
+void e2e_start(struct local *local);
 void e2e_cluster_end(struct local *local);
 struct load *e2e_load(const struct local *local);
 // Stops the clients and checks everything they saw; frees.
 void e2e_verdict(struct load *load);
 // Sends SIGKILL or SIGSTOP to the leader after checking that this is within f; its id.
 uint16_t e2e_hit_leader(const struct local *local, int signal_number);
+// Starts a replica that was killed and waits until the group has readmitted it.
+void e2e_bring_back(struct local *local, uint16_t replica);
 // Waits until clients were answered at least `more` times from now on.
 void e2e_progress(const struct load *load, uint64_t more);
 struct local_node e2e_replica(uint16_t id);

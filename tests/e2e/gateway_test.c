@@ -16,15 +16,6 @@
 static const struct local_plan plan = {
     .replicas = 3, .memnodes = 3, .waiting = TACIT_CONFIG_ADAPTIVE};
 
-static void bring_back(struct local *local, uint16_t victim)
-{
-    struct tacit_error error = {.text = ""};
-    assert_true(local_wait_gone(local, e2e_replica(victim), E2E_READY_NS));
-    if (scratch_readmit(local, victim, E2E_READY_NS, &error) == 0) {
-        fail_msg("%s", error.text);
-    }
-}
-
 // redis-cli sends one command after another over one connection; each answer is one line.
 static void test_redis_cli_counts(void **state)
 {
@@ -43,7 +34,7 @@ static void test_redis_cli_counts(void **state)
         }
         if (expected == COUNTS / 4 || expected == COUNTS / 2) {
             uint16_t victim = e2e_hit_leader(local, SIGKILL);
-            bring_back(local, victim);
+            e2e_bring_back(local, victim);
             kills++;
         }
         expected++;
@@ -72,7 +63,7 @@ static void test_redis_benchmark(void **state)
         (void)strncat(all, line, sizeof all - strlen(all) - 1);
         if (tests == 1 && kill(local_pid(local, (struct local_node){LOCAL_GATEWAY, 0}), 0) == 0 &&
             strstr(line, "\"SET\"") != NULL) {
-            bring_back(local, e2e_hit_leader(local, SIGKILL)); // while GET runs
+            e2e_bring_back(local, e2e_hit_leader(local, SIGKILL)); // while GET runs
         }
     }
     int status = pclose(output);

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // An idle cluster costs next to nothing: below 1 % of a core for each process under `waiting:
-// adaptive`, and no time at all for a memory node.
+// adaptive`, and next to no time at all for a memory node and the gateway. Measured is the
+// processes' own time, which does not depend on who else is busy.
 #include <dirent.h>
 #include <stdio.h>
 
 #include "e2e.h"
 
-#define WATCH_NS UINT64_C(4000000000)
+#define WATCH_NS UINT64_C(6000000000)
+#define WINDOWS_MAX 3u // an election in between, on a busy machine, is not what is measured
+
+#define NODES 7u // three replicas, three memory nodes, the gateway
 
 struct usage {
     double cpu_ns;
@@ -39,26 +43,16 @@ static struct usage usage_of(pid_t pid)
     return usage;
 }
 
-static void test_idle(void **state)
+static bool watch(const struct local *local, const struct local_node nodes[NODES])
 {
-    (void)state;
-    const struct local_plan plan = {.replicas = 3, .memnodes = 3, .waiting = TACIT_CONFIG_ADAPTIVE};
-    struct local *local = e2e_cluster(&plan, true);
-    struct local_node nodes[7];
-    struct usage before[7];
+    struct usage before[NODES];
     double beats = (double)WATCH_NS / (double)local->config.timing.beat_period_ns;
-    for (uint16_t i = 0; i < 3; i++) {
-        nodes[i] = (struct local_node){LOCAL_REPLICA, i};
-        nodes[3 + i] = (struct local_node){LOCAL_MEMNODE, i};
-    }
-    nodes[6] = (struct local_node){LOCAL_GATEWAY, 0};
-    cli_sleep_ns(1000000000); // elections and connections are over
-    for (unsigned i = 0; i < 7; i++) {
+    bool ok = true;
+    for (unsigned i = 0; i < NODES; i++) {
         before[i] = usage_of(local_pid(local, nodes[i]));
     }
     cli_sleep_ns(WATCH_NS);
-    bool ok = true;
-    for (unsigned i = 0; i < 7; i++) {
+    for (unsigned i = 0; i < NODES; i++) {
         char name[TACIT_CONFIG_NAME_BYTES];
         struct usage now = usage_of(local_pid(local, nodes[i]));
         double percent = 100.0 * (now.cpu_ns - before[i].cpu_ns) / (double)WATCH_NS;
@@ -66,7 +60,26 @@ static void test_idle(void **state)
         local_name(nodes[i], name);
         print_message("%s: %.2f %% of a core, %.2f wake-ups a beat period\n", name, percent,
                       a_beat);
-        ok = ok && (nodes[i].kind == LOCAL_REPLICA ? percent < 5.0 && a_beat < 2.0 : percent < 0.1);
+        ok = ok && (nodes[i].kind == LOCAL_REPLICA ? percent < 1.0 && a_beat < 1.0 : percent < 0.1);
+    }
+    return ok;
+}
+
+static void test_idle(void **state)
+{
+    (void)state;
+    const struct local_plan plan = {.replicas = 3, .memnodes = 3, .waiting = TACIT_CONFIG_ADAPTIVE};
+    struct local *local = e2e_cluster(&plan, true);
+    struct local_node nodes[NODES];
+    for (uint16_t i = 0; i < 3; i++) {
+        nodes[i] = (struct local_node){LOCAL_REPLICA, i};
+        nodes[3 + i] = (struct local_node){LOCAL_MEMNODE, i};
+    }
+    nodes[6] = (struct local_node){LOCAL_GATEWAY, 0};
+    cli_sleep_ns(1000000000); // elections and connections are over
+    bool ok = false;
+    for (unsigned i = 0; i < WINDOWS_MAX && !ok; i++) {
+        ok = watch(local, nodes);
     }
     e2e_cluster_end(local);
     assert_true(ok);

@@ -15,6 +15,7 @@
     memnodes_may='core/include/* crypto/include/*'
     bench_may='*/include/tacit/app.h */include/tacit/client.h */include/tacit/replica.h
         */include/tacit/status.h */include/tacit/types.h'
+    examples_may=$bench_may
 }
 pure_headers=' assert.h inttypes.h limits.h stdalign.h stdbool.h stddef.h stdint.h string.h
     sys/sdt.h xxhash.h '
@@ -65,7 +66,7 @@ check() { # FILE LINE INCLUDE-TEXT
     fi
     case $folder in
     apps | tests) return ;;
-    crypto | core | fd | memnodes | bench) ;;
+    crypto | core | fd | memnodes | bench | examples) ;;
     *) echo "$file:$line: a folder without a rule: $folder"; return ;;
     esac
     case $target in "$folder"/*) return ;; esac

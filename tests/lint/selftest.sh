@@ -120,6 +120,15 @@ source_file core/include/tacit/twice.h 'struct tacit_twice {
     int x;
 };'
 bad headers 'twice.h: does not compile alone'
+fresh
+header core/include/tacit/names.h 'enum tacit_names {
+    TACIT_NAMES_ONE = 0, // first, OTHERS
+    OTHER_NAME,
+};'
+bad headers 'names.h: not named TACIT_: OTHER_NAME'
+fresh
+header core/include/tacit/macro.h '#define MOST(a, b) ((a) > (b) ? (a) : (b))'
+bad headers 'macro.h: not named TACIT_: MOST'
 
 fresh
 # shellcheck disable=SC2016  # the mistake is in the text

@@ -124,7 +124,8 @@ bool tacit_channel_wait(struct tacit_channel *channel, uint64_t timeout_ns,
 // ---- one request at a time ------------------------------------------------------------
 
 // Opens a session and waits for it. Errors: TACIT_ETIMEDOUT (no majority, or nothing connected:
-// `error` says which), TACIT_EBUSY (too many sessions).
+// `error` says which), TACIT_EAUTH (every replica refused: another cluster file, or a client that
+// they do not know), TACIT_EBUSY (too many sessions).
 enum tacit_status tacit_channel_connect(struct tacit_channel *channel, uint64_t timeout_ns,
                                         uint32_t *session, struct tacit_error *error);
 

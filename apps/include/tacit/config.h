@@ -40,6 +40,10 @@ enum tacit_config_domain { TACIT_DOMAIN_CLUSTER_FILE = 0x0700 };
 // The numbers of these enums are part of the digest: never renumber them.
 enum tacit_config_mode { TACIT_CONFIG_CRASH = 0, TACIT_CONFIG_BYZANTINE = 1 };
 enum tacit_config_log_on { TACIT_CONFIG_LOG_ON_REPLICAS = 0, TACIT_CONFIG_LOG_ON_MEMNODES = 1 };
+enum tacit_config_broadcast_on {
+    TACIT_CONFIG_BROADCAST_ON_REPLICAS = 0,
+    TACIT_CONFIG_BROADCAST_ON_MEMNODES = 1,
+};
 enum tacit_config_fabric { TACIT_CONFIG_SHM = 0, TACIT_CONFIG_VERBS };
 enum tacit_config_waiting { TACIT_CONFIG_SPIN = 0, TACIT_CONFIG_YIELD, TACIT_CONFIG_ADAPTIVE };
 // The same numbers as the roles of the handshake.
@@ -94,6 +98,12 @@ struct tacit_config_timing {
     uint64_t laggard_after_ns;      // crash mode
     uint64_t client_retry_ns;
     uint64_t drift_ppm;
+    uint64_t slow_after_ns; // this and the next: Byzantine mode. 0: see below
+    uint64_t cooldown_ns;
+    uint64_t retry_ns;
+    uint64_t join_after_ns;
+    uint64_t view_timeout_ns;
+    uint64_t view_timeout_max_ns;
 };
 
 // Relative paths in the file are relative to base_dir, the folder of the cluster file.
@@ -107,7 +117,8 @@ struct tacit_config {
     char name[TACIT_CONFIG_NAME_BYTES];
     enum tacit_config_mode mode;
     enum tacit_config_fabric fabric;
-    enum tacit_config_log_on log_on; // crash mode
+    enum tacit_config_log_on log_on;             // crash mode
+    enum tacit_config_broadcast_on broadcast_on; // Byzantine mode
     enum tacit_config_waiting waiting;
     uint32_t f;  // faulty replicas that are tolerated
     uint32_t fm; // crashed memory nodes that are tolerated
@@ -179,6 +190,10 @@ enum tacit_status tacit_config_problems_to_error(const struct tacit_config_probl
 // Log hosts that must have acknowledged (crash mode): a majority of the replicas or memory nodes.
 uint32_t tacit_config_log_quorum(const struct tacit_config *config);
 
+// Byzantine mode: timing.slow_after_ns, or what it is by default: 1 ms where threads sleep
+// (`waiting: adaptive`), so that a wake-up is not taken for a fault, else 100 us.
+uint64_t tacit_config_slow_after_ns(const struct tacit_config *config);
+
 // The founding public key of a node, inside `config`; NULL when the file does not name that node.
 // `id` is ignored for the operator.
 const struct tacit_public_key *tacit_config_public_key(const struct tacit_config *config,
@@ -199,8 +214,8 @@ tacit_config_state_dir(const struct tacit_config *config, enum tacit_config_role
                        char out[TACIT_CONFIG_PATH_BYTES], struct tacit_error *error);
 
 // Digest of the part that all nodes must agree on and that never changes: version, mode, f, fm,
-// log_on, limits, memory, timing. Names, members, keys, addresses, fabric, waiting, cores and paths
-// are not in it. `config` must come from a load that returned TACIT_OK.
+// log_on, broadcast_on, limits, memory, timing. Names, members, keys, addresses, fabric, waiting,
+// cores and paths are not in it. `config` must come from a load that returned TACIT_OK.
 void tacit_config_digest(struct tacit_digest *out, const struct tacit_config *config);
 
 // --- Writing ------------------------------------------------------------------------------------

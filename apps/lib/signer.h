@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The signing pool of a process (the port in tacit/signer.h): threads that make and check Ed25519
+// signatures while the protocol thread goes on. The protocol thread takes no lock and makes a
+// system call only if a worker sleeps.
+//
+// Fairness. Each charge has a queue of `depth` jobs, counted from submit() until poll() hands the
+// job out, and the workers take from the queues in turn: whoever floods us waits behind himself.
+//
+// Waking. A completion is in place before `wake` is called; a sleeper that polls between arming and
+// sleeping (tacit/fabric.h) therefore never sleeps over one.
+#ifndef TACIT_APPS_LIB_SIGNER_H
+#define TACIT_APPS_LIB_SIGNER_H
+
+#include "tacit/signer.h"
+
+#define TACIT_SIGNER_POOL_WORKERS_MAX 16u
+#define TACIT_SIGNER_POOL_DEPTH_MAX 1024u
+
+struct tacit_signer_pool_config {
+    const struct tacit_keypair *own; // copied into locked memory; the caller may wipe its own
+    struct tacit_scope scope;        // of everything that is signed
+    // Public keys by id, copied. A key of zeros: nobody of that id is known.
+    const struct tacit_public_key *replicas;
+    uint32_t replica_count; // at most TACIT_REPLICAS_MAX
+    const struct tacit_public_key *clients;
+    uint32_t client_count;
+    const struct tacit_public_key *operator_key; // NULL: none
+    uint32_t workers;                            // 0: one for each two processors, at least one
+    uint32_t depth; // of each charge's queue, rounded down to a power of two; 0: 64
+    // Ends the protocol thread's sleep; called by workers, at any time until close() has returned.
+    void (*wake)(void *context);
+    void *context;
+};
+
+// Starts the workers. All memory is allocated here. Errors: TACIT_EINVAL (a number out of range),
+// TACIT_ENOMEM, TACIT_EIO (no thread).
+enum tacit_status tacit_signer_pool_open(struct tacit_signer **out,
+                                         const struct tacit_signer_pool_config *config,
+                                         struct tacit_error *error);
+// Ends the workers, each after the job it is at; what is queued is dropped. Wipes the key. NULL is
+// allowed.
+void tacit_signer_pool_close(struct tacit_signer *signer);
+
+#endif
