@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "bench.h"
 #include "cli.h"
 #include "load.h"
@@ -19,25 +20,40 @@
 #define OUTAGE_NS UINT64_C(1000000000) // a fault is given that long to be over
 #define LOOK_NS 2000000u
 #define HANDS_OFF_NS UINT64_C(10000000) // after a fault, before anybody is asked how it is
+// A cluster gets no more faults after so many requests: what clients append stays, and the store
+// would be full after about 9 million of them.
+#define OPERATIONS_MAX 3000000u
 
-enum { KEY_KIND = 256, KEY_COUNT, KEY_JSON, KEY_CLIENTS };
+enum { KEY_KIND = 256, KEY_MODE, KEY_COUNT, KEY_JSON, KEY_CLIENTS, KEY_OPERATIONS };
 
 struct arguments {
     bool stop;
-    uint64_t count, clients;
+    enum tacit_config_mode mode;
+    uint64_t count, clients, operations;
     const char *json;
 };
 
 struct results {
     struct histogram silence, wait, detection, permission, recovery, readmission;
     json_t *samples;
+    uint64_t done, clusters;   // faults, and clusters that they were spread over
+    uint64_t operations, lost; // of all clients: acknowledged, and of these not there at the end
+    uint64_t refused;          // operations of stopped leaders after they went on
+};
+
+// How a replica came back.
+struct comeback {
+    uint64_t readmission_ns, refused;
 };
 
 static const struct argp_option options[] = {
     {"kind", KEY_KIND, "KIND", 0, "kill (default): SIGKILL; stop: SIGSTOP, and SIGCONT after 1 s",
      0},
+    {"mode", KEY_MODE, "MODE", 0, "crash (default) or byzantine", 0},
     {"count", KEY_COUNT, "N", 0, "Faults (default 20)", 0},
     {"clients", KEY_CLIENTS, "N", 0, "Clients, 1 to 7 (default 1)", 0},
+    {"operations", KEY_OPERATIONS, "N", 0,
+     "Requests after which a new cluster is taken, 1 to 3000000 (default)", 0},
     {"json", KEY_JSON, "FILE", 0, "Write the results there, too", 0},
     {0},
 };
@@ -52,6 +68,11 @@ static error_t parse(int key, char *value, struct argp_state *state)
             argp_error(state, "--kind %s: accepted are kill and stop", value);
         }
         return 0;
+    case KEY_MODE:
+        if (!cli_mode(value, &arguments->mode)) {
+            argp_error(state, "--mode %s: accepted are crash and byzantine", value);
+        }
+        return 0;
     case KEY_COUNT:
         if (!cli_number(value, 1, 100000, &arguments->count)) {
             argp_error(state, "--count %s: 1 to 100000 is accepted", value);
@@ -62,6 +83,11 @@ static error_t parse(int key, char *value, struct argp_state *state)
             argp_error(state, "--clients %s: 1 to %u is accepted", value, LOAD_CLIENTS_MAX);
         }
         return 0;
+    case KEY_OPERATIONS:
+        if (!cli_number(value, 1, OPERATIONS_MAX, &arguments->operations)) {
+            argp_error(state, "--operations %s: 1 to %u is accepted", value, OPERATIONS_MAX);
+        }
+        return 0;
     case KEY_JSON:
         arguments->json = value;
         return 0;
@@ -70,16 +96,132 @@ static error_t parse(int key, char *value, struct argp_state *state)
     }
 }
 
-// True once somebody else leads and requests have been acknowledged again since.
-static bool wait_over(const struct local *local, const struct load *load, int old_leader)
+// In Byzantine mode who was killed is not taken back, so that each needs a cluster of its own.
+static bool one_cluster_a_fault(const struct arguments *arguments)
 {
-    int leader = local_wait_leader(local, old_leader, READY_NS);
-    uint64_t before = load_acknowledged(load);
+    return arguments->mode == TACIT_CONFIG_BYZANTINE && !arguments->stop;
+}
+
+// ---- one fault ---------------------------------------------------------------------------------
+
+// The report of the replica that leads, other than `old_leader`, who may be stopped: to ask that
+// one would take a second. NULL: none does. For json_decref.
+static json_t *successors_report(const struct local *local, int old_leader)
+{
+    json_t *best = NULL;
+    uint64_t term = 0;
+    for (uint32_t r = 0; r < local->config.replica_count; r++) {
+        json_t *report = (int)r == old_leader ? NULL : local_status(local, (uint16_t)r);
+        const char *role = json_string_value(json_object_get(report, "role"));
+        // Ballots in crash mode, views in the other: what a later leader has more of.
+        uint64_t own =
+            local_number(report, NULL, "ballot") + local_number(report, "byzantine", "view");
+        if (role != NULL && strcmp(role, "leader") == 0 && (best == NULL || own > term)) {
+            json_decref(best);
+            best = json_incref(report);
+            term = own;
+        }
+        json_decref(report);
+    }
+    return best;
+}
+
+// Waits until somebody else leads and requests have been acknowledged since; their report, or NULL.
+static json_t *wait_over(const struct local *local, const struct load *load, int old_leader)
+{
     uint64_t end_ns = cli_now_ns() + READY_NS;
-    while (leader >= 0 && load_acknowledged(load) < before + 20 && cli_now_ns() < end_ns) {
+    json_t *report = successors_report(local, old_leader);
+    while (report == NULL && cli_now_ns() < end_ns) {
+        cli_sleep_ns(LOOK_NS);
+        report = successors_report(local, old_leader);
+    }
+    uint64_t enough = load_acknowledged(load) + 20;
+    while (report != NULL && load_acknowledged(load) < enough) {
+        if (cli_now_ns() > end_ns || load_failed(load)) {
+            json_decref(report);
+            return NULL;
+        }
         cli_sleep_ns(LOOK_NS);
     }
-    return leader >= 0 && load_acknowledged(load) >= before + 20;
+    return report;
+}
+
+// What the successor says about its last election or view, as times after the fault. In Byzantine
+// mode: the view was left (detection), and entered by the new leader (recovery).
+struct election {
+    uint64_t ask_ns, permission_ns, recovery_ns, detection_ns;
+};
+
+static struct election election_of(const struct local *local, const json_t *report,
+                                   uint64_t fault_ns, uint64_t silence_ns)
+{
+    struct election election = {
+        .ask_ns = local_number(report, "last_election", "detect_to_ask_ns"),
+        .permission_ns = local_number(report, "last_election", "permission_ns"),
+        .recovery_ns = local_number(report, "last_election", "recovery_ns")};
+    if (local_is_byzantine(local)) {
+        uint64_t sealed_ns = local_number(report, "byzantine", "last_sealed_ns");
+        uint64_t entered_ns = local_number(report, "byzantine", "last_entered_ns");
+        election.detection_ns = sealed_ns > fault_ns ? sealed_ns - fault_ns : 0;
+        election.recovery_ns = entered_ns > sealed_ns ? entered_ns - sealed_ns : 0;
+    } else {
+        uint64_t known_ns = election.permission_ns + election.recovery_ns;
+        election.detection_ns = silence_ns > known_ns ? silence_ns - known_ns : 0;
+    }
+    return election;
+}
+
+static void note(struct results *results, int leader, const struct load_outage *outage,
+                 const struct election *election, const struct comeback *back)
+{
+    histogram_add(&results->silence, outage->silence_ns);
+    histogram_add(&results->wait, outage->longest_wait_ns);
+    histogram_add(&results->detection, election->detection_ns);
+    histogram_add(&results->permission, election->permission_ns);
+    histogram_add(&results->recovery, election->recovery_ns);
+    histogram_add(&results->readmission, back->readmission_ns);
+    results->refused += back->refused;
+    (void)json_array_append_new(
+        results->samples,
+        json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "leader", leader, "ask_ns",
+                  (json_int_t)election->ask_ns, "silence_ns", (json_int_t)outage->silence_ns,
+                  "wait_ns", (json_int_t)outage->longest_wait_ns, "detection_ns",
+                  (json_int_t)election->detection_ns, "permission_ns",
+                  (json_int_t)election->permission_ns, "recovery_ns",
+                  (json_int_t)election->recovery_ns, "readmission_ns",
+                  (json_int_t)back->readmission_ns, "refused", (json_int_t)back->refused));
+}
+
+// Operations of this replica that others' memory refused.
+static uint64_t refused(const struct local *local, uint16_t replica)
+{
+    json_t *report = local_status(local, replica);
+    const json_t *fabric = json_object_get(report, "fabric");
+    uint64_t sum =
+        local_number(fabric, "data", "denied") + local_number(fabric, "background", "denied");
+    json_decref(report);
+    return sum;
+}
+
+// Brings the faulty one back. readmission_ns == 0: it did not become a member again.
+static struct comeback bring_back(struct local *local, const struct arguments *arguments,
+                                  struct local_node node, uint64_t refused_before,
+                                  struct tacit_error *error)
+{
+    uint32_t all = (1u << local->config.replica_count) - 1;
+    struct comeback back = {0};
+    if (!arguments->stop) {
+        (void)local_wait_gone(local, node, READY_NS);
+        back.readmission_ns = scratch_readmit(local, node.id, READY_NS, error);
+        return back;
+    }
+    uint64_t back_ns = cli_now_ns();
+    if (local_signal(local, node, SIGCONT, error) == TACIT_OK &&
+        local_wait_members(local, all, READY_NS)) {
+        back.readmission_ns = cli_now_ns() - back_ns;
+        back.refused = refused(local, node.id) - refused_before;
+    }
+    return back;
 }
 
 static enum tacit_status one_fault(struct local *local, struct load *load,
@@ -95,6 +237,7 @@ static enum tacit_status one_fault(struct local *local, struct load *load,
     }
     leader = local_wait_leader(local, -1, READY_NS);
     struct local_node node = {LOCAL_REPLICA, (uint16_t)leader};
+    uint64_t refused_before = refused(local, node.id);
     uint64_t fault_ns = cli_now_ns();
     enum tacit_status status =
         local_signal(local, node, arguments->stop ? SIGSTOP : SIGKILL, error);
@@ -102,75 +245,116 @@ static enum tacit_status one_fault(struct local *local, struct load *load,
         return status;
     }
     cli_sleep_ns(HANDS_OFF_NS); // status requests would take the processors that are measured
-    bool over = wait_over(local, load, leader);
+    json_t *report = wait_over(local, load, leader);
+    if (report == NULL) {
+        return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "nobody took over from replica %d",
+                               leader);
+    }
+    if (arguments->stop && cli_now_ns() < fault_ns + OUTAGE_NS) {
+        cli_sleep_ns(fault_ns + OUTAGE_NS - cli_now_ns());
+    }
     struct load_outage outage = load_outage(load, fault_ns, fault_ns + OUTAGE_NS);
-    int successor = local_leader(local);
-    json_t *report = successor < 0 ? NULL : local_status(local, (uint16_t)successor);
-    uint64_t permission_ns = local_number(report, "last_election", "permission_ns");
-    uint64_t recovery_ns = local_number(report, "last_election", "recovery_ns");
-    uint64_t ask_ns = local_number(report, "last_election", "detect_to_ask_ns");
+    struct election election = election_of(local, report, fault_ns, outage.silence_ns);
+    struct comeback back = {0};
     json_decref(report);
-    uint64_t readmission_ns = 0;
-    if (arguments->stop) {
-        if (cli_now_ns() < fault_ns + OUTAGE_NS) {
-            cli_sleep_ns(fault_ns + OUTAGE_NS - cli_now_ns());
+    if (!one_cluster_a_fault(arguments)) {
+        back = bring_back(local, arguments, node, refused_before, error);
+        if (back.readmission_ns == 0) {
+            return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "replica %d did not come back",
+                                   leader);
         }
-        uint64_t back_ns = cli_now_ns();
-        status = local_signal(local, node, SIGCONT, error);
-        readmission_ns = local_wait_members(local, all, READY_NS) ? cli_now_ns() - back_ns : 0;
-    } else {
-        (void)local_wait_gone(local, node, READY_NS);
-        readmission_ns = scratch_readmit(local, node.id, READY_NS, error);
     }
-    if (!over || readmission_ns == 0 || status != TACIT_OK) {
-        return tacit_error_set(
-            error, TACIT_ETIMEDOUT, 0,
-            over ? "replica %d did not come back" : "nobody took over from replica %d", leader);
-    }
-    uint64_t known_ns = permission_ns + recovery_ns;
-    uint64_t detection_ns = outage.silence_ns > known_ns ? outage.silence_ns - known_ns : 0;
-    histogram_add(&results->silence, outage.silence_ns);
-    histogram_add(&results->wait, outage.longest_wait_ns);
-    histogram_add(&results->detection, detection_ns);
-    histogram_add(&results->permission, permission_ns);
-    histogram_add(&results->recovery, recovery_ns);
-    histogram_add(&results->readmission, readmission_ns);
-    (void)json_array_append_new(
-        results->samples,
-        json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I}", "leader", leader, "ask_ns", (json_int_t)ask_ns,
-                  "silence_ns", (json_int_t)outage.silence_ns, "wait_ns",
-                  (json_int_t)outage.longest_wait_ns, "permission_ns", (json_int_t)permission_ns,
-                  "recovery_ns", (json_int_t)recovery_ns, "readmission_ns",
-                  (json_int_t)readmission_ns));
+    note(results, leader, &outage, &election, &back);
     return TACIT_OK;
 }
 
-static enum tacit_status all_faults(struct local *local, const struct arguments *arguments,
-                                    struct results *results, struct tacit_error *error)
+// ---- all of them -------------------------------------------------------------------------------
+
+// Faults under load on this cluster until all are done or its clients have worked enough.
+static enum tacit_status faults_under(struct local *local, struct load *load,
+                                      const struct arguments *arguments, struct results *results,
+                                      struct tacit_error *error)
+{
+    bool is_terminal = isatty(STDERR_FILENO) != 0;
+    do {
+        if (scratch_interrupted()) {
+            return tacit_error_set(error, TACIT_ECLOSED, 0, "interrupted");
+        }
+        enum tacit_status status = one_fault(local, load, arguments, results, error);
+        if (status != TACIT_OK) {
+            return status;
+        }
+        results->done++;
+        if (is_terminal) {
+            (void)fprintf(stderr, "\r%llu of %llu", (unsigned long long)results->done,
+                          (unsigned long long)arguments->count);
+        }
+    } while (results->done < arguments->count && !one_cluster_a_fault(arguments) &&
+             load_acknowledged(load) < arguments->operations);
+    return TACIT_OK;
+}
+
+// Nothing that was acknowledged may be missing, whatever was measured.
+static enum tacit_status judge(const struct load *load, struct results *results,
+                               struct tacit_error *error)
+{
+    struct audit audit = audit_run(load);
+    results->operations += audit.operations;
+    results->lost += audit.lost;
+    return audit.lost == 0 && audit.linearizable
+               ? TACIT_OK
+               : tacit_error_set(error, TACIT_EIO, 0, "%llu acknowledged requests are lost: %s",
+                                 (unsigned long long)audit.lost, audit.text);
+}
+
+static enum tacit_status one_cluster(struct local *local, const struct arguments *arguments,
+                                     struct results *results, struct tacit_error *error)
 {
     struct load *load = NULL;
-    bool is_terminal = isatty(STDERR_FILENO) != 0;
     enum tacit_status status = local_up(local, error);
     if (status == TACIT_OK) {
         status = load_start(&load, local, (unsigned)arguments->clients, 0, error);
     }
-    for (uint64_t i = 0; i < arguments->count && status == TACIT_OK; i++) {
-        status = scratch_interrupted() ? tacit_error_set(error, TACIT_ECLOSED, 0, "interrupted")
-                                       : one_fault(local, load, arguments, results, error);
-        if (is_terminal) {
-            (void)fprintf(stderr, "\r%llu of %llu", (unsigned long long)i + 1,
-                          (unsigned long long)arguments->count);
-        }
+    if (status != TACIT_OK) {
+        return status;
     }
-    if (is_terminal) {
-        (void)fprintf(stderr, "\n");
-    }
-    struct tacit_error of_load;
-    if (load != NULL && load_stop(load, status == TACIT_OK ? error : &of_load) != TACIT_OK &&
-        status == TACIT_OK) {
-        status = TACIT_EIO;
+    status = faults_under(local, load, arguments, results, error);
+    // A client that gave up is the cause of what was missed after it, and says why.
+    bool is_cause = status == TACIT_OK || load_failed(load);
+    struct tacit_error other;
+    enum tacit_status of_load = load_stop(load, is_cause ? error : &other);
+    status = is_cause ? of_load : status;
+    if (status == TACIT_OK) {
+        status = judge(load, results, error);
     }
     load_free(load);
+    return status;
+}
+
+static enum tacit_status all_faults(const struct arguments *arguments, struct results *results,
+                                    struct tacit_error *error)
+{
+    const struct local_plan plan = {
+        .replicas = 3, .memnodes = 3, .mode = arguments->mode, .waiting = TACIT_CONFIG_ADAPTIVE};
+    struct local *local = calloc(1, sizeof *local);
+    enum tacit_status status = TACIT_OK;
+    if (local == NULL) {
+        return tacit_error_set(error, TACIT_ENOMEM, 0, "no memory");
+    }
+    while (results->done < arguments->count && status == TACIT_OK) {
+        memset(local, 0, sizeof *local);
+        status = scratch_open(local, &plan, error);
+        if (status != TACIT_OK) {
+            break;
+        }
+        results->clusters++;
+        status = one_cluster(local, arguments, results, error);
+        scratch_close(local);
+    }
+    free(local);
+    if (isatty(STDERR_FILENO) != 0) {
+        (void)fprintf(stderr, "\n");
+    }
     return status;
 }
 
@@ -194,6 +378,15 @@ static json_t *report_results(const struct results *results)
         bench_print(rows[i].what, rows[i].histogram);
         (void)json_object_set_new(object, rows[i].name, bench_distribution(rows[i].histogram));
     }
+    (void)printf("%llu requests acknowledged on %llu clusters, %llu lost; "
+                 "%llu operations of leaders that had been stopped were refused\n",
+                 (unsigned long long)results->operations, (unsigned long long)results->clusters,
+                 (unsigned long long)results->lost, (unsigned long long)results->refused);
+    (void)json_object_set_new(object, "acknowledged",
+                              json_integer((json_int_t)results->operations));
+    (void)json_object_set_new(object, "clusters", json_integer((json_int_t)results->clusters));
+    (void)json_object_set_new(object, "lost", json_integer((json_int_t)results->lost));
+    (void)json_object_set_new(object, "refused", json_integer((json_int_t)results->refused));
     (void)json_object_set(object, "samples", results->samples);
     return object;
 }
@@ -203,30 +396,21 @@ int bench_failover(int argc, char **argv)
     static const struct argp argp = {
         options, parse, "",  "What clients wait when the leader is killed or stopped.",
         NULL,    NULL,  NULL};
-    struct arguments arguments = {.count = 20, .clients = 1};
-    const struct local_plan plan = {.replicas = 3, .memnodes = 3, .waiting = TACIT_CONFIG_ADAPTIVE};
+    struct arguments arguments = {.count = 20, .clients = 1, .operations = OPERATIONS_MAX};
     struct tacit_error error;
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
         return 2;
     }
-    struct local *local = calloc(1, sizeof *local);
     struct results *results = calloc(1, sizeof *results);
-    if (local == NULL || results == NULL) {
-        free(local);
-        free(results);
+    if (results == NULL) {
         return cli_complain("no memory");
     }
     results->samples = json_array();
-    enum tacit_status status = scratch_open(local, &plan, &error);
-    if (status == TACIT_OK) {
-        status = all_faults(local, &arguments, results, &error);
-        scratch_close(local);
-    }
+    enum tacit_status status = all_faults(&arguments, results, &error);
     int result = status == TACIT_OK
                      ? bench_write(arguments.json, "failover", report_results(results))
                      : cli_fail(&error);
     json_decref(results->samples);
     free(results);
-    free(local);
     return result;
 }

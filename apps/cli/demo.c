@@ -21,6 +21,7 @@
 
 struct arguments {
     uint64_t seconds; // of each of the three parts
+    enum tacit_config_mode mode;
 };
 
 struct demo {
@@ -35,7 +36,7 @@ struct demo {
 };
 
 static const struct argp_option options[] = {
-    {"mode", 'm', "MODE", 0, "crash: up to f replicas stop", 0},
+    {"mode", 'm', "MODE", 0, "crash (default): up to f replicas stop; byzantine: up to f lie", 0},
     {"seconds", 's', "N", 0, "Length of each of the three parts (default 2)", 0},
     {0},
 };
@@ -45,8 +46,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
     struct arguments *arguments = state->input;
     switch (key) {
     case 'm':
-        if (strcmp(value, "crash") != 0) {
-            argp_error(state, "--mode %s: this version shows crash", value);
+        if (!cli_mode(value, &arguments->mode)) {
+            argp_error(state, "--mode %s: accepted are crash and byzantine", value);
         }
         return 0;
     case 's':
@@ -110,7 +111,8 @@ static void print_cluster(const struct demo *demo)
     struct local_node node;
     char name[TACIT_CONFIG_NAME_BYTES];
     int leader = local_leader(local);
-    (void)printf("a cluster on this host, over shared memory (log on the replicas, f = %u):\n ",
+    (void)printf("a cluster on this host, over shared memory (%s, f = %u):\n ",
+                 local_is_byzantine(local) ? "Byzantine mode" : "log on the replicas",
                  local->config.f);
     for (uint32_t i = 0; i < local->config.replica_count; i++) {
         node = (struct local_node){LOCAL_REPLICA, (uint16_t)i};
@@ -129,6 +131,32 @@ static void print_cluster(const struct demo *demo)
 }
 
 // ---- the play ----------------------------------------------------------------------------------
+
+static void print_outage(const struct demo *demo, int successor)
+{
+    json_t *report = local_status(&demo->local, (uint16_t)successor);
+    uint64_t permission_ns = local_number(report, "last_election", "permission_ns");
+    uint64_t recovery_ns = local_number(report, "last_election", "recovery_ns");
+    uint64_t ask_ns = local_number(report, "last_election", "detect_to_ask_ns");
+    uint64_t view = local_number(report, "byzantine", "view");
+    json_decref(report);
+    uint64_t known_ns = permission_ns + recovery_ns;
+    uint64_t silence_ns = demo->outage.silence_ns;
+    if (local_is_byzantine(&demo->local)) {
+        (void)printf("  replica %d leads now, in view %llu, with signatures, as one is missing; "
+                     "clients heard nothing for %.0f us (longest wait of one: %.0f us)\n",
+                     successor, (unsigned long long)view, (double)silence_ns / 1e3,
+                     (double)demo->outage.longest_wait_ns / 1e3);
+        return;
+    }
+    (void)printf(
+        "  replica %d leads now; clients heard nothing for %.0f us (longest wait of one: %.0f "
+        "us)\n  of these: detection and clients' retries %.0f us (decision to ask %.0f us), "
+        "permission switch %.0f us, catch-up %.0f us\n",
+        successor, (double)silence_ns / 1e3, (double)demo->outage.longest_wait_ns / 1e3,
+        (double)(silence_ns > known_ns ? silence_ns - known_ns : 0) / 1e3, (double)ask_ns / 1e3,
+        (double)permission_ns / 1e3, (double)recovery_ns / 1e3);
+}
 
 static bool kill_leader(struct demo *demo, uint64_t seconds, uint16_t *victim)
 {
@@ -155,27 +183,20 @@ static bool kill_leader(struct demo *demo, uint64_t seconds, uint16_t *victim)
         (void)tacit_error_set(&demo->error, TACIT_ETIMEDOUT, 0, "nobody took over");
         return false;
     }
-    json_t *report = local_status(local, (uint16_t)successor);
-    uint64_t permission_ns = local_number(report, "last_election", "permission_ns");
-    uint64_t recovery_ns = local_number(report, "last_election", "recovery_ns");
-    uint64_t ask_ns = local_number(report, "last_election", "detect_to_ask_ns");
-    json_decref(report);
     demo->outage =
         load_outage(demo->load, demo->killed_ns, demo->killed_ns + seconds * 1000000000u);
-    uint64_t known_ns = permission_ns + recovery_ns;
-    uint64_t silence_ns = demo->outage.silence_ns;
-    (void)printf(
-        "  replica %d leads now; clients heard nothing for %.0f us (longest wait of one: %.0f "
-        "us)\n  of these: detection and clients' retries %.0f us (decision to ask %.0f us), "
-        "permission switch %.0f us, catch-up %.0f us\n",
-        successor, (double)silence_ns / 1e3, (double)demo->outage.longest_wait_ns / 1e3,
-        (double)(silence_ns > known_ns ? silence_ns - known_ns : 0) / 1e3, (double)ask_ns / 1e3,
-        (double)permission_ns / 1e3, (double)recovery_ns / 1e3);
+    print_outage(demo, successor);
     return true;
 }
 
 static bool bring_back(struct demo *demo, uint16_t victim)
 {
+    if (local_is_byzantine(&demo->local)) {
+        (void)printf("  replica %u stays away: in Byzantine mode who was restarted is not taken "
+                     "back yet\n",
+                     victim);
+        return true;
+    }
     uint64_t took_ns = scratch_readmit(&demo->local, victim, READY_NS, &demo->error);
     if (took_ns == 0) {
         return false;
@@ -227,11 +248,12 @@ int cli_demo(int argc, char **argv)
     static const struct argp argp = {
         options, parse, "", "Watch a cluster survive the death of its leader.", NULL, NULL, NULL};
     struct arguments arguments = {.seconds = 2};
-    const struct local_plan plan = {.replicas = 3, .memnodes = 3, .waiting = TACIT_CONFIG_ADAPTIVE};
     struct audit audit = {0};
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
         return 2;
     }
+    const struct local_plan plan = {
+        .replicas = 3, .memnodes = 3, .mode = arguments.mode, .waiting = TACIT_CONFIG_ADAPTIVE};
     struct demo *demo = calloc(1, sizeof *demo);
     if (demo == NULL) {
         return cli_complain("no memory");

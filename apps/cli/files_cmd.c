@@ -19,7 +19,16 @@
 
 // ---- keygen ------------------------------------------------------------------------------------
 
-enum { KEY_REPLICAS = 256, KEY_MEMNODES, KEY_CLIENTS, KEY_NAME, KEY_LOG_ON, KEY_FABRIC, KEY_PORT };
+enum {
+    KEY_REPLICAS = 256,
+    KEY_MEMNODES,
+    KEY_CLIENTS,
+    KEY_NAME,
+    KEY_MODE,
+    KEY_LOG_ON,
+    KEY_FABRIC,
+    KEY_PORT
+};
 
 struct keygen {
     struct tacit_config_plan plan;
@@ -33,6 +42,7 @@ static const struct argp_option keygen_options[] = {
     {"memnodes", KEY_MEMNODES, "N", 0, "... and N memory nodes (default 3)", 0},
     {"clients", KEY_CLIENTS, "N", 0, "... and N clients (default 4)", 0},
     {"name", KEY_NAME, "NAME", 0, "... called NAME", 0},
+    {"mode", KEY_MODE, "MODE", 0, "... of mode crash (default) or byzantine", 0},
     {"log-on", KEY_LOG_ON, "WHERE", 0, "... with the logs on replicas (default) or memnodes", 0},
     {"fabric", KEY_FABRIC, "FABRIC", 0, "... on shm (default) or verbs", 0},
     {"port", KEY_PORT, "PORT", 0, "... from this port on (verbs; default 7471)", 0},
@@ -67,6 +77,11 @@ static error_t keygen_parse(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_PORT:
         keygen->plan.port = (uint16_t)count_option(state, value, 65535);
+        return 0;
+    case KEY_MODE:
+        if (!cli_mode(value, &keygen->plan.mode)) {
+            argp_error(state, "--mode %s: accepted are crash and byzantine", value);
+        }
         return 0;
     case KEY_LOG_ON:
     case KEY_FABRIC: {

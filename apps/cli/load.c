@@ -92,10 +92,13 @@ static bool ask(struct client *client, enum tacit_kv_command command,
         return give_up(client, "%s was not answered: %s", tacit_kv_command_name(command),
                        tacit_status_name(status));
     }
-    if (tacit_kv_reply_decode(reply, client->reply, answer.size) != TACIT_VERDICT_OK ||
-        reply->kind == TACIT_KV_REPLY_ERROR) {
-        return give_up(client, "%s: the reply is an error or makes no sense",
-                       tacit_kv_command_name(command));
+    if (tacit_kv_reply_decode(reply, client->reply, answer.size) != TACIT_VERDICT_OK) {
+        return give_up(client, "%s: the reply makes no sense", tacit_kv_command_name(command));
+    }
+    if (reply->kind == TACIT_KV_REPLY_ERROR) {
+        return give_up(client, "%s: %.*s", tacit_kv_command_name(command),
+                       reply->text.size < 100 ? (int)reply->text.size : 100,
+                       (const char *)reply->text.bytes);
     }
     return true;
 }

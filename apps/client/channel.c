@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 // Looks before sleeping. A round trip on one machine takes 1 to 20 us; a look some 100 ns. Looks
 // that are far apart were interrupted: somebody else wants this processor, perhaps the replica that
@@ -30,6 +31,7 @@ struct tacit_channel {
     tacit_time_ns_t (*now_ns)(void);
     struct tacit_client_config config;
     enum tacit_channel_waiting waiting;
+    bool is_crowded; // fewer processors than replicas that work on a request, and this thread
     uint64_t random; // of the jitter
     uint64_t calls;  // tokens of connect() and call()
     tacit_time_ns_t looked_ns, shared_until_ns;
@@ -87,6 +89,8 @@ enum tacit_status tacit_channel_build(const struct tacit_channel_parts *parts,
     channel->owner = parts->owner;
     channel->now_ns = parts->now_ns;
     channel->waiting = parts->waiting;
+    channel->is_crowded = channel->config.byzantine &&
+                          sysconf(_SC_NPROCESSORS_ONLN) < (long)channel->config.replicas + 1;
     tacit_client_init(&channel->client, channel->memory, &channel->config, channel->fabric);
     *channel_out = channel;
     return TACIT_OK;
@@ -215,6 +219,12 @@ static void pause_briefly(void)
 #endif
 }
 
+static uint32_t spins(const struct tacit_channel *channel, tacit_time_ns_t now_ns)
+{
+    bool is_shared = channel->is_crowded || now_ns < channel->shared_until_ns;
+    return is_shared ? SPINS_SHARED : SPINS;
+}
+
 bool tacit_channel_wait(struct tacit_channel *channel, uint64_t timeout_ns,
                         struct tacit_channel_event *event)
 {
@@ -242,8 +252,7 @@ bool tacit_channel_wait(struct tacit_channel *channel, uint64_t timeout_ns,
         channel->looked_ns = now_ns;
         if (channel->waiting == TACIT_CHANNEL_YIELD) {
             sched_yield();
-        } else if (channel->waiting == TACIT_CHANNEL_SPIN ||
-                   looks < (now_ns < channel->shared_until_ns ? SPINS_SHARED : SPINS)) {
+        } else if (channel->waiting == TACIT_CHANNEL_SPIN || looks < spins(channel, now_ns)) {
             pause_briefly();
         } else {
             tacit_channel_arm(channel);

@@ -288,6 +288,14 @@ static enum tacit_status open_parts(struct tacit_replica *replica,
     return status;
 }
 
+// In Byzantine mode every replica's answer is awaited, and the client awaits theirs. With fabric
+// shm all of them are on this machine.
+static bool is_crowded(const struct tacit_node *node)
+{
+    return node->smr.engine == TACIT_ENGINE_BYZANTINE &&
+           sysconf(_SC_NPROCESSORS_ONLN) < (long)node->config.replica_count + 1;
+}
+
 enum tacit_status tacit_replica_open(const struct tacit_replica_options *options,
                                      struct tacit_replica **out, struct tacit_error *error)
 {
@@ -317,7 +325,8 @@ enum tacit_status tacit_replica_open(const struct tacit_replica_options *options
                                             .now_ns = tacit_shm_now_ns,
                                             .publisher = &replica->publisher,
                                             .changed = changed,
-                                            .context = replica->control};
+                                            .context = replica->control,
+                                            .is_crowded = is_crowded(replica->node)};
     *out = replica;
     return TACIT_OK;
 }

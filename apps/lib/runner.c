@@ -19,6 +19,7 @@
 #define TORN_NS 20000u
 #define SHARED_NS 300000u
 #define TURNS_SHARED 16u
+#define TURNS_CROWDED 4u
 #define SLEEP_MAX_NS 50000000u
 // A sleep that may be this long is made longer by as much, so that timers that are close to each
 // other end one sleep and not several. Shorter ones are somebody's time-out. Well below a beat
@@ -122,6 +123,9 @@ static unsigned turns_before_sleep(const struct tacit_runner *runner, unsigned b
 {
     if (!tacit_smr_is_hot(runner->smr)) {
         return TURNS_TIMER;
+    }
+    if (runner->is_crowded) {
+        return TURNS_CROWDED;
     }
     bool is_shared =
         runner->turned_ns < runner->shared_until_ns || tacit_smr_is_unsettled(runner->smr);

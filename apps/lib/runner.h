@@ -25,6 +25,9 @@ struct tacit_runner {
     // trusted).
     void (*changed)(void *context);
     void *context;
+    // More threads are awaited at a time than this machine has processors: who spins keeps one from
+    // whom it waits for.
+    bool is_crowded;
     atomic_bool stop; // ends the loop; whoever sets it also wakes the fabric
 
     // The loop's own.

@@ -69,6 +69,9 @@
     X(OBLIGATION_NOT_CANCELLED, "a timer goes on when the number was executed with other bytes")   \
     X(LACKS_UNLIMITED, "a replica may accuse any number of clients")                               \
     X(ECHO_QUORUM_SUFFICES, "f+1 echoes suffice for a client that was named")                      \
+    X(NOOP_OF_ANY_DIGEST, "a PREPARE without a body is a no-op whatever its digest")               \
+    X(SEAL_WITHOUT_BASE, "SEAL_VIEW drops claims below a base that it does not name")              \
+    X(COSIGN_PRESENT_CLAIMS, "a seal is co-signed by the claims that are left of it")              \
     X(CTB_LOCK_TWICE, "a second LOCK for an id replaces the first")                                \
     X(CTB_FAST_ONE_SHORT, "the fast path delivers with one LOCKED too few")                        \
     X(CTB_READ_NOBODY, "the slow path does not read the registers of others")                      \

@@ -99,6 +99,16 @@ struct tacit_slot *tacit_slot_at(struct tacit_agree *a, uint64_t number)
     return slot;
 }
 
+bool tacit_prepare_is_sane(const struct tacit_agree *a, const struct tacit_payload *payload)
+{
+    struct tacit_digest none;
+    if (payload->body_bytes > 0 || TACIT_BUG(NOOP_OF_ANY_DIGEST)) {
+        return payload->body_bytes <= a->config.batch_bytes;
+    }
+    tacit_body_digest(&none, "", 0);
+    return tacit_digest_is_equal(&payload->digest, &none);
+}
+
 bool tacit_slot_hold(struct tacit_agree *a, struct tacit_slot *slot,
                      const struct tacit_digest *digest)
 {
@@ -107,9 +117,9 @@ bool tacit_slot_hold(struct tacit_agree *a, struct tacit_slot *slot,
             return true;
         }
     }
-    if (slot->prepare.body_bytes == 0 && slot->has_prepare &&
-        tacit_digest_is_equal(&slot->prepare.digest, digest)) {
-        return true; // a no-op needs none
+    if (slot->has_prepare && tacit_digest_is_equal(&slot->prepare.digest, digest) &&
+        slot->prepare.body_bytes == 0) {
+        return true; // a no-op needs none (tacit_prepare_is_sane)
     }
     if (slot->held == TACIT_SLOT_BODIES || !tacit_bodies_hold(a->bodies, digest)) {
         return false;
@@ -157,12 +167,14 @@ void tacit_agree_start(struct tacit_agree *a, uint64_t epoch, uint64_t base,
     memset(a->cosigns, 0, n * sizeof(a->cosigns[0]));
     memset(a->state_shares, 0, n * n * sizeof(a->state_shares[0]));
     memset(a->lacks, 0xff, sizeof(a->lacks));
+    memset(a->joined, 0, sizeof(a->joined));
+    a->waiting_ns = 0;
     a->helped = 0;
     a->epoch = epoch;
     a->now_ns = now_ns;
     a->view = 0;
     a->entered = true;
-    a->seal_due = a->suspicious = a->newview_sent = false;
+    a->seal_due = a->newview_sent = false;
     a->applied = a->undecided = a->seen = a->next = a->released = base;
     a->progress_ns = now_ns;
     a->base = a->start_base = a->own_base = base;
@@ -240,6 +252,9 @@ static bool on_adopt(void *context, tacit_node_t stream, uint64_t k, const uint8
         }
     }
     tacit_view_adopted(a, stream);
+    if (stream == tacit_leader_of(a, a->view)) {
+        tacit_votes_rescan(a);
+    }
     tacit_agree_send_status(a, a->undecided);
     return true;
 }
@@ -276,13 +291,13 @@ static bool propose(struct tacit_agree *a, const void *body, uint32_t bytes)
     }
     // Before the broadcast, which is delivered here at once: a proposal is the leader's vouch.
     tacit_body_digest(&payload.digest, body, bytes);
-    if (slot->vouches == TACIT_BYZ_VIEWS_KEPT || tacit_slot_vouched(slot, a->view) != NULL) {
+    if (tacit_slot_vouched(slot, a->view) != NULL ||
+        !tacit_slot_vouch(slot, a->view, &payload.digest)) {
         return false;
     }
     a->next++;
-    tacit_slot_vouch(slot, a->view, &payload.digest);
     if (!tacit_ctb_broadcast(a->ctb, &payload, body, bytes, a->now_ns)) {
-        slot->vouches--;
+        tacit_slot_unvouch(slot, a->view);
         a->next--;
         return false;
     }
@@ -395,13 +410,11 @@ bool tacit_agree_advance(struct tacit_agree *a)
     return worked;
 }
 
-void tacit_agree_endorsable(struct tacit_agree *a)
+void tacit_agree_endorsable(struct tacit_agree *a, uint64_t number)
 {
-    for (uint64_t s = a->undecided; s < a->seen; s++) {
-        struct tacit_slot *slot = tacit_slot_at(a, s);
-        if (slot != NULL && slot->has_prepare && !slot->endorsed) {
-            tacit_votes_try(a, slot);
-        }
+    struct tacit_slot *slot = number < a->seen ? tacit_slot_at(a, number) : NULL;
+    if (slot != NULL && slot->has_prepare && !slot->endorsed) {
+        tacit_votes_try(a, slot);
     }
 }
 
@@ -410,11 +423,15 @@ void tacit_agree_suspect(struct tacit_agree *a)
     tacit_view_seal(a, a->view);
 }
 
+void tacit_agree_diverged(struct tacit_agree *a)
+{
+    a->fetching = true;
+    a->behind_told = a->base;
+}
+
 void tacit_agree_installed(struct tacit_agree *a, uint64_t base)
 {
-    if (base > a->applied) {
-        a->applied = base;
-    }
+    a->applied = base; // also back, when the own state had been wrong
     a->behind_ns = 0;
     a->fetching = false;
     (void)tacit_agree_advance(a);
@@ -553,8 +570,12 @@ bool tacit_agree_poll(struct tacit_agree *a, tacit_time_ns_t now_ns)
 
 tacit_time_ns_t tacit_agree_deadline(const struct tacit_agree *a)
 {
-    bool waits = a->seen > a->undecided || (a->view > 0 && !a->entered) || a->base > a->applied ||
-                 a->own_base > a->base || a->seal_due || a->announce_due;
+    bool checks = false;
+    for (tacit_node_t r = 0; r < 2 * a->config.replicas; r++) {
+        checks = checks || a->checks[r].active;
+    }
+    bool waits = checks || a->seen > a->undecided || (a->view > 0 && !a->entered) ||
+                 a->base > a->applied || a->own_base > a->base || a->seal_due || a->announce_due;
     if (!waits) {
         return UINT64_MAX;
     }
@@ -605,7 +626,7 @@ void tacit_agree_status(const struct tacit_agree *a, struct tacit_agree_report *
                                           .leader = tacit_leader_of(a, a->view),
                                           .entered = a->view == 0 || a->entered,
                                           .counters = a->counters};
-    for (tacit_node_t r = 0; r < a->config.replicas; r++) {
+    for (tacit_node_t r = 0; a->ctb != NULL && r < a->config.replicas; r++) { // NULL: not started
         report->condemned |= tacit_ctb_is_condemned(a->ctb, r) ? 1u << r : 0;
     }
 }

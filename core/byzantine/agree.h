@@ -23,6 +23,7 @@ struct tacit_agree_config {
     tacit_node_t self;
     uint32_t window;                 // W, a multiple of 2
     uint32_t inflight;               // slots proposed and not decided, at most
+    uint32_t batch_bytes;            // largest batch
     uint32_t body_bytes;             // largest body
     tacit_time_ns_t slow_after_ns;   // a delivered PREPARE that is not decided is CERTIFIED
     tacit_time_ns_t retry_ns;        // of what got no answer
@@ -86,12 +87,14 @@ bool tacit_agree_can_propose(const struct tacit_agree *agree);
 // Proposes a batch in the next slot. False: cannot (see above). *slot gets the slot.
 bool tacit_agree_propose(struct tacit_agree *agree, const void *body, uint32_t bytes,
                          uint64_t *slot);
-// A request arrived or was checked: batches that waited are looked at again.
-void tacit_agree_endorsable(struct tacit_agree *agree);
+// A request arrived or was checked for which the batch in this slot waited: look again.
+void tacit_agree_endorsable(struct tacit_agree *agree, uint64_t slot);
 // Leaves the present view: an obligation's timer fired, or the leader is known to be dead.
 void tacit_agree_suspect(struct tacit_agree *agree);
 void tacit_agree_checkpointed(struct tacit_agree *agree, uint64_t base,
                               const struct tacit_digest *root);
+// The owner found its state to be wrong: nothing is executed until one is installed.
+void tacit_agree_diverged(struct tacit_agree *agree);
 // The state of the stable checkpoint at `base` is in place.
 void tacit_agree_installed(struct tacit_agree *agree, uint64_t base);
 

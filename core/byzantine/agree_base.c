@@ -51,7 +51,9 @@ void tacit_base_certified(struct tacit_agree *a, uint64_t base, const struct tac
     a->base_certificate = *certificate;
     a->announce_due = true;
     a->counters.checkpoints++;
-    a->behind_ns = 0;
+    if (a->applied >= base) {
+        a->behind_ns = 0;
+    }
     bool own = a->own_base == base;
     if (own && !tacit_digest_is_equal(&a->own_root, root)) {
         own = false; // f+1 others computed another state: this replica's memory is damaged
@@ -305,9 +307,11 @@ enum tacit_take tacit_base_announced(struct tacit_agree *a, tacit_node_t stream,
     return TACIT_TAKE_DONE;
 }
 
-static bool announce(struct tacit_agree *a)
+// Also before a SEAL_VIEW, from the reserve: a stream's claims are judged by the base that it
+// announced, and what lies below is not claimed any more.
+bool tacit_base_announce(struct tacit_agree *a)
 {
-    if (!a->announce_due || a->seal_due) {
+    if (!a->announce_due || (!a->seal_due && !tacit_ctb_has_room(a->ctb))) {
         return false;
     }
     if (a->streams[a->config.self].base >= a->base) { // NEW_VIEW said it
@@ -328,7 +332,7 @@ static bool announce(struct tacit_agree *a)
 bool tacit_base_poll(struct tacit_agree *a)
 {
     bool worked = sign_own(a);
-    worked = announce(a) || worked;
+    worked = tacit_base_announce(a) || worked;
     if (a->base > a->applied && a->behind_told < a->base) {
         if (a->behind_ns == 0) {
             a->behind_ns = a->now_ns;

@@ -54,6 +54,9 @@ void tacit_check_done(struct tacit_agree *a, uint64_t value, bool valid)
     }
     check->pending--;
     check->bad = check->bad || !valid;
+    if (check->pending > 0 && !check->bad && check->next == check->total) {
+        return; // nothing to do before the last one is back
+    }
     if (stream < a->config.replicas) {
         tacit_ctb_resume(a->ctb, (tacit_node_t)stream);
     } else {

@@ -29,6 +29,14 @@ struct tacit_ack {
     struct tacit_digest digest;
 };
 
+// What was vouched, and in which views: a value that is proposed again in view after view takes no
+// more room than once.
+struct tacit_vouch {
+    struct tacit_digest digest;
+    uint64_t first; // view
+    uint64_t views; // bit i: in view first + i
+};
+
 struct tacit_slot {
     uint64_t slot; // TACIT_SLOT_NONE: unused
     // The newest PREPARE that was locked; once delivered, the delivered one of its view.
@@ -41,8 +49,8 @@ struct tacit_slot {
     bool slow;     // CERTIFY wanted: late, or a peer CERTIFIED
 
     uint32_t vouches; // write-once per view, until the slot is below the base
-    struct tacit_slot_value vouched[TACIT_BYZ_VIEWS_KEPT]; // .slot unused
-    struct tacit_ack acked;                                // own newest
+    struct tacit_vouch vouched[TACIT_BYZ_VIEWS_KEPT];
+    struct tacit_ack acked; // own newest
     bool commit_sent;
     uint64_t commit_view;
 
@@ -117,10 +125,10 @@ struct tacit_agree {
     bool entered;
     uint64_t
         lacks[TACIT_REPLICAS_MAX]; // slot that the replica says it lacks, TACIT_SLOT_NONE: none
-    uint32_t helped;               // views left for the sake of those since the last decision
-    bool seal_due;                 // SEAL_VIEW(view - 1) waits for room
-    bool suspicious;
-    uint64_t suspected_view;
+    uint32_t helped; // views left since the last decision because of another one's SEAL_VIEW
+    bool seal_due;   // SEAL_VIEW(view - 1) waits for room
+    uint64_t joined[TACIT_REPLICAS_MAX]; // view of the replica's newest SEAL_VIEW that was followed
+    tacit_time_ns_t waiting_ns;          // since when something waits here, 0: nothing does
 
     struct tacit_slot *slots;    // [2 * window]
     uint64_t applied;            // slots below are executed
@@ -191,6 +199,10 @@ bool tacit_agree_advance(struct tacit_agree *a);
 // Tells all what this replica lacks; `slot` was CERTIFIED here.
 void tacit_agree_send_status(struct tacit_agree *a, uint64_t slot);
 
+// Whether this PREPARE can be of a batch at all: no larger than one, and without a body only if its
+// digest is that of nothing (a no-op).
+bool tacit_prepare_is_sane(const struct tacit_agree *a, const struct tacit_payload *payload);
+
 // agree_votes.c
 void tacit_votes_locked(struct tacit_agree *a, tacit_node_t stream, uint64_t k,
                         const struct tacit_payload *payload);
@@ -208,9 +220,12 @@ void tacit_votes_signed(struct tacit_agree *a, uint64_t value,
 void tacit_votes_checked(struct tacit_agree *a, uint64_t value, bool valid);
 // The view was entered or the base moved: PREPAREs that were locked before are looked at again.
 void tacit_votes_rescan(struct tacit_agree *a);
+// Takes back the newest vouch.
+void tacit_slot_unvouch(struct tacit_slot *slot, uint64_t view);
 // The digest vouched in that view, or NULL.
 const struct tacit_digest *tacit_slot_vouched(const struct tacit_slot *slot, uint64_t view);
-void tacit_slot_vouch(struct tacit_slot *slot, uint64_t view, const struct tacit_digest *digest);
+// False: no room.
+bool tacit_slot_vouch(struct tacit_slot *slot, uint64_t view, const struct tacit_digest *digest);
 
 // agree_base.c
 enum tacit_take tacit_base_announced(struct tacit_agree *a, tacit_node_t stream, uint64_t k,
@@ -224,6 +239,7 @@ void tacit_base_message(struct tacit_agree *a, tacit_node_t from, const uint8_t 
 void tacit_base_signed(struct tacit_agree *a, const struct tacit_signature *signature,
                        uint64_t value);
 void tacit_base_checked(struct tacit_agree *a, uint64_t value, bool valid);
+bool tacit_base_announce(struct tacit_agree *a);
 bool tacit_base_poll(struct tacit_agree *a);
 void tacit_base_repeat(struct tacit_agree *a);
 // Encodes root and certificate of the newest stable checkpoint; returns the bytes.

@@ -7,6 +7,7 @@
 
 #define SHARE_BYTES (32u + TACIT_DIGEST_BYTES + TACIT_SIGNATURE_BYTES)
 #define HELP_DOUBLINGS 10u
+#define JUMP_VIEWS 64u
 #define STATE_SHARE_BYTES 80u // in NEW_VIEW: u64 signer, u64 base, 64 signature
 
 static struct tacit_state_share *share_of(const struct tacit_agree *a, tacit_node_t stream,
@@ -22,12 +23,15 @@ static bool send_seal(struct tacit_agree *a)
     const struct tacit_stream *own = &a->streams[a->config.self];
     uint64_t sealed = a->view - 1;
     uint32_t count = 0;
-    uint64_t low = a->base > own->base ? a->base : own->base;
     if (own->view >= a->view) {
         a->seal_due = false; // said already
         return false;
     }
-    for (uint64_t s = low; s < own->base + own->window; s++) {
+    // The base first: claims below it are gone, and only a base that is part of the state says so.
+    if (own->base < a->base && !tacit_base_announce(a) && !TACIT_BUG(SEAL_WITHOUT_BASE)) {
+        return false;
+    }
+    for (uint64_t s = a->base; s < own->base + own->window; s++) {
         const struct tacit_slot *slot = tacit_slot_at(a, s);
         if (slot == NULL || !slot->acked.known ||
             (TACIT_BUG(CLAIMS_NOT_CARRIED) && slot->acked.view != sealed)) {
@@ -92,13 +96,18 @@ static void cosign(struct tacit_agree *a, tacit_node_t r)
         return;
     }
     uint32_t bytes = 0;
-    const uint8_t *state = cs->encoded ? tacit_agree_body(a, &cs->digest, &bytes) : NULL;
+    const uint8_t *state = tacit_agree_body(a, &cs->digest, &bytes);
     struct tacit_stream *scratch = &a->scratch[a->config.replicas - 1];
     uint64_t base = a->streams[r].base;
     if (state != NULL && tacit_stream_decode(scratch, state, bytes) == TACIT_VERDICT_OK) {
         claims = scratch->claims;
         count = scratch->claim_count;
         base = scratch->base;
+    } else if (base > a->base && !TACIT_BUG(COSIGN_PRESENT_CLAIMS)) {
+        // Adopted with a summary whose base is above: claims that the seal had may be gone from it.
+        tacit_ctb_fetch(a->ctb, &cs->digest, (uint32_t)tacit_stream_bytes_max(a->config.window),
+                        a->now_ns);
+        return;
     }
     if (!confirms(a, claims, count)) {
         return;
@@ -213,14 +222,23 @@ void tacit_view_checked(struct tacit_agree *a, uint64_t value, bool valid)
 
 // ---- others seal
 
-// A replica that sealed this view lacks a slot that was decided here and that no certified
-// checkpoint covers: nobody can prove the decision to it, so it can only be decided again, in a
-// later view. Each time the wait doubles, until something is decided: a liar can make an idle group
-// change views, ever more rarely, and a busy one not at all.
-static bool is_needed(const struct tacit_agree *a)
+// How long nothing was decided before another one's SEAL_VIEW counts: twice as long each time,
+// until something is decided. Otherwise one liar that seals every view would take each from its
+// leader before the signed path can decide in it.
+static bool is_idle(const struct tacit_agree *a)
 {
     uint32_t doubled = a->helped < HELP_DOUBLINGS ? a->helped : HELP_DOUBLINGS;
-    if (a->now_ns - a->progress_ns < a->config.join_after_ns << doubled) {
+    tacit_time_ns_t since = a->progress_ns > a->waiting_ns ? a->progress_ns : a->waiting_ns;
+    return a->now_ns - since >= a->config.join_after_ns << doubled;
+}
+
+// A replica that sealed this view lacks a slot that was decided here and that no certified
+// checkpoint covers: nobody can prove the decision to it, so it can only be decided again, in a
+// later view. A liar can make an idle group change views, ever more rarely, and a busy one not at
+// all.
+static bool is_needed(const struct tacit_agree *a)
+{
+    if (!is_idle(a)) {
         return false;
     }
     for (tacit_node_t r = 0; r < a->config.replicas; r++) {
@@ -231,11 +249,31 @@ static bool is_needed(const struct tacit_agree *a)
     return false;
 }
 
+// A replica whose newest SEAL_VIEW was not followed yet: each entitles to one move.
+static tacit_node_t one_ahead(const struct tacit_agree *a)
+{
+    for (tacit_node_t r = 0; r < a->config.replicas; r++) {
+        if (r != a->config.self && a->streams[r].view > a->view &&
+            a->streams[r].view > a->joined[r]) {
+            return r;
+        }
+    }
+    return TACIT_NODE_NONE;
+}
+
+static void follow(struct tacit_agree *a, tacit_node_t r)
+{
+    uint64_t to = a->streams[r].view;
+    to = to - a->view > JUMP_VIEWS ? a->view + JUMP_VIEWS : to; // it may name any view
+    a->joined[r] = to;
+    a->helped++;
+    tacit_view_seal(a, to - 1);
+}
+
 // Views that f+1 others have sealed are left; one of these is correct.
 static void join(struct tacit_agree *a)
 {
     uint64_t best = 0;
-    uint32_t above = 0;
     for (tacit_node_t r = 0; r < a->config.replicas; r++) {
         uint64_t view = a->streams[r].view;
         uint32_t reached = 0;
@@ -245,7 +283,6 @@ static void join(struct tacit_agree *a)
         if (r != a->config.self && reached > a->f && view > best) {
             best = view;
         }
-        above += r != a->config.self && view > a->view;
     }
     if (best > a->view) {
         tacit_view_seal(a, best - 1);
@@ -253,13 +290,21 @@ static void join(struct tacit_agree *a)
     }
     // One alone never moves a replica that makes progress.
     bool waits = a->seen > a->undecided || a->calls.is_obliged(a->calls.context);
-    if (above > 0 && waits && a->now_ns - a->progress_ns >= a->config.join_after_ns) {
+    if (!waits) {
+        a->waiting_ns = 0;
+    } else if (a->waiting_ns == 0) {
+        a->waiting_ns = a->now_ns;
+    }
+    tacit_node_t r = one_ahead(a);
+    if (r == TACIT_NODE_NONE || !is_idle(a)) {
+        return;
+    }
+    if (waits) {
         tacit_mark(&a->marker, TACIT_MARK_SEAL_JOINED);
-        tacit_view_seal(a, a->view);
-    } else if (above > 0 && !waits && is_needed(a)) {
-        a->helped++;
+        follow(a, r);
+    } else if (is_needed(a)) {
         tacit_mark(&a->marker, TACIT_MARK_SEAL_HELPED);
-        tacit_view_seal(a, a->view);
+        follow(a, r);
     }
 }
 

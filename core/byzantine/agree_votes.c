@@ -7,16 +7,42 @@
 const struct tacit_digest *tacit_slot_vouched(const struct tacit_slot *slot, uint64_t view)
 {
     for (uint32_t i = 0; i < slot->vouches; i++) {
-        if (slot->vouched[i].view == view) {
-            return &slot->vouched[i].digest;
+        const struct tacit_vouch *vouch = &slot->vouched[i];
+        if (view >= vouch->first && view - vouch->first < 64 &&
+            (vouch->views >> (view - vouch->first) & 1) != 0) {
+            return &vouch->digest;
         }
     }
     return NULL;
 }
 
-void tacit_slot_vouch(struct tacit_slot *slot, uint64_t view, const struct tacit_digest *digest)
+bool tacit_slot_vouch(struct tacit_slot *slot, uint64_t view, const struct tacit_digest *digest)
 {
-    slot->vouched[slot->vouches++] = (struct tacit_slot_value){.view = view, .digest = *digest};
+    for (uint32_t i = 0; i < slot->vouches; i++) {
+        struct tacit_vouch *vouch = &slot->vouched[i];
+        if (view >= vouch->first && view - vouch->first < 64 &&
+            tacit_digest_is_equal(&vouch->digest, digest)) {
+            vouch->views |= 1ull << (view - vouch->first);
+            return true;
+        }
+    }
+    if (slot->vouches == TACIT_BYZ_VIEWS_KEPT) {
+        return false;
+    }
+    slot->vouched[slot->vouches++] =
+        (struct tacit_vouch){.digest = *digest, .first = view, .views = 1};
+    return true;
+}
+
+void tacit_slot_unvouch(struct tacit_slot *slot, uint64_t view)
+{
+    for (uint32_t i = 0; i < slot->vouches; i++) {
+        struct tacit_vouch *vouch = &slot->vouched[i];
+        if (view >= vouch->first && view - vouch->first < 64) {
+            vouch->views &= ~(1ull << (view - vouch->first));
+        }
+    }
+    slot->vouches -= slot->vouches > 0 && slot->vouched[slot->vouches - 1].views == 0;
 }
 
 static void decide(struct tacit_agree *a, struct tacit_slot *slot,
@@ -83,10 +109,9 @@ static bool vouch(struct tacit_agree *a, struct tacit_slot *slot)
             return false;
         }
     } else if (before == NULL) {
-        if (slot->vouches == TACIT_BYZ_VIEWS_KEPT || !tacit_slot_hold(a, slot, digest)) {
+        if (!tacit_slot_hold(a, slot, digest) || !tacit_slot_vouch(slot, slot->view, digest)) {
             return false; // only CERTIFY is left for this view
         }
-        tacit_slot_vouch(slot, slot->view, digest);
         a->counters.vouched++;
     }
     if (leader != a->config.self) {
@@ -243,7 +268,7 @@ void tacit_votes_locked(struct tacit_agree *a, tacit_node_t stream, uint64_t k,
                         const struct tacit_payload *payload)
 {
     if (payload->kind != TACIT_PAYLOAD_PREPARE || payload->view != a->view ||
-        stream != tacit_leader_of(a, payload->view)) {
+        stream != tacit_leader_of(a, payload->view) || !tacit_prepare_is_sane(a, payload)) {
         return; // what is of a later view is looked at when that is entered
     }
     struct tacit_slot *slot = tacit_slot_at(a, payload->slot);
@@ -282,7 +307,7 @@ enum tacit_take tacit_votes_prepare(struct tacit_agree *a, tacit_node_t stream, 
                                     const struct tacit_payload *payload)
 {
     struct tacit_stream *state = &a->streams[stream];
-    if (stream != tacit_leader_of(a, payload->view) ||
+    if (stream != tacit_leader_of(a, payload->view) || !tacit_prepare_is_sane(a, payload) ||
         !tacit_stream_prepare(state, payload->view, payload->slot, &payload->digest)) {
         return TACIT_TAKE_ILLEGAL;
     }
@@ -346,8 +371,9 @@ static void take_shares(struct tacit_agree *a, struct tacit_slot *slot, uint64_t
     for (uint32_t i = 0; i < certificate->count; i++) {
         const struct tacit_share *share = &certificate->shares[i];
         struct tacit_certify *known = &slot->certifies[share->signer];
-        if (share->signer == a->config.self || (known->known && known->view > view) ||
-            (known->valid && known->view == view)) {
+        bool same =
+            known->valid && known->view == view && tacit_digest_is_equal(&known->digest, digest);
+        if (share->signer == a->config.self || same || (known->known && known->view > view)) {
             continue;
         }
         *known = (struct tacit_certify){.known = true,
@@ -506,6 +532,9 @@ void tacit_votes_status(struct tacit_agree *a, tacit_node_t from, uint64_t numbe
     struct tacit_slot *slot = tacit_slot_at(a, number);
     if (slot != NULL && number >= a->base && slot->has_prepare) {
         look_at_certify(a, slot, from);
+        slot->slow =
+            slot->slow || (slot->certifies[from].valid && slot->certifies[from].view == slot->view);
+        tacit_votes_try(a, slot); // what found no room before
     }
 }
 

@@ -511,7 +511,8 @@ bool tacit_ctb_broadcast(struct tacit_ctb *ctb, struct tacit_payload *payload, c
     ctb->now_ns = now_ns;
     TACIT_ASSERT(body_bytes <= ctb->config.body_bytes);
     bool reserved =
-        payload->kind == TACIT_PAYLOAD_SEAL_VIEW || payload->kind == TACIT_PAYLOAD_NEW_VIEW;
+        payload->kind == TACIT_PAYLOAD_SEAL_VIEW || payload->kind == TACIT_PAYLOAD_NEW_VIEW ||
+        payload->kind == TACIT_PAYLOAD_CHECKPOINT; // before a SEAL_VIEW: the caller sees to it
     if (!has_room(ctb, reserved ? 0 : TACIT_BYZ_TAIL_RESERVED)) {
         tacit_mark(&ctb->marker, TACIT_MARK_CTB_TAIL_FULL);
         return false;

@@ -82,7 +82,8 @@ void tacit_ctb_reset(struct tacit_ctb *ctb, uint64_t epoch, tacit_time_ns_t now_
 
 // Broadcasts on the own stream; the body is copied. False: the tail is full (no summary yet, or an
 // own id is not yet consumed), or the own quota of bodies is; nothing happened; the last
-// TACIT_BYZ_TAIL_RESERVED ids are for SEAL_VIEW and NEW_VIEW. payload->digest and body_bytes are
+// TACIT_BYZ_TAIL_RESERVED ids are for SEAL_VIEW, NEW_VIEW and the CHECKPOINT that has to come
+// before. payload->digest and body_bytes are
 // filled in here.
 bool tacit_ctb_broadcast(struct tacit_ctb *ctb, struct tacit_payload *payload, const void *body,
                          uint32_t body_bytes, tacit_time_ns_t now_ns);

@@ -113,8 +113,8 @@ struct tacit_links *tacit_links_init(struct tacit_bump *bump,
     TACIT_ASSERT(config->slots > 0 && config->bodies > 0 && config->window > 0 &&
                  config->window <= 65536 && config->offset % 8 == 0);
     struct tacit_links measured;
-    struct tacit_links *links = tacit_bump_take(bump, sizeof *links, TACIT_CACHE_LINE);
-    links = bump->base == NULL ? &measured : links;
+    struct tacit_links *result = tacit_bump_take(bump, sizeof *result, TACIT_CACHE_LINE);
+    struct tacit_links *links = result == NULL ? &measured : result;
     memset(links, 0, sizeof *links);
     links->config = *config;
     links->layout = layout_of(config);
@@ -129,7 +129,7 @@ struct tacit_links *tacit_links_init(struct tacit_bump *bump,
     outlets_init(links, bump);
     peers_init(links, bump);
     tacit_links_fetch_init(links, bump);
-    return bump->base == NULL ? NULL : links;
+    return result;
 }
 
 // ---- posting

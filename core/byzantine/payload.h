@@ -13,7 +13,7 @@
 
 #define TACIT_BYZ_VIEWS_KEPT 16u     // vouches kept for a slot
 #define TACIT_BYZ_INLINE_BYTES 1024u // larger bodies travel beside the ring, named by digest
-#define TACIT_BYZ_TAIL_RESERVED 4u   // last ids of a tail: SEAL_VIEW and NEW_VIEW only
+#define TACIT_BYZ_TAIL_RESERVED 6u   // last ids of a tail: SEAL_VIEW and NEW_VIEW only
 
 // A consistent broadcast is a fixed head and a body that its digest names.
 enum tacit_payload_kind {

@@ -17,7 +17,7 @@
 
 #define NEVER UINT64_MAX
 #define RETRY_NS 20000u // of a post that found a full queue
-#define UNKNOWN (-2)    // a handle that was not asked for
+#define UNKNOWN (-3)    // a handle that was not asked for
 
 // A sub-slot, word by word.
 enum { TACIT_REGISTER_CHECK, TACIT_REGISTER_SEQUENCE, TACIT_REGISTER_VALUE };
@@ -137,8 +137,8 @@ struct tacit_registers *tacit_registers_init(struct tacit_bump *bump,
 {
     TACIT_ASSERT(config->memnodes <= TACIT_MEMNODES_MAX && config->replicas <= TACIT_REPLICAS_MAX);
     struct tacit_registers measured;
-    struct tacit_registers *registers = tacit_bump_take(bump, sizeof *registers, TACIT_CACHE_LINE);
-    registers = bump->base == NULL ? &measured : registers;
+    struct tacit_registers *result = tacit_bump_take(bump, sizeof *result, TACIT_CACHE_LINE);
+    struct tacit_registers *registers = result == NULL ? &measured : result;
     memset(registers, 0, sizeof *registers);
     registers->config = *config;
     registers->fabric = fabric;
@@ -160,7 +160,7 @@ struct tacit_registers *tacit_registers_init(struct tacit_bump *bump,
         node->due_ns = NEVER;
         regions_forget(node);
     }
-    return bump->base == NULL ? NULL : registers;
+    return result;
 }
 
 // ---- nodes
@@ -415,8 +415,16 @@ static enum asked ask(struct tacit_registers *registers, struct node *node, uint
                                        registers->owners[read->owner]};
         *handle = registers->fabric->ops->region(registers->fabric, node->node, key);
     }
+    if (*handle == TACIT_REGION_COMING) {
+        return TACIT_ASKED_NOT;
+    }
     if (*handle < 0) {
-        return TACIT_ASKED_ANSWERED; // not there, so nothing was written there (tacit/fabric.h)
+        // Not there, so nothing was written there (tacit/fabric.h), if the node is still up: its
+        // own region of this process, asked for afterwards, would be unknown as well if it were
+        // not.
+        struct tacit_region_key own = {TACIT_REGION_REGISTERS, TACIT_NODE_SELF, 0};
+        bool is_up = registers->fabric->ops->region(registers->fabric, node->node, own) >= 0;
+        return is_up ? TACIT_ASKED_ANSWERED : TACIT_ASKED_NOT;
     }
     struct slot *slot = slot_free(registers, node);
     if (slot == NULL) {

@@ -419,6 +419,12 @@ void tacit_requests_wait(struct tacit_requests *requests, uint64_t view, uint64_
     uint32_t index = (uint32_t)(slot % requests->config.window);
     struct tacit_requests_waiter *waiter = &requests->waiters[index];
     if (waiter->used) {
+        const struct tacit_requests_key *was = &waiter->key;
+        if (waiter->view == view && waiter->slot == slot && was->kind == missing->kind &&
+            was->client == missing->client && was->session == missing->session &&
+            was->number == missing->number) {
+            return; // goes on waiting, and accusing, as it was
+        }
         unlink_waiter(requests, index);
     }
     struct tacit_requests_entry *entry =

@@ -235,8 +235,7 @@ static void on_ask(void *context, uint32_t client, uint64_t session, uint64_t nu
 static void on_resume(void *context, uint64_t view, uint64_t slot)
 {
     (void)view;
-    (void)slot;
-    tacit_agree_endorsable(((struct tacit_smr *)context)->byzantine.agree);
+    tacit_agree_endorsable(((struct tacit_smr *)context)->byzantine.agree, slot);
 }
 
 // ---- what the registers tell
@@ -315,6 +314,7 @@ void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
                                        .self = config->self,
                                        .window = config->byzantine.window,
                                        .inflight = config->inflight,
+                                       .batch_bytes = config->batch_bytes,
                                        .body_bytes = body_bytes(config),
                                        .slow_after_ns = config->byzantine.slow_after_ns,
                                        .retry_ns = config->byzantine.retry_ns,
@@ -528,6 +528,7 @@ static bool tend_checkpoints(struct tacit_smr *smr)
             byzantine->stable_told = byzantine->stable;
         } else if (publish == TACIT_PUBLISH_DIVERGED) {
             byzantine->stable_told = byzantine->stable;
+            tacit_agree_diverged(byzantine->agree);
             on_behind(smr, byzantine->stable, &byzantine->stable_root);
         }
     }
@@ -602,6 +603,9 @@ static tacit_time_ns_t sooner(tacit_time_ns_t a, tacit_time_ns_t b)
 tacit_time_ns_t tacit_smr_byzantine_deadline(const struct tacit_smr *smr)
 {
     const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    if (!smr->active) {
+        return UINT64_MAX; // nothing begins before an epoch with this replica does
+    }
     tacit_time_ns_t at = tacit_links_deadline(byzantine->links);
     at = sooner(at, tacit_registers_deadline(byzantine->registers));
     at = sooner(at, tacit_ctb_deadline(byzantine->ctb));
@@ -631,10 +635,10 @@ void tacit_smr_byzantine_status(const struct tacit_smr *smr, struct tacit_status
                    : agree.leader != smr->config.self ? TACIT_ROLE_FOLLOWER
                    : agree.entered                    ? TACIT_ROLE_LEADER
                                                       : TACIT_ROLE_RECOVERING;
-    report->leader = agree.leader;
+    report->leader = smr->active ? agree.leader : TACIT_NODE_NONE;
     report->view = agree.view;
     report->epoch = agree.epoch;
-    report->view_entered = agree.entered;
+    report->view_entered = smr->active && agree.entered;
     report->window_base = agree.base;
     report->commit = agree.decided;
     report->condemned = agree.condemned;

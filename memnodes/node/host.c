@@ -31,6 +31,14 @@ struct tacit_memnode_region *tacit_memnode_region_make(struct tacit_memnode *nod
     return NULL;
 }
 
+// What peers find who were not told of the region yet (TACIT_SHM_HOST_KEPT).
+static void list(struct tacit_memnode *node, const struct tacit_memnode_region *region,
+                 uint64_t word)
+{
+    uint64_t *kept = node->host + TACIT_SHM_HOST_KEPT / 8;
+    __atomic_store_n(&kept[region - node->regions], word, __ATOMIC_RELEASE);
+}
+
 void tacit_memnode_region_free(struct tacit_memnode *node, struct tacit_memnode_region *region)
 {
     tacit_shm_memory_unmap(region->words, node->kept_bytes);
@@ -38,6 +46,7 @@ void tacit_memnode_region_free(struct tacit_memnode *node, struct tacit_memnode_
         close(region->fd);
     }
     node->regions_changed = node->regions_changed || region->present;
+    list(node, region, 0);
     memset(region, 0, sizeof *region);
 }
 
@@ -48,6 +57,8 @@ void tacit_memnode_region_keep(struct tacit_memnode *node, struct tacit_memnode_
     if (node->layout->registers_bytes == 0) {
         return;
     }
+    // Before READY goes to its owner, who may write from then on.
+    list(node, region, tacit_owner_word(region->owner, region->incarnation));
     // Nobody needs more lives of one replica, and a faulty one must not take the others' room.
     struct tacit_memnode_region *oldest = region;
     unsigned lives = 0;

@@ -52,6 +52,7 @@ static void link_up(struct tacit_shm *shm, struct tacit_shm_connection *connecti
         host, TACIT_SHM_HOST_DEATHS + 8u * (size_t)connection->known_as);
     link->pair = tacit_shm_host_word(host, TACIT_SHM_HOST_GENERATION);
     link->sleeping = tacit_shm_host_word(host, TACIT_SHM_HOST_SLEEPING);
+    link->kept = tacit_shm_host_word(host, TACIT_SHM_HOST_KEPT);
     for (unsigned slot = TACIT_SHM_SLOT_CONTROL; slot < TACIT_SHM_SLOT_LOG; slot++) {
         if (connection->views[slot].words != NULL && connection->views[slot].writable) {
             link->bell = bell_of(&connection->views[slot]);

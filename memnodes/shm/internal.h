@@ -171,6 +171,7 @@ struct tacit_shm_link {
     const uint32_t *death;                   // our word in its host page
     const uint64_t *pair;                    // its permission pair
     const uint64_t *sleeping;
+    const uint64_t *kept;     // its list of REGISTERS regions
     uint32_t *bell;           // our word at that host, NULL: it has none
     const uint32_t *own_bell; // its word here, NULL likewise
     uint64_t last_rung;       // its sleep that we ended

@@ -28,9 +28,17 @@
 #define TACIT_SHM_HOST_HOLDER 8u     // owner word, TACIT_SHM_NOBODY
 #define TACIT_SHM_HOST_SLEEPING 64u  // number of the present sleep, 0 while awake
 #define TACIT_SHM_HOST_DEATHS 128u   // 8 bytes a watcher: u32 futex word of the robust list
+// Memory nodes: of each place for a kept REGISTERS region the owner word of whose it is, 0:
+// nobody's. Set before the owner counts as up. Who finds itself without a region that stands here
+// waits for it; who does not find it here knows that nothing was written to it before it looked. So
+// it need not be trusted that everybody has mapped a region before its owner writes, and no slow or
+// faulty peer can hold up an owner.
+#define TACIT_SHM_HOST_KEPT 3584u
 #define TACIT_SHM_HOST_BYTES 4096u
 #define TACIT_SHM_NOBODY ((uint64_t)TACIT_NODE_NONE)
-static_assert(TACIT_SHM_HOST_DEATHS + 8u * TACIT_NODES_MAX <= TACIT_SHM_HOST_BYTES, "host page");
+static_assert(TACIT_SHM_HOST_DEATHS + 8u * TACIT_NODES_MAX <= TACIT_SHM_HOST_KEPT &&
+                  TACIT_SHM_HOST_KEPT + 8u * TACIT_SHM_LOGS <= TACIT_SHM_HOST_BYTES,
+              "host page");
 
 // Regions of one host as one of its peers sees them, by slot.
 enum {

@@ -125,6 +125,22 @@ static bool reach_post(struct tacit_fabric *fabric, const struct tacit_op *op)
     return true;
 }
 
+// The host has made a REGISTERS region and this process was not told yet, or has not mapped it yet.
+static bool is_coming(const struct tacit_shm *shm, tacit_node_t host, struct tacit_region_key key)
+{
+    const struct tacit_shm_link *link = &shm->links[host];
+    if (key.region_class != TACIT_REGION_REGISTERS || host == shm->fabric.self ||
+        key.owner == TACIT_NODE_SELF || link->connection == NULL) {
+        return false;
+    }
+    uint64_t word = tacit_owner_word(key.owner, key.incarnation);
+    bool found = false;
+    for (unsigned i = 0; i < TACIT_SHM_LOGS && !found; i++) {
+        found = __atomic_load_n(&link->kept[i], __ATOMIC_ACQUIRE) == word;
+    }
+    return found;
+}
+
 static int32_t reach_region(struct tacit_fabric *fabric, tacit_node_t host,
                             struct tacit_region_key key)
 {
@@ -135,7 +151,7 @@ static int32_t reach_region(struct tacit_fabric *fabric, tacit_node_t host,
             return views[slot].handle;
         }
     }
-    return -1;
+    return views != NULL && is_coming(shm, host, key) ? TACIT_REGION_COMING : -1;
 }
 
 static void reach_ring(struct tacit_fabric *fabric, tacit_node_t host)

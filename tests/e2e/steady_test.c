@@ -30,7 +30,11 @@ struct count {
 
 static struct count count_of(const struct local *local, uint16_t replica)
 {
+    uint64_t end_ns = cli_now_ns() + E2E_READY_NS;
     json_t *report = local_status(local, replica);
+    while (report == NULL && cli_now_ns() < end_ns) { // a busy machine: it takes longer than 1 s
+        report = local_status(local, replica);
+    }
     assert_non_null(report);
     const json_t *data = json_object_get(json_object_get(report, "fabric"), "data");
     const char *role = json_string_value(json_object_get(report, "role"));
@@ -115,6 +119,19 @@ static bool watch(const struct local *local, const struct load *load)
     return true;
 }
 
+// Log hosts that join the leader's term late get what they missed first: waits until all have.
+static void wait_for_hosts(const struct local *local, const struct load *load)
+{
+    bool on_memnodes_now = local->config.log_on == TACIT_CONFIG_LOG_ON_MEMNODES;
+    uint32_t hosts = on_memnodes_now ? local->config.memnode_count : local->config.replica_count;
+    uint64_t end_ns = cli_now_ns() + E2E_READY_NS;
+    while (local_counted_hosts(local) != (1u << hosts) - 1 && cli_now_ns() < end_ns) {
+        cli_sleep_ns(1000000);
+    }
+    assert_int_equal(local_counted_hosts(local), (1u << hosts) - 1);
+    e2e_progress(load, 2000);
+}
+
 static void run(const struct local_plan *plan)
 {
     struct local *local = e2e_cluster(plan, false);
@@ -122,6 +139,7 @@ static void run(const struct local_plan *plan)
     e2e_progress(load, 300); // clients know the leader
     unsigned steady = 0;
     for (unsigned i = 0; i < WINDOWS_MAX && steady < 3; i++) {
+        wait_for_hosts(local, load);
         steady += watch(local, load);
     }
     assert_true(steady > 0);

@@ -5,9 +5,10 @@
 # environment size and (where the kernel allows it) another address layout, must give the same traces.
 set -eu
 sim=$1
+shift
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-options="--seeds 60 --jobs 1 --keep-going --verbose"
+options="$* --seeds 60 --jobs 1 --keep-going --verbose"
 # shellcheck disable=SC2086 # words
 "$sim" $options 2>&1 | grep '^seed ' >"$work/first" || true
 TACIT_PADDING=$(printf '%01000d' 0)

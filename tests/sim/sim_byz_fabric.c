@@ -3,6 +3,7 @@
 // Where the operations of faulty replicas and clients are changed on their way. See sim_byz.h.
 #include <string.h>
 
+#include "byzantine/agree_internal.h"
 #include "byzantine/ctb_internal.h"
 #include "byzantine/links_internal.h"
 #include "byzantine/registers.h"

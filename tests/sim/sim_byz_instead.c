@@ -5,6 +5,7 @@
 // sim_byz.h.
 #include <string.h>
 
+#include "byzantine/agree_internal.h"
 #include "byzantine/ctb_internal.h"
 #include "byzantine/streams.h"
 #include "sim_cluster.h"

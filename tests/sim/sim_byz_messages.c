@@ -4,6 +4,7 @@
 // again with its own key. See sim_byz.h.
 #include <string.h>
 
+#include "byzantine/agree_internal.h"
 #include "byzantine/ctb_internal.h"
 #include "byzantine/requests.h"
 #include "sim_cluster.h"

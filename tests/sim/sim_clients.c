@@ -78,6 +78,9 @@ static void handle_event(struct sim_cluster *cluster, struct sim_process *proces
 {
     struct sim_client_session *session = session_of(process, event->session);
     if (session == NULL) {
+        if (sim_is_faulty(cluster, process->node->slot)) {
+            return;
+        }
         checker_group_fail(cluster->checker, "client %u: event %u of an unknown session",
                            process->id, event->kind);
         return;
@@ -87,13 +90,16 @@ static void handle_event(struct sim_cluster *cluster, struct sim_process *proces
         session->open = true;
         break;
     case TACIT_CLIENT_CLOSED:
-        if (session->outstanding != 0) {
+        if (session->outstanding != 0 && !sim_is_faulty(cluster, process->node->slot)) {
             checker_group_fail(cluster->checker, "client %u: a session ended before its requests",
                                process->id);
         }
         memset(session, 0, sizeof *session);
         break;
     default:
+        if (session->outstanding == 0 && sim_is_faulty(cluster, process->node->slot)) {
+            return;
+        }
         if (session->outstanding == 0) {
             checker_group_fail(cluster->checker, "client %u: a result that nobody waits for",
                                process->id);
@@ -104,6 +110,9 @@ static void handle_event(struct sim_cluster *cluster, struct sim_process *proces
         process->submit_ns = cluster->net->now_ns;
         if (cluster->shape.think_ns != 0) {
             process->submit_ns += choice_u32(cluster->choice, 2 * cluster->shape.think_ns);
+        }
+        if (sim_is_faulty(cluster, process->node->slot)) {
+            return; // what it got for what is nobody's concern
         }
         if (event->status == TACIT_OK) {
             checker_acknowledge(cluster->checker, (uint32_t)event->token, event->wire_session,

@@ -89,10 +89,17 @@ void sim_process_memory(struct sim_process *process, size_t bytes)
     memset(process->memory, 0xa5, process->memory_bytes);
 }
 
+// Monotone, and exact both ways: a clock that steps back is nobody's, and a deadline that is met
+// too early is polled for again and again.
+static uint64_t scaled(uint64_t value, uint64_t by, uint64_t of)
+{
+    return value / of * by + value % of * by / of;
+}
+
 uint64_t sim_local_ns(const struct sim_cluster *cluster, const struct sim_process *process)
 {
-    int64_t now = (int64_t)cluster->net->now_ns;
-    return process->clock_offset_ns + (uint64_t)(now + now / 1000 * process->clock_ppm / 1000);
+    uint64_t rate = (uint64_t)(1000000 + process->clock_ppm);
+    return process->clock_offset_ns + scaled(cluster->net->now_ns, rate, 1000000);
 }
 
 static uint64_t world_ns(const struct sim_process *process, uint64_t local_ns)
@@ -104,7 +111,7 @@ static uint64_t world_ns(const struct sim_process *process, uint64_t local_ns)
     if (passed > 1ull << 50) {
         return UINT64_MAX;
     }
-    return (uint64_t)((int64_t)passed - (int64_t)passed / 1000 * process->clock_ppm / 1000) + 1;
+    return scaled(passed, 1000000, (uint64_t)(1000000 + process->clock_ppm)) + 1;
 }
 
 // ---- observers
@@ -120,6 +127,9 @@ static void on_decided(void *context, tacit_index_t index, const void *batch, si
 {
     const struct probe_context *probe = context;
     struct sim_process *process = &probe->cluster->process[probe->slot];
+    if (sim_is_faulty(probe->cluster, probe->slot)) {
+        return;
+    }
     if (index != process->executing) {
         struct tacit_status_report report;
         tacit_smr_status(process->smr, &report);
@@ -136,6 +146,9 @@ static void on_executed(void *context, tacit_index_t index, uint32_t client, uin
                         uint64_t number, const void *reply, size_t reply_bytes)
 {
     const struct probe_context *probe = context;
+    if (sim_is_faulty(probe->cluster, probe->slot)) {
+        return;
+    }
     checker_executed(probe->cluster->checker, probe->cluster->process[probe->slot].id, index,
                      client, session, number, reply, reply_bytes);
 }
@@ -337,6 +350,8 @@ static void poll_timer_need(struct sim_cluster *cluster, uint32_t slot, uint64_t
 void sim_poll_at(struct sim_cluster *cluster, uint32_t slot, uint64_t time_ns)
 {
     struct sim_process *process = &cluster->process[slot];
+    // Who was paused may hear of things that were due long ago.
+    time_ns = time_ns > cluster->net->now_ns ? time_ns : cluster->net->now_ns;
     if (time_ns != UINT64_MAX && process->poll_ns > time_ns) {
         process->poll_ns = time_ns;
         poll_timer_need(cluster, slot, time_ns);
@@ -380,6 +395,13 @@ static void watch_replica(struct sim_cluster *cluster, struct sim_process *proce
     const struct tacit_status_report was = process->status;
     struct tacit_status_report *now = &process->status;
     tacit_smr_status(process->smr, now);
+    if (sim_is_faulty(cluster, process->node->slot)) {
+        return;
+    }
+    if ((now->condemned & ~cluster->byz.faulty) != 0) {
+        checker_group_fail(cluster->checker, "replica %u condemned a correct one (%x)", process->id,
+                           now->condemned);
+    }
     checker_monotone(cluster->checker, process->id,
                      (struct checker_marks){
                          .commit = now->commit, .applied = now->applied, .ballot = now->ballot});
@@ -423,27 +445,51 @@ static bool poll_memnode(struct sim_cluster *cluster, struct sim_process *proces
     return tacit_grants_poll(&process->grants, process->replicas_up, NULL, now_ns) || count > 0;
 }
 
+static void poll_replica(struct sim_cluster *cluster, struct sim_process *process, uint64_t now_ns,
+                         bool *busy, uint64_t *deadline_ns)
+{
+    uint32_t slot = process->node->slot;
+    if (process->suspicion_changed) {
+        process->suspicion_changed = false;
+        tacit_smr_suspicion(process->smr, process->trusted, process->dead, now_ns);
+    }
+    *busy = tacit_smr_poll(process->smr, now_ns);
+    if (!sim_is_faulty(cluster, slot)) {
+        checker_settled(cluster->checker, process->id);
+    }
+    // In most runs only every fourth turn is looked at: looking costs more than a turn.
+    if (cluster->shape.check_each_poll || process->polls % 4 == 0) {
+        watch_replica(cluster, process);
+    }
+    *deadline_ns = tacit_smr_deadline(process->smr);
+}
+
+void sim_process_escaped(struct sim_cluster *cluster, uint32_t slot)
+{
+    sim_say(cluster, "replica %u fails an assertion of its own", slot);
+    cluster->byz.may_escape = false;
+    sim_process_pause(cluster, slot, true);
+    cluster->process[slot].frozen = true;
+}
+
 static void poll_process(struct sim_cluster *cluster, struct sim_process *process)
 {
     uint64_t now_ns = sim_local_ns(cluster, process);
     uint32_t slot = process->node->slot;
-    uint64_t deadline_ns;
+    uint64_t deadline_ns = UINT64_MAX;
     bool busy = false;
     if (process->role != SIM_MEMNODE && sim_is_byzantine(&cluster->shape)) {
         sim_signer_advance(process->signer, cluster->net->now_ns);
     }
     if (process->role == SIM_REPLICA) {
-        if (process->suspicion_changed) {
-            process->suspicion_changed = false;
-            tacit_smr_suspicion(process->smr, process->trusted, process->dead, now_ns);
+        bool lies = sim_is_faulty(cluster, slot);
+        if (lies && setjmp(cluster->byz.escape) != 0) {
+            sim_process_escaped(cluster, slot);
+            return;
         }
-        busy = tacit_smr_poll(process->smr, now_ns);
-        checker_settled(cluster->checker, process->id);
-        // In most runs only every fourth turn is looked at: looking costs more than a turn.
-        if (cluster->shape.check_each_poll || process->polls % 4 == 0) {
-            watch_replica(cluster, process);
-        }
-        deadline_ns = tacit_smr_deadline(process->smr);
+        cluster->byz.may_escape = lies;
+        poll_replica(cluster, process, now_ns, &busy, &deadline_ns);
+        cluster->byz.may_escape = false;
     } else if (process->role == SIM_MEMNODE) {
         busy = poll_memnode(cluster, process, now_ns);
         deadline_ns = sim_is_byzantine(&cluster->shape) ? UINT64_MAX
@@ -495,6 +541,7 @@ bool sim_cluster_step(struct sim_cluster *cluster)
         return false;
     }
     struct sim_timer timer = sim_heap_pop(cluster->heap);
+    assert(timer.time_ns >= cluster->net->now_ns);
     cluster->net->now_ns = timer.time_ns;
     if (++cluster->events > EVENTS_MAX) {
         checker_group_fail(cluster->checker, "the run does not end: %u events", EVENTS_MAX);
@@ -510,6 +557,9 @@ bool sim_cluster_step(struct sim_cluster *cluster)
     case SIM_TIMER_DETECT:
     case SIM_TIMER_TRUST:
         sim_detector_timer(cluster, &timer);
+        break;
+    case SIM_TIMER_BYZANTINE:
+        sim_byz_timer(cluster, &timer);
         break;
     default:
         sim_faults_timer(cluster, &timer);
@@ -600,6 +650,7 @@ void sim_cluster_start(struct sim_cluster *cluster, struct choice *choice,
         add_process(cluster, SIM_CLIENT, i, tacit_smr_client_layout(&shape->smr));
     }
     connect_all(cluster);
+    sim_byz_start(cluster);
     for (uint32_t i = 0; i < cluster->processes; i++) {
         start_process(cluster, &cluster->process[i]);
     }

@@ -43,7 +43,8 @@ static bool removed(const struct sim_cluster *cluster, const struct sim_process 
 
 static bool faulty(const struct sim_cluster *cluster, const struct sim_process *process)
 {
-    return !process->node->alive || process->frozen || removed(cluster, process) ||
+    bool byzantine = (cluster->byz.faulty >> process->id & 1) != 0;
+    return byzantine || !process->node->alive || process->frozen || removed(cluster, process) ||
            (process->incarnation > 1 && process->status.role == TACIT_ROLE_JOINING);
 }
 
@@ -84,6 +85,9 @@ static bool crash(struct sim_cluster *cluster, uint32_t slot)
         return false;
     }
     if (process->role == SIM_REPLICA) {
+        if (sim_is_faulty(cluster, slot)) {
+            return false; // it does worse
+        }
         if (!may_lose_replica(cluster, slot) || restarts(cluster) >= RESTARTS_MAX) {
             return false;
         }
@@ -356,7 +360,9 @@ void sim_faults_heal(struct sim_cluster *cluster)
         struct sim_process *process = &cluster->process[r];
         process->frozen |= sim_is_byzantine(&cluster->shape) && !process->node->alive;
     }
-    freeze(cluster, 0, cluster->shape.smr.replicas, cluster->faults_max - frozen_count(cluster));
+    uint32_t frozen = frozen_count(cluster);
+    freeze(cluster, 0, cluster->shape.smr.replicas,
+           cluster->faults_max > frozen ? cluster->faults_max - frozen : 0);
     assert(sim_faulty(cluster) <= cluster->faults_max);
     for (uint32_t slot = 0; slot < cluster->processes; slot++) {
         struct sim_process *process = &cluster->process[slot];

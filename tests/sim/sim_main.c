@@ -31,7 +31,7 @@ struct options {
     uint64_t seed;
     uint64_t seeds;
     uint32_t jobs;
-    bool verbose, marks, list_bugs, keep_going;
+    bool verbose, marks, list_bugs, list_attacks, keep_going;
     const char *record, *replay;
     uint32_t bug;
     struct sim_run_options run;
@@ -42,6 +42,7 @@ struct options {
 struct report {
     uint64_t runs, invalid, gave_up, faults, violations;
     uint64_t fault[SIM_FAULTS];
+    uint64_t attack[SIM_ATTACKS];
     uint64_t marks[SIM_MARKS_MAX];
     uint64_t operations, acknowledged, events;
     uint64_t first_seed; // of the first violation
@@ -97,6 +98,9 @@ enum {
     KEY_MARKS,
     KEY_KEEP_GOING,
     KEY_EXTRA_FAULTS,
+    KEY_FAULTY,
+    KEY_ATTACK,
+    KEY_LIST_ATTACKS,
 };
 
 static const struct argp_option option_table[] = {
@@ -111,6 +115,10 @@ static const struct argp_option option_table[] = {
     {"replicas", KEY_REPLICAS, "N", 0, "Number of replicas, 1 to 7 (default: drawn)", 0},
     {"marks", KEY_MARKS, NULL, 0, "Show which situations and faults were reached", 0},
     {"keep-going", KEY_KEEP_GOING, NULL, 0, "Do not stop at the first violation", 0},
+    {"faulty", KEY_FAULTY, "F", 0, "Byzantine mode: up to F replicas lie, and clients (default 0)",
+     0},
+    {"attack", KEY_ATTACK, "NAME", 0, "Only this attack (default: drawn)", 0},
+    {"list-attacks", KEY_LIST_ATTACKS, NULL, 0, "List the attacks", 0},
     {"bug", KEY_BUG, "NAME", 0, "Switch a seeded bug on (test builds only)", 0},
     {"list-bugs", KEY_LIST_BUGS, NULL, 0, "List the seeded bugs", 0},
     {"extra-faults", KEY_EXTRA_FAULTS, "N", 0,
@@ -150,6 +158,18 @@ static void choose_bug(struct argp_state *state, struct options *options, const 
         }
     }
     argp_error(state, "there is no seeded bug '%s'; --list-bugs lists them", name);
+}
+
+static void choose_attack(struct argp_state *state, struct options *options, const char *name)
+{
+    for (uint32_t attack = 0; attack < SIM_ATTACKS; attack++) {
+        if (strcmp(name, sim_attack_name((enum sim_attack)attack)) == 0) {
+            options->run.attack = attack;
+            remember(options, "attack", name);
+            return;
+        }
+    }
+    argp_error(state, "there is no attack '%s'; --list-attacks lists them", name);
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state)
@@ -193,6 +213,16 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         options->run.extra_faults = (uint32_t)number(state, argument, 0, SIM_REPLICAS_MAX);
         remember(options, "extra-faults", argument);
         break;
+    case KEY_FAULTY:
+        options->run.faulty = (uint32_t)number(state, argument, 0, (SIM_REPLICAS_MAX - 1) / 2);
+        remember(options, "faulty", argument);
+        break;
+    case KEY_ATTACK:
+        choose_attack(state, options, argument);
+        break;
+    case KEY_LIST_ATTACKS:
+        options->list_attacks = true;
+        break;
     case KEY_BUG:
         choose_bug(state, options, argument);
         break;
@@ -223,7 +253,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 // What an assertion that fails in the middle of a run has to tell.
 static struct {
     const struct options *options;
-    const struct sim_cluster *cluster;
+    struct sim_cluster *cluster;
     struct report *report;
     uint64_t seed;
     const struct choice *choice;
@@ -280,6 +310,9 @@ static void note_violation(struct report *report, const struct options *options,
 
 static void on_assert(const char *file, int line, const char *expression)
 {
+    if (present.cluster->byz.may_escape) {
+        longjmp(present.cluster->byz.escape, 1); // a liar's own trouble
+    }
     char text[300];
     const char *base = strrchr(file, '/');
     snprintf(text, sizeof text, "assertion failed at %s:%d: %s", base == NULL ? file : base + 1,
@@ -317,6 +350,9 @@ static void add_result(struct report *report, const struct sim_result *result)
     report->events += result->events;
     for (uint32_t i = 0; i < SIM_FAULTS; i++) {
         report->fault[i] += result->fault[i];
+    }
+    for (uint32_t i = 0; i < SIM_ATTACKS; i++) {
+        report->attack[i] += result->attack[i];
     }
     __atomic_add_fetch(&report->runs, 1, __ATOMIC_RELEASE);
 }
@@ -483,6 +519,10 @@ static void print_marks(const struct report *sum)
         printf("  %10llu  %s\n", (unsigned long long)sum->fault[fault],
                sim_fault_name((enum sim_fault)fault));
     }
+    for (uint32_t attack = 0; attack < SIM_ATTACKS; attack++) {
+        printf("  %10llu  attack %-12s %s\n", (unsigned long long)sum->attack[attack],
+               sim_attack_name((enum sim_attack)attack), sim_attack_text((enum sim_attack)attack));
+    }
     printf("operations: %llu submitted, %llu acknowledged; %llu events\n",
            (unsigned long long)sum->operations, (unsigned long long)sum->acknowledged,
            (unsigned long long)sum->events);
@@ -504,6 +544,9 @@ static int summarize(const struct options *options, const struct report *reports
         sum.events += report->events;
         for (uint32_t i = 0; i < SIM_FAULTS; i++) {
             sum.fault[i] += report->fault[i];
+        }
+        for (uint32_t i = 0; i < SIM_ATTACKS; i++) {
+            sum.attack[i] += report->attack[i];
         }
         for (uint32_t i = 0; i < SIM_MARKS_MAX; i++) {
             sum.marks[i] += report->marks[i];
@@ -558,12 +601,20 @@ int tacit_sim_main(int argc, char **argv)
     };
     static struct options options;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    options = (struct options){.seed = 1, .seeds = 1000, .run = {.log_on = -1}};
+    options =
+        (struct options){.seed = 1, .seeds = 1000, .run = {.log_on = -1, .attack = SIM_ATTACKS}};
     options.jobs = cores < 1 ? 1 : cores > JOBS_MAX ? JOBS_MAX : (uint32_t)cores;
     (void)argp_parse(&parser, argc, argv, 0, NULL, &options);
     if (options.list_bugs) {
         for (uint32_t bug = 1; bug < TACIT_BUGS; bug++) {
             printf("%-24s %s\n", bug_name(bug), bug_text(bug));
+        }
+        return 0;
+    }
+    if (options.list_attacks) {
+        for (uint32_t attack = 0; attack < SIM_ATTACKS; attack++) {
+            printf("%-12s %s\n", sim_attack_name((enum sim_attack)attack),
+                   sim_attack_text((enum sim_attack)attack));
         }
         return 0;
     }

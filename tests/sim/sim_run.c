@@ -72,6 +72,8 @@ static void draw_byzantine(struct tacit_smr_config *config, struct choice *choic
     config->replicas = (uint8_t)ONE_OF(choice, 3, 3, 3, 3, 3, 3, 3, 5);
     if (options->replicas != 0) {
         config->replicas = (uint8_t)options->replicas;
+    } else if (options->faulty > 1) {
+        config->replicas = (uint8_t)(2 * options->faulty + 1);
     }
     config->memnodes = (uint8_t)ONE_OF(choice, 3, 3, 3, 1, 5);
     config->byzantine = (struct tacit_byzantine_config){
@@ -147,6 +149,10 @@ static void draw_shape(struct sim_shape *shape, struct choice *choice,
     shape->check_each_poll = choice_u32(choice, 4) == 0;
     shape->hash_states = choice_u32(choice, 2) == 0;
     shape->linear = choice_u32(choice, 4) == 0;
+    if (options->byzantine) {
+        sim_byz_draw(&shape->byz, choice, shape->smr.replicas, shape->clients, options->faulty,
+                     options->attack);
+    }
     draw_injections(shape, choice);
 }
 
@@ -154,7 +160,7 @@ static bool clients_done(const struct sim_cluster *cluster)
 {
     uint32_t first = cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
     for (uint32_t i = first; i < cluster->processes; i++) {
-        if (!sim_client_done(&cluster->process[i])) {
+        if (!sim_is_faulty(cluster, i) && !sim_client_done(&cluster->process[i])) {
             return false;
         }
     }
@@ -169,8 +175,9 @@ static bool converged(const struct sim_cluster *cluster)
     }
     for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
         const struct sim_process *process = &cluster->process[i];
-        if (!process->frozen && (process->status.role == TACIT_ROLE_JOINING ||
-                                 process->status.applied != checker_length(cluster->checker))) {
+        if (!process->frozen && !sim_is_faulty(cluster, i) &&
+            (process->status.role == TACIT_ROLE_JOINING ||
+             process->status.applied != checker_length(cluster->checker))) {
             return false;
         }
     }
@@ -262,7 +269,9 @@ static void report_stuck(struct sim_cluster *cluster)
             more = snprintf(text + used, sizeof text - used, " r%u=%s@%llu%s", process->id,
                             tacit_role_name(process->status.role),
                             (unsigned long long)process->status.applied,
-                            process->frozen ? "(out)" : "");
+                            sim_is_faulty(cluster, i) ? "(liar)"
+                            : process->frozen         ? "(out)"
+                                                      : "");
         } else if (process->role == SIM_CLIENT) {
             const struct sim_client_session *session = process->session;
             more = snprintf(text + used, sizeof text - used, " c%u=%u+%u%s(%s%s%s %s%s%s)",
@@ -284,7 +293,7 @@ static void conclude(struct sim_cluster *cluster, struct sim_result *result)
     tacit_index_t kept = CHECKER_NEVER;
     for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
         struct sim_process *process = &cluster->process[i];
-        if (!process->frozen) {
+        if (!process->frozen && !sim_is_faulty(cluster, i)) {
             kept = process->status.applied < kept ? process->status.applied : kept;
             checker_state(cluster->checker, i, process->status.applied,
                           tacit_smr_state_hash(process->smr));
@@ -336,6 +345,9 @@ void sim_run(struct sim_cluster *cluster, struct choice *choice,
             shape.smr.inflight, shape.smr.batch_requests, shape.smr.batch_bytes,
             shape.smr.session_pipeline, shape.smr.arena_bytes);
     cluster->faults_max += options->extra_faults;
+    if (cluster->faults_max < shape.byz.faulty_replicas) {
+        cluster->faults_max = shape.byz.faulty_replicas; // deliberately too many
+    }
     run_phases(cluster, result);
     if (cluster->verbose) {
         tell_statuses(cluster);
@@ -356,6 +368,10 @@ void sim_run(struct sim_cluster *cluster, struct choice *choice,
     result->trace = cluster->net->trace;
     result->virtual_ns = cluster->net->now_ns;
     result->events = cluster->events;
+    for (uint32_t i = 0; i < SIM_ATTACKS; i++) {
+        result->attack[i] = cluster->byz.done[i];
+        result->faults += cluster->byz.done[i];
+    }
     for (uint32_t i = 0; i < SIM_FAULTS; i++) {
         result->fault[i] = cluster->net->fault[i];
         result->faults += cluster->net->fault[i];

@@ -310,6 +310,37 @@ static void read__takes_whole_sub_slots_only(void **state)
     free(hand.memory);
 }
 
+// That a region is not there is an answer (nothing was written); that it is not yet here is none.
+static void read__waits_for_regions_that_are_coming(void **state)
+{
+    (void)state;
+    uint8_t slots[3][TACIT_REGISTER_SLOT_BYTES];
+    struct hand hand;
+    make_slots(slots);
+    hand_open(&hand);
+    for (uint32_t i = 0; i < MEMNODES; i++) {
+        struct tacit_region_key key = {TACIT_REGION_REGISTERS, 1, 1};
+        memcpy(hand.other[i], slots[1], sizeof slots[0]);
+        fake_find(&hand.fake, memnode(i), key)->coming = i > 0;
+        fake_find(&hand.fake, memnode(i), key)->live = i > 0; // node 0 has none
+    }
+    assert_true(tacit_registers_read(hand.registers, 1, 0, 5, hand.now_ns));
+    for (uint32_t turn = 0; turn < 10; turn++) {
+        hand.now_ns = tacit_registers_deadline(hand.registers);
+        hand_pump(&hand);
+        assert_int_equal(hand.fake.op_count, 0);
+        assert_int_equal(hand.calls, 0);
+    }
+    struct tacit_region_key key = {TACIT_REGION_REGISTERS, 1, 1};
+    fake_find(&hand.fake, memnode(2), key)->coming = false;
+    hand.now_ns = tacit_registers_deadline(hand.registers);
+    hand_pump(&hand);
+    assert_true(land(&hand, 2));
+    assert_int_equal(hand.calls, 1);
+    assert_int_equal(hand.number, 1);
+    free(hand.memory);
+}
+
 static void read__takes_the_newest_of_a_majority(void **state)
 {
     (void)state;
@@ -772,6 +803,7 @@ int main(void)
         cmocka_unit_test(write__repairs_what_was_lost),
         cmocka_unit_test(read__takes_whole_sub_slots_only),
         cmocka_unit_test(read__takes_the_newest_of_a_majority),
+        cmocka_unit_test(read__waits_for_regions_that_are_coming),
         cmocka_unit_test(read__is_repeated_if_it_was_slow_and_torn),
         cmocka_unit_test(read__goes_on_without_a_node_that_hangs),
         cmocka_unit_test(accept__decides_who_counts),

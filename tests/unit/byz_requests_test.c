@@ -470,10 +470,10 @@ static void obligation__begins_anew_in_each_view(void **state)
     net_run(net, 200 * US);
     assert_true(tacit_requests_timer(follower, MS) > timer + 400 * US);
     assert_true(endorses(net, 1, 1, make(TACIT_REQUEST_APPLY, session, 1, "x")));
-    // It is forwarded again and again: a link keeps its tail only.
+    // It is forwarded again and again, since a link keeps its tail only, but ever more rarely.
     uint64_t before = tacit_requests_counters(follower)->forwarded;
     net_run(net, 5 * MS);
-    assert_in_range(tacit_requests_counters(follower)->forwarded - before, 4, 6);
+    assert_in_range(tacit_requests_counters(follower)->forwarded - before, 2, 3);
     // In the own view the timer runs as well.
     net_view(net, 2);
     net_run(net, 50 * US);

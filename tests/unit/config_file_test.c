@@ -268,6 +268,32 @@ static const struct wrong_case wrong_cases[] = {
      "leave the key out"},
     {byzantine_text, "fm: 1\n", "fm: 1\nlog_on: memnodes\n", 5, 1, "log_on: has no meaning",
      "leave"},
+    {crash_text, "fabric: shm\n", "fabric: shm\nbroadcast_on: replicas\n", 6, 1,
+     "broadcast_on: has no meaning in crash mode", "leave the key out"},
+    {crash_text, "suspicion: 20ms", "view_timeout: 5ms", 20, 1,
+     "timing.view_timeout: has no meaning in crash mode", "leave the key out"},
+    {byzantine_text, "fm: 1\n", "fm: 1\nbroadcast_on: moon\n", 5, 1, "'moon' is not known",
+     "replicas or memnodes"},
+    {byzantine_text, "window: 256", "window: 255", 15, 1, "is not a power of two", "16 to 4096"},
+    {byzantine_text, "tail: 128", "tail: 2048", 16, 1, "'2048' is out of range", "16 to 1024"},
+    {byzantine_text, "limits:\n", "timing:\n  slow_after: 5\nlimits:\n", 15, 1, "'5' has no unit",
+     "10us to 1s"},
+    {byzantine_text, "limits:\n", "timing:\n  cooldown: 11ms\nlimits:\n", 15, 1,
+     "'11ms' is out of range", "1us to 10ms"},
+    {byzantine_text, "limits:\n", "timing:\n  retry: 49us\nlimits:\n", 15, 1,
+     "'49us' is out of range", "50us to 10s"},
+    {byzantine_text, "limits:\n", "timing:\n  join_after: 61s\nlimits:\n", 15, 1,
+     "'61s' is out of range", "100us to 60s"},
+    {byzantine_text, "limits:\n", "timing:\n  view_timeout: 2ms\nlimits:\n", 15, 1,
+     "view_timeout = 2ms must be more than 2 x slow_after = 2ms", "a shorter slow_after"},
+    {byzantine_text, "limits:\n", "timing:\n  slow_after: 2500us\nlimits:\n", 15, 1,
+     "view_timeout = 5ms must be more than 2 x slow_after = 5ms", "a longer view_timeout"},
+    {byzantine_text, "limits:\n", "timing:\n  view_timeout_max: 4ms\nlimits:\n", 15, 1,
+     "view_timeout_max is less than view_timeout", "at least as long"},
+    // all problems of one file at once
+    {byzantine_text, "limits:\n",
+     "broadcast_on: here\ntiming:\n  slow_after: 0ms\n  retry: 1\nlimits:\n", 16, 3,
+     "timing.slow_after", "10us to 1s"},
     // nodes and faults
     {crash_text, "f: 1\n", "f: 2\n", 4, 1, "f = 2 needs at least 5 replicas (2f+1), but 3",
      "accepted: 1, or leave"},
@@ -545,6 +571,22 @@ static void a_byzantine_file_is_read(void **state)
     assert_true(config.has_operator_key);
     assert_ptr_equal(tacit_config_public_key(&config, TACIT_CONFIG_OPERATOR, 9),
                      &config.operator_key);
+    // Defaults of what is not in the file.
+    assert_int_equal(config.broadcast_on, TACIT_CONFIG_BROADCAST_ON_REPLICAS);
+    assert_int_equal(tacit_config_slow_after_ns(&config), 1000000);
+    assert_int_equal(config.timing.cooldown_ns, 100000);
+    assert_int_equal(config.timing.retry_ns, 1000000);
+    assert_int_equal(config.timing.join_after_ns, 2000000);
+    assert_int_equal(config.timing.view_timeout_ns, 5000000);
+    assert_int_equal(config.timing.view_timeout_max_ns, 10000000000);
+    // Who spins sees an answer at once or not at all.
+    assert_good(parse_edited(byzantine_text, "fm: 1\n", "fm: 1\nwaiting: spin\n"), 0);
+    assert_int_equal(tacit_config_slow_after_ns(&config), 100000);
+    assert_good(parse_edited(byzantine_text, "limits:\n",
+                             "broadcast_on: memnodes\ntiming:\n  slow_after: 30us\nlimits:\n"),
+                0);
+    assert_int_equal(tacit_config_slow_after_ns(&config), 30000);
+    assert_int_equal(config.broadcast_on, TACIT_CONFIG_BROADCAST_ON_MEMNODES);
 }
 
 // The order of entries means nothing: arrays are by id.
@@ -725,8 +767,8 @@ static void the_digest_covers_every_field(void **state)
         }
     }
     uint32_t *numbers[] = {&config.f, &config.fm, (uint32_t *)&config.mode,
-                           (uint32_t *)&config.log_on};
-    for (size_t i = 0; i < 4; i++) {
+                           (uint32_t *)&config.log_on, (uint32_t *)&config.broadcast_on};
+    for (size_t i = 0; i < 5; i++) {
         *numbers[i] ^= 1;
         tacit_config_digest(&after, &config);
         assert_false(tacit_digest_is_equal(&before, &after));
@@ -745,10 +787,10 @@ static void the_digest_is_stable(void **state)
     char digest[2 * TACIT_DIGEST_BYTES + 1];
     assert_good(parse_edited(crash_text, "f: 1\n", "f: 1\n"), 0);
     digest_hex(digest);
-    assert_string_equal(digest, "7e1fdf5a7761c20f279a6ae5a94e7e978e1d34a4d2db5e349c1af07c74d2b945");
+    assert_string_equal(digest, "35d252278c3315f25ff687976edc0f810a06721eb119f1d839cc037fac9666f0");
     assert_good(parse_edited(byzantine_text, "fm: 1\n", "fm: 1\n"), 0);
     digest_hex(digest);
-    assert_string_equal(digest, "6bc2ea79adfccbf220e8d1229c604fb65b0b477f5f0d149de109feb334b8fd64");
+    assert_string_equal(digest, "c7b2b43a80177abb534993f9e46614d3e886dbab2ae1f3654a468bb213650cc2");
 }
 
 int main(void)

@@ -101,9 +101,10 @@ static int node_end(void **state)
 
 struct hand {
     int fd;
-    int control, kept; // descriptors of the regions that it writes
-    uint8_t slot;      // of the kept one
-    unsigned readable; // kept regions of others that it was offered
+    int control, kept;    // descriptors of the regions that it writes
+    uint8_t slot;         // of the kept one
+    unsigned readable;    // kept regions of others that it was offered
+    const uint64_t *host; // the node's host page
 };
 
 static int host_page(int seals)
@@ -133,6 +134,11 @@ static uint8_t hand_take(struct hand *hand, uint16_t id, tacit_incarnation_t inc
         hand->slot = is_own ? packet.slot : hand->slot;
     } else if (passed >= 0) {
         hand->readable += packet.slot >= SLOT_LOG;
+        if (packet.slot == SLOT_HOST) {
+            void *page = mmap(NULL, TACIT_SHM_HOST_BYTES, PROT_READ, MAP_SHARED, passed, 0);
+            assert_ptr_not_equal(page, MAP_FAILED);
+            hand->host = page;
+        }
         assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, passed, 0),
                          MAP_FAILED); // what others write is sealed before anybody gets it
         close(passed);
@@ -163,6 +169,7 @@ static void hand_close(struct hand *hand)
     close(hand->fd);
     close(hand->control);
     close(hand->kept);
+    assert_int_equal(munmap((void *)(uintptr_t)hand->host, TACIT_SHM_HOST_BYTES), 0);
 }
 
 static bool counted(atomic_uint *what, unsigned wanted)
@@ -448,15 +455,59 @@ static void test_silent_peer(void **state)
     hand_close(&silent);
 }
 
+static bool is_listed(const struct hand *hand, tacit_node_t owner, tacit_incarnation_t life)
+{
+    const uint64_t *kept = hand->host + TACIT_SHM_HOST_KEPT / 8;
+    bool found = false;
+    for (unsigned i = 0; i < TACIT_SHM_LOGS; i++) {
+        found =
+            found || __atomic_load_n(&kept[i], __ATOMIC_ACQUIRE) == tacit_owner_word(owner, life);
+    }
+    return found;
+}
+
+// Who takes no packet at all sees in the host page whose REGISTERS there are, no later than their
+// owner learns that it may write: else it would take a region that it was not told of for one that
+// was never written.
+static void test_registers_are_listed_before_they_are_written(void **state)
+{
+    (void)state;
+    t.config.layouts[TACIT_SHM_MEMNODE] =
+        (struct tacit_host_layout){.control_bytes = 64, .registers_bytes = KEPT_BYTES};
+    node_open();
+    struct hand reader = come_up(0, 1);
+    assert_true(counted(&t.ups, 1));
+    for (tacit_incarnation_t life = 1; life <= 40; life++) {
+        assert_false(is_listed(&reader, 1, life));
+        struct hand owner = come_up(1, life);
+        assert_true(life > 1 || !is_listed(&reader, 2, life));
+        while (hand_take(&owner, 1, life) != READY) { // regions of others, then that it is up
+            ;
+        }
+        assert_true(is_listed(&reader, 1, life));
+        assert_true(is_listed(&owner, 0, 1));
+        assert_true(life == 1 || is_listed(&reader, 1, life - 1)); // the last life's stays
+        assert_true(life < 3 || !is_listed(&reader, 1, life - 2));
+        hand_close(&owner);
+    }
+    hand_close(&reader);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, node_prepare, node_end)
     const struct CMUnitTest tests[] = {
-        TEST(test_strangers_are_bounded), TEST(test_garbage),
-        TEST(test_descriptor_bombs),      TEST(test_bad_host_page),
-        TEST(test_out_of_place),          TEST(test_incomplete),
-        TEST(test_who_has_no_business),   TEST(test_one_beginning_each),
-        TEST(test_sealed_for_good),       TEST(test_silent_peer),
+        TEST(test_strangers_are_bounded),
+        TEST(test_garbage),
+        TEST(test_descriptor_bombs),
+        TEST(test_bad_host_page),
+        TEST(test_out_of_place),
+        TEST(test_incomplete),
+        TEST(test_who_has_no_business),
+        TEST(test_one_beginning_each),
+        TEST(test_sealed_for_good),
+        TEST(test_silent_peer),
+        TEST(test_registers_are_listed_before_they_are_written),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);

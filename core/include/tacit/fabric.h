@@ -65,6 +65,7 @@ enum tacit_region_class {
 // Names a region of a host. `owner` is its writer; TACIT_NODE_SELF names the region of that class
 // which the calling process writes at that host, whatever node number the host knows it by.
 #define TACIT_NODE_SELF 0xfffeu
+#define TACIT_REGION_COMING (-2)
 struct tacit_region_key {
     uint8_t region_class;
     tacit_node_t owner;
@@ -161,6 +162,7 @@ struct tacit_fabric_ops {
     void (*ring)(struct tacit_fabric *fabric, tacit_node_t host);
     // Handle of a region at `host`, >= 0, or -1 when the host is not up or has not announced it
     // (yet). Valid until that host's DOWN. host may be the calling process itself.
+    // TACIT_REGION_COMING: a REGISTERS region that is there but not yet here.
     int32_t (*region)(struct tacit_fabric *fabric, tacit_node_t host, struct tacit_region_key key);
     // Own region by its key, for local loads, and stores if this process is the writer. NULL: not
     // there. Valid until retire() of it, or the owner's DOWN for client regions. *bytes gets its
@@ -201,9 +203,10 @@ struct tacit_fabric_ops {
 //   for itself, too, from the start. A LOG region is made for each (replica, incarnation) that
 //   connects, and for the host itself if it is a replica; it stays, readable by all, until
 //   retire(), also when its writer has gone. A REGISTERS region is made and kept like a LOG, but
-//   knows no holder: Byzantine mode's memory nodes have nothing else. It is announced to every peer
-//   that is connected before the connection of its owner is UP (a peer that does not answer loses
-//   its connection), so region() = -1 proves that nothing was written there. Operations on own
+//   knows no holder: Byzantine mode's memory nodes have nothing else. Once the connection
+//   of its owner is UP there, region() is never -1 for it at any other peer that is up, but the
+//   handle, or TACIT_REGION_COMING until that peer can use it: so -1 proves that nothing was
+//   complete there before region() was asked. Operations on own
 //   regions (host = self) obey the same rules as any. New regions are zero.
 struct tacit_host_layout {
     size_t page_bytes;

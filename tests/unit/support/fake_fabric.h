@@ -26,6 +26,7 @@ struct fake_region {
     uint8_t *memory;
     size_t bytes;
     bool live;
+    bool coming; // there, but not yet here
 };
 
 struct fake_host {
@@ -122,6 +123,9 @@ static inline int32_t fake_region(struct tacit_fabric *fabric, tacit_node_t host
     const struct fake_region *region = fake_find(fake, host, key);
     if (region == NULL || !fake->host[host].up) {
         return -1;
+    }
+    if (region->coming) {
+        return TACIT_REGION_COMING;
     }
     return (int32_t)(fake->host[host].epoch << 8 | (uint32_t)(region - fake->host[host].region));
 }

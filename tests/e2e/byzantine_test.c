@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A Byzantine group in real processes: leaders that die or stop, slow followers, memory nodes that
+// die while the signed slow path needs them; and what a batch costs while nothing goes wrong: no
+// signature and no memory node. Every client's history is checked. Never more than f replicas and
+// fm memory nodes are faulty; who was restarted counts as faulty.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "e2e.h"
+
+#define LOOK_NS 5000000u
+#define SLOTS 2000u     // of a window in which nothing goes wrong
+#define WINDOWS_MAX 20u // until there is one
+#define FAST_SLOTS 200u // decided without a signature in a row: back to normal
+#define RESTED_NS 300000000u
+#define SERVER_S 20
+
+static const struct local_plan plan = {.replicas = 3,
+                                       .memnodes = 3,
+                                       .mode = TACIT_CONFIG_BYZANTINE,
+                                       .waiting = TACIT_CONFIG_ADAPTIVE,
+                                       .arena_bytes = 32u << 20};
+
+// ---- what replicas count -----------------------------------------------------------------------
+
+// Of all replicas together that answer; the views are those of the last one.
+struct count {
+    uint64_t fast, slow, ids;
+    uint64_t made, checked, bad;
+    uint64_t registers;    // written and read
+    uint64_t data_reads;   // on the data plane
+    uint64_t unsteady;     // what happens when something goes wrong
+    uint64_t misbehaviour; // what nobody does here
+    uint64_t executed;
+};
+
+static uint64_t engine(const json_t *report, const char *key)
+{
+    const json_t *part = json_object_get(report, "byzantine");
+    assert_non_null(part);
+    assert_non_null(json_object_get(part, key)); // no misspelt name
+    return local_number(part, NULL, key);
+}
+
+static struct count count_all(const struct local *local)
+{
+    static const char *const unsteady[] = {"delivered_slow", "decided_slow", "certified",
+                                           "seals",          "nudges",       "summaries_adopted",
+                                           "gaps",           "lacks",        "obligations"};
+    struct count count = {0};
+    for (uint16_t r = 0; r < local->config.replica_count; r++) {
+        json_t *report = local_status(local, r);
+        assert_non_null(report);
+        const json_t *data = json_object_get(json_object_get(report, "fabric"), "data");
+        count.fast += engine(report, "decided_fast");
+        count.slow += engine(report, "decided_slow");
+        count.ids += engine(report, "broadcasts");
+        count.made += engine(report, "signatures_made");
+        count.checked += engine(report, "signatures_checked");
+        count.bad += engine(report, "signatures_bad");
+        count.registers += engine(report, "register_writes") + engine(report, "register_reads");
+        count.data_reads += local_number(data, NULL, "reads");
+        count.executed += local_number(report, "counters", "requests_executed");
+        count.misbehaviour +=
+            json_array_size(json_object_get(json_object_get(report, "byzantine"), "condemned"));
+        count.misbehaviour += local_number(report, "counters", "malformed");
+        for (size_t i = 0; i < sizeof unsteady / sizeof unsteady[0]; i++) {
+            count.unsteady += engine(report, unsteady[i]);
+        }
+        json_decref(report);
+    }
+    return count;
+}
+
+static uint64_t of_replica(const struct local *local, uint16_t replica, const char *key)
+{
+    return e2e_number(local, replica, "byzantine", key);
+}
+
+// Until a replica's counter is above a value.
+static void wait_above(const struct local *local, uint16_t replica, const char *key, uint64_t value)
+{
+    uint64_t end_ns = cli_now_ns() + E2E_READY_NS;
+    while (of_replica(local, replica, key) <= value) {
+        if (cli_now_ns() > end_ns) {
+            fail_msg("replica %u: %s is not above %llu", replica, key, (unsigned long long)value);
+        }
+        cli_sleep_ns(LOOK_NS);
+    }
+}
+
+// Until all replicas decide by the fast path again: many slots in a row, nobody by certificates.
+static void wait_fast(const struct local *local)
+{
+    uint64_t end_ns = cli_now_ns() + E2E_READY_NS;
+    for (;;) {
+        struct count before = count_all(local);
+        struct count now = before;
+        while (now.slow == before.slow && now.fast < before.fast + 3 * FAST_SLOTS) {
+            if (cli_now_ns() > end_ns) {
+                fail_msg("no %u slots in a row are decided by the fast path", FAST_SLOTS);
+            }
+            cli_sleep_ns(LOOK_NS);
+            now = count_all(local);
+        }
+        if (now.slow == before.slow) {
+            return;
+        }
+    }
+}
+
+static uint16_t follower_of(const struct local *local)
+{
+    int leader = local_wait_leader(local, -1, E2E_READY_NS);
+    assert_true(leader >= 0);
+    return (uint16_t)((leader + 1) % (int)local->config.replica_count);
+}
+
+static void hit(const struct local *local, struct local_node node, int signal_number)
+{
+    struct tacit_error error = {.text = ""};
+    if (local_may_lose(local, node, &error) != TACIT_OK) {
+        fail_msg("beyond the fault model: %s", error.text);
+    }
+    assert_int_equal(local_signal(local, node, signal_number, &error), TACIT_OK);
+}
+
+// ---- faults ------------------------------------------------------------------------------------
+
+static void print_outage(const struct local *local, const struct load *load, uint64_t fault_ns,
+                         int successor)
+{
+    struct load_outage outage = load_outage(load, fault_ns, cli_now_ns());
+    uint64_t sealed_ns = of_replica(local, (uint16_t)successor, "last_sealed_ns");
+    uint64_t entered_ns = of_replica(local, (uint16_t)successor, "last_entered_ns");
+    print_message("replica %d leads view %llu: view left after %lld us, entered after %lld us, "
+                  "first answer after %llu us\n",
+                  successor, (unsigned long long)of_replica(local, (uint16_t)successor, "view"),
+                  (long long)(sealed_ns - fault_ns) / 1000,
+                  (long long)(entered_ns - fault_ns) / 1000,
+                  (unsigned long long)outage.silence_ns / 1000);
+}
+
+// The leader dies under load; the others go on by the slow path. Started again it has no memory: it
+// says so, waits, and harms nobody.
+static void test_kill_leader(void **state)
+{
+    (void)state;
+    struct local *local = e2e_cluster(&plan, false);
+    struct load *load = e2e_load(local);
+    struct tacit_error error;
+    e2e_progress(load, 300);
+    uint64_t fault_ns = cli_now_ns();
+    uint16_t victim = e2e_hit_leader(local, SIGKILL);
+    e2e_progress(load, 300);
+    int successor = local_wait_leader(local, victim, E2E_READY_NS);
+    assert_true(successor >= 0);
+    print_outage(local, load, fault_ns, successor);
+    wait_above(local, (uint16_t)successor, "decided_slow", 0);
+
+    assert_true(local_wait_gone(local, e2e_replica(victim), E2E_READY_NS));
+    assert_int_equal(local_start(local, e2e_replica(victim), &error), TACIT_OK);
+    json_t *report = NULL;
+    uint64_t end_ns = cli_now_ns() + E2E_READY_NS;
+    while (report == NULL && cli_now_ns() < end_ns) {
+        cli_sleep_ns(LOOK_NS);
+        report = local_status(local, victim);
+    }
+    json_decref(report);
+    e2e_progress(load, 1000); // with it there
+    report = local_status(local, victim);
+    assert_non_null(report);
+    assert_string_equal(json_string_value(json_object_get(report, "role")), "joining");
+    assert_int_equal(local_number(report, NULL, "incarnation"), 2);
+    assert_int_equal(local_number(report, NULL, "applied"), 0);
+    assert_int_equal(local_number(report, "counters", "replies"), 0);
+    static const char *const silent[] = {"vouched",         "acked",          "certified",
+                                         "committed",       "seals",          "broadcasts",
+                                         "signatures_made", "register_writes"};
+    for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++) {
+        assert_int_equal(engine(report, silent[i]), 0);
+    }
+    json_decref(report);
+    assert_false(local_may_fail(local)); // the one that waits is the one that may be faulty
+    char path[TACIT_CONFIG_PATH_BYTES];
+    char line[512];
+    bool said = false;
+    local_path(local, path, "log/replica-%u.log", victim);
+    FILE *log = fopen(path, "re");
+    assert_non_null(log);
+    while (fgets(line, sizeof line, log) != NULL) {
+        said = said || strstr(line, "until an epoch of the group begins") != NULL;
+    }
+    (void)fclose(log);
+    assert_true(said);
+    e2e_verdict(load);
+    e2e_cluster_end(local);
+}
+
+// A leader that stops is left; when it goes on it follows, and the fast path comes back with it.
+static void test_stop_and_continue_leader(void **state)
+{
+    (void)state;
+    struct local *local = e2e_cluster(&plan, false);
+    struct load *load = e2e_load(local);
+    e2e_progress(load, 300);
+    uint64_t fault_ns = cli_now_ns();
+    uint16_t victim = e2e_hit_leader(local, SIGSTOP);
+    e2e_progress(load, 300);
+    int successor = local_wait_leader(local, victim, E2E_READY_NS);
+    assert_true(successor >= 0);
+    print_outage(local, load, fault_ns, successor);
+    assert_int_equal(local_signal(local, e2e_replica(victim), SIGCONT, NULL), TACIT_OK);
+    uint64_t back_ns = cli_now_ns();
+    assert_true(local_wait_members(local, 7, E2E_READY_NS));
+    wait_fast(local);
+    print_message("back on the fast path %llu us after SIGCONT, %u slots included\n",
+                  (unsigned long long)(cli_now_ns() - back_ns) / 1000, FAST_SLOTS);
+    assert_int_equal(count_all(local).misbehaviour, 0); // slow is no lie
+    e2e_verdict(load);
+    e2e_cluster_end(local);
+}
+
+// A follower stops: the slow path serves, also when a memory node dies under it. Then the follower
+// is back, and with it the fast path.
+static void test_stop_follower_and_kill_memnode(void **state)
+{
+    (void)state;
+    struct local *local = e2e_cluster(&plan, false);
+    struct load *load = e2e_load(local);
+    const struct local_node memnode = {LOCAL_MEMNODE, 1};
+    e2e_progress(load, 300);
+    uint16_t victim = follower_of(local);
+    hit(local, e2e_replica(victim), SIGSTOP);
+    uint64_t stopped_ns = cli_now_ns();
+    e2e_progress(load, 300);
+    int leader = local_wait_leader(local, victim, E2E_READY_NS);
+    assert_true(leader >= 0);
+    struct load_outage outage = load_outage(load, stopped_ns, cli_now_ns());
+    print_message("follower stopped: clients waited %llu us at most\n",
+                  (unsigned long long)outage.longest_wait_ns / 1000);
+    uint64_t slow = of_replica(local, (uint16_t)leader, "decided_slow");
+    uint64_t read = of_replica(local, (uint16_t)leader, "register_reads");
+    assert_true(slow > 0);
+    hit(local, memnode, SIGKILL);
+    e2e_progress(load, 300);
+    wait_above(local, (uint16_t)leader, "decided_slow", slow);
+    wait_above(local, (uint16_t)leader, "register_reads", read); // from the two that are left
+    assert_int_equal(local_signal(local, e2e_replica(victim), SIGCONT, NULL), TACIT_OK);
+    uint64_t back_ns = cli_now_ns();
+    assert_true(local_wait_members(local, 7, E2E_READY_NS));
+    wait_fast(local);
+    print_message("back on the fast path %llu us after SIGCONT, %u slots included\n",
+                  (unsigned long long)(cli_now_ns() - back_ns) / 1000, FAST_SLOTS);
+    e2e_progress(load, 300);
+    assert_int_equal(count_all(local).misbehaviour, 0);
+    e2e_verdict(load);
+    e2e_cluster_end(local);
+}
+
+// ---- what a batch costs ------------------------------------------------------------------------
+
+// Some thousands of slots. False: something went wrong meanwhile (the machine made somebody wait
+// for longer than slow_after), so that it says nothing.
+static bool watch(const struct local *local, const struct load *load)
+{
+    uint64_t n = local->config.replica_count;
+    struct count before = count_all(local);
+    struct count after;
+    do {
+        e2e_progress(load, SLOTS);
+        after = count_all(local);
+    } while (after.fast + after.slow < before.fast + before.slow + n * SLOTS);
+    uint64_t slots = (after.fast - before.fast) / n;
+    uint64_t ids = after.ids - before.ids;
+    uint64_t made = after.made - before.made;
+    uint64_t checked = after.checked - before.checked;
+    if (after.unsteady != before.unsteady) {
+        return false;
+    }
+    print_message("%llu slots, %llu ids: %llu signatures made, %llu checked\n",
+                  (unsigned long long)slots, (unsigned long long)ids, (unsigned long long)made,
+                  (unsigned long long)checked);
+    assert_int_equal(after.registers, before.registers);
+    assert_int_equal(after.data_reads, before.data_reads);
+    assert_int_equal(after.bad, before.bad);
+    // The background plane: summaries of streams and checkpoints, and one of each (and of each
+    // stream) that was under way at the beginning or the end.
+    uint64_t occasions = ids / (local->config.limits.tail / 2) +
+                         slots / (local->config.limits.window / 2) + 2 * (n + 1);
+    assert_true(made <= 2 * n * occasions);
+    assert_true(checked <= 3 * n * occasions);
+    assert_true(slots > 8 * occasions); // or the bound would say nothing about a slot
+    return true;
+}
+
+static void test_steady(void **state)
+{
+    (void)state;
+    struct local *local = e2e_cluster(&plan, false);
+    struct load *load = e2e_load(local);
+    e2e_progress(load, 300);
+    unsigned steady = 0;
+    for (unsigned i = 0; i < WINDOWS_MAX && steady < 2; i++) {
+        steady += watch(local, load);
+    }
+    assert_true(steady > 0);
+    e2e_verdict(load);
+    e2e_cluster_end(local);
+}
+
+// Memory nodes are passive: no processor time while requests are served, at all.
+static uint64_t ticks_of(const struct local *local, struct local_node node)
+{
+    char path[64];
+    char text[1024];
+    unsigned long long user = 0;
+    unsigned long long kernel = 0;
+    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)local_pid(local, node));
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    assert_non_null(fgets(text, sizeof text, file));
+    (void)fclose(file);
+    const char *at = strrchr(text, ')');
+    assert_non_null(at);
+    assert_int_equal(
+        sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &kernel),
+        2);
+    return user + kernel;
+}
+
+static void test_passive_memnodes(void **state)
+{
+    (void)state;
+    struct local *local = e2e_cluster(&plan, false);
+    struct load *load = e2e_load(local);
+    uint16_t victim = follower_of(local);
+    uint64_t before[TACIT_MEMNODES_MAX];
+    for (uint16_t m = 0; m < local->config.memnode_count; m++) {
+        before[m] = ticks_of(local, (struct local_node){LOCAL_MEMNODE, m});
+    }
+    hit(local, e2e_replica(victim), SIGSTOP); // registers are used now
+    e2e_progress(load, 1000);
+    for (uint16_t m = 0; m < local->config.memnode_count; m++) {
+        assert_int_equal(ticks_of(local, (struct local_node){LOCAL_MEMNODE, m}), before[m]);
+    }
+    assert_int_equal(local_signal(local, e2e_replica(victim), SIGCONT, NULL), TACIT_OK);
+    e2e_verdict(load);
+    e2e_cluster_end(local);
+}
+
+// ---- the gateway -------------------------------------------------------------------------------
+
+static int redis_connect(const struct local *local)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(local->port),
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    struct timeval limit = {.tv_sec = SERVER_S};
+    int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(connection >= 0);
+    (void)setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    assert_int_equal(connect(connection, (const struct sockaddr *)&address, sizeof address), 0);
+    return connection;
+}
+
+static void redis_expect(int connection, const char *command, const char *expected)
+{
+    char answer[256];
+    size_t used = 0;
+    assert_int_equal(send(connection, command, strlen(command), MSG_NOSIGNAL), strlen(command));
+    while (used < strlen(expected)) {
+        ssize_t got = recv(connection, answer + used, sizeof answer - 1 - used, 0);
+        if (got <= 0) {
+            fail_msg("no whole answer to %s", command);
+        }
+        used += (size_t)got;
+    }
+    answer[used] = '\0';
+    assert_string_equal(answer, expected);
+}
+
+// Redis clients notice the death of the leader by a pause only: nothing is lost or done twice.
+static void test_gateway(void **state)
+{
+    (void)state;
+    struct local *local = e2e_cluster(&plan, true);
+    int connection = redis_connect(local);
+    redis_expect(connection, "SET greeting hello\r\n", "+OK\r\n");
+    redis_expect(connection, "GET greeting\r\n", "$5\r\nhello\r\n");
+    for (unsigned i = 1; i <= 300; i++) {
+        char expected[16];
+        (void)snprintf(expected, sizeof expected, ":%u\r\n", i);
+        redis_expect(connection, "INCR visits\r\n", expected);
+        if (i == 100) {
+            (void)e2e_hit_leader(local, SIGKILL);
+        }
+    }
+    redis_expect(connection, "DEL greeting\r\n", ":1\r\n");
+    redis_expect(connection, "GET greeting\r\n", "$-1\r\n");
+    (void)close(connection);
+    e2e_cluster_end(local);
+}
+
+// SIGTERM to everybody: nobody has to be killed.
+static void test_orderly_shutdown(void **state)
+{
+    (void)state;
+    struct local *local = e2e_cluster(&plan, true);
+    cli_sleep_ns(RESTED_NS);
+    assert_int_equal(local_down(local), 0);
+    e2e_cluster_end(local);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_kill_leader),
+        cmocka_unit_test(test_stop_and_continue_leader),
+        cmocka_unit_test(test_stop_follower_and_kill_memnode),
+        cmocka_unit_test(test_steady),
+        cmocka_unit_test(test_passive_memnodes),
+        cmocka_unit_test(test_gateway),
+        cmocka_unit_test(test_orderly_shutdown),
+    };
+    e2e_begin(argc, argv);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
