@@ -224,6 +224,24 @@ static struct comeback bring_back(struct local *local, const struct arguments *a
     return back;
 }
 
+// Waits until each replica is connected to all others. Who was readmitted is connected to the
+// leader, the two of them without a leader could not agree before they reach each other.
+static bool wait_connected(const struct local *local)
+{
+    uint64_t end_ns = cli_now_ns() + READY_NS;
+    uint32_t replica = 0;
+    while (replica < local->config.replica_count && cli_now_ns() < end_ns) {
+        json_t *report = local_status(local, (uint16_t)replica);
+        if (json_array_size(json_object_get(report, "up")) == local->config.replica_count) {
+            replica++;
+        } else {
+            cli_sleep_ns(LOOK_NS);
+        }
+        json_decref(report);
+    }
+    return replica == local->config.replica_count;
+}
+
 static enum tacit_status one_fault(struct local *local, struct load *load,
                                    const struct arguments *arguments, struct results *results,
                                    struct tacit_error *error)
@@ -234,6 +252,11 @@ static enum tacit_status one_fault(struct local *local, struct load *load,
     if (leader < 0 || !local_wait_members(local, all, READY_NS) || !local_may_fail(local)) {
         return tacit_error_set(error, TACIT_EBUSY, 0,
                                "not everybody is a member: one more fault could be beyond f");
+    }
+    if (!wait_connected(local)) {
+        return tacit_error_set(error, TACIT_EBUSY, 0,
+                               "not everybody is connected to everybody: a group that has to wait "
+                               "for connections says nothing about fail-over");
     }
     leader = local_wait_leader(local, -1, READY_NS);
     struct local_node node = {LOCAL_REPLICA, (uint16_t)leader};

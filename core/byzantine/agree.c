@@ -169,6 +169,7 @@ void tacit_agree_start(struct tacit_agree *a, uint64_t epoch, uint64_t base,
     memset(a->lacks, 0xff, sizeof(a->lacks));
     memset(a->joined, 0, sizeof(a->joined));
     a->waiting_ns = 0;
+    a->gathered_ns = now_ns;
     a->helped = 0;
     a->epoch = epoch;
     a->now_ns = now_ns;
@@ -420,7 +421,14 @@ void tacit_agree_endorsable(struct tacit_agree *a, uint64_t number)
 
 void tacit_agree_suspect(struct tacit_agree *a)
 {
-    tacit_view_seal(a, a->view);
+    if (a->gathered_ns != UINT64_MAX) {
+        tacit_view_seal(a, a->view);
+    }
+}
+
+tacit_time_ns_t tacit_agree_gathered_ns(const struct tacit_agree *a)
+{
+    return a->gathered_ns;
 }
 
 void tacit_agree_diverged(struct tacit_agree *a)

@@ -89,8 +89,12 @@ bool tacit_agree_propose(struct tacit_agree *agree, const void *body, uint32_t b
                          uint64_t *slot);
 // A request arrived or was checked for which the batch in this slot waited: look again.
 void tacit_agree_endorsable(struct tacit_agree *agree, uint64_t slot);
-// Leaves the present view: an obligation's timer fired, or the leader is known to be dead.
+// Leaves the present view: an obligation's timer fired, or the leader is known to be dead. Nothing
+// happens before f+1 replicas have come to this view.
 void tacit_agree_suspect(struct tacit_agree *agree);
+// Since when f+1 replicas are in the present view: no timer of it began before. UINT64_MAX: they
+// are not yet.
+tacit_time_ns_t tacit_agree_gathered_ns(const struct tacit_agree *agree);
 void tacit_agree_checkpointed(struct tacit_agree *agree, uint64_t base,
                               const struct tacit_digest *root);
 // The owner found its state to be wrong: nothing is executed until one is installed.

@@ -127,6 +127,7 @@ struct tacit_agree {
         lacks[TACIT_REPLICAS_MAX]; // slot that the replica says it lacks, TACIT_SLOT_NONE: none
     uint32_t helped; // views left since the last decision because of another one's SEAL_VIEW
     bool seal_due;   // SEAL_VIEW(view - 1) waits for room
+    tacit_time_ns_t gathered_ns; // since when f+1 replicas are in this view, UINT64_MAX: are not
     uint64_t joined[TACIT_REPLICAS_MAX]; // view of the replica's newest SEAL_VIEW that was followed
     tacit_time_ns_t waiting_ns;          // since when something waits here, 0: nothing does
 

@@ -7,7 +7,6 @@
 
 #define SHARE_BYTES (32u + TACIT_DIGEST_BYTES + TACIT_SIGNATURE_BYTES)
 #define HELP_DOUBLINGS 10u
-#define JUMP_VIEWS 64u
 #define STATE_SHARE_BYTES 80u // in NEW_VIEW: u64 signer, u64 base, 64 signature
 
 static struct tacit_state_share *share_of(const struct tacit_agree *a, tacit_node_t stream,
@@ -62,6 +61,7 @@ void tacit_view_seal(struct tacit_agree *a, uint64_t view)
     a->view = view + 1; // first: nothing is vouched, ACKed, CERTIFIED or COMMITTED below any more
     a->entered = false;
     a->newview_sent = false;
+    a->gathered_ns = UINT64_MAX;
     a->seal_due = true;
     a->progress_ns = a->now_ns;
     tacit_ctb_hurry(a->ctb);
@@ -263,11 +263,22 @@ static tacit_node_t one_ahead(const struct tacit_agree *a)
 
 static void follow(struct tacit_agree *a, tacit_node_t r)
 {
-    uint64_t to = a->streams[r].view;
-    to = to - a->view > JUMP_VIEWS ? a->view + JUMP_VIEWS : to; // it may name any view
-    a->joined[r] = to;
+    a->joined[r] = a->streams[r].view; // it may name any view: one move, to the next
     a->helped++;
-    tacit_view_seal(a, to - 1);
+    tacit_view_seal(a, a->view);
+}
+
+// Whether f+1 replicas have come to the present view, and since when: before that no timer runs in
+// it, so that a correct replica is never more than a view ahead of all other correct ones.
+static void gather(struct tacit_agree *a)
+{
+    uint32_t here = 0;
+    for (tacit_node_t r = 0; r < a->config.replicas; r++) {
+        here += a->streams[r].view >= a->view;
+    }
+    if (a->gathered_ns == UINT64_MAX && here > a->f) {
+        a->gathered_ns = a->now_ns;
+    }
 }
 
 // Views that f+1 others have sealed are left; one of these is correct.
@@ -637,9 +648,10 @@ enum tacit_take tacit_view_newview_seen(struct tacit_agree *a, tacit_node_t stre
 bool tacit_view_poll(struct tacit_agree *a)
 {
     bool worked = false;
+    gather(a);
     join(a);
     if (tacit_ctb_is_condemned(a->ctb, tacit_leader_of(a, a->view))) {
-        tacit_view_seal(a, a->view);
+        tacit_agree_suspect(a);
     }
     if (a->seal_due) {
         worked = send_seal(a);

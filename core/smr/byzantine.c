@@ -491,11 +491,23 @@ static bool propose(struct tacit_smr *smr)
     return worked;
 }
 
+// When the timer of an obligation fires; it does not begin before f+1 replicas are in the view.
+static tacit_time_ns_t view_timer(const struct tacit_smr *smr)
+{
+    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    tacit_time_ns_t timer = tacit_requests_timer(byzantine->requests, byzantine->timer_ns);
+    tacit_time_ns_t gathered = tacit_agree_gathered_ns(byzantine->agree);
+    if (timer == UINT64_MAX || gathered == UINT64_MAX) {
+        return UINT64_MAX;
+    }
+    return timer > gathered + byzantine->timer_ns ? timer : gathered + byzantine->timer_ns;
+}
+
 static void watch_leader(struct tacit_smr *smr)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     struct tacit_agree_report report;
-    if (tacit_requests_timer(byzantine->requests, byzantine->timer_ns) <= smr->now_ns) {
+    if (view_timer(smr) <= smr->now_ns) {
         tacit_agree_suspect(byzantine->agree);
         return;
     }
@@ -611,7 +623,7 @@ tacit_time_ns_t tacit_smr_byzantine_deadline(const struct tacit_smr *smr)
     at = sooner(at, tacit_ctb_deadline(byzantine->ctb));
     at = sooner(at, tacit_agree_deadline(byzantine->agree));
     at = sooner(at, tacit_requests_deadline(byzantine->requests));
-    at = sooner(at, tacit_requests_timer(byzantine->requests, byzantine->timer_ns));
+    at = sooner(at, view_timer(smr));
     at = sooner(at, tacit_fetch_deadline(&byzantine->fetch));
     if (byzantine->checkpoint != 0) {
         at = smr->now_ns;

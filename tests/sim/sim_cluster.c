@@ -482,12 +482,11 @@ static void poll_process(struct sim_cluster *cluster, struct sim_process *proces
         sim_signer_advance(process->signer, cluster->net->now_ns);
     }
     if (process->role == SIM_REPLICA) {
-        bool lies = sim_is_faulty(cluster, slot);
-        if (lies && setjmp(cluster->byz.escape) != 0) {
+        cluster->byz.may_escape = sim_is_faulty(cluster, slot);
+        if (cluster->byz.may_escape && setjmp(cluster->byz.escape) != 0) {
             sim_process_escaped(cluster, slot);
             return;
         }
-        cluster->byz.may_escape = lies;
         poll_replica(cluster, process, now_ns, &busy, &deadline_ns);
         cluster->byz.may_escape = false;
     } else if (process->role == SIM_MEMNODE) {

@@ -585,6 +585,7 @@ static void seal__of_one_moves_nobody_who_makes_progress(void **state)
     world_open();
     world.node[2].is_dead = true;
     say_seal(2, 7, agree_of(0)->entries, 0);
+    world_pass(3 * WORLD_JOIN_NS); // what comes after an idle time has not waited for long
     for (unsigned i = 0; i < 6; i++) {
         propose(0, "a");
         world_pass(WORLD_JOIN_NS / 2);
