@@ -211,7 +211,9 @@ static bool item_is_sane(const struct tacit_wire_item *item)
         return item->body_bytes == 0;
     case TACIT_ITEM_ADMIT:
     case TACIT_ITEM_REMOVE:
-        return item->body_bytes == 0 && item->subject < TACIT_NODE_CLIENT && item->number != 0 &&
+    case TACIT_ITEM_REPLACE:
+        return (item->body_bytes == 0 || item->kind == TACIT_ITEM_REPLACE) &&
+               item->subject < TACIT_NODE_CLIENT && item->number != 0 &&
                item->number <= TACIT_INCARNATION_MAX && item->session <= TACIT_INCARNATION_MAX;
     default:
         return false;

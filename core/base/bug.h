@@ -79,7 +79,12 @@
     X(CTB_REGISTER_UNSIGNED, "what a register shows is believed without its signature")            \
     X(CTB_OLD_SIGNATURE_FRAMES, "a signature of another id counts as proof")                       \
     X(CTB_SUMMARY_UNCHECKED, "a certificate is believed without its signatures")                   \
-    X(CTB_GAP_IGNORED, "a receiver with a gap waits for ever")
+    X(CTB_GAP_IGNORED, "a receiver with a gap waits for ever")                                     \
+    X(EPOCH_NOT_CUT, "slots of the next epoch are voted for in the old one")                       \
+    X(EPOCH_EARLY, "a change takes effect at the next checkpoint, within the window")              \
+    X(EPOCH_RESTARTED_COUNTS, "a restarted replica takes part as its old self")                    \
+    X(EPOCH_MEMNODE_COUNTS, "a memory node that came back counts before it is admitted")           \
+    X(EPOCH_NO_HAND_OUT, "who is behind in an old epoch is not shown the new one")
 
 enum tacit_bug {
 #define TACIT_BUG_ENUM(name, text) TACIT_BUG_##name,

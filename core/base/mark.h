@@ -86,7 +86,12 @@
     X(CTB_LEFT_TAIL, "a register proved that an id left the tail")                                 \
     X(CTB_GAP, "the next id of a stream cannot be had")                                            \
     X(CTB_ADOPTED, "a certified stream state was adopted")                                         \
-    X(CTB_BODY_FETCHED, "a body came after its LOCK")
+    X(CTB_BODY_FETCHED, "a body came after its LOCK")                                              \
+    X(EPOCH_BEGUN, "an epoch began at a checkpoint")                                               \
+    X(EPOCH_JUMPED, "a certified checkpoint of a later epoch was fetched")                         \
+    X(EPOCH_JOINED, "a new incarnation took up its place")                                         \
+    X(EPOCH_SUSPECTED, "f+1 replicas signed that an incarnation is gone")                          \
+    X(EPOCH_FILLED, "a leader filled up to the end of an epoch")
 
 enum tacit_mark {
 #define TACIT_MARK_ENUM(name, text) TACIT_MARK_##name,

@@ -23,7 +23,8 @@ size_t tacit_agree_body_bytes(uint8_t replicas, uint32_t window)
 static void lay_out(struct tacit_agree *a, struct tacit_bump *bump,
                     const struct tacit_agree_config *config)
 {
-    size_t n = config->replicas, slots = 2ull * config->window;
+    size_t n = config->replicas;
+    size_t slots = 2ull * config->window;
     a->slots = tacit_bump_take(bump, slots * sizeof(struct tacit_slot), 8);
     struct tacit_ack *acks = tacit_bump_take(bump, slots * n * sizeof(*acks), 8);
     struct tacit_certify *certifies = tacit_bump_take(bump, slots * n * sizeof(*certifies), 8);
@@ -184,8 +185,48 @@ void tacit_agree_start(struct tacit_agree *a, uint64_t epoch, uint64_t base,
     a->own_signed = a->own_asked = a->announce_due = a->fetching = false;
     a->behind_ns = 0;
     a->behind_told = 0;
+    a->limit = UINT64_MAX;
+    a->rumour = a->observer = false;
     a->repeat_ns = now_ns + a->config.retry_ns;
     a->calls.entered(a->calls.context, 0, tacit_leader_of(a, 0));
+}
+
+void tacit_agree_observe(struct tacit_agree *a, struct tacit_links *links,
+                         struct tacit_signer *signer, const struct tacit_agree_calls *calls,
+                         tacit_time_ns_t now_ns)
+{
+    a->links = links;
+    a->signer = signer;
+    a->calls = *calls;
+    a->now_ns = now_ns;
+    a->repeat_ns = now_ns;
+    a->limit = UINT64_MAX;
+    a->observer = true;
+}
+
+void tacit_agree_take_up(struct tacit_agree *a)
+{
+    const struct tacit_base_offer newest = a->newest;
+    if (newest.epoch == a->epoch && newest.base > a->base) {
+        tacit_base_certified(a, newest.base, &newest.root, &newest.certificate);
+    }
+    tacit_agree_send_status(a, TACIT_SLOT_NONE);
+    for (tacit_node_t r = 0; r < a->config.replicas; r++) {
+        if (r != a->config.self) {
+            a->shown_ns[r] = 0;
+            tacit_agree_other_epoch(a, r, 0);
+        }
+    }
+}
+
+void tacit_agree_limit(struct tacit_agree *a, uint64_t limit)
+{
+    a->limit = limit;
+}
+
+uint64_t tacit_agree_newest(const struct tacit_agree *a)
+{
+    return a->newest.base;
 }
 
 static void on_locked(void *context, tacit_node_t stream, uint64_t k,
@@ -278,8 +319,8 @@ static bool has_room(const struct tacit_agree *a)
 {
     const struct tacit_stream *own = &a->streams[a->config.self];
     return tacit_leads(a) && !a->seal_due && (a->view == 0 || a->entered) &&
-           tacit_stream_in_window(own, a->next) && a->next < a->undecided + a->config.inflight &&
-           tacit_ctb_has_room(a->ctb);
+           tacit_stream_in_window(own, a->next) && a->next < tacit_votes_end(a) &&
+           a->next < a->undecided + a->config.inflight && tacit_ctb_has_room(a->ctb);
 }
 
 static bool propose(struct tacit_agree *a, const void *body, uint32_t bytes)
@@ -349,7 +390,8 @@ static bool propose_forced(struct tacit_agree *a)
 
 static bool execute_one(struct tacit_agree *a)
 {
-    struct tacit_slot *slot = a->fetching ? NULL : tacit_slot_at(a, a->applied);
+    bool stopped = a->fetching || a->applied >= a->limit;
+    struct tacit_slot *slot = stopped ? NULL : tacit_slot_at(a, a->applied);
     if (slot == NULL || !slot->decided) {
         return false;
     }
@@ -391,6 +433,7 @@ static void release_finished(struct tacit_agree *a)
 bool tacit_agree_advance(struct tacit_agree *a)
 {
     bool worked = false;
+    bool was_behind = a->applied < a->base;
     if (a->undecided < a->base) {
         a->undecided = a->base;
     }
@@ -408,6 +451,9 @@ bool tacit_agree_advance(struct tacit_agree *a)
         worked = true;
     }
     release_finished(a);
+    if (worked && was_behind) {
+        tacit_votes_rescan(a); // tacit_votes_end() moved
+    }
     return worked;
 }
 
@@ -443,6 +489,7 @@ void tacit_agree_installed(struct tacit_agree *a, uint64_t base)
     a->behind_ns = 0;
     a->fetching = false;
     (void)tacit_agree_advance(a);
+    tacit_votes_rescan(a);
 }
 
 // ---- messages and completions
@@ -450,10 +497,30 @@ void tacit_agree_installed(struct tacit_agree *a, uint64_t base)
 void tacit_agree_send_status(struct tacit_agree *a, uint64_t slot)
 {
     uint8_t message[STATUS_BYTES] = {TACIT_MESSAGE_STATUS};
+    tacit_message_of_epoch(message, a->epoch);
     tacit_put64(message + 8, a->view);
     tacit_put64(message + 16, a->base);
     tacit_put64(message + 24, slot);
     tacit_links_send_all(a->links, message, sizeof(message));
+}
+
+// Hands out the newest certificate, not too often.
+void tacit_agree_other_epoch(struct tacit_agree *a, tacit_node_t from, uint64_t epoch)
+{
+    if (epoch > a->epoch) {
+        a->rumour = true;
+        return;
+    }
+    if (a->newest.certificate.count == 0 || a->now_ns < a->shown_ns[from] ||
+        TACIT_BUG(EPOCH_NO_HAND_OUT)) {
+        return;
+    }
+    a->shown_ns[from] = a->now_ns + a->config.retry_ns / 2;
+    uint8_t answer[16 + TACIT_BASE_BYTES_MAX] = {TACIT_MESSAGE_CHECKPOINT_CERTIFICATE};
+    tacit_message_of_epoch(answer, a->newest.epoch);
+    tacit_put64(answer + 8, a->newest.base);
+    size_t used = tacit_base_encode(&a->newest.root, &a->newest.certificate, answer + 16);
+    tacit_links_send(a->links, from, answer, (uint32_t)(16 + used));
 }
 
 static void status_message(struct tacit_agree *a, tacit_node_t from, const uint8_t *message,
@@ -463,13 +530,13 @@ static void status_message(struct tacit_agree *a, tacit_node_t from, const uint8
         a->counters.malformed++;
         return;
     }
-    a->lacks[from] = tacit_get64(message + 24);
-    tacit_votes_status(a, from, a->lacks[from]);
-    if (tacit_get64(message + 16) < a->base && a->base_certificate.count > 0) {
-        uint8_t answer[16 + TACIT_BASE_BYTES_MAX] = {TACIT_MESSAGE_CHECKPOINT_CERTIFICATE};
-        tacit_put64(answer + 8, a->base);
-        size_t used = tacit_base_encode(a, answer + 16);
-        tacit_links_send(a->links, from, answer, (uint32_t)(16 + used));
+    uint32_t epoch = tacit_message_epoch(message);
+    if (epoch == (uint32_t)a->epoch) {
+        a->lacks[from] = tacit_get64(message + 24);
+        tacit_votes_status(a, from, a->lacks[from]);
+    }
+    if (epoch != (uint32_t)a->epoch || tacit_get64(message + 16) < a->newest.base) {
+        tacit_agree_other_epoch(a, from, epoch);
     }
 }
 
@@ -478,6 +545,12 @@ void tacit_agree_message(struct tacit_agree *a, tacit_node_t from, const uint8_t
 {
     if (!tacit_is_peer(a, from) || bytes < 8) {
         a->counters.malformed++;
+        return;
+    }
+    bool any_epoch =
+        message[0] == TACIT_MESSAGE_STATUS || message[0] == TACIT_MESSAGE_CHECKPOINT_CERTIFICATE;
+    if (!any_epoch && tacit_message_epoch(message) != (uint32_t)a->epoch) {
+        tacit_agree_other_epoch(a, from, tacit_message_epoch(message));
         return;
     }
     switch (message[0]) {
@@ -501,7 +574,15 @@ void tacit_agree_signer(struct tacit_agree *a, const struct tacit_signer_done *d
 {
     uint64_t cookie = TACIT_SIGNER_COOKIE_VALUE(done->cookie);
     uint64_t value = cookie & 0xffffffffffffull;
-    switch ((enum tacit_agree_job)(cookie >> 48)) {
+    enum tacit_agree_job job = (enum tacit_agree_job)(cookie >> 48);
+    if (job == TACIT_JOB_BASE_VERIFY || job == TACIT_JOB_STATE_SIGN ||
+        job == TACIT_JOB_STATE_VERIFY) {
+        if (value >> 32 != (a->epoch & 0xffff)) {
+            return; // of an older epoch
+        }
+        value &= 0xffffffffu;
+    }
+    switch (job) {
     case TACIT_JOB_CHECK:
         tacit_check_done(a, value, done->valid);
         break;
@@ -541,7 +622,9 @@ static void repeat(struct tacit_agree *a)
     a->repeats = sum != a->repeat_sum ? 0 : a->repeats + (a->repeats < REPEAT_DOUBLINGS);
     a->repeat_sum = sum;
     a->repeat_ns = a->now_ns + (a->config.retry_ns << a->repeats);
-    if (a->seen > a->undecided || (a->view > 0 && !a->entered) || a->base > a->applied) {
+    if (a->seen > a->undecided || (a->view > 0 && !a->entered) || a->base > a->applied ||
+        a->rumour || a->newest.base > a->applied) {
+        a->rumour = false;
         tacit_agree_send_status(a, a->undecided);
     }
     tacit_base_repeat(a);
@@ -561,6 +644,14 @@ bool tacit_agree_poll(struct tacit_agree *a, tacit_time_ns_t now_ns)
 {
     bool worked = false;
     a->now_ns = now_ns;
+    tacit_base_jump(a);
+    if (a->observer) {
+        if (now_ns >= a->repeat_ns) {
+            a->repeat_ns = now_ns + a->config.retry_ns;
+            tacit_agree_send_status(a, TACIT_SLOT_NONE);
+        }
+        return false;
+    }
     for (uint64_t s = a->undecided; s < a->seen; s++) {
         struct tacit_slot *slot = tacit_slot_at(a, s);
         if (slot == NULL) {
@@ -583,7 +674,8 @@ tacit_time_ns_t tacit_agree_deadline(const struct tacit_agree *a)
         checks = checks || a->checks[r].active;
     }
     bool waits = checks || a->seen > a->undecided || (a->view > 0 && !a->entered) ||
-                 a->base > a->applied || a->own_base > a->base || a->seal_due || a->announce_due;
+                 a->base > a->applied || a->own_base > a->base || a->seal_due || a->announce_due ||
+                 a->rumour || a->observer || a->newest.base > a->applied;
     if (!waits) {
         return UINT64_MAX;
     }

@@ -78,6 +78,20 @@ void tacit_agree_start(struct tacit_agree *agree, uint64_t epoch, uint64_t base,
                        struct tacit_links *links, struct tacit_signer *signer,
                        struct tacit_bodies *bodies, const struct tacit_agree_calls *calls,
                        tacit_time_ns_t now_ns);
+// Not a member (yet): only looks for the newest certified checkpoint, of whatever epoch, and has it
+// fetched (behind()). Ended by tacit_agree_start().
+void tacit_agree_observe(struct tacit_agree *agree, struct tacit_links *links,
+                         struct tacit_signer *signer, const struct tacit_agree_calls *calls,
+                         tacit_time_ns_t now_ns);
+// After start() in an epoch that others began earlier: takes up its newest certified checkpoint,
+// and tells all where this replica is.
+void tacit_agree_take_up(struct tacit_agree *agree);
+// Slots from `limit` on belong to the next epoch; UINT64_MAX: no change is decided.
+void tacit_agree_limit(struct tacit_agree *agree, uint64_t limit);
+// Base of the newest certificate that is known here, of whatever epoch.
+uint64_t tacit_agree_newest(const struct tacit_agree *agree);
+// Something of another epoch came from a peer: who is behind is shown the newest certificate.
+void tacit_agree_other_epoch(struct tacit_agree *agree, tacit_node_t from, uint64_t epoch);
 // What the ctb calls back; pass to tacit_ctb_init with this agree as context.
 struct tacit_ctb_calls tacit_agree_ctb_calls(struct tacit_agree *agree);
 
@@ -87,8 +101,8 @@ bool tacit_agree_can_propose(const struct tacit_agree *agree);
 // Proposes a batch in the next slot. False: cannot (see above). *slot gets the slot.
 bool tacit_agree_propose(struct tacit_agree *agree, const void *body, uint32_t bytes,
                          uint64_t *slot);
-// A request arrived or was checked for which the batch in this slot waited: look again.
-void tacit_agree_endorsable(struct tacit_agree *agree, uint64_t slot);
+// A request arrived or was checked for which the batch in slot `number` waited: look.
+void tacit_agree_endorsable(struct tacit_agree *agree, uint64_t number);
 // Leaves the present view: an obligation's timer fired, or the leader is known to be dead. Nothing
 // happens before f+1 replicas have come to this view.
 void tacit_agree_suspect(struct tacit_agree *agree);

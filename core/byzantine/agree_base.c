@@ -7,12 +7,13 @@
 
 #define SHARE_BYTES (16u + TACIT_DIGEST_BYTES + TACIT_SIGNATURE_BYTES)
 
-size_t tacit_base_encode(const struct tacit_agree *a, uint8_t *out)
+size_t tacit_base_encode(const struct tacit_digest *root,
+                         const struct tacit_certificate *certificate, uint8_t *out)
 {
-    memcpy(out, a->root.bytes, TACIT_DIGEST_BYTES);
+    memcpy(out, root->bytes, TACIT_DIGEST_BYTES);
     return TACIT_DIGEST_BYTES + tacit_certificate_encode(out + TACIT_DIGEST_BYTES,
                                                          TACIT_BASE_BYTES_MAX - TACIT_DIGEST_BYTES,
-                                                         &a->base_certificate);
+                                                         certificate);
 }
 
 bool tacit_base_decode(const struct tacit_agree *a, const uint8_t *bytes, size_t size,
@@ -49,6 +50,10 @@ void tacit_base_certified(struct tacit_agree *a, uint64_t base, const struct tac
     a->base = base;
     a->root = *root;
     a->base_certificate = *certificate;
+    if (base > a->newest.base) {
+        a->newest = (struct tacit_base_offer){
+            .epoch = a->epoch, .base = base, .root = *root, .certificate = *certificate};
+    }
     a->announce_due = true;
     a->counters.checkpoints++;
     if (a->applied >= base) {
@@ -117,6 +122,7 @@ static void assemble(struct tacit_agree *a)
 static void send_share(struct tacit_agree *a)
 {
     uint8_t message[SHARE_BYTES] = {TACIT_MESSAGE_CHECKPOINT_SHARE};
+    tacit_message_of_epoch(message, a->epoch);
     tacit_put64(message + 8, a->own_base);
     memcpy(message + 16, a->own_root.bytes, TACIT_DIGEST_BYTES);
     memcpy(message + 16 + TACIT_DIGEST_BYTES, a->own_signature.bytes, TACIT_SIGNATURE_BYTES);
@@ -171,11 +177,12 @@ static void take_share(struct tacit_agree *a, tacit_node_t from, const uint8_t *
         (share->known && share->valid && base <= share->base)) {
         return;
     }
-    struct tacit_signer_job job = {.verify = true,
-                                   .charge = (uint8_t)from,
-                                   .author = from,
-                                   .domain = TACIT_DOMAIN_CHECKPOINT,
-                                   .cookie = tacit_agree_cookie(TACIT_JOB_BASE_VERIFY, from)};
+    struct tacit_signer_job job = {
+        .verify = true,
+        .charge = (uint8_t)from,
+        .author = from,
+        .domain = TACIT_DOMAIN_CHECKPOINT,
+        .cookie = tacit_agree_cookie(TACIT_JOB_BASE_VERIFY, tacit_agree_epoch_value(a, from))};
     struct tacit_base_share taken = {.known = true, .checking = true, .base = base};
     memcpy(taken.root.bytes, message + 16, TACIT_DIGEST_BYTES);
     memcpy(taken.signature.bytes, message + 16 + TACIT_DIGEST_BYTES, TACIT_SIGNATURE_BYTES);
@@ -202,6 +209,7 @@ void tacit_base_checked(struct tacit_agree *a, uint64_t value, bool valid)
 }
 
 struct base_check {
+    uint64_t epoch;
     uint64_t base;
     const struct tacit_digest *root;
     const struct tacit_certificate *certificate;
@@ -212,7 +220,7 @@ static bool base_job(struct tacit_agree *a, void *context, uint32_t i, struct ta
     const struct base_check *check = context;
     const struct tacit_share *share = &check->certificate->shares[i];
     const struct tacit_base_share *known = &a->base_shares[share->signer];
-    if (known->valid && known->base == check->base &&
+    if (check->epoch == a->epoch && known->valid && known->base == check->base &&
         tacit_digest_is_equal(&known->root, check->root) &&
         memcmp(&known->signature, &share->signature, sizeof(share->signature)) == 0) {
         return false;
@@ -221,7 +229,7 @@ static bool base_job(struct tacit_agree *a, void *context, uint32_t i, struct ta
     job->domain = TACIT_DOMAIN_CHECKPOINT;
     job->signature = share->signature;
     job->payload_bytes =
-        tacit_statement_checkpoint(job->payload, a->epoch, check->base, check->root);
+        tacit_statement_checkpoint(job->payload, check->epoch, check->base, check->root);
     return true;
 }
 
@@ -231,15 +239,20 @@ void tacit_base_offered(struct tacit_agree *a, tacit_node_t from)
     if (!offer->pending) {
         return;
     }
-    struct base_check check = {offer->base, &offer->root, &offer->certificate};
+    struct base_check check = {offer->epoch, offer->base, &offer->root, &offer->certificate};
     enum tacit_take take = tacit_check_run(a, (tacit_node_t)(a->config.replicas + from),
                                            offer->base, offer->certificate.count, base_job, &check);
     if (take == TACIT_TAKE_LATER) {
         return;
     }
     offer->pending = false;
-    if (take == TACIT_TAKE_DONE) {
+    if (take != TACIT_TAKE_DONE) {
+        return;
+    }
+    if (offer->epoch == a->epoch && !a->observer) {
         tacit_base_certified(a, offer->base, &offer->root, &offer->certificate);
+    } else if (offer->base > a->newest.base) {
+        a->newest = *offer;
     }
 }
 
@@ -253,7 +266,9 @@ static void take_offer(struct tacit_agree *a, tacit_node_t from, const uint8_t *
         return;
     }
     taken.base = tacit_get64(message + 8);
-    if (taken.base <= a->base) {
+    taken.epoch = tacit_message_epoch(message);
+    if (taken.base <= a->base || taken.epoch < a->epoch ||
+        (taken.epoch > a->epoch && taken.base <= a->newest.base)) {
         return;
     }
     if (!on_grid(a, taken.base) ||
@@ -291,7 +306,7 @@ enum tacit_take tacit_base_announced(struct tacit_agree *a, tacit_node_t stream,
     }
     bool known = payload->slot == a->base && tacit_digest_is_equal(&root, &a->root);
     if (!known && stream != a->config.self) {
-        struct base_check check = {payload->slot, &root, &certificate};
+        struct base_check check = {a->epoch, payload->slot, &root, &certificate};
         enum tacit_take take = tacit_check_run(a, stream, k, certificate.count, base_job, &check);
         if (take != TACIT_TAKE_DONE) {
             return take;
@@ -319,7 +334,7 @@ bool tacit_base_announce(struct tacit_agree *a)
         return false;
     }
     struct tacit_payload payload = {.kind = TACIT_PAYLOAD_CHECKPOINT, .slot = a->base};
-    size_t bytes = tacit_base_encode(a, a->body);
+    size_t bytes = tacit_base_encode(&a->root, &a->base_certificate, a->body);
     a->announce_due = false; // before: the own broadcast is delivered inside the call
     if (!tacit_ctb_broadcast(a->ctb, &payload, a->body, (uint32_t)bytes, a->now_ns)) {
         a->announce_due = true;
@@ -344,6 +359,19 @@ bool tacit_base_poll(struct tacit_agree *a)
         }
     }
     return worked;
+}
+
+void tacit_base_jump(struct tacit_agree *a)
+{
+    if ((a->newest.epoch == a->epoch && !a->observer) || a->newest.base <= a->applied ||
+        a->newest.base == a->newest_told) {
+        return;
+    }
+    a->newest_told = a->newest.base;
+    a->fetching = true;
+    a->counters.behind++;
+    tacit_mark(&a->marker, TACIT_MARK_EPOCH_JUMPED);
+    a->calls.behind(a->calls.context, a->newest.base, &a->newest.root);
 }
 
 void tacit_base_repeat(struct tacit_agree *a)

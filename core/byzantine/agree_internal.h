@@ -82,7 +82,7 @@ struct tacit_cosign {
     uint64_t encoded_bytes;
     bool asked;       // own share: at the signer
     uint64_t awaited; // for the seal of this view
-    bool signed_;
+    bool is_signed;
     uint64_t base; // of the own share
     struct tacit_signature signature;
 };
@@ -104,6 +104,7 @@ struct tacit_base_share {
 // A certificate that a peer sent outside of its stream.
 struct tacit_base_offer {
     bool pending;
+    uint64_t epoch; // in which it was signed
     uint64_t base;
     struct tacit_digest root;
     struct tacit_certificate certificate;
@@ -160,6 +161,14 @@ struct tacit_agree {
     struct tacit_base_offer *offers;      // [replicas]
     tacit_time_ns_t behind_ns;            // since when base > applied, 0: is not
     uint64_t behind_told;
+    // Newest certificate of any epoch: handed out to whoever is behind. Of a later epoch than the
+    // present one: the state is fetched, then that epoch begins here.
+    struct tacit_base_offer newest;
+    uint64_t newest_told; // base that the owner was told to fetch because of it
+    tacit_time_ns_t shown_ns[TACIT_REPLICAS_MAX]; // when it was handed out last
+    bool rumour;                                  // others speak of a later epoch
+    bool observer;                                // not a member yet
+    uint64_t limit;                               // slots from here on are another epoch's
     bool fetching; // the owner was told to fetch a state: nothing is executed until it is there
 
     // View change.
@@ -177,6 +186,7 @@ struct tacit_agree {
 
 static inline tacit_node_t tacit_leader_of(const struct tacit_agree *a, uint64_t view)
 {
+    // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): at least 3
     return (tacit_node_t)(view % a->config.replicas);
 }
 static inline bool tacit_leads(const struct tacit_agree *a)
@@ -188,9 +198,22 @@ static inline bool tacit_is_peer(const struct tacit_agree *a, tacit_node_t r)
     return r < a->config.replicas && r != a->config.self;
 }
 
+// Slots from here on are not voted for. A replica votes no more than a window above what it has
+// executed: so it knows each change of members that ends the epoch below that slot.
+static inline uint64_t tacit_votes_end(const struct tacit_agree *a)
+{
+    uint64_t end = a->applied + a->config.window;
+    return end < a->limit || TACIT_BUG(EPOCH_NOT_CUT) ? end : a->limit;
+}
+// What the signer does for one epoch is not taken for another.
+static inline uint64_t tacit_agree_epoch_value(const struct tacit_agree *a, uint64_t value)
+{
+    return (a->epoch & 0xffff) << 32 | value;
+}
+
 // agree.c
 // The record of a slot; NULL if it is below what is kept or beyond the window.
-struct tacit_slot *tacit_slot_at(struct tacit_agree *a, uint64_t slot);
+struct tacit_slot *tacit_slot_at(struct tacit_agree *a, uint64_t number);
 // Keeps a body as long as the slot. False: it is not here.
 bool tacit_slot_hold(struct tacit_agree *a, struct tacit_slot *slot,
                      const struct tacit_digest *digest);
@@ -215,7 +238,7 @@ void tacit_votes_try(struct tacit_agree *a, struct tacit_slot *slot);
 void tacit_votes_try_all(struct tacit_agree *a);
 bool tacit_votes_look(struct tacit_agree *a, struct tacit_slot *slot);
 void tacit_votes_count_commits(struct tacit_agree *a, struct tacit_slot *slot);
-void tacit_votes_status(struct tacit_agree *a, tacit_node_t from, uint64_t slot);
+void tacit_votes_status(struct tacit_agree *a, tacit_node_t from, uint64_t number);
 void tacit_votes_signed(struct tacit_agree *a, uint64_t value,
                         const struct tacit_signature *signature);
 void tacit_votes_checked(struct tacit_agree *a, uint64_t value, bool valid);
@@ -242,9 +265,12 @@ void tacit_base_signed(struct tacit_agree *a, const struct tacit_signature *sign
 void tacit_base_checked(struct tacit_agree *a, uint64_t value, bool valid);
 bool tacit_base_announce(struct tacit_agree *a);
 bool tacit_base_poll(struct tacit_agree *a);
+// Has a state of a later epoch fetched.
+void tacit_base_jump(struct tacit_agree *a);
 void tacit_base_repeat(struct tacit_agree *a);
-// Encodes root and certificate of the newest stable checkpoint; returns the bytes.
-size_t tacit_base_encode(const struct tacit_agree *a, uint8_t *out);
+// Encodes root and certificate of a checkpoint; returns the bytes.
+size_t tacit_base_encode(const struct tacit_digest *root,
+                         const struct tacit_certificate *certificate, uint8_t *out);
 #define TACIT_BASE_BYTES_MAX (TACIT_DIGEST_BYTES + 1u + 65u * TACIT_REPLICAS_MAX + 8u)
 bool tacit_base_decode(const struct tacit_agree *a, const uint8_t *bytes, size_t size,
                        struct tacit_digest *root, struct tacit_certificate *certificate,
@@ -293,6 +319,18 @@ static inline uint64_t tacit_agree_cookie(enum tacit_agree_job kind, uint64_t va
     return TACIT_SIGNER_COOKIE(TACIT_SIGNER_AGREEMENT, (uint64_t)kind << 48 | value);
 }
 
+static inline uint32_t tacit_message_epoch(const uint8_t *message)
+{
+    uint32_t epoch;
+    memcpy(&epoch, message + 4, 4);
+    return epoch;
+}
+// Messages of agreement name the epoch in bytes 4 to 7.
+static inline void tacit_message_of_epoch(uint8_t *message, uint64_t epoch)
+{
+    uint32_t low = (uint32_t)epoch;
+    memcpy(message + 4, &low, 4);
+}
 static inline uint64_t tacit_get64(const uint8_t *bytes)
 {
     uint64_t value;

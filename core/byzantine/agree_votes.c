@@ -238,7 +238,7 @@ void tacit_votes_try(struct tacit_agree *a, struct tacit_slot *slot)
     if (a->view > 0 && !a->entered) {
         return;
     }
-    if (a->seal_due || slot->slot < a->base ||
+    if (a->seal_due || slot->slot < a->base || slot->slot >= tacit_votes_end(a) ||
         !tacit_stream_in_window(&a->streams[a->config.self], slot->slot)) {
         return;
     }
@@ -290,7 +290,8 @@ void tacit_votes_locked(struct tacit_agree *a, tacit_node_t stream, uint64_t k,
 void tacit_votes_rescan(struct tacit_agree *a)
 {
     tacit_node_t leader = tacit_leader_of(a, a->view);
-    uint64_t delivered, locked;
+    uint64_t delivered;
+    uint64_t locked;
     struct tacit_payload payload;
     if (leader != a->config.self) {
         tacit_ctb_progress(a->ctb, leader, &delivered, &locked);

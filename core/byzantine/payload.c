@@ -125,6 +125,15 @@ uint32_t tacit_statement_checkpoint(uint8_t *out, uint64_t epoch, uint64_t base,
     return size_of(out, put_digest(at, state));
 }
 
+uint32_t tacit_statement_suspect(uint8_t *out, uint64_t epoch, tacit_node_t node, uint64_t old,
+                                 uint64_t now)
+{
+    uint8_t *at = put(out, epoch, 8);
+    at = put(at, node, 8);
+    at = put(at, old, 8);
+    return size_of(out, put(at, now, 8));
+}
+
 uint32_t tacit_statement_state_share(uint8_t *out, uint64_t epoch, tacit_node_t replica,
                                      uint64_t view, const struct tacit_digest *state, uint64_t base)
 {

@@ -66,6 +66,8 @@ enum tacit_message_kind {
     TACIT_MESSAGE_REQUEST,   // a signed request, forwarded
     TACIT_MESSAGE_ECHO,      // follower to leader: this request came to me from its client
     TACIT_MESSAGE_REQUESTS_END,
+    // epochs (epochs.h)
+    TACIT_MESSAGE_SUSPECT = 96, // this incarnation has lost its memory
 };
 
 // What is signed.
@@ -87,6 +89,7 @@ enum tacit_byzantine_domain {
 //   STREAM_ID: epoch, broadcaster, k, payload        SUMMARY: epoch, broadcaster, k, state digest
 //   CERTIFY: epoch, view, slot, batch digest         CHECKPOINT: epoch, base, state digest
 //   STATE_SHARE: epoch, replica, view, state digest, co-signer's base
+//   SUSPECT: epoch, node, incarnation that is gone, the one that came after it
 //   REQUEST: client, session, number, request kind, digest of the body (no epoch: it outlives one)
 uint32_t tacit_statement_stream_id(uint8_t *out, uint64_t epoch, tacit_node_t broadcaster,
                                    uint64_t k, const struct tacit_payload *payload);
@@ -99,6 +102,8 @@ uint32_t tacit_statement_checkpoint(uint8_t *out, uint64_t epoch, uint64_t base,
 uint32_t tacit_statement_state_share(uint8_t *out, uint64_t epoch, tacit_node_t replica,
                                      uint64_t view, const struct tacit_digest *state,
                                      uint64_t base);
+uint32_t tacit_statement_suspect(uint8_t *out, uint64_t epoch, tacit_node_t node, uint64_t old,
+                                 uint64_t now);
 uint32_t tacit_statement_request(uint8_t *out, uint32_t client, uint64_t session, uint64_t number,
                                  uint8_t kind, const struct tacit_digest *body);
 

@@ -91,11 +91,19 @@ static enum tacit_endorsement on_endorse(void *context, uint64_t view, uint64_t 
 {
     struct tacit_smr *smr = context;
     struct tacit_requests_key missing;
+    struct tacit_wire_item item;
+    size_t offset = 0;
+    if (tacit_wire_item_decode(&item, body, bytes, &offset) == TACIT_VERDICT_OK &&
+        item.kind == TACIT_ITEM_REPLACE) {
+        return offset == bytes ? tacit_smr_epoch_endorse(smr, view, slot, &item)
+                               : TACIT_ENDORSE_NEVER;
+    }
     switch (tacit_requests_endorse(smr->byzantine.requests, body, bytes, &missing)) {
     case TACIT_ENDORSE_OK:
         return TACIT_ENDORSED;
     case TACIT_ENDORSE_WAIT:
-        tacit_requests_wait(smr->byzantine.requests, view, slot, &missing, smr->now_ns);
+        tacit_requests_wait(smr->byzantine.requests, tacit_smr_epoch_view(smr, view), slot,
+                            &missing, smr->now_ns);
         return TACIT_ENDORSE_LATER;
     default:
         return TACIT_ENDORSE_NEVER;
@@ -130,6 +138,7 @@ static void on_execute(void *context, uint64_t slot, const struct tacit_digest *
 static void on_checkpoint(void *context, uint64_t base)
 {
     struct tacit_smr *smr = context;
+    tacit_smr_epoch_reached(smr, base);
     (void)tacit_pages_checkpoint(&smr->pages, base);
     smr->byzantine.checkpoint = base;
 }
@@ -172,7 +181,7 @@ static void on_sealed(void *context, uint64_t view)
     byzantine->view = view;
     byzantine->sealed_ns = smr->now_ns;
     byzantine->batch_used = 0; // what was taken out and not proposed comes again
-    tacit_requests_enter_view(byzantine->requests, view, smr->now_ns);
+    tacit_requests_enter_view(byzantine->requests, tacit_smr_epoch_view(smr, view), smr->now_ns);
     byzantine->timer_ns = 2 * byzantine->timer_ns;
     if (byzantine->timer_ns > smr->config.byzantine.view_timeout_max_ns) {
         byzantine->timer_ns = smr->config.byzantine.view_timeout_max_ns;
@@ -181,7 +190,8 @@ static void on_sealed(void *context, uint64_t view)
 
 static bool on_obliged(void *context)
 {
-    return tacit_requests_is_obliged(((struct tacit_smr *)context)->byzantine.requests);
+    const struct tacit_smr *smr = context;
+    return tacit_requests_is_obliged(smr->byzantine.requests) || tacit_smr_epoch_is_owed(smr);
 }
 
 // ---- what requests ask
@@ -314,7 +324,9 @@ void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
                                        .self = config->self,
                                        .window = config->byzantine.window,
                                        .inflight = config->inflight,
-                                       .batch_bytes = config->batch_bytes,
+                                       .batch_bytes = config->batch_bytes > TACIT_EPOCH_BATCH_BYTES
+                                                          ? config->batch_bytes
+                                                          : TACIT_EPOCH_BATCH_BYTES,
                                        .body_bytes = body_bytes(config),
                                        .slow_after_ns = config->byzantine.slow_after_ns,
                                        .retry_ns = config->byzantine.retry_ns,
@@ -336,16 +348,22 @@ void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
     byzantine->ctb = tacit_ctb_init(bump, &ctb, 0, byzantine->links, byzantine->registers,
                                     byzantine->signer, byzantine->bodies, &calls, smr->marker);
     byzantine->requests = init_requests(smr, bump);
+    struct tacit_epochs_config epochs = {.replicas = config->replicas,
+                                         .memnodes = config->memnodes,
+                                         .self = config->self,
+                                         .retry_ns = config->byzantine.retry_ns};
+    byzantine->epochs =
+        tacit_epochs_init(bump, &epochs, byzantine->links, byzantine->signer, smr->marker);
+    byzantine->replace_slot = TACIT_SLOT_NONE;
     tacit_fetch_init(&byzantine->fetch, bump, smr->fabric, &smr->pages, config->replicas,
                      16 * config->byzantine.retry_ns, smr->marker);
     byzantine->timer_ns = config->byzantine.view_timeout_ns;
     byzantine->trusted = (1u << config->replicas) - 1;
 }
 
-void tacit_smr_byzantine_start(struct tacit_smr *smr)
+struct tacit_agree_calls tacit_smr_byzantine_calls(struct tacit_smr *smr)
 {
-    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    struct tacit_agree_calls calls = {.context = smr,
+    return (struct tacit_agree_calls){.context = smr,
                                       .endorse = on_endorse,
                                       .forced = on_forced,
                                       .execute = on_execute,
@@ -355,15 +373,14 @@ void tacit_smr_byzantine_start(struct tacit_smr *smr)
                                       .entered = on_entered,
                                       .sealed = on_sealed,
                                       .is_obliged = on_obliged};
-    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
-        tacit_registers_owner(byzantine->registers, r, 1);
-        if (r != smr->config.self) {
-            tacit_links_accept(byzantine->links, r, 1);
-        }
-    }
-    for (tacit_node_t m = 0; m < smr->config.memnodes; m++) {
-        tacit_registers_accept(byzantine->registers, (tacit_node_t)(TACIT_NODE_MEMNODE + m), 1);
-    }
+}
+
+void tacit_smr_byzantine_start(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    struct tacit_agree_calls calls = tacit_smr_byzantine_calls(smr);
+    tacit_smr_epoch_accept(smr);
+    tacit_epochs_enter(byzantine->epochs, 0, smr->sessions.members->incarnation);
     struct tacit_digest root;
     tacit_index_t index;
     (void)tacit_pages_checkpoint(&smr->pages, 0);
@@ -393,12 +410,17 @@ void tacit_smr_byzantine_event(struct tacit_smr *smr, const struct tacit_event *
     if (event->node < smr->config.replicas && event->kind == TACIT_EVENT_UP) {
         byzantine->peer_up[event->node] = true;
         byzantine->peer_incarnation[event->node] = event->incarnation;
+        tacit_smr_epoch_up(smr, event->node, event->incarnation);
     } else if (event->node < smr->config.replicas && event->kind == TACIT_EVENT_DOWN) {
         byzantine->peer_up[event->node] = false;
         tacit_fetch_down(&byzantine->fetch, event->node, smr->now_ns);
-        if (event->certain && event->incarnation == 1) {
+        if (event->certain && event->incarnation == byzantine->member[event->node]) {
             byzantine->dead |= 1u << event->node;
         }
+    }
+    if (event->node >= TACIT_NODE_MEMNODE && event->kind == TACIT_EVENT_UP &&
+        event->node - TACIT_NODE_MEMNODE < smr->config.memnodes) {
+        tacit_smr_epoch_up(smr, event->node, event->incarnation);
     }
     tacit_links_event(byzantine->links, event, smr->now_ns);
     tacit_registers_event(byzantine->registers, event, smr->now_ns);
@@ -407,7 +429,11 @@ void tacit_smr_byzantine_event(struct tacit_smr *smr, const struct tacit_event *
 void tacit_smr_byzantine_suspicion(struct tacit_smr *smr, uint32_t trusted, uint32_t dead)
 {
     smr->byzantine.trusted = trusted;
-    smr->byzantine.dead |= dead;
+    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
+        // Of an incarnation that is a member: a new one's death is not the old one's.
+        bool is_member = smr->byzantine.peer_incarnation[r] <= smr->byzantine.member[r];
+        smr->byzantine.dead |= is_member ? dead & 1u << r : 0;
+    }
 }
 
 static bool hear_signer(struct tacit_smr *smr)
@@ -422,6 +448,12 @@ static bool hear_signer(struct tacit_smr *smr)
             break;
         case TACIT_SIGNER_AGREEMENT:
             tacit_agree_signer(byzantine->agree, &done[i]);
+            break;
+        case TACIT_SIGNER_EPOCHS:
+            if (tacit_epochs_signer(byzantine->epochs, &done[i]) &&
+                byzantine->replace_slot != TACIT_SLOT_NONE) {
+                tacit_agree_endorsable(byzantine->agree, byzantine->replace_slot);
+            }
             break;
         case TACIT_SIGNER_REQUESTS:
             tacit_requests_signer(byzantine->requests, &done[i], smr->now_ns);
@@ -438,12 +470,27 @@ static void dispatch(struct tacit_smr *smr, tacit_node_t from, uint32_t bytes)
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     uint8_t kind = bytes > 0 ? byzantine->message[0] : 0;
     byzantine->messages++;
+    if (!smr->active) { // no member (yet): what is certified is all that counts
+        if (kind == TACIT_MESSAGE_CHECKPOINT_CERTIFICATE) {
+            tacit_agree_message(byzantine->agree, from, byzantine->message, bytes);
+        }
+        return;
+    }
+    if (kind > 0 && kind < TACIT_MESSAGE_CTB_END && bytes >= 16) {
+        uint64_t epoch;
+        memcpy(&epoch, byzantine->message + 8, sizeof epoch);
+        if (epoch != byzantine->epoch) {
+            tacit_agree_other_epoch(byzantine->agree, from, epoch);
+        }
+    }
     if (kind > 0 && kind < TACIT_MESSAGE_CTB_END) {
         tacit_ctb_message(byzantine->ctb, from, byzantine->message, bytes, smr->now_ns);
     } else if (kind >= TACIT_MESSAGE_STATUS && kind < TACIT_MESSAGE_AGREE_END) {
         tacit_agree_message(byzantine->agree, from, byzantine->message, bytes);
     } else if (kind >= TACIT_MESSAGE_LACK && kind < TACIT_MESSAGE_REQUESTS_END) {
         tacit_requests_message(byzantine->requests, from, byzantine->message, bytes, smr->now_ns);
+    } else if (kind == TACIT_MESSAGE_SUSPECT) {
+        tacit_epochs_message(byzantine->epochs, from, byzantine->message, bytes);
     } else {
         byzantine->unexpected++;
     }
@@ -475,6 +522,10 @@ static bool propose(struct tacit_smr *smr)
     bool worked = false;
     while (tacit_agree_can_propose(byzantine->agree)) {
         uint64_t slot;
+        if (tacit_smr_epoch_propose(smr)) {
+            worked = true;
+            continue;
+        }
         if (byzantine->batch_used == 0 && tacit_requests_has_proposal(byzantine->requests)) {
             byzantine->batch_used =
                 tacit_requests_fill(byzantine->requests, byzantine->batch, smr->config.batch_bytes,
@@ -507,7 +558,7 @@ static void watch_leader(struct tacit_smr *smr)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     struct tacit_agree_report report;
-    if (view_timer(smr) <= smr->now_ns) {
+    if (view_timer(smr) <= smr->now_ns || tacit_smr_epoch_is_late(smr)) {
         tacit_agree_suspect(byzantine->agree);
         return;
     }
@@ -574,6 +625,7 @@ static bool fetch_state(struct tacit_smr *smr)
     }
     smr->applied = byzantine->fetch.index;
     smr->state_valid = true;
+    const struct tacit_members *members = smr->sessions.members;
     if (byzantine->stable_told < smr->applied) {
         byzantine->stable_told = smr->applied;
     }
@@ -581,23 +633,37 @@ static bool fetch_state(struct tacit_smr *smr)
         smr->app->reload(&smr->app_host);
     }
     tacit_requests_installed(byzantine->requests, smr->now_ns);
-    tacit_agree_installed(byzantine->agree, smr->applied);
+    if (byzantine->must_fetch) {
+        return true; // a newer one was asked for meanwhile: nothing is executed before it is here
+    }
+    if (smr->active && members->epoch == byzantine->epoch) {
+        tacit_agree_limit(byzantine->agree,
+                          members->change_at == 0 ? UINT64_MAX : members->change_at);
+        tacit_agree_installed(byzantine->agree, smr->applied);
+    } // else the epoch begins first
     return true;
 }
 
 bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    if (!smr->active) {
-        return false;
-    }
     bool worked = hear_signer(smr);
+    if (!smr->active) {
+        worked = hear_peers(smr) || worked;
+        worked = fetch_state(smr) || worked;
+        worked = tacit_agree_poll(byzantine->agree, smr->now_ns) || worked;
+        worked = tacit_links_poll(byzantine->links, smr->now_ns) || worked;
+        return tacit_smr_epoch_poll(smr) || worked;
+    }
     worked = tacit_registers_poll(byzantine->registers, smr->now_ns) || worked;
     worked = hear_peers(smr) || worked;
     worked = tacit_smr_hear_clients(smr) || worked;
     worked = tacit_ctb_poll(byzantine->ctb, smr->now_ns) || worked;
     worked = fetch_state(smr) || worked;
+    worked = tacit_smr_epoch_poll(smr) || worked;
     worked = tacit_agree_poll(byzantine->agree, smr->now_ns) || worked;
+    worked =
+        tacit_epochs_poll(byzantine->epochs, tacit_smr_epoch_is_ending(smr), smr->now_ns) || worked;
     watch_leader(smr);
     worked = propose(smr) || worked;
     worked = tacit_requests_poll(byzantine->requests, smr->now_ns) || worked;
@@ -615,10 +681,15 @@ static tacit_time_ns_t sooner(tacit_time_ns_t a, tacit_time_ns_t b)
 tacit_time_ns_t tacit_smr_byzantine_deadline(const struct tacit_smr *smr)
 {
     const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    if (!smr->active) {
-        return UINT64_MAX; // nothing begins before an epoch with this replica does
-    }
     tacit_time_ns_t at = tacit_links_deadline(byzantine->links);
+    if (!smr->active) {
+        at = sooner(at, tacit_agree_deadline(byzantine->agree));
+        return sooner(at, tacit_fetch_deadline(&byzantine->fetch));
+    }
+    at = sooner(at, tacit_epochs_deadline(byzantine->epochs, tacit_smr_epoch_is_ending(smr)));
+    if (byzantine->owed_ns != 0) {
+        at = sooner(at, byzantine->owed_ns + byzantine->timer_ns);
+    }
     at = sooner(at, tacit_registers_deadline(byzantine->registers));
     at = sooner(at, tacit_ctb_deadline(byzantine->ctb));
     at = sooner(at, tacit_agree_deadline(byzantine->agree));
@@ -649,7 +720,8 @@ void tacit_smr_byzantine_status(const struct tacit_smr *smr, struct tacit_status
                                                       : TACIT_ROLE_RECOVERING;
     report->leader = smr->active ? agree.leader : TACIT_NODE_NONE;
     report->view = agree.view;
-    report->epoch = agree.epoch;
+    report->epoch = byzantine->epoch;
+    report->replaced = smr->sessions.members->replaced;
     report->view_entered = smr->active && agree.entered;
     report->window_base = agree.base;
     report->commit = agree.decided;

@@ -7,6 +7,7 @@
 #include "../byzantine/agree.h"
 #include "../byzantine/bodies.h"
 #include "../byzantine/ctb.h"
+#include "../byzantine/epochs.h"
 #include "../byzantine/links.h"
 #include "../byzantine/registers.h"
 #include "../byzantine/requests.h"
@@ -23,6 +24,7 @@ struct tacit_smr_byzantine {
     struct tacit_ctb *ctb;
     struct tacit_agree *agree;
     struct tacit_requests *requests;
+    struct tacit_epochs *epochs;
     struct tacit_fetch fetch;
     uint8_t *message; // a ring message of a peer
     uint32_t message_bytes;
@@ -44,6 +46,14 @@ struct tacit_smr_byzantine {
     tacit_index_t stable;
     uint64_t stable_told; // published up to here
     uint64_t messages, unexpected;
+
+    // Epochs (epochs.c).
+    uint64_t epoch;
+    tacit_incarnation_t member[TACIT_REPLICAS_MAX]; // of this epoch
+    uint64_t replace_view;                          // in which a change was proposed, + 1
+    uint64_t replace_slot;                          // whose change waits for shares to be checked
+    tacit_time_ns_t owed_ns;                        // since when the leader owes progress, 0: not
+    uint64_t owed_progress;
 };
 
 // What the layouts need.
@@ -60,6 +70,30 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr);
 tacit_time_ns_t tacit_smr_byzantine_deadline(const struct tacit_smr *smr);
 void tacit_smr_byzantine_suspicion(struct tacit_smr *smr, uint32_t trusted, uint32_t dead);
 void tacit_smr_byzantine_status(const struct tacit_smr *smr, struct tacit_status_report *report);
+struct tacit_agree_calls tacit_smr_byzantine_calls(struct tacit_smr *smr);
 const char *tacit_smr_byzantine_invariants(const struct tacit_smr *smr);
+
+// epochs.c
+// Waits, as a new incarnation, for an epoch with it.
+void tacit_smr_epoch_observe(struct tacit_smr *smr);
+void tacit_smr_epoch_up(struct tacit_smr *smr, tacit_node_t node, tacit_incarnation_t incarnation);
+// From now on the members of the replicated state are heard, and no others.
+void tacit_smr_epoch_accept(struct tacit_smr *smr);
+// The change that was executed at `index`; what it does to the state at its checkpoint.
+struct tacit_wire_item;
+void tacit_smr_epoch_change(struct tacit_smr *smr, tacit_index_t index,
+                            const struct tacit_wire_item *item);
+void tacit_smr_epoch_reached(struct tacit_smr *smr, uint64_t base);
+// Begins the epoch that the state is in.
+bool tacit_smr_epoch_poll(struct tacit_smr *smr);
+bool tacit_smr_epoch_is_ending(const struct tacit_smr *smr);
+// The view as one that grows over epochs, for the requests.
+uint64_t tacit_smr_epoch_view(const struct tacit_smr *smr, uint64_t view);
+// As leader: the change, or no-ops up to the end of the epoch.
+bool tacit_smr_epoch_propose(struct tacit_smr *smr);
+enum tacit_endorsement tacit_smr_epoch_endorse(struct tacit_smr *smr, uint64_t view, uint64_t slot,
+                                               const struct tacit_wire_item *item);
+bool tacit_smr_epoch_is_owed(const struct tacit_smr *smr);
+bool tacit_smr_epoch_is_late(struct tacit_smr *smr);
 
 #endif

@@ -156,6 +156,10 @@ void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const u
         number++;
         if (tacit_smr_is_byzantine(smr)) { // every replica answers every client
             asker = tacit_smr_client_node(smr, item.subject);
+            if (item.kind == TACIT_ITEM_REPLACE) {
+                tacit_smr_epoch_change(smr, index, &item);
+                continue;
+            }
             if (item.kind > TACIT_ITEM_CLOSE) {
                 smr->counters.unexpected++;
                 continue;

@@ -263,7 +263,7 @@ enum tacit_status tacit_smr_init(struct tacit_smr **result, void *memory,
     }
     smr->busy_ns = now_ns;
     if (config->first_member || config->engine == TACIT_ENGINE_NONE ||
-        TACIT_BUG(RESTART_IS_OLD_SELF)) {
+        TACIT_BUG(RESTART_IS_OLD_SELF) || TACIT_BUG(EPOCH_RESTARTED_COUNTS)) {
         found(smr);
         if (TACIT_BUG(RESTART_IS_OLD_SELF)) {
             smr->sessions.members->incarnation[config->self] = config->incarnation;
@@ -275,6 +275,8 @@ enum tacit_status tacit_smr_init(struct tacit_smr **result, void *memory,
         } else {
             tacit_crash_activate(&smr->crash, smr->sessions.members->incarnation, 0);
         }
+    } else if (tacit_smr_is_byzantine(smr)) {
+        tacit_smr_epoch_observe(smr);
     }
     *result = smr;
     return TACIT_OK;

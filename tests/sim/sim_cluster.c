@@ -13,7 +13,7 @@
 #include "sim_app.h"
 
 #define OP_BYTES 16384u
-#define NET_MEMORY_BYTES (64u << 20)
+#define NET_MEMORY_BYTES (256u << 20)
 #define EVENTS_MAX 2000000u // of a run; beyond that something spins
 
 _Static_assert(TACIT_MARKS <= SIM_MARKS_MAX, "marks");

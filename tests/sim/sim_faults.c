@@ -106,9 +106,7 @@ static bool crash(struct sim_cluster *cluster, uint32_t slot)
 static void crash_and_restart(struct sim_cluster *cluster, uint32_t slot)
 {
     // A memory node that comes back is empty; it stays among the lost ones.
-    // In Byzantine mode a replica that lost its memory has to be readmitted by an epoch.
-    if (crash(cluster, slot) && !sim_is_byzantine(&cluster->shape) &&
-        choice_u32(cluster->choice, 8) != 7) {
+    if (crash(cluster, slot) && choice_u32(cluster->choice, 8) != 7) {
         sim_cluster_after(cluster, 1 + choice_spread_ns(cluster->choice, cluster->shape.restart_ns),
                           (struct sim_timer){.kind = SIM_TIMER_RESTART, .a = (uint8_t)slot});
     }
@@ -356,10 +354,6 @@ void sim_faults_heal(struct sim_cluster *cluster)
             unblock(cluster, from, to);
         }
     }
-    for (uint32_t r = 0; r < cluster->shape.smr.replicas; r++) { // who cannot come back
-        struct sim_process *process = &cluster->process[r];
-        process->frozen |= sim_is_byzantine(&cluster->shape) && !process->node->alive;
-    }
     uint32_t frozen = frozen_count(cluster);
     freeze(cluster, 0, cluster->shape.smr.replicas,
            cluster->faults_max > frozen ? cluster->faults_max - frozen : 0);
@@ -369,8 +363,7 @@ void sim_faults_heal(struct sim_cluster *cluster)
         if (!process->frozen && process->paused) {
             sim_process_pause(cluster, slot, false);
         }
-        bool returns = process->role == SIM_CLIENT ||
-                       (process->role == SIM_REPLICA && !sim_is_byzantine(&cluster->shape));
+        bool returns = process->role != SIM_MEMNODE || sim_is_byzantine(&cluster->shape);
         if (!process->frozen && !process->node->alive && returns) {
             sim_process_restart(cluster, slot);
         }

@@ -128,13 +128,16 @@ enum tacit_verdict tacit_wire_reply_decode(struct tacit_wire_reply *reply, const
 //
 // OPEN, APPLY, CLOSE as above with the authenticated client id. ADMIT: node's new incarnation is
 // `number`; `session` is the incarnation that it replaces. REMOVE: the node's incarnation `number`
-// is no member any more. An entry without items is a no-op.
+// is no member any more. REPLACE, Byzantine mode only, alone
+// in its batch: like ADMIT, effective with the next epoch; the body has the signatures of those who
+// saw that the old incarnation is gone. An entry without items is a no-op.
 enum tacit_item_kind {
     TACIT_ITEM_OPEN = 1,
     TACIT_ITEM_APPLY,
     TACIT_ITEM_CLOSE,
     TACIT_ITEM_ADMIT,
     TACIT_ITEM_REMOVE,
+    TACIT_ITEM_REPLACE,
 };
 
 struct tacit_wire_item {
