@@ -530,7 +530,8 @@ static uint32_t original_memnodes(const struct local *local)
         local_path(local, path, "state/memnode-%u/incarnation", m);
         FILE *file = fopen(path, "re");
         if (file != NULL) {
-            (void)!fscanf(file, "%lu", &starts);
+            char line[32] = "";
+            starts = fgets(line, sizeof line, file) == NULL ? 0 : strtoul(line, NULL, 10);
             (void)fclose(file);
         }
         original |= starts == 1 ? 1u << m : 0;

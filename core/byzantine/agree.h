@@ -62,6 +62,14 @@ struct tacit_agree_calls {
     bool (*is_obliged)(void *context);
 };
 
+// What agreement stands on; these live as long as it.
+struct tacit_agree_parts {
+    struct tacit_ctb *ctb;
+    struct tacit_links *links;
+    struct tacit_signer *signer;
+    struct tacit_bodies *bodies;
+};
+
 struct tacit_agree; // agree_internal.h; caller's memory
 
 // Largest body that agreement itself makes (NEW_VIEW); body_bytes must be at least that.
@@ -74,10 +82,8 @@ struct tacit_agree *tacit_agree_init(struct tacit_bump *bump,
                                      struct tacit_marker marker);
 // Begins an epoch at `base`, whose state digest is `root`, with everything in place up to it.
 void tacit_agree_start(struct tacit_agree *agree, uint64_t epoch, uint64_t base,
-                       const struct tacit_digest *root, struct tacit_ctb *ctb,
-                       struct tacit_links *links, struct tacit_signer *signer,
-                       struct tacit_bodies *bodies, const struct tacit_agree_calls *calls,
-                       tacit_time_ns_t now_ns);
+                       const struct tacit_digest *root, const struct tacit_agree_parts *parts,
+                       const struct tacit_agree_calls *calls, tacit_time_ns_t now_ns);
 // What the ctb calls back; pass to tacit_ctb_init with this agree as context.
 struct tacit_ctb_calls tacit_agree_ctb_calls(struct tacit_agree *agree);
 
@@ -87,8 +93,8 @@ bool tacit_agree_can_propose(const struct tacit_agree *agree);
 // Proposes a batch in the next slot. False: cannot (see above). *slot gets the slot.
 bool tacit_agree_propose(struct tacit_agree *agree, const void *body, uint32_t bytes,
                          uint64_t *slot);
-// A request arrived or was checked for which the batch in this slot waited: look again.
-void tacit_agree_endorsable(struct tacit_agree *agree, uint64_t slot);
+// A request arrived or was checked for which the batch in slot `number` waited: look.
+void tacit_agree_endorsable(struct tacit_agree *agree, uint64_t number);
 // Leaves the present view: an obligation's timer fired, or the leader is known to be dead. Nothing
 // happens before f+1 replicas have come to this view.
 void tacit_agree_suspect(struct tacit_agree *agree);

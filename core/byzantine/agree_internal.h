@@ -82,7 +82,7 @@ struct tacit_cosign {
     uint64_t encoded_bytes;
     bool asked;       // own share: at the signer
     uint64_t awaited; // for the seal of this view
-    bool signed_;
+    bool is_signed;
     uint64_t base; // of the own share
     struct tacit_signature signature;
 };
@@ -177,6 +177,7 @@ struct tacit_agree {
 
 static inline tacit_node_t tacit_leader_of(const struct tacit_agree *a, uint64_t view)
 {
+    // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): at least 3
     return (tacit_node_t)(view % a->config.replicas);
 }
 static inline bool tacit_leads(const struct tacit_agree *a)
@@ -190,7 +191,7 @@ static inline bool tacit_is_peer(const struct tacit_agree *a, tacit_node_t r)
 
 // agree.c
 // The record of a slot; NULL if it is below what is kept or beyond the window.
-struct tacit_slot *tacit_slot_at(struct tacit_agree *a, uint64_t slot);
+struct tacit_slot *tacit_slot_at(struct tacit_agree *a, uint64_t number);
 // Keeps a body as long as the slot. False: it is not here.
 bool tacit_slot_hold(struct tacit_agree *a, struct tacit_slot *slot,
                      const struct tacit_digest *digest);
@@ -215,7 +216,7 @@ void tacit_votes_try(struct tacit_agree *a, struct tacit_slot *slot);
 void tacit_votes_try_all(struct tacit_agree *a);
 bool tacit_votes_look(struct tacit_agree *a, struct tacit_slot *slot);
 void tacit_votes_count_commits(struct tacit_agree *a, struct tacit_slot *slot);
-void tacit_votes_status(struct tacit_agree *a, tacit_node_t from, uint64_t slot);
+void tacit_votes_status(struct tacit_agree *a, tacit_node_t from, uint64_t number);
 void tacit_votes_signed(struct tacit_agree *a, uint64_t value,
                         const struct tacit_signature *signature);
 void tacit_votes_checked(struct tacit_agree *a, uint64_t value, bool valid);

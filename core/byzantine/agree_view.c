@@ -112,10 +112,8 @@ static void cosign(struct tacit_agree *a, tacit_node_t r)
     if (!confirms(a, claims, count)) {
         return;
     }
-    cs->base = a->base;
-    if (TACIT_BUG(COSIGN_BELOW_BASE)) {
-        cs->base = base;
-    }
+    (void)base; // read by a seeded bug only
+    cs->base = TACIT_BUG(COSIGN_BELOW_BASE) ? base : a->base;
     struct tacit_signer_job job = {.charge = (uint8_t)a->config.self,
                                    .domain = TACIT_DOMAIN_STATE_SHARE,
                                    .cookie = tacit_agree_cookie(TACIT_JOB_STATE_SIGN, r)};
@@ -155,7 +153,7 @@ void tacit_view_signed(struct tacit_agree *a, uint64_t value,
     }
     tacit_node_t r = (tacit_node_t)value;
     struct tacit_cosign *cs = &a->cosigns[r];
-    if (!cs->known || !cs->asked || cs->signed_) {
+    if (!cs->known || !cs->asked || cs->is_signed) {
         return;
     }
     if (cs->awaited != cs->view) { // asked for an older SEAL_VIEW of it
@@ -163,7 +161,7 @@ void tacit_view_signed(struct tacit_agree *a, uint64_t value,
         cosign(a, r);
         return;
     }
-    cs->signed_ = true;
+    cs->is_signed = true;
     cs->signature = *signature;
     a->counters.cosigned++;
     *share_of(a, r, a->config.self) = (struct tacit_state_share){.known = true,
@@ -211,7 +209,8 @@ void tacit_view_message(struct tacit_agree *a, tacit_node_t from, const uint8_t 
 
 void tacit_view_checked(struct tacit_agree *a, uint64_t value, bool valid)
 {
-    tacit_node_t r = (tacit_node_t)(value >> 8 & 0xff), from = (tacit_node_t)(value & 0xff);
+    tacit_node_t r = (tacit_node_t)(value >> 8 & 0xff);
+    tacit_node_t from = (tacit_node_t)(value & 0xff);
     if (r >= a->config.replicas || !tacit_is_peer(a, from) || !share_of(a, r, from)->checking) {
         return;
     }
@@ -326,7 +325,7 @@ static void note_sealed(struct tacit_agree *a, tacit_node_t r, uint64_t view, bo
     if (cs->known && cs->encoded) {
         tacit_bodies_release(a->bodies, &cs->digest);
     }
-    bool asked = cs->known && cs->asked && !cs->signed_; // its answer is still to come
+    bool asked = cs->known && cs->asked && !cs->is_signed; // its answer is still to come
     uint64_t awaited = cs->awaited;
     *cs = (struct tacit_cosign){.known = true,
                                 .view = view,
@@ -450,7 +449,7 @@ static bool send_newview(struct tacit_agree *a)
     tacit_put64(a->body, a->base);
     size_t at = 8 + tacit_base_encode(a, a->body + 8);
     for (tacit_node_t r = 0; r < a->config.replicas && states <= a->f; r++) {
-        uint32_t chosen[TACIT_REPLICAS_MAX];
+        uint32_t chosen[TACIT_REPLICAS_MAX] = {0};
         if (!is_state_certified(a, r, chosen)) {
             continue;
         }
@@ -509,7 +508,9 @@ static bool parse_state(const struct tacit_agree *a, struct newview_state *state
 static bool parse_newview(const struct tacit_agree *a, struct newview *newview,
                           const struct tacit_payload *payload, const uint8_t *body)
 {
-    size_t size = payload->body_bytes, at = 8, used;
+    size_t size = payload->body_bytes;
+    size_t at = 8;
+    size_t used;
     newview->view = payload->view;
     newview->base = payload->slot;
     if (size < 8 + TACIT_DIGEST_BYTES + 8 || tacit_get64(body) != payload->slot) {
@@ -669,7 +670,7 @@ void tacit_view_repeat(struct tacit_agree *a)
     }
     tacit_view_cosign_all(a);
     for (tacit_node_t r = 0; r < a->config.replicas; r++) {
-        if (a->cosigns[r].known && a->cosigns[r].signed_ && a->cosigns[r].view + 1 == a->view) {
+        if (a->cosigns[r].known && a->cosigns[r].is_signed && a->cosigns[r].view + 1 == a->view) {
             send_share(a, r);
         }
     }

@@ -290,7 +290,8 @@ void tacit_votes_locked(struct tacit_agree *a, tacit_node_t stream, uint64_t k,
 void tacit_votes_rescan(struct tacit_agree *a)
 {
     tacit_node_t leader = tacit_leader_of(a, a->view);
-    uint64_t delivered, locked;
+    uint64_t delivered;
+    uint64_t locked;
     struct tacit_payload payload;
     if (leader != a->config.self) {
         tacit_ctb_progress(a->ctb, leader, &delivered, &locked);

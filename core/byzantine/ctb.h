@@ -105,8 +105,8 @@ void tacit_ctb_hurry(struct tacit_ctb *ctb);
 
 // Ring messages of kinds below TACIT_MESSAGE_CTB_END; signer completions of TACIT_SIGNER_CTB; what
 // the registers call back.
-void tacit_ctb_message(struct tacit_ctb *ctb, tacit_node_t from, const uint8_t *message,
-                       uint32_t bytes, tacit_time_ns_t now_ns);
+void tacit_ctb_message(struct tacit_ctb *ctb, tacit_node_t from, const uint8_t *bytes,
+                       uint32_t size, tacit_time_ns_t now_ns);
 void tacit_ctb_signer(struct tacit_ctb *ctb, const struct tacit_signer_done *done,
                       tacit_time_ns_t now_ns);
 void tacit_ctb_register_written(struct tacit_ctb *ctb, uint32_t index, uint64_t ticket);

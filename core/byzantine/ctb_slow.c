@@ -144,7 +144,8 @@ void tacit_ctb_on_nudge(struct tacit_ctb *ctb, tacit_node_t from,
         tacit_ctb_answer_summary(ctb, from, self, k);
         return;
     }
-    uint32_t locks = 0, signeds = 0;
+    uint32_t locks = 0;
+    uint32_t signeds = 0;
     bool fresh = false;
     for (uint64_t id = k; id < own->lock_end; id++) {
         struct tacit_ctb_slot *slot = tacit_ctb_slot_of(ctb, self, id);

@@ -64,7 +64,7 @@ void tacit_links_event(struct tacit_links *links, const struct tacit_event *even
 // From now on the peer's region of this incarnation is read (from the start: its ring sequence and
 // cells are new), and written to. 0: nothing of that peer is read any more. Called at start and
 // when an epoch admits a new incarnation.
-void tacit_links_accept(struct tacit_links *links, tacit_node_t peer,
+void tacit_links_accept(struct tacit_links *links, tacit_node_t node,
                         tacit_incarnation_t incarnation);
 
 // Sends (tail: an old message may be overwritten before it is read). bytes <= message_bytes

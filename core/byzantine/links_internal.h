@@ -178,7 +178,7 @@ void tacit_links_fetch_init(struct tacit_links *links, struct tacit_bump *bump);
 // Nothing that is read for the sender (at that memory node; NULL: at any) counts any more.
 void tacit_links_fetch_void(struct tacit_links *links, const struct tacit_links_host *host,
                             tacit_node_t sender);
-void tacit_links_fetched(struct tacit_links *links, uint32_t host, tacit_node_t sender,
+void tacit_links_fetched(struct tacit_links *links, uint32_t index, tacit_node_t sender,
                          uint8_t status);
 bool tacit_links_fetch_poll(struct tacit_links *links);
 tacit_time_ns_t tacit_links_fetch_deadline(const struct tacit_links *links);

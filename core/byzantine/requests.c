@@ -560,15 +560,15 @@ void tacit_requests_message(struct tacit_requests *requests, tacit_node_t from,
     struct tacit_message_lack lack;
     struct tacit_message_request request;
     struct tacit_message_echo echo;
-    if (from >= requests->config.replicas || from == requests->config.self) {
-        requests->counters.malformed++;
-    } else if (tacit_message_lack_decode(&lack, message, bytes) == TACIT_VERDICT_OK &&
-               lack.key.client < requests->config.clients) {
+    bool is_peer = from < requests->config.replicas && from != requests->config.self;
+    if (is_peer && tacit_message_lack_decode(&lack, message, bytes) == TACIT_VERDICT_OK &&
+        lack.key.client < requests->config.clients) {
         tacit_requests_on_lack(requests, from, &lack, now_ns);
-    } else if (tacit_message_request_decode(&request, message, bytes) == TACIT_VERDICT_OK &&
+    } else if (is_peer &&
+               tacit_message_request_decode(&request, message, bytes) == TACIT_VERDICT_OK &&
                request.client < requests->config.clients) {
         tacit_requests_on_forward(requests, from, &request, now_ns);
-    } else if (tacit_message_echo_decode(&echo, message, bytes) == TACIT_VERDICT_OK &&
+    } else if (is_peer && tacit_message_echo_decode(&echo, message, bytes) == TACIT_VERDICT_OK &&
                echo.key.client < requests->config.clients) {
         tacit_requests_on_echo(requests, from, &echo, now_ns);
     } else {

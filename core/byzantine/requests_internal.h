@@ -183,7 +183,7 @@ void tacit_requests_improved(struct tacit_requests *requests, uint32_t place,
 
 // ---- requests_lead.c ----
 // Puts a lane into the queue if it has something to propose.
-void tacit_requests_consider(struct tacit_requests *requests, uint32_t lane);
+void tacit_requests_consider(struct tacit_requests *requests, uint32_t index);
 // Whether this replica leads and has proposed this request in the present view.
 bool tacit_requests_was_proposed(const struct tacit_requests *requests, uint32_t place);
 void tacit_requests_echo(struct tacit_requests *requests, uint32_t place);
@@ -206,8 +206,8 @@ void tacit_requests_send(struct tacit_requests *requests, tacit_node_t to, uint3
 // ---- requests_oblige.c ----
 void tacit_requests_lists_init(struct tacit_requests *requests);
 // Begins the obligation of a lane if there is one.
-void tacit_requests_oblige(struct tacit_requests *requests, uint32_t lane, tacit_time_ns_t now_ns);
-void tacit_requests_release(struct tacit_requests *requests, uint32_t lane);
+void tacit_requests_oblige(struct tacit_requests *requests, uint32_t index, tacit_time_ns_t now_ns);
+void tacit_requests_release(struct tacit_requests *requests, uint32_t index);
 void tacit_requests_oblige_anew(struct tacit_requests *requests);
 bool tacit_requests_forward_due(struct tacit_requests *requests, tacit_time_ns_t now_ns);
 tacit_time_ns_t tacit_requests_forward_deadline(const struct tacit_requests *requests);

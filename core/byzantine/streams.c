@@ -227,7 +227,9 @@ static size_t put_table(const struct tacit_stream *stream, const struct tacit_sl
 // rest.
 size_t tacit_stream_encode(const struct tacit_stream *stream, uint8_t *out)
 {
-    uint64_t commits, forced, used = 0;
+    uint64_t commits;
+    uint64_t forced;
+    uint64_t used = 0;
     size_t at = HEADER_BYTES;
     at += put_table(stream, stream->commits, out + at, &commits);
     for (uint32_t i = 0; i < stream->claim_count; i++, at += ENTRY_BYTES) {
@@ -404,7 +406,8 @@ static bool consider(struct best *best, const struct tacit_slot_value *entry, bo
 
 static const struct tacit_slot_value *claim_of(const struct tacit_stream *state, uint64_t slot)
 {
-    uint32_t low = 0, high = state->claim_count;
+    uint32_t low = 0;
+    uint32_t high = state->claim_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (state->claims[middle].slot < slot) {

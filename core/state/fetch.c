@@ -272,8 +272,8 @@ static bool chunk_is_wanted(const struct tacit_fetch *fetch, uint32_t stratum, u
 
 static bool is_left_out(const struct tacit_fetch *fetch, uint32_t page)
 {
-    const struct tacit_tree *tree = &fetch->pages->certified->tree;
-    return TACIT_BUG(ROOT_WITHOUT_SESSIONS) && page >= tree->skip_first && page < tree->skip_last;
+    return TACIT_BUG(ROOT_WITHOUT_SESSIONS) && page >= fetch->pages->certified->tree.skip_first &&
+           page < fetch->pages->certified->tree.skip_last;
 }
 
 static bool take_chunk(struct tacit_fetch *fetch, const struct tacit_fetch_read *read,

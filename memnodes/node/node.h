@@ -97,7 +97,7 @@ static inline struct tacit_memnode *tacit_memnode_of(struct tacit_fabric *fabric
 // host.c: the calling thread serves the node from now on. `listener` stays the caller's. Errors:
 // TACIT_EINVAL, TACIT_ENOMEM, TACIT_EIO.
 enum tacit_status tacit_memnode_open(const struct tacit_shm_config *config, int listener,
-                                     struct tacit_memnode **node, struct tacit_error *error);
+                                     struct tacit_memnode **out, struct tacit_error *error);
 void tacit_memnode_close(struct tacit_memnode *node);
 void tacit_memnode_event(struct tacit_memnode *node, struct tacit_event event);
 // An empty region of `owner`; NULL: no room.

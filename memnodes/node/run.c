@@ -59,7 +59,8 @@ enum tacit_status tacit_memnode_run(const struct tacit_memnode_config *config,
             "memory node: replicas, suspicion time or region sizes out of range");
     }
     // The signals that end it come through only while it waits, so none is missed.
-    sigset_t ends, before;
+    sigset_t ends;
+    sigset_t before;
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);

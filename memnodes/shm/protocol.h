@@ -102,12 +102,14 @@ extern bool tacit_shm_test_timed_out; // the host's last sleep ended because its
 // own.
 
 // `holder`: tacit_owner_word. Nobody held before.
+// NOLINTNEXTLINE(readability-non-const-parameter): the atomic stores go through it
 static inline void tacit_shm_pair_grant(uint64_t *host, uint64_t generation, uint64_t holder)
 {
     __atomic_store_n(&host[TACIT_SHM_HOST_GENERATION / 8], generation, __ATOMIC_RELEASE);
     __atomic_store_n(&host[TACIT_SHM_HOST_HOLDER / 8], holder, __ATOMIC_RELEASE);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
+// NOLINTNEXTLINE(readability-non-const-parameter)
 static inline void tacit_shm_pair_revoke(uint64_t *host, uint64_t generation)
 {
     __atomic_store_n(&host[TACIT_SHM_HOST_HOLDER / 8], TACIT_SHM_NOBODY, __ATOMIC_RELEASE);

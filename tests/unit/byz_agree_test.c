@@ -250,7 +250,7 @@ static bool rule_cosign_what_was_vouched(void)
     say_seal(2, 0, claims, 2); // the first is true
     suspect_all();
     world_pump();
-    assert_true(agree_of(0)->cosigns[2].known && agree_of(0)->cosigns[1].signed_);
+    assert_true(agree_of(0)->cosigns[2].known && agree_of(0)->cosigns[1].is_signed);
     return !agree_of(0)->cosigns[2].asked;
 }
 
@@ -275,7 +275,7 @@ static bool rule_cosigner_names_its_base(void)
     world_pump();
     const struct tacit_cosign *cosign = &agree_of(0)->cosigns[1];
     assert_int_equal(agree_of(0)->streams[1].claim_count, WORLD_WINDOW / 2);
-    assert_true(cosign->known && cosign->signed_);
+    assert_true(cosign->known && cosign->is_signed);
     return cosign->base == WORLD_WINDOW / 2;
 }
 

@@ -102,7 +102,7 @@ static bool noticed(uint32_t bug, const struct world_options *options)
 {
     bool found = false;
     tacit_seeded_bug = bug;
-    for (uint64_t seed = 1; seed <= 400 && !found; seed++) {
+    for (uint64_t seed = 1; seed <= 3000 && !found; seed++) {
         found = run(seed, options) != NULL;
     }
     tacit_seeded_bug = TACIT_BUG_NONE;
