@@ -137,18 +137,10 @@ const uint8_t *tacit_agree_body(struct tacit_agree *a, const struct tacit_digest
 
 // ---- life
 
-void tacit_agree_start(struct tacit_agree *a, uint64_t epoch, uint64_t base,
-                       const struct tacit_digest *root, struct tacit_ctb *ctb,
-                       struct tacit_links *links, struct tacit_signer *signer,
-                       struct tacit_bodies *bodies, const struct tacit_agree_calls *calls,
-                       tacit_time_ns_t now_ns)
+// Everything of the epoch before; `again`: there was one.
+static void forget(struct tacit_agree *a, bool again, uint64_t base,
+                   const struct tacit_digest *root)
 {
-    bool again = a->bodies != NULL;
-    a->ctb = ctb;
-    a->links = links;
-    a->signer = signer;
-    a->bodies = bodies;
-    a->calls = *calls;
     for (uint64_t i = 0; i < 2ull * a->config.window; i++) {
         if (!again) {
             a->slots[i].held = 0;
@@ -169,14 +161,32 @@ void tacit_agree_start(struct tacit_agree *a, uint64_t epoch, uint64_t base,
     memset(a->state_shares, 0, n * n * sizeof(a->state_shares[0]));
     memset(a->lacks, 0xff, sizeof(a->lacks));
     memset(a->joined, 0, sizeof(a->joined));
+}
+
+static void reset_view(struct tacit_agree *a, tacit_time_ns_t now_ns)
+{
     a->waiting_ns = 0;
     a->gathered_ns = now_ns;
     a->helped = 0;
-    a->epoch = epoch;
-    a->now_ns = now_ns;
     a->view = 0;
     a->entered = true;
     a->seal_due = a->newview_sent = false;
+}
+
+void tacit_agree_start(struct tacit_agree *a, uint64_t epoch, uint64_t base,
+                       const struct tacit_digest *root, const struct tacit_agree_parts *parts,
+                       const struct tacit_agree_calls *calls, tacit_time_ns_t now_ns)
+{
+    bool again = a->bodies != NULL;
+    a->ctb = parts->ctb;
+    a->links = parts->links;
+    a->signer = parts->signer;
+    a->bodies = parts->bodies;
+    a->calls = *calls;
+    forget(a, again, base, root);
+    reset_view(a, now_ns);
+    a->epoch = epoch;
+    a->now_ns = now_ns;
     a->applied = a->undecided = a->seen = a->next = a->released = base;
     a->progress_ns = now_ns;
     a->base = a->start_base = a->own_base = base;

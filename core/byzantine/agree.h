@@ -62,6 +62,14 @@ struct tacit_agree_calls {
     bool (*is_obliged)(void *context);
 };
 
+// What agreement stands on; these live as long as it.
+struct tacit_agree_parts {
+    struct tacit_ctb *ctb;
+    struct tacit_links *links;
+    struct tacit_signer *signer;
+    struct tacit_bodies *bodies;
+};
+
 struct tacit_agree; // agree_internal.h; caller's memory
 
 // Largest body that agreement itself makes (NEW_VIEW); body_bytes must be at least that.
@@ -74,10 +82,8 @@ struct tacit_agree *tacit_agree_init(struct tacit_bump *bump,
                                      struct tacit_marker marker);
 // Begins an epoch at `base`, whose state digest is `root`, with everything in place up to it.
 void tacit_agree_start(struct tacit_agree *agree, uint64_t epoch, uint64_t base,
-                       const struct tacit_digest *root, struct tacit_ctb *ctb,
-                       struct tacit_links *links, struct tacit_signer *signer,
-                       struct tacit_bodies *bodies, const struct tacit_agree_calls *calls,
-                       tacit_time_ns_t now_ns);
+                       const struct tacit_digest *root, const struct tacit_agree_parts *parts,
+                       const struct tacit_agree_calls *calls, tacit_time_ns_t now_ns);
 // Not a member (yet): only looks for the newest certified checkpoint, of whatever epoch, and has it
 // fetched (behind()). Ended by tacit_agree_start().
 void tacit_agree_observe(struct tacit_agree *agree, struct tacit_links *links,

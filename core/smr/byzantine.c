@@ -388,8 +388,9 @@ void tacit_smr_byzantine_start(struct tacit_smr *smr)
         (void)tacit_pages_digest(&smr->pages, 1024);
     }
     (void)tacit_certified_publish(&smr->pages, 0, &root);
-    tacit_agree_start(byzantine->agree, 0, 0, &root, byzantine->ctb, byzantine->links,
-                      byzantine->signer, byzantine->bodies, &calls, smr->now_ns);
+    struct tacit_agree_parts parts = {byzantine->ctb, byzantine->links, byzantine->signer,
+                                      byzantine->bodies};
+    tacit_agree_start(byzantine->agree, 0, 0, &root, &parts, &calls, smr->now_ns);
 }
 
 // ---- a turn

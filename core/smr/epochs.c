@@ -133,8 +133,10 @@ static void begin(struct tacit_smr *smr)
         tacit_mark(&smr->marker, TACIT_MARK_EPOCH_JOINED);
     }
     tacit_requests_enter_view(byzantine->requests, tacit_smr_epoch_view(smr, 0), smr->now_ns);
-    tacit_agree_start(byzantine->agree, members->epoch, members->epoch_base, &none, byzantine->ctb,
-                      byzantine->links, byzantine->signer, byzantine->bodies, &calls, smr->now_ns);
+    struct tacit_agree_parts parts = {byzantine->ctb, byzantine->links, byzantine->signer,
+                                      byzantine->bodies};
+    tacit_agree_start(byzantine->agree, members->epoch, members->epoch_base, &none, &parts, &calls,
+                      smr->now_ns);
     if (members->change_at != 0) {
         tacit_agree_limit(byzantine->agree, members->change_at);
     }

@@ -272,8 +272,7 @@ static bool chunk_is_wanted(const struct tacit_fetch *fetch, uint32_t stratum, u
 
 static bool is_left_out(const struct tacit_fetch *fetch, uint32_t page)
 {
-    return TACIT_BUG(ROOT_WITHOUT_SESSIONS) &&
-           page >= fetch->pages->certified->tree.skip_first &&
+    return TACIT_BUG(ROOT_WITHOUT_SESSIONS) && page >= fetch->pages->certified->tree.skip_first &&
            page < fetch->pages->certified->tree.skip_last;
 }
 

@@ -594,8 +594,8 @@ static void world_node_open(tacit_node_t r)
                                             .sealed = world_sealed,
                                             .is_obliged = world_is_obliged};
     struct tacit_digest root = world_root(0);
-    tacit_agree_start(node->agree, 1, 0, &root, world_port(r), world_port(r), &node->signer,
-                      node->bodies, &calls, world.now_ns);
+    struct tacit_agree_parts parts = {world_port(r), world_port(r), &node->signer, node->bodies};
+    tacit_agree_start(node->agree, 1, 0, &root, &parts, &calls, world.now_ns);
 }
 
 static void world_close(void)
