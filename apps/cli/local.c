@@ -611,7 +611,7 @@ enum tacit_status local_may_lose(const struct local *local, struct local_node no
         "would stop for good. That is already the case of: %s. %s, or say --force",
         name, is_replica ? "f" : "fm", may, is_replica ? "replicas" : "memory nodes",
         others != 0 ? list : "none",
-        local_is_byzantine(local)
-            ? "In Byzantine mode who was restarted is not taken back yet"
+        local_is_byzantine(local) && !is_replica
+            ? "In Byzantine mode a memory node that was restarted counts as lost here"
             : "Bring it back first (`tacit local start`, which waits until it is readmitted)");
 }

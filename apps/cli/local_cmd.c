@@ -329,9 +329,9 @@ static int restart(struct local *local, struct local_node node, bool force)
         }
         cli_sleep_ns(5000000);
     }
-    if (node.kind != LOCAL_GATEWAY && local_is_byzantine(local)) {
-        (void)printf("it has lost its memory and counts for nothing: in Byzantine mode who was "
-                     "restarted is not taken back yet\n");
+    if (node.kind == LOCAL_MEMNODE && local_is_byzantine(local)) {
+        (void)printf("it has lost its memory and counts for nothing until an epoch takes it back, "
+                     "for which this command does not wait\n");
         return 0;
     }
     if (node.kind == LOCAL_REPLICA && !local_wait_members(local, 1u << node.id, READY_NS)) {

@@ -3,7 +3,7 @@
 // A Byzantine group in real processes: leaders that die or stop, slow followers, memory nodes that
 // die while the signed slow path needs them; and what a batch costs while nothing goes wrong: no
 // signature and no memory node. Every client's history is checked. Never more than f replicas and
-// fm memory nodes are faulty; who was restarted counts as faulty.
+// fm memory nodes are faulty; who was restarted counts as faulty until it is readmitted.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -148,8 +148,8 @@ static void print_outage(const struct local *local, const struct load *load, uin
                   (unsigned long long)outage.silence_ns / 1000);
 }
 
-// The leader dies under load; the others go on by the slow path. Started again it has no memory: it
-// says so, waits, and harms nobody.
+// The leader dies under load; the others go on by the slow path. Started again, without its memory,
+// it is a new incarnation, which an epoch takes in; then the fast path is back.
 static void test_kill_leader(void **state)
 {
     (void)state;
@@ -167,39 +167,15 @@ static void test_kill_leader(void **state)
 
     assert_true(local_wait_gone(local, e2e_replica(victim), E2E_READY_NS));
     assert_int_equal(local_start(local, e2e_replica(victim), &error), TACIT_OK);
-    json_t *report = NULL;
-    uint64_t end_ns = cli_now_ns() + E2E_READY_NS;
-    while (report == NULL && cli_now_ns() < end_ns) {
-        cli_sleep_ns(LOOK_NS);
-        report = local_status(local, victim);
-    }
-    json_decref(report);
-    e2e_progress(load, 1000); // with it there
-    report = local_status(local, victim);
+    e2e_progress(load, 1000);
+    assert_true(local_wait_members(local, 7, E2E_READY_NS));
+    wait_fast(local); // which needs all replicas
+    json_t *report = local_status(local, victim);
     assert_non_null(report);
-    assert_string_equal(json_string_value(json_object_get(report, "role")), "joining");
     assert_int_equal(local_number(report, NULL, "incarnation"), 2);
-    assert_int_equal(local_number(report, NULL, "applied"), 0);
-    assert_int_equal(local_number(report, "counters", "replies"), 0);
-    static const char *const silent[] = {"vouched",         "acked",          "certified",
-                                         "committed",       "seals",          "broadcasts",
-                                         "signatures_made", "register_writes"};
-    for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++) {
-        assert_int_equal(engine(report, silent[i]), 0);
-    }
+    assert_string_not_equal(json_string_value(json_object_get(report, "role")), "joining");
     json_decref(report);
-    assert_false(local_may_fail(local)); // the one that waits is the one that may be faulty
-    char path[TACIT_CONFIG_PATH_BYTES];
-    char line[512];
-    bool said = false;
-    local_path(local, path, "log/replica-%u.log", victim);
-    FILE *log = fopen(path, "re");
-    assert_non_null(log);
-    while (fgets(line, sizeof line, log) != NULL) {
-        said = said || strstr(line, "until an epoch of the group begins") != NULL;
-    }
-    (void)fclose(log);
-    assert_true(said);
+    assert_true(local_may_fail(local));
     e2e_verdict(load);
     e2e_cluster_end(local);
 }
