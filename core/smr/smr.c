@@ -262,8 +262,9 @@ enum tacit_status tacit_smr_init(struct tacit_smr **result, void *memory,
         return status;
     }
     smr->busy_ns = now_ns;
-    if (config->first_member || config->engine == TACIT_ENGINE_NONE ||
-        TACIT_BUG(RESTART_IS_OLD_SELF) || TACIT_BUG(EPOCH_RESTARTED_COUNTS)) {
+    bool old_self = TACIT_BUG(RESTART_IS_OLD_SELF);
+    old_self = TACIT_BUG(EPOCH_RESTARTED_COUNTS) ? true : old_self;
+    if (config->first_member || config->engine == TACIT_ENGINE_NONE || old_self) {
         found(smr);
         if (TACIT_BUG(RESTART_IS_OLD_SELF)) {
             smr->sessions.members->incarnation[config->self] = config->incarnation;
