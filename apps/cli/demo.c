@@ -191,12 +191,6 @@ static bool kill_leader(struct demo *demo, uint64_t seconds, uint16_t *victim)
 
 static bool bring_back(struct demo *demo, uint16_t victim)
 {
-    if (local_is_byzantine(&demo->local)) {
-        (void)printf("  replica %u stays away: in Byzantine mode who was restarted is not taken "
-                     "back yet\n",
-                     victim);
-        return true;
-    }
     uint64_t took_ns = scratch_readmit(&demo->local, victim, READY_NS, &demo->error);
     if (took_ns == 0) {
         return false;
