@@ -3,72 +3,11 @@
 // Connections of the gateway: see front.h. Input is kept in one buffer a connection that holds one
 // command and a read's worth more; each command takes a slot in a queue, in which its reply waits
 // until the replies before it are out.
-#include "front.h"
+#include "front_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "resp.h"
-
-#define READ_BYTES 16384u // read ahead of the command at hand
-#define INFO_BYTES 2048u
-#define REPLY_SPARE 64u
-
-enum session {
-    TACIT_FRONT_SESSION_WANTED = 0,
-    TACIT_FRONT_SESSION_OPENING,
-    TACIT_FRONT_SESSION_OPEN
-};
-
-// A command that waits: for the backend, or for the replies before it.
-struct slot {
-    bool ready;
-    uint32_t number;          // of its command in the connection, NUMBER_MASK
-    tacit_time_ns_t since_ns; // the first tick that saw it wait; 0: none yet
-    uint32_t bytes;           // of its reply, in RESP
-    uint8_t *reply;           // room for any reply
-};
-
-// A token names a command for good: the turn of the connection's place in the table, the place, and
-// the command's number. A late result of an earlier one is told by it.
-#define TURN_SHIFT 40
-#define INDEX_SHIFT 24
-#define NUMBER_MASK 0xffffffu
-
-struct connection {
-    bool used;
-    bool blocked; // the command at hand waits for a session or for the backend
-    bool closing; // nothing more is read; over when everything is sent
-    bool ended;   // nothing more will come
-    bool changed; // for tacit_front_changed()
-    bool silent;  // the backend let a command time out, and has said nothing since
-    uint8_t session;
-    tacit_time_ns_t blocked_ns; // the first tick that saw the command at hand blocked; 0: none yet
-    uint32_t turn;              // of this table entry: tells late results of earlier connections
-    uint32_t next_number;       // of the next command
-    uint8_t *input;
-    size_t start, scanned, end; // of the command at hand; looked at up to; filled up to
-    struct tacit_resp_scanner scanner;
-    struct slot *slots;
-    uint32_t first, count; // of the queue of slots
-    uint8_t *output;
-    size_t output_start, output_end;
-};
-
-struct tacit_front {
-    struct tacit_front_config config;
-    struct tacit_front_backend backend;
-    struct tacit_front_counters counters;
-    struct connection *connections;
-    struct tacit_resp_parser *parser;
-    uint8_t *request; // the command at hand, encoded
-    size_t input_max;
-    size_t reply_max;
-    size_t output_max;
-    uint32_t next_changed;
-    void *memory;
-};
 
 // ---- memory ---------------------------------------------------------------------------
 
@@ -120,13 +59,13 @@ struct tacit_front *tacit_front_open(const struct tacit_front_config *config,
     }
     front->config = *config;
     front->backend = *backend;
-    front->input_max = tacit_resp_frame_max(config->request_bytes) + READ_BYTES;
+    front->input_max = tacit_resp_frame_max(config->request_bytes) + TACIT_FRONT_READ_BYTES;
     // ECHO and PING give back what came.
     uint32_t largest =
         config->reply_bytes > config->request_bytes ? config->reply_bytes : config->request_bytes;
-    largest = largest > INFO_BYTES ? largest : INFO_BYTES;
-    front->reply_max = tacit_resp_reply_max(largest) + REPLY_SPARE;
-    front->output_max = front->reply_max + READ_BYTES;
+    largest = largest > TACIT_FRONT_INFO_BYTES ? largest : TACIT_FRONT_INFO_BYTES;
+    front->reply_max = tacit_resp_reply_max(largest) + TACIT_FRONT_REPLY_SPARE;
+    front->output_max = front->reply_max + TACIT_FRONT_READ_BYTES;
     front->parser = tacit_resp_parser_open(config->request_bytes);
     struct bump measure = {.base = NULL};
     lay_out(front, &measure);
@@ -153,336 +92,6 @@ const struct tacit_front_counters *tacit_front_counters(const struct tacit_front
 {
     return &front->counters;
 }
-
-// ---- replies --------------------------------------------------------------------------
-
-static struct slot *slot_at(const struct tacit_front *front, const struct connection *connection,
-                            uint32_t place)
-{
-    return &connection->slots[(connection->first + place) % front->config.pipeline];
-}
-
-// Moves replies that nothing is in front of to the output, as long as they fit.
-static void drain(struct tacit_front *front, struct connection *connection)
-{
-    while (connection->count > 0) {
-        const struct slot *slot = slot_at(front, connection, 0);
-        if (!slot->ready) {
-            return;
-        }
-        if (connection->output_end + slot->bytes > front->output_max) {
-            size_t waiting = connection->output_end - connection->output_start;
-            memmove(connection->output, connection->output + connection->output_start, waiting);
-            connection->output_start = 0;
-            connection->output_end = waiting;
-            if (waiting + slot->bytes > front->output_max) {
-                return;
-            }
-        }
-        memcpy(connection->output + connection->output_end, slot->reply, slot->bytes);
-        connection->output_end += slot->bytes;
-        connection->first = (connection->first + 1) % front->config.pipeline;
-        connection->count--;
-        connection->changed = true;
-        front->counters.commands++;
-    }
-}
-
-static struct slot *push(struct tacit_front *front, struct connection *connection)
-{
-    struct slot *slot = slot_at(front, connection, connection->count++);
-    slot->ready = false;
-    slot->since_ns = 0;
-    slot->number = connection->next_number++ & NUMBER_MASK;
-    return slot;
-}
-
-static void answer(struct tacit_front *front, struct connection *connection, const char *text)
-{
-    struct slot *slot = push(front, connection);
-    int size = snprintf((char *)slot->reply, front->reply_max, "%s\r\n", text);
-    slot->bytes = (uint32_t)size;
-    slot->ready = true;
-}
-
-static void answer_bulk(struct tacit_front *front, struct connection *connection,
-                        struct tacit_kv_span span)
-{
-    struct slot *slot = push(front, connection);
-    int size = snprintf((char *)slot->reply, front->reply_max, "$%u\r\n", span.size);
-    memcpy(slot->reply + size, span.bytes, span.size);
-    memcpy(slot->reply + (size_t)size + span.size, "\r\n", 2);
-    slot->bytes = (uint32_t)size + span.size + 2;
-    slot->ready = true;
-}
-
-static void answer_protocol_error(struct tacit_front *front, struct connection *connection)
-{
-    char text[128];
-    int used = snprintf(text, sizeof text, "-ERR Protocol error: %s", connection->scanner.error);
-    if (connection->scanner.got != 0) {
-        snprintf(text + used, sizeof text - (size_t)used, ", got '%c'", connection->scanner.got);
-    }
-    answer(front, connection, text);
-    connection->closing = true;
-    front->counters.protocol_errors++;
-}
-
-// ---- commands -------------------------------------------------------------------------
-
-static bool is_name(const struct tacit_resp_command *command, const char *name)
-{
-    size_t length = strlen(name);
-    if (command->name_bytes != length) {
-        return false;
-    }
-    for (size_t i = 0; i < length; i++) {
-        char letter = command->name[i];
-        if (letter >= 'A' && letter <= 'Z') {
-            letter = (char)(letter - 'A' + 'a');
-        }
-        if (letter != name[i]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool span_is(struct tacit_kv_span span, const char *word)
-{
-    struct tacit_resp_command as_name = {.name_bytes = span.size};
-    if (span.size > TACIT_RESP_NAME_MAX) {
-        return false;
-    }
-    memcpy(as_name.name, span.bytes, span.size);
-    return is_name(&as_name, word);
-}
-
-static void answer_arity(struct tacit_front *front, struct connection *connection, const char *name)
-{
-    char text[128];
-    snprintf(text, sizeof text, "-ERR wrong number of arguments for '%s' command", name);
-    answer(front, connection, text);
-}
-
-// Text from a client inside an error line, at most `most` bytes of it and, as in Redis, up to its
-// first zero byte; what would break the line becomes a space.
-static size_t quote(char *out, size_t used, size_t most, struct tacit_kv_span span)
-{
-    out[used++] = '\'';
-    for (uint32_t i = 0; i < span.size && i < most && span.bytes[i] != 0; i++) {
-        bool breaks = span.bytes[i] == '\r' || span.bytes[i] == '\n';
-        out[used++] = (char)(breaks ? ' ' : span.bytes[i]);
-    }
-    out[used++] = '\'';
-    out[used] = '\0';
-    return used;
-}
-
-#define QUOTED_MAX 128u // bytes of a name, and of all arguments, in an error line
-
-static void answer_unknown(struct tacit_front *front, struct connection *connection,
-                           const struct tacit_resp_command *command, struct tacit_kv_request walk)
-{
-    static const char between[] = ", with args beginning with: ";
-    // The last argument may begin at QUOTED_MAX - 1; each costs three bytes more than it shows.
-    char text[3 * QUOTED_MAX + 128] = "-ERR unknown command ";
-    struct tacit_kv_span name = {.bytes = (const uint8_t *)command->name,
-                                 .size = command->name_bytes < TACIT_RESP_NAME_MAX
-                                             ? command->name_bytes
-                                             : TACIT_RESP_NAME_MAX};
-    size_t used = quote(text, strlen(text), QUOTED_MAX, name);
-    memcpy(text + used, between, sizeof between);
-    used += sizeof between - 1;
-    size_t begin = used;
-    for (uint32_t i = 0; i < command->arguments && used - begin < QUOTED_MAX; i++) {
-        used = quote(text, used, QUOTED_MAX - (used - begin), tacit_kv_request_next(&walk));
-        text[used++] = ' ';
-        text[used] = '\0';
-    }
-    answer(front, connection, text);
-}
-
-// The name as it was asked, and the value.
-static void answer_setting(struct tacit_front *front, struct connection *connection,
-                           struct tacit_kv_span name, const char *value)
-{
-    char text[160];
-    snprintf(text, sizeof text, "*2\r\n$%u\r\n%.*s\r\n$%zu\r\n%s", name.size, (int)name.size,
-             (const char *)name.bytes, strlen(value), value);
-    answer(front, connection, text);
-}
-
-static void do_config(struct tacit_front *front, struct connection *connection,
-                      const struct tacit_resp_command *command, struct tacit_kv_request walk)
-{
-    if (command->arguments == 0) {
-        answer_arity(front, connection, "config");
-        return;
-    }
-    struct tacit_kv_span verb = tacit_kv_request_next(&walk);
-    if (!span_is(verb, "get")) {
-        char text[QUOTED_MAX + 64] = "-ERR unknown subcommand ";
-        size_t used = quote(text, strlen(text), QUOTED_MAX, verb);
-        snprintf(text + used, sizeof text - used, ". Try CONFIG HELP.");
-        answer(front, connection, text);
-        return;
-    }
-    if (command->arguments < 2) {
-        answer_arity(front, connection, "config|get");
-        return;
-    }
-    // Benchmarks ask how durable the server is. What is not known is answered as Redis does.
-    struct tacit_kv_span name = tacit_kv_request_next(&walk);
-    if (span_is(name, "save")) {
-        answer_setting(front, connection, name, "");
-    } else if (span_is(name, "appendonly")) {
-        answer_setting(front, connection, name, "no");
-    } else {
-        answer(front, connection, "*0");
-    }
-}
-
-static void do_info(struct tacit_front *front, struct connection *connection)
-{
-    char text[INFO_BYTES];
-    size_t used = (size_t)snprintf(
-        text, sizeof text,
-        "# Server\r\nserver_name:tacit\r\nredis_mode:standalone\r\n"
-        "# Clients\r\nmaxclients:%u\r\n"
-        "# Stats\r\ntotal_connections_received:%llu\r\n"
-        "rejected_connections:%llu\r\n"
-        "total_commands_processed:%llu\r\n",
-        front->config.connections, (unsigned long long)front->counters.accepted,
-        (unsigned long long)front->counters.rejected, (unsigned long long)front->counters.commands);
-    used += front->backend.info(front->backend.context, text + used, sizeof text - used);
-    answer_bulk(front, connection,
-                (struct tacit_kv_span){.bytes = (const uint8_t *)text, .size = (uint32_t)used});
-}
-
-// Commands that need no backend. False: it is none of them.
-static bool do_local(struct tacit_front *front, struct connection *connection,
-                     const struct tacit_resp_command *command, struct tacit_kv_request walk)
-{
-    if (is_name(command, "ping")) {
-        if (command->arguments == 0) {
-            answer(front, connection, "+PONG");
-        } else if (command->arguments == 1) {
-            answer_bulk(front, connection, tacit_kv_request_next(&walk));
-        } else {
-            answer_arity(front, connection, "ping");
-        }
-    } else if (is_name(command, "echo")) {
-        if (command->arguments == 1) {
-            answer_bulk(front, connection, tacit_kv_request_next(&walk));
-        } else {
-            answer_arity(front, connection, "echo");
-        }
-    } else if (is_name(command, "quit")) {
-        answer(front, connection, "+OK");
-        connection->closing = true;
-    } else if (is_name(command, "command")) {
-        answer(front, connection, "*0");
-    } else if (is_name(command, "config")) {
-        do_config(front, connection, command, walk);
-    } else if (is_name(command, "info")) {
-        do_info(front, connection);
-    } else {
-        return false;
-    }
-    return true;
-}
-
-static uint64_t token_of(const struct tacit_front *front, const struct connection *connection,
-                         uint32_t number)
-{
-    uint64_t index = (uint64_t)(connection - front->connections);
-    return (uint64_t)(connection->turn & NUMBER_MASK) << TURN_SHIFT | index << INDEX_SHIFT | number;
-}
-
-static void want_session(struct tacit_front *front, struct connection *connection)
-{
-    if (connection->session == TACIT_FRONT_SESSION_WANTED) {
-        uint32_t index = (uint32_t)(connection - front->connections);
-        connection->session = TACIT_FRONT_SESSION_OPENING;
-        if (front->backend.session_open(front->backend.context, index,
-                                        token_of(front, connection, 0)) != TACIT_OK) {
-            connection->session = TACIT_FRONT_SESSION_WANTED;
-        }
-    }
-}
-
-static void answer_down(struct tacit_front *front, struct connection *connection)
-{
-    answer(front, connection, "-CLUSTERDOWN the replicas cannot be reached; not executed");
-    front->counters.timed_out++;
-}
-
-// Gives a command to the backend. False: not now.
-static bool do_submit(struct tacit_front *front, struct connection *connection,
-                      const struct tacit_resp_command *command)
-{
-    want_session(front, connection);
-    if (connection->session == TACIT_FRONT_SESSION_OPEN) {
-        struct slot *slot = push(front, connection); // the result may come from inside submit()
-        uint64_t token = token_of(front, connection, slot->number);
-        enum tacit_status status = front->backend.submit(
-            front->backend.context, (uint32_t)(connection - front->connections), command->request,
-            command->request_bytes, token);
-        if (status != TACIT_EBUSY) {
-            front->counters.submitted++;
-            if (status != TACIT_OK && !slot->ready) {
-                tacit_front_result(front, token, status, NULL, 0);
-            }
-            return true;
-        }
-        connection->count--;
-    }
-    if (connection->silent) { // who waited before this one waited long enough
-        answer_down(front, connection);
-        return true;
-    }
-    return false;
-}
-
-// Executes a whole command. False: it has to wait, nothing happened.
-static bool execute(struct tacit_front *front, struct connection *connection, const uint8_t *bytes,
-                    size_t size)
-{
-    struct tacit_resp_command command = {.request = front->request};
-    if (!tacit_resp_parse(front->parser, bytes, size, &command)) {
-        connection->scanner.error = command.error;
-        answer_protocol_error(front, connection);
-        return true;
-    }
-    if (command.is_empty) {
-        return true; // a line without a word
-    }
-    struct tacit_kv_request walk = {.arguments = (uint16_t)command.arguments,
-                                    .at = command.request + TACIT_KV_REQUEST_HEADER,
-                                    .end = command.request + command.request_bytes};
-    enum tacit_kv_command known = TACIT_KV_NONE;
-    if (command.name_bytes <= TACIT_RESP_NAME_MAX) {
-        known = tacit_kv_command_find(command.name, command.name_bytes);
-    }
-    if (known == TACIT_KV_NONE) {
-        if (!do_local(front, connection, &command, walk)) {
-            answer_unknown(front, connection, &command, walk);
-        }
-        return true;
-    }
-    if (known == TACIT_KV_SET && command.arguments > 2) {
-        answer(front, connection, "-ERR syntax error"); // options of SET
-        return true;
-    }
-    if (!tacit_kv_arity_is_right(known, command.arguments)) {
-        answer_arity(front, connection, tacit_kv_command_name(known));
-        return true;
-    }
-    command.request[0] = (uint8_t)known;
-    return do_submit(front, connection, &command);
-}
-
 // ---- input ----------------------------------------------------------------------------
 
 static void drop(struct connection *connection, size_t upto)
@@ -496,7 +105,7 @@ static void drop(struct connection *connection, size_t upto)
 // Room for a whole command behind `start`.
 static void compact(const struct tacit_front *front, struct connection *connection)
 {
-    if (connection->start > 0 && front->input_max - connection->end < READ_BYTES) {
+    if (connection->start > 0 && front->input_max - connection->end < TACIT_FRONT_READ_BYTES) {
         size_t kept = connection->end - connection->start;
         memmove(connection->input, connection->input + connection->start, kept);
         connection->scanned -= connection->start;
@@ -511,7 +120,7 @@ static void answer_too_big(struct tacit_front *front, struct connection *connect
     snprintf(text, sizeof text,
              "-ERR request is too large: at most %u bytes with 4 more for each argument",
              front->config.request_bytes);
-    answer(front, connection, text);
+    front_answer(front, connection, text);
 }
 
 // One command of a connection, if there is a whole one and a slot for it. True: look again.
@@ -538,14 +147,14 @@ static bool step(struct tacit_front *front, struct connection *connection)
             drop(connection, connection->scanned);
             return true;
         case TACIT_RESP_BROKEN:
-            answer_protocol_error(front, connection);
+            front_answer_protocol_error(front, connection);
             return false;
         case TACIT_RESP_COMMAND:
             break;
         }
     }
-    connection->blocked = !execute(front, connection, connection->input + connection->start,
-                                   connection->scanned - connection->start);
+    connection->blocked = !front_execute(front, connection, connection->input + connection->start,
+                                         connection->scanned - connection->start);
     if (connection->blocked) {
         return false;
     }
@@ -559,9 +168,9 @@ static void advance(struct tacit_front *front, uint32_t index)
     struct connection *connection = &front->connections[index];
     // Bounded by the bytes at hand: each step but the last takes a command out of the buffer.
     do {
-        drain(front, connection);
+        front_drain(front, connection);
     } while (step(front, connection));
-    drain(front, connection);
+    front_drain(front, connection);
 }
 
 uint32_t tacit_front_accept(struct tacit_front *front)
@@ -582,7 +191,7 @@ uint32_t tacit_front_accept(struct tacit_front *front)
         connection->output_start = connection->output_end = 0;
         tacit_resp_scanner_init(&connection->scanner, front->config.request_bytes);
         front->counters.accepted++;
-        want_session(front, connection); // so that it is open when the first command comes
+        front_want_session(front, connection); // so that it is open when the first command comes
         return i;
     }
     front->counters.rejected++;
@@ -601,7 +210,7 @@ uint8_t *tacit_front_input(struct tacit_front *front, uint32_t index, size_t *ro
     bool wait = connection->closing || connection->ended || connection->blocked ||
                 connection->count == front->config.pipeline;
     *room = wait ? 0 : front->input_max - connection->end;
-    *room = *room < READ_BYTES ? *room : READ_BYTES;
+    *room = *room < TACIT_FRONT_READ_BYTES ? *room : TACIT_FRONT_READ_BYTES;
     return connection->input + connection->end;
 }
 
@@ -665,7 +274,7 @@ uint32_t tacit_front_changed(struct tacit_front *front)
         if (!connection->used) {
             continue;
         }
-        want_session(front, connection);
+        front_want_session(front, connection);
         if (connection->blocked || connection->changed) {
             advance(front, index);
         }
@@ -691,7 +300,7 @@ static bool is_late(const struct tacit_front *front, tacit_time_ns_t now_ns,
 static void expire(struct tacit_front *front, struct connection *connection, tacit_time_ns_t now_ns)
 {
     for (uint32_t place = 0; place < connection->count; place++) {
-        struct slot *slot = slot_at(front, connection, place);
+        struct slot *slot = front_slot_at(front, connection, place);
         if (!slot->ready && is_late(front, now_ns, &slot->since_ns)) {
             int size = snprintf((char *)slot->reply, front->reply_max,
                                 "-ERR the replicas did not answer in time; the command may have "
@@ -704,7 +313,7 @@ static void expire(struct tacit_front *front, struct connection *connection, tac
     }
     if (connection->blocked && connection->count < front->config.pipeline &&
         is_late(front, now_ns, &connection->blocked_ns)) {
-        connection->silent = connection->changed = true; // see do_submit()
+        connection->silent = connection->changed = true; // see do_submit() in front_commands.c
     }
 }
 
@@ -722,12 +331,13 @@ void tacit_front_tick(struct tacit_front *front, tacit_time_ns_t now_ns)
 
 static struct connection *connection_of(struct tacit_front *front, uint64_t token)
 {
-    uint32_t index = (uint32_t)(token >> INDEX_SHIFT & 0xffff);
+    uint32_t index = (uint32_t)(token >> TACIT_FRONT_INDEX_SHIFT & 0xffff);
     if (index >= front->config.connections) {
         return NULL;
     }
     struct connection *connection = &front->connections[index];
-    bool is_it = connection->used && (connection->turn & NUMBER_MASK) == token >> TURN_SHIFT;
+    bool is_it = connection->used &&
+                 (connection->turn & TACIT_FRONT_NUMBER_MASK) == token >> TACIT_FRONT_TURN_SHIFT;
     return is_it ? connection : NULL;
 }
 
@@ -760,9 +370,9 @@ void tacit_front_result(struct tacit_front *front, uint64_t token, enum tacit_st
     if (connection->count == 0) {
         return; // it timed out
     }
-    uint32_t first = slot_at(front, connection, 0)->number;
-    uint32_t distance = ((uint32_t)token - first) & NUMBER_MASK;
-    struct slot *slot = slot_at(front, connection, distance);
+    uint32_t first = front_slot_at(front, connection, 0)->number;
+    uint32_t distance = ((uint32_t)token - first) & TACIT_FRONT_NUMBER_MASK;
+    struct slot *slot = front_slot_at(front, connection, distance);
     if (distance >= connection->count || slot->ready) {
         return;
     }
@@ -777,5 +387,5 @@ void tacit_front_result(struct tacit_front *front, uint64_t token, enum tacit_st
                                          what, tacit_status_name(status));
     }
     slot->ready = true;
-    drain(front, connection);
+    front_drain(front, connection);
 }
