@@ -27,7 +27,7 @@ hosted=" $(sed -n 's/^set(base_sources \(.*\))$/\1/p' core/CMakeLists.txt 2>/dev
 resolve() {
     inner=
     if [ "$2" = tests ]; then
-        inner="core/$3 memnodes/$3 fd/$3 crypto/$3 apps/$3 tests/choice/$3 tests/checkers/$3 tests/sim/$3
+        inner="core/$3 memnodes/$3 fd/$3 crypto/$3 apps/$3 tests/choice/$3 tests/checkers/$3 tests/adversary/$3 tests/sim/$3
             tests/conformance/$3 tests/support/$3"
     fi
     # shellcheck disable=SC2086  # a list

@@ -8,27 +8,6 @@
 #include "byzantine/payload.h"
 #include "sim_cluster.h"
 
-static const char *const attack_names[] = {
-#define NAME(id, name, text) name,
-    SIM_ATTACK_LIST(NAME)
-#undef NAME
-};
-static const char *const attack_texts[] = {
-#define TEXT(id, name, text) text,
-    SIM_ATTACK_LIST(TEXT)
-#undef TEXT
-};
-
-const char *sim_attack_name(enum sim_attack attack)
-{
-    return attack_names[attack];
-}
-
-const char *sim_attack_text(enum sim_attack attack)
-{
-    return attack_texts[attack];
-}
-
 static uint32_t draw_rate(struct choice *choice)
 {
     static const uint32_t rates[] = {300, 2000, 8000, 30000, 60000};
@@ -53,17 +32,17 @@ void sim_byz_draw(struct sim_byz_shape *byz, struct choice *choice, uint32_t rep
     }
     byz->from_ns = choice_u32(choice, 3) == 2 ? choice_spread_ns(choice, 10000000) : 0;
     byz->pace_ns = 10000u << choice_u32(choice, 8);
-    if (only < SIM_ATTACKS) {
+    if (only < ADVERSARY_ATTACKS) {
         byz->rate[only] = draw_rate(choice);
         return;
     }
     uint32_t kinds = choice_range(choice, 1, 4);
     for (uint32_t i = 0; i < kinds; i++) {
-        byz->rate[choice_u32(choice, SIM_ATTACK_CLIENT)] = draw_rate(choice);
+        byz->rate[choice_u32(choice, ADVERSARY_CLIENT)] = draw_rate(choice);
     }
     if (byz->faulty_clients > 0) {
-        byz->rate[SIM_ATTACK_CLIENT] = draw_rate(choice);
-        byz->rate[SIM_ATTACK_CLIENT_EDIT] = choice_u32(choice, 2) * draw_rate(choice);
+        byz->rate[ADVERSARY_CLIENT] = draw_rate(choice);
+        byz->rate[ADVERSARY_CLIENT_EDIT] = choice_u32(choice, 2) * draw_rate(choice);
     }
 }
 
@@ -90,11 +69,72 @@ static void act_later(struct sim_cluster *cluster, uint32_t replica)
                       (struct sim_timer){.kind = SIM_TIMER_BYZANTINE, .a = (uint8_t)replica});
 }
 
+// ---- the adversary's world
+
+static struct tacit_smr *smr_of(void *context, uint32_t replica)
+{
+    const struct sim_cluster *cluster = context;
+    return cluster->process[replica].smr;
+}
+
+static void sign(void *context, uint32_t replica, tacit_domain_t domain, const uint8_t *payload,
+                 uint32_t bytes, struct tacit_signature *out)
+{
+    const struct sim_cluster *cluster = context;
+    sim_signer_sign(cluster->process[replica].signer, domain, payload, bytes, out);
+}
+
+static bool forge(void *context, uint32_t replica, uint32_t host, struct tacit_region_key key,
+                  uint64_t offset, const void *bytes, uint32_t count)
+{
+    struct sim_cluster *cluster = context;
+    return sim_net_forge(cluster->net, replica, host, key, offset, bytes, count);
+}
+
+static void ring(void *context, uint32_t replica, uint32_t host)
+{
+    struct sim_cluster *cluster = context;
+    sim_net_ring(cluster->net, replica, host);
+}
+
+static void wake(void *context, uint32_t replica)
+{
+    struct sim_cluster *cluster = context;
+    sim_poll_at(cluster, replica, cluster->net->now_ns);
+}
+
+// Some go on while a core is healed: a correct one must cope with them for ever.
+static uint32_t rate(void *context, enum adversary_attack attack)
+{
+    const struct sim_cluster *cluster = context;
+    bool stays = attack == ADVERSARY_SILENCE || attack == ADVERSARY_EQUIVOCATE ||
+                 attack == ADVERSARY_NO_VOTE;
+    if (cluster->net->now_ns < cluster->byz.from_ns) {
+        return 0;
+    }
+    return cluster->byz.rate[attack] / (cluster->healing && !stays ? 8 : 1);
+}
+
+static void note(void *context, const char *text)
+{
+    sim_say(context, "%s", text);
+}
+
 void sim_byz_start(struct sim_cluster *cluster)
 {
     struct sim_byz *byz = &cluster->byz;
     const struct sim_byz_shape *shape = &cluster->shape.byz;
+    const struct adversary_world world = {.context = cluster,
+                                          .smr = smr_of,
+                                          .sign = sign,
+                                          .forge = forge,
+                                          .ring = ring,
+                                          .wake = wake,
+                                          .rate = rate,
+                                          .note = cluster->verbose ? note : NULL};
     memset(byz, 0, sizeof *byz);
+    adversary_init(&byz->adversary, &world, cluster->choice, cluster->shape.smr.replicas,
+                   cluster->shape.clients, cluster->shape.smr.byzantine.window);
     cluster->net->tamper = NULL;
     cluster->net->lie = NULL;
     if (shape->faulty_replicas == 0 && shape->faulty_clients == 0) {
@@ -111,55 +151,27 @@ void sim_byz_start(struct sim_cluster *cluster)
         if ((byz->faulty >> r & 1) == 0) {
             continue;
         }
-        struct sim_byz_actor *actor = &byz->actor[r];
-        uint32_t all = (1u << cluster->shape.smr.replicas) - 1;
-        actor->silent_to = choice_u32(cluster->choice, all + 1);
-        static const uint8_t kinds[] = {0,
-                                        TACIT_MESSAGE_LOCK,
-                                        TACIT_MESSAGE_LOCKED,
-                                        TACIT_MESSAGE_SIGNED,
-                                        TACIT_MESSAGE_SUMMARY_SHARE,
-                                        TACIT_MESSAGE_BODY,
-                                        TACIT_MESSAGE_CHECKPOINT_SHARE,
-                                        TACIT_MESSAGE_STATE_SHARE};
-        actor->silent_kind = kinds[choice_u32(cluster->choice, sizeof kinds)];
-        actor->no_votes = choice_u32(cluster->choice, all + 1);
-        actor->silent_registers = choice_u32(cluster->choice, 4) == 3;
+        adversary_actor_draw(&byz->adversary, r);
         sim_say(cluster, "replica %u is Byzantine", r);
         act_later(cluster, r);
     }
-    for (uint32_t attack = 0; attack < SIM_ATTACKS; attack++) {
+    for (uint32_t attack = 0; attack < ADVERSARY_ATTACKS; attack++) {
         if (byz->rate[attack] != 0) {
-            sim_say(cluster, "attack %s at rate %u", attack_names[attack], byz->rate[attack]);
+            sim_say(cluster, "attack %s at rate %u",
+                    adversary_attack_name((enum adversary_attack)attack), byz->rate[attack]);
         }
     }
 }
 
-bool sim_byz_hits(struct sim_cluster *cluster, enum sim_attack attack)
+static void act(struct sim_cluster *cluster, uint32_t faulty)
 {
-    struct sim_byz *byz = &cluster->byz;
-    uint32_t rate = byz->rate[attack];
-    bool stays = attack == SIM_ATTACK_SILENCE || attack == SIM_ATTACK_EQUIVOCATE ||
-                 attack == SIM_ATTACK_NO_VOTE;
-    if (rate == 0 || cluster->net->now_ns < byz->from_ns) {
-        return false;
+    if (setjmp(cluster->byz.escape) != 0) {
+        sim_process_escaped(cluster, faulty);
+        return;
     }
-    if (!choice_chance(cluster->choice, cluster->healing && !stays ? rate / 8 : rate)) {
-        return false;
-    }
-    byz->done[attack]++;
-    return true;
-}
-
-uint32_t sim_byz_draw32(struct sim_cluster *cluster, uint32_t bound)
-{
-    return choice_u32(cluster->choice, bound);
-}
-
-void sim_byz_sign(struct sim_process *process, tacit_domain_t domain, const uint8_t *payload,
-                  uint32_t bytes, struct tacit_signature *out)
-{
-    sim_signer_sign(process->signer, domain, payload, bytes, out);
+    cluster->byz.may_escape = true;
+    adversary_act(&cluster->byz.adversary, faulty);
+    cluster->byz.may_escape = false;
 }
 
 void sim_byz_timer(struct sim_cluster *cluster, const struct sim_timer *timer)
@@ -167,8 +179,51 @@ void sim_byz_timer(struct sim_cluster *cluster, const struct sim_timer *timer)
     const struct sim_process *process = &cluster->process[timer->a];
     if (process->node->alive && !process->frozen) {
         if (!process->paused) {
-            sim_byz_act(cluster, timer->a);
+            act(cluster, timer->a);
         }
         act_later(cluster, timer->a);
+    }
+}
+
+// ---- operations on their way
+
+bool sim_byz_tamper(void *context, uint32_t peer, uint32_t host, struct sim_op *op,
+                    uint64_t *delay_ns)
+{
+    struct sim_cluster *cluster = context;
+    const struct sim_process *process = &cluster->process[peer];
+    if (!sim_is_faulty(cluster, peer) || peer == host || op->op.kind != TACIT_OP_WRITE) {
+        return true;
+    }
+    if (process->role == SIM_CLIENT) {
+        return op->region->key.region_class != TACIT_REGION_REQUESTS ||
+               sim_byz_tamper_client(cluster, process->id, host, op);
+    }
+    if (adversary_hits(&cluster->byz.adversary, ADVERSARY_DELAY)) {
+        *delay_ns += choice_spread_ns(cluster->choice, 1000000);
+    }
+    struct adversary_write write = {.region_class = op->region->key.region_class,
+                                    .bytes = op->op.bytes,
+                                    .offset = op->op.offset,
+                                    .copy = op->copy};
+    bool lands = adversary_tamper(&cluster->byz.adversary, process->id, host, &write);
+    op->op.bytes = write.bytes;
+    op->op.offset = write.offset;
+    return lands;
+}
+
+void sim_byz_lie(void *context, uint32_t peer, uint32_t host, const struct sim_op *op)
+{
+    struct sim_cluster *cluster = context;
+    if (peer == host || !sim_is_faulty(cluster, host) ||
+        op->region->key.region_class != TACIT_REGION_STATE ||
+        !adversary_hits(&cluster->byz.adversary, ADVERSARY_STATE)) {
+        return;
+    }
+    uint64_t *local = op->op.local;
+    uint32_t words = op->op.bytes / 8;
+    uint32_t changes = choice_range(cluster->choice, 1, 4);
+    for (uint32_t i = 0; i < changes; i++) {
+        local[choice_u32(cluster->choice, words)] ^= 1ull << choice_u32(cluster->choice, 64);
     }
 }

@@ -27,7 +27,7 @@ static struct sim_byz_change *change_of(struct sim_cluster *cluster, uint32_t cl
     *change = (struct sim_byz_change){.session = request->session, .number = request->number};
     struct checker_op op;
     uint32_t operation;
-    if (sim_byz_hits(cluster, SIM_ATTACK_CLIENT) &&
+    if (adversary_hits(&cluster->byz.adversary, ADVERSARY_CLIENT) &&
         checker_body_decode(&op, &operation, request->body, request->body_bytes)) {
         op.client = client;
         op.call_ns = cluster->net->now_ns;
@@ -48,7 +48,8 @@ static void sign(struct sim_cluster *cluster, uint32_t client,
     tacit_body_digest(&body, request->body, request->body_bytes);
     uint32_t bytes = tacit_statement_request(statement, client, request->session, request->number,
                                              request->kind, &body);
-    sim_byz_sign(&cluster->process[first + client], TACIT_DOMAIN_REQUEST, statement, bytes, out);
+    sim_signer_sign(cluster->process[first + client].signer, TACIT_DOMAIN_REQUEST, statement, bytes,
+                    out);
 }
 
 // Says nothing about what is executed: nobody shall take it.
@@ -85,8 +86,8 @@ bool sim_byz_tamper_client(struct sim_cluster *cluster, uint32_t client, uint32_
         tacit_ring_shape(smr->ring_slots, tacit_wire_request_max(smr->request_bytes, true));
     struct tacit_wire_request request;
     uint8_t *bytes = (uint8_t *)op->copy + TACIT_RING_HEADER;
-    uint8_t copy[SIM_BYZ_MESSAGE_BYTES];
-    uint8_t body[SIM_BYZ_MESSAGE_BYTES];
+    uint8_t copy[ADVERSARY_MESSAGE_BYTES];
+    uint8_t body[ADVERSARY_MESSAGE_BYTES];
     uint32_t length = (uint32_t)op->copy[1];
     if (length > sizeof copy || length + TACIT_RING_HEADER > op->op.bytes) {
         return true;
@@ -110,7 +111,7 @@ bool sim_byz_tamper_client(struct sim_cluster *cluster, uint32_t client, uint32_
         request.body = body;
         sign(cluster, client, &request, &signature);
     }
-    if (sim_byz_hits(cluster, SIM_ATTACK_CLIENT_EDIT)) {
+    if (adversary_hits(&cluster->byz.adversary, ADVERSARY_CLIENT_EDIT)) {
         if (choice_u32(cluster->choice, 3) == 2) {
             return false; // to some only
         }

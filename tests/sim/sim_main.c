@@ -42,7 +42,7 @@ struct options {
 struct report {
     uint64_t runs, invalid, gave_up, faults, violations;
     uint64_t fault[SIM_FAULTS];
-    uint64_t attack[SIM_ATTACKS];
+    uint64_t attack[ADVERSARY_ATTACKS];
     uint64_t marks[SIM_MARKS_MAX];
     uint64_t operations, acknowledged, events;
     uint64_t first_seed; // of the first violation
@@ -162,8 +162,8 @@ static void choose_bug(struct argp_state *state, struct options *options, const 
 
 static void choose_attack(struct argp_state *state, struct options *options, const char *name)
 {
-    for (uint32_t attack = 0; attack < SIM_ATTACKS; attack++) {
-        if (strcmp(name, sim_attack_name((enum sim_attack)attack)) == 0) {
+    for (uint32_t attack = 0; attack < ADVERSARY_ATTACKS; attack++) {
+        if (strcmp(name, adversary_attack_name((enum adversary_attack)attack)) == 0) {
             options->run.attack = attack;
             remember(options, "attack", name);
             return;
@@ -351,7 +351,7 @@ static void add_result(struct report *report, const struct sim_result *result)
     for (uint32_t i = 0; i < SIM_FAULTS; i++) {
         report->fault[i] += result->fault[i];
     }
-    for (uint32_t i = 0; i < SIM_ATTACKS; i++) {
+    for (uint32_t i = 0; i < ADVERSARY_ATTACKS; i++) {
         report->attack[i] += result->attack[i];
     }
     __atomic_add_fetch(&report->runs, 1, __ATOMIC_RELEASE);
@@ -519,9 +519,10 @@ static void print_marks(const struct report *sum)
         printf("  %10llu  %s\n", (unsigned long long)sum->fault[fault],
                sim_fault_name((enum sim_fault)fault));
     }
-    for (uint32_t attack = 0; attack < SIM_ATTACKS; attack++) {
+    for (uint32_t attack = 0; attack < ADVERSARY_ATTACKS; attack++) {
         printf("  %10llu  attack %-12s %s\n", (unsigned long long)sum->attack[attack],
-               sim_attack_name((enum sim_attack)attack), sim_attack_text((enum sim_attack)attack));
+               adversary_attack_name((enum adversary_attack)attack),
+               adversary_attack_text((enum adversary_attack)attack));
     }
     printf("operations: %llu submitted, %llu acknowledged; %llu events\n",
            (unsigned long long)sum->operations, (unsigned long long)sum->acknowledged,
@@ -545,7 +546,7 @@ static int summarize(const struct options *options, const struct report *reports
         for (uint32_t i = 0; i < SIM_FAULTS; i++) {
             sum.fault[i] += report->fault[i];
         }
-        for (uint32_t i = 0; i < SIM_ATTACKS; i++) {
+        for (uint32_t i = 0; i < ADVERSARY_ATTACKS; i++) {
             sum.attack[i] += report->attack[i];
         }
         for (uint32_t i = 0; i < SIM_MARKS_MAX; i++) {
@@ -601,8 +602,8 @@ int tacit_sim_main(int argc, char **argv)
     };
     static struct options options;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    options =
-        (struct options){.seed = 1, .seeds = 1000, .run = {.log_on = -1, .attack = SIM_ATTACKS}};
+    options = (struct options){
+        .seed = 1, .seeds = 1000, .run = {.log_on = -1, .attack = ADVERSARY_ATTACKS}};
     options.jobs = cores < 1 ? 1 : cores > JOBS_MAX ? JOBS_MAX : (uint32_t)cores;
     (void)argp_parse(&parser, argc, argv, 0, NULL, &options);
     if (options.list_bugs) {
@@ -612,9 +613,9 @@ int tacit_sim_main(int argc, char **argv)
         return 0;
     }
     if (options.list_attacks) {
-        for (uint32_t attack = 0; attack < SIM_ATTACKS; attack++) {
-            printf("%-12s %s\n", sim_attack_name((enum sim_attack)attack),
-                   sim_attack_text((enum sim_attack)attack));
+        for (uint32_t attack = 0; attack < ADVERSARY_ATTACKS; attack++) {
+            printf("%-12s %s\n", adversary_attack_name((enum adversary_attack)attack),
+                   adversary_attack_text((enum adversary_attack)attack));
         }
         return 0;
     }

@@ -368,9 +368,9 @@ void sim_run(struct sim_cluster *cluster, struct choice *choice,
     result->trace = cluster->net->trace;
     result->virtual_ns = cluster->net->now_ns;
     result->events = cluster->events;
-    for (uint32_t i = 0; i < SIM_ATTACKS; i++) {
-        result->attack[i] = cluster->byz.done[i];
-        result->faults += cluster->byz.done[i];
+    for (uint32_t i = 0; i < ADVERSARY_ATTACKS; i++) {
+        result->attack[i] = cluster->byz.adversary.done[i];
+        result->faults += cluster->byz.adversary.done[i];
     }
     for (uint32_t i = 0; i < SIM_FAULTS; i++) {
         result->fault[i] = cluster->net->fault[i];

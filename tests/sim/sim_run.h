@@ -14,7 +14,7 @@ struct sim_run_options {
     // Deliberately wrong: replicas that may be faulty at a time beyond f. A run with it must fail.
     uint32_t extra_faults;
     uint32_t faulty; // Byzantine mode: replicas that are Byzantine, at most
-    uint32_t attack; // SIM_ATTACKS: drawn
+    uint32_t attack; // ADVERSARY_ATTACKS: drawn
 };
 
 struct sim_result {
@@ -26,7 +26,7 @@ struct sim_result {
     uint64_t faults;
     uint64_t fault[SIM_FAULTS];
     uint64_t virtual_ns;
-    uint64_t attack[SIM_ATTACKS];
+    uint64_t attack[ADVERSARY_ATTACKS];
     uint32_t events;
     uint32_t operations, acknowledged;
 };
