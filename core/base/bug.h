@@ -84,7 +84,10 @@
     X(EPOCH_EARLY, "a change takes effect at the next checkpoint, within the window")              \
     X(EPOCH_RESTARTED_COUNTS, "a restarted replica takes part as its old self")                    \
     X(EPOCH_MEMNODE_COUNTS, "a memory node that came back counts before it is admitted")           \
-    X(EPOCH_NO_HAND_OUT, "who is behind in an old epoch is not shown the new one")
+    X(EPOCH_NO_HAND_OUT, "who is behind in an old epoch is not shown the new one")                 \
+    X(EPOCH_STRANGER_UNHEARD, "a later incarnation's certificates are not heard before its epoch") \
+    X(LACKED_NOT_NAMED, "a leader proposes what others lacked again in each of its views")         \
+    X(LACKED_NOT_BROUGHT, "a request that finds no room is not endorsed though it is signed")
 
 enum tacit_bug {
 #define TACIT_BUG_ENUM(name, text) TACIT_BUG_##name,

@@ -91,7 +91,9 @@
     X(EPOCH_JUMPED, "a certified checkpoint of a later epoch was fetched")                         \
     X(EPOCH_JOINED, "a new incarnation took up its place")                                         \
     X(EPOCH_SUSPECTED, "f+1 replicas signed that an incarnation is gone")                          \
-    X(EPOCH_FILLED, "a leader filled up to the end of an epoch")
+    X(EPOCH_FILLED, "a leader filled up to the end of an epoch")                                   \
+    X(EPOCH_STRANGER_HEARD, "a later incarnation than the member was heard")                       \
+    X(FORWARD_BROUGHT, "a slot got a request for which the store had no room")
 
 enum tacit_mark {
 #define TACIT_MARK_ENUM(name, text) TACIT_MARK_##name,

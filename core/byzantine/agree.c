@@ -361,7 +361,8 @@ static bool propose(struct tacit_agree *a, const void *body, uint32_t bytes)
 bool tacit_agree_can_propose(const struct tacit_agree *a)
 {
     const struct tacit_stream *own = &a->streams[a->config.self];
-    return has_room(a) && !(a->view > 0 && a->next < own->newview_end);
+    // With the state at the base: else what was executed below it would be proposed again.
+    return has_room(a) && a->applied >= a->base && !(a->view > 0 && a->next < own->newview_end);
 }
 
 bool tacit_agree_propose(struct tacit_agree *a, const void *body, uint32_t bytes, uint64_t *slot)

@@ -450,6 +450,7 @@ void tacit_links_accept(struct tacit_links *links, tacit_node_t node,
     }
     struct tacit_links_host *host = host_of(links, node);
     if (node < links->config.replicas) {
+        links->peer[node].is_stranger = false;
         accept_peer(links, node, incarnation);
     }
     if (host == NULL) {
@@ -465,6 +466,18 @@ void tacit_links_accept(struct tacit_links *links, tacit_node_t node,
         }
         renew_host(links, (uint32_t)(host - links->host));
     }
+}
+
+void tacit_links_hear(struct tacit_links *links, tacit_node_t node, tacit_incarnation_t incarnation)
+{
+    TACIT_ASSERT(node < links->config.replicas && node != links->config.self);
+    tacit_links_accept(links, node, incarnation);
+    links->peer[node].is_stranger = true;
+}
+
+bool tacit_links_is_stranger(const struct tacit_links *links, tacit_node_t node)
+{
+    return links->peer[node].is_stranger;
 }
 
 static void completed(struct tacit_links *links, const struct tacit_event *event)

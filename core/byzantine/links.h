@@ -66,6 +66,11 @@ void tacit_links_event(struct tacit_links *links, const struct tacit_event *even
 // when an epoch admits a new incarnation.
 void tacit_links_accept(struct tacit_links *links, tacit_node_t node,
                         tacit_incarnation_t incarnation);
+// The same for a replica that is no member here (yet): its messages are received, of which the
+// caller may believe only what proves itself; its votes and bodies are not shown.
+void tacit_links_hear(struct tacit_links *links, tacit_node_t node,
+                      tacit_incarnation_t incarnation);
+bool tacit_links_is_stranger(const struct tacit_links *links, tacit_node_t node);
 
 // Sends (tail: an old message may be overwritten before it is read). bytes <= message_bytes
 // (asserted). Never blocks; a peer that is down gets it from the mirror later.

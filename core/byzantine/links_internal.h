@@ -102,6 +102,7 @@ struct tacit_links_peer {
     tacit_incarnation_t accepted, last_accepted;
     tacit_incarnation_t up; // of its connection; 0: down
     bool rings;             // it was written to and not rung since
+    bool is_stranger;       // no member: tacit_links_hear
     // To it.
     uint8_t *mirror;
     uint64_t base, messages, bodies; // numbers sent

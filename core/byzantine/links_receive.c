@@ -57,7 +57,7 @@ enum tacit_verdict tacit_links_body(struct tacit_links *links, tacit_node_t from
                                     uint8_t *out, uint32_t max, uint32_t *bytes)
 {
     const struct tacit_links_peer *peer = &links->peer[from];
-    if (peer->memory == NULL || ticket == 0) {
+    if (peer->memory == NULL || peer->is_stranger || ticket == 0) {
         return TACIT_VERDICT_EMPTY;
     }
     const uint8_t *slot = peer->memory + tacit_links_body_at(links, ticket);
@@ -91,7 +91,7 @@ enum tacit_verdict tacit_links_voted(struct tacit_links *links, tacit_node_t fro
                                      struct tacit_vote *vote)
 {
     const struct tacit_links_peer *peer = &links->peer[from];
-    if (peer->memory == NULL) {
+    if (peer->memory == NULL || peer->is_stranger) {
         return TACIT_VERDICT_EMPTY;
     }
     const uint8_t *cell = peer->memory + tacit_links_cell_at(links, kind, slot);

@@ -176,6 +176,12 @@ void tacit_requests_free(struct tacit_requests *requests, uint32_t place)
     *entry = (struct tacit_requests_entry){.waiting = entry->waiting};
 }
 
+// What this leader has proposed stays: others may ask for exactly these bytes.
+static bool is_shown(const struct tacit_requests *requests, uint32_t place)
+{
+    return requests->entries[place].kind != 0 && tacit_requests_was_proposed(requests, place);
+}
+
 static void free_lane(struct tacit_requests *requests, uint32_t client, uint64_t session)
 {
     struct tacit_requests_key key = {
@@ -189,7 +195,19 @@ static void free_lane(struct tacit_requests *requests, uint32_t client, uint64_t
     }
 }
 
-// The lane takes up a session. False: it already has a later one.
+static bool is_lane_shown(const struct tacit_requests *requests, uint32_t client, uint64_t session)
+{
+    struct tacit_requests_key key = {
+        .kind = TACIT_REQUEST_APPLY, .client = (uint16_t)client, .session = session};
+    bool any = false;
+    for (uint32_t i = 0; i < requests->config.session_pipeline && !any; i++) {
+        key.number = i;
+        any = is_shown(requests, tacit_requests_place(requests, &key));
+    }
+    return any;
+}
+
+// The lane takes up a session. False: it already has a later one, or one that is needed.
 static bool lane_enter(struct tacit_requests *requests, const struct tacit_requests_key *key)
 {
     uint32_t index = tacit_requests_lane(requests, key);
@@ -197,7 +215,8 @@ static bool lane_enter(struct tacit_requests *requests, const struct tacit_reque
     if (key->kind == TACIT_REQUEST_OPEN || lane->session == key->session) {
         return true;
     }
-    if (lane->session > key->session) {
+    if (lane->session > key->session ||
+        (lane->session != 0 && is_lane_shown(requests, key->client, lane->session))) {
         return false;
     }
     if (lane->session != 0) {
@@ -226,20 +245,22 @@ static bool may_displace(const struct tacit_requests_entry *entry,
            (key->session == entry->session && key->number > entry->number);
 }
 
-// Room for a body; the client's oldest request gives way if there is none.
+// Room for a body, or NONE; the client's oldest request gives way if there is none.
 static uint32_t take_body(struct tacit_requests *requests, uint32_t client)
 {
     if (requests->clients[client].free_bodies == 0) {
         uint32_t first = client * requests->places_each;
         uint32_t oldest = TACIT_REQUESTS_NONE;
         for (uint32_t i = first; i < first + requests->places_each; i++) {
-            if (requests->entries[i].kind != 0 &&
+            if (requests->entries[i].kind != 0 && !is_shown(requests, i) &&
                 (oldest == TACIT_REQUESTS_NONE ||
                  requests->entries[i].arrival < requests->entries[oldest].arrival)) {
                 oldest = i;
             }
         }
-        TACIT_ASSERT(oldest != TACIT_REQUESTS_NONE);
+        if (oldest == TACIT_REQUESTS_NONE) {
+            return TACIT_REQUESTS_NONE;
+        }
         tacit_requests_free(requests, oldest);
         requests->counters.evicted++;
         tacit_mark(&requests->marker, TACIT_MARK_REQUEST_EVICTED);
@@ -253,10 +274,8 @@ uint32_t tacit_requests_store(struct tacit_requests *requests, const struct taci
 {
     uint32_t place = tacit_requests_place(requests, key);
     struct tacit_requests_entry *entry = &requests->entries[place];
-    bool shown = entry->kind != 0 && tacit_requests_was_proposed(requests, place);
-    // What this leader has proposed stays: others will ask for exactly these bytes.
-    if ((shown && entry->session == key->session && entry->number == key->number) ||
-        !may_displace(entry, key, forwarded) || !lane_enter(requests, key)) {
+    if (is_shown(requests, place) || !may_displace(entry, key, forwarded) ||
+        !lane_enter(requests, key)) {
         return TACIT_REQUESTS_NONE;
     }
     if (entry->kind != 0) {
@@ -264,6 +283,9 @@ uint32_t tacit_requests_store(struct tacit_requests *requests, const struct taci
         requests->counters.evicted++;
     }
     uint32_t body = take_body(requests, key->client);
+    if (body == TACIT_REQUESTS_NONE) {
+        return TACIT_REQUESTS_NONE;
+    }
     *entry = (struct tacit_requests_entry){
         .kind = key->kind,
         .body = body,
@@ -368,6 +390,32 @@ static bool key_of_item(const struct tacit_requests *requests, const struct taci
     return key->kind != 0;
 }
 
+static bool is_same(const struct tacit_requests_key *a, const struct tacit_requests_key *b)
+{
+    return a->kind == b->kind && a->session == b->session && a->number == b->number;
+}
+
+// Whether these very bytes came from their client, or with its signature.
+static bool is_item_here(const struct tacit_requests *requests,
+                         const struct tacit_requests_key *key, const struct tacit_wire_item *item)
+{
+    const struct tacit_requests_entry *entry =
+        &requests->entries[tacit_requests_place(requests, key)];
+    uint32_t place = tacit_requests_find(requests, key);
+    if (place != TACIT_REQUESTS_NONE &&
+        ((entry->body_bytes == item->body_bytes &&
+          memcmp(tacit_requests_body(requests, place), item->body, item->body_bytes) == 0) ||
+         TACIT_BUG(ENDORSE_BY_NUMBER))) {
+        return true;
+    }
+    struct tacit_digest digest;
+    if (!entry->has_brought || !is_same(&entry->brought, key)) {
+        return false;
+    }
+    tacit_body_digest(&digest, item->body, item->body_bytes);
+    return tacit_digest_is_equal(&digest, &entry->brought_digest);
+}
+
 enum tacit_requests_endorsement tacit_requests_endorse(const struct tacit_requests *requests,
                                                        const uint8_t *batch, size_t bytes,
                                                        struct tacit_requests_key *missing)
@@ -381,13 +429,7 @@ enum tacit_requests_endorsement tacit_requests_endorse(const struct tacit_reques
         if (!key_of_item(requests, &item, &key)) {
             return TACIT_ENDORSE_MALFORMED;
         }
-        uint32_t place = tacit_requests_find(requests, &key);
-        bool same =
-            place != TACIT_REQUESTS_NONE &&
-            ((requests->entries[place].body_bytes == item.body_bytes &&
-              memcmp(tacit_requests_body(requests, place), item.body, item.body_bytes) == 0) ||
-             TACIT_BUG(ENDORSE_BY_NUMBER));
-        if (!same && result == TACIT_ENDORSE_OK) {
+        if (!is_item_here(requests, &key, &item) && result == TACIT_ENDORSE_OK) {
             *missing = key;
             result = TACIT_ENDORSE_WAIT; // but the rest may be malformed
         }
@@ -464,11 +506,6 @@ bool tacit_requests_waits_for(const struct tacit_requests *requests, uint64_t sl
     return true;
 }
 
-static bool is_same(const struct tacit_requests_key *a, const struct tacit_requests_key *b)
-{
-    return a->kind == b->kind && a->session == b->session && a->number == b->number;
-}
-
 static uint32_t count_waiters(const struct tacit_requests *requests,
                               const struct tacit_requests_key *key)
 {
@@ -480,18 +517,21 @@ static uint32_t count_waiters(const struct tacit_requests *requests,
     return count;
 }
 
-void tacit_requests_improved(struct tacit_requests *requests, uint32_t place,
-                             tacit_time_ns_t now_ns)
+bool tacit_requests_is_awaited(const struct tacit_requests *requests,
+                               const struct tacit_requests_key *key)
 {
-    struct tacit_requests_key key = tacit_requests_key_of(requests, place);
-    struct tacit_requests_entry *entry = &requests->entries[place];
-    bool obliges = entry->is_signed || TACIT_BUG(OBLIGATION_UNSIGNED);
+    return count_waiters(requests, key) > 0;
+}
+
+void tacit_requests_wake(struct tacit_requests *requests, const struct tacit_requests_key *key)
+{
+    struct tacit_requests_entry *entry = &requests->entries[tacit_requests_place(requests, key)];
     // resume() may let the same slot wait again, which puts it in front: so the last is taken, as
     // often as there are slots that wait now.
-    for (uint32_t left = count_waiters(requests, &key); left > 0; left--) {
+    for (uint32_t left = count_waiters(requests, key); left > 0; left--) {
         uint32_t oldest = TACIT_REQUESTS_NONE;
         for (uint32_t i = entry->waiting; i != TACIT_REQUESTS_NONE; i = requests->waiters[i].next) {
-            oldest = is_same(&requests->waiters[i].key, &key) ? i : oldest;
+            oldest = is_same(&requests->waiters[i].key, key) ? i : oldest;
         }
         if (oldest == TACIT_REQUESTS_NONE) {
             break;
@@ -502,6 +542,14 @@ void tacit_requests_improved(struct tacit_requests *requests, uint32_t place,
         tacit_mark(&requests->marker, TACIT_MARK_REQUEST_AWAITED);
         requests->calls.resume(requests->calls.context, waiter.view, waiter.slot);
     }
+}
+
+void tacit_requests_improved(struct tacit_requests *requests, uint32_t place,
+                             tacit_time_ns_t now_ns)
+{
+    struct tacit_requests_key key = tacit_requests_key_of(requests, place);
+    bool obliges = requests->entries[place].is_signed || TACIT_BUG(OBLIGATION_UNSIGNED);
+    tacit_requests_wake(requests, &key);
     uint32_t lane = tacit_requests_lane(requests, &key);
     tacit_requests_consider(requests, lane);
     if (obliges) {

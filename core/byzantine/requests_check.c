@@ -102,6 +102,24 @@ static bool is_wanted(struct tacit_requests *requests, uint16_t client,
            memcmp(tacit_requests_body(requests, place), request->body, request->body_bytes) != 0;
 }
 
+// A valid one that finds no room in the store (a newer one has its place, and a replayed one must
+// not displace that) still is what its client asked for: a slot that waits for it is endorsed.
+// Else a client could take each view from its leader by giving different requests to replicas.
+static void bring(struct tacit_requests *requests, const struct tacit_requests_key *key,
+                  const struct tacit_wire_request *request)
+{
+    struct tacit_requests_entry *entry = &requests->entries[tacit_requests_place(requests, key)];
+    if (!tacit_requests_is_awaited(requests, key) || TACIT_BUG(LACKED_NOT_BROUGHT)) {
+        return;
+    }
+    entry->has_brought = true;
+    entry->brought = *key;
+    tacit_body_digest(&entry->brought_digest, request->body, request->body_bytes);
+    requests->counters.forwards_taken++;
+    tacit_mark(&requests->marker, TACIT_MARK_FORWARD_BROUGHT);
+    tacit_requests_wake(requests, key);
+}
+
 static void take_forwarded(struct tacit_requests *requests, uint16_t client, const uint8_t *bytes,
                            uint32_t size, tacit_time_ns_t now_ns)
 {
@@ -119,6 +137,7 @@ static void take_forwarded(struct tacit_requests *requests, uint16_t client, con
         bool conflict = place != TACIT_REQUESTS_NONE;
         place = tacit_requests_store(requests, &key, &request, true);
         if (place == TACIT_REQUESTS_NONE) {
+            bring(requests, &key, &request);
             return;
         }
         if (conflict) {

@@ -32,6 +32,11 @@ struct tacit_requests_entry {
     uint64_t arrival;       // order in which they came
     uint64_t proposed;      // OPEN: view in which it was proposed, plus 1
     tacit_time_ns_t ask_ns; // the client is not asked for its signature before
+    // Beside it: another request of this place, which a slot waited for, came from a peer with its
+    // client's signature, and finds no room: what is here is newer, or an OPEN. It is endorsed.
+    bool has_brought;
+    struct tacit_requests_key brought;
+    struct tacit_digest brought_digest; // of its body
 };
 
 // A session of a client, or (the last lane of each client) all its OPENs.
@@ -83,6 +88,8 @@ struct tacit_requests_client {
     uint8_t named; // times
     uint8_t checks;
     uint64_t penalty_until; // checkpoints
+    bool lacked;            // somebody lacks what this replica, leading, proposed of it ...
+    uint64_t lacked_slot;   // ... up to this slot
     uint32_t free_bodies;   // count; a stack in `free_bodies`
 };
 
@@ -184,6 +191,12 @@ void tacit_requests_improved(struct tacit_requests *requests, uint32_t place,
 // ---- requests_lead.c ----
 // Puts a lane into the queue if it has something to propose.
 void tacit_requests_consider(struct tacit_requests *requests, uint32_t index);
+// Tries again to endorse the slots that wait for this request.
+void tacit_requests_wake(struct tacit_requests *requests, const struct tacit_requests_key *key);
+// Whether a slot waits for it.
+bool tacit_requests_is_awaited(const struct tacit_requests *requests,
+                               const struct tacit_requests_key *key);
+
 // Whether this replica leads and has proposed this request in the present view.
 bool tacit_requests_was_proposed(const struct tacit_requests *requests, uint32_t place);
 void tacit_requests_echo(struct tacit_requests *requests, uint32_t place);

@@ -281,17 +281,35 @@ static bool may_serve(struct tacit_requests *requests, tacit_node_t to, tacit_ti
     return accuser->served++ < TACIT_SERVES_EACH;
 }
 
+// Remembered until the view is left: tacit_requests_name_lacked.
+static void note_lacked(struct tacit_requests *requests, const struct tacit_message_lack *lack)
+{
+    struct tacit_requests_client *client = &requests->clients[lack->key.client];
+    if (!client->lacked || lack->slot > client->lacked_slot) {
+        client->lacked = true;
+        client->lacked_slot = lack->slot;
+    }
+}
+
 void tacit_requests_on_lack(struct tacit_requests *requests, tacit_node_t from,
                             const struct tacit_message_lack *lack, tacit_time_ns_t now_ns)
 {
     uint32_t place = tacit_requests_find(requests, &lack->key);
-    if (!tacit_requests_leads(requests) || lack->view != requests->view ||
-        place == TACIT_REQUESTS_NONE) {
+    if (!tacit_requests_leads(requests) || lack->view != requests->view) {
         return;
+    }
+    bool is_here = place != TACIT_REQUESTS_NONE;
+    bool was_proposed = is_here && tacit_requests_was_proposed(requests, place);
+    if (was_proposed) {
+        note_lacked(requests, lack);
     }
     if (!may_accuse(requests, from, lack->key.client)) {
         requests->counters.lacks_ignored++;
         tacit_mark(&requests->marker, TACIT_MARK_LACK_IGNORED);
+        return;
+    }
+    if (!is_here) {
+        note_lacked(requests, lack); // it may have given way to another one of its client
         return;
     }
     struct tacit_requests_entry *entry = &requests->entries[place];
@@ -310,6 +328,17 @@ void tacit_requests_on_lack(struct tacit_requests *requests, tacit_node_t from,
         tacit_mark(&requests->marker, TACIT_MARK_LACK_ASKED);
         requests->calls.ask(requests->calls.context, lack->key.client, lack->key.session,
                             lack->key.number);
+    }
+}
+
+void tacit_requests_name_lacked(struct tacit_requests *requests, uint64_t applied)
+{
+    for (uint32_t i = 0; i < requests->config.clients; i++) {
+        struct tacit_requests_client *client = &requests->clients[i];
+        if (client->lacked && client->lacked_slot >= applied && !TACIT_BUG(LACKED_NOT_NAMED)) {
+            tacit_requests_name(requests, i);
+        }
+        client->lacked = false;
     }
 }
 

@@ -178,6 +178,7 @@ static void on_sealed(void *context, uint64_t view)
             tacit_requests_name(byzantine->requests, missing.client);
         }
     }
+    tacit_requests_name_lacked(byzantine->requests, smr->applied);
     byzantine->view = view;
     byzantine->sealed_ns = smr->now_ns;
     byzantine->batch_used = 0; // what was taken out and not proposed comes again
@@ -466,10 +467,29 @@ static bool hear_signer(struct tacit_smr *smr)
     return count > 0;
 }
 
+// No member here: its certificates prove themselves, and that it speaks of a later epoch is reason
+// to ask for one. It is answered when it is a member: what it is to hear as one comes then.
+static void hear_stranger(struct tacit_smr *smr, tacit_node_t from, uint8_t kind, uint32_t bytes)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    const uint8_t *message = byzantine->message;
+    uint32_t epoch = 0;
+    if (bytes >= 8) {
+        memcpy(&epoch, message + 4, sizeof epoch);
+    }
+    if (kind == TACIT_MESSAGE_CHECKPOINT_CERTIFICATE) {
+        tacit_agree_message(byzantine->agree, from, message, bytes);
+    } else if (kind >= TACIT_MESSAGE_STATUS && kind < TACIT_MESSAGE_AGREE_END &&
+               epoch > byzantine->epoch) {
+        tacit_agree_other_epoch(byzantine->agree, from, epoch);
+    }
+}
+
 static void dispatch(struct tacit_smr *smr, tacit_node_t from, uint32_t bytes)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     uint8_t kind = bytes > 0 ? byzantine->message[0] : 0;
+    bool is_stranger = tacit_links_is_stranger(byzantine->links, from);
     byzantine->messages++;
     if (!smr->active) { // no member (yet): what is certified is all that counts
         if (kind == TACIT_MESSAGE_CHECKPOINT_CERTIFICATE) {
@@ -480,9 +500,13 @@ static void dispatch(struct tacit_smr *smr, tacit_node_t from, uint32_t bytes)
     if (kind > 0 && kind < TACIT_MESSAGE_CTB_END && bytes >= 16) {
         uint64_t epoch;
         memcpy(&epoch, byzantine->message + 8, sizeof epoch);
-        if (epoch != byzantine->epoch) {
+        if (epoch > byzantine->epoch || (epoch < byzantine->epoch && !is_stranger)) {
             tacit_agree_other_epoch(byzantine->agree, from, epoch);
         }
+    }
+    if (is_stranger) {
+        hear_stranger(smr, from, kind, bytes);
+        return;
     }
     if (kind > 0 && kind < TACIT_MESSAGE_CTB_END) {
         tacit_ctb_message(byzantine->ctb, from, byzantine->message, bytes, smr->now_ns);

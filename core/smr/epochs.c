@@ -64,6 +64,21 @@ void tacit_smr_epoch_reached(struct tacit_smr *smr, uint64_t base)
     members->change_at = members->change_node = members->change_incarnation = 0;
 }
 
+// A member is heard, or whoever came in its place: that one may already belong to an epoch of which
+// only it can show the certificate, if others lost their memory meanwhile. Nothing else of it
+// counts here, and nothing more will come from the member.
+static void hear(struct tacit_smr *smr, tacit_node_t r)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    if (byzantine->peer_incarnation[r] > byzantine->member[r] &&
+        !TACIT_BUG(EPOCH_STRANGER_UNHEARD)) {
+        tacit_links_hear(byzantine->links, r, byzantine->peer_incarnation[r]);
+        tacit_mark(&smr->marker, TACIT_MARK_EPOCH_STRANGER_HEARD);
+    } else {
+        tacit_links_accept(byzantine->links, r, byzantine->member[r]);
+    }
+}
+
 void tacit_smr_epoch_accept(struct tacit_smr *smr)
 {
     const struct tacit_members *members = members_of(smr);
@@ -77,7 +92,7 @@ void tacit_smr_epoch_accept(struct tacit_smr *smr)
         }
         tacit_registers_owner(byzantine->registers, r, incarnation);
         if (r != smr->config.self) {
-            tacit_links_accept(byzantine->links, r, incarnation);
+            hear(smr, r);
         }
     }
     for (tacit_node_t m = 0; m < smr->config.memnodes; m++) {
@@ -102,6 +117,8 @@ void tacit_smr_epoch_up(struct tacit_smr *smr, tacit_node_t node, tacit_incarnat
         if (TACIT_BUG(EPOCH_RESTARTED_COUNTS)) {
             tacit_registers_owner(byzantine->registers, node, incarnation);
         }
+    } else if (is_replica && node != smr->config.self) {
+        hear(smr, node);
     }
     if (!is_replica && TACIT_BUG(EPOCH_MEMNODE_COUNTS)) {
         tacit_registers_accept(byzantine->registers, node, incarnation);
