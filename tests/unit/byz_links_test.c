@@ -592,6 +592,40 @@ static const char *reborn(void)
     return wrong;
 }
 
+// Who is no member is heard, but neither its votes nor its bodies are shown before it is accepted.
+static void stranger__is_heard_only(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_open(&pair);
+    struct tacit_vote vote = vote_of(2, 2);
+    uint8_t out[BODY];
+    uint32_t bytes;
+    tacit_links_vote(pair.end[1].links, TACIT_VOTE_ACK, &vote);
+    assert_int_not_equal(voted(&pair, 0, 1, TACIT_VOTE_ACK, 2), 0);
+    restart(&pair, 1);
+    assert_false(tacit_links_is_stranger(pair.end[0].links, 1));
+    tacit_links_hear(pair.end[0].links, 1, 2);
+    assert_true(tacit_links_is_stranger(pair.end[0].links, 1));
+    uint64_t ticket = tacit_links_send_body(pair.end[1].links, 0, "new", 3);
+    send_number(&pair, 1, 0, 201);
+    send_number(&pair, 0, 1, 7);
+    tacit_links_vote(pair.end[1].links, TACIT_VOTE_ACK, &vote);
+    assert_int_equal(receive_number(&pair, 0, 1), 201);
+    assert_int_equal(receive_number(&pair, 1, 0), 7); // it is talked to
+    assert_int_equal(voted(&pair, 0, 1, TACIT_VOTE_ACK, 2), 0);
+    assert_int_equal(tacit_links_body(pair.end[0].links, 1, ticket, out, BODY, &bytes),
+                     TACIT_VERDICT_EMPTY);
+    tacit_links_accept(pair.end[0].links, 1, 2);
+    assert_false(tacit_links_is_stranger(pair.end[0].links, 1));
+    assert_int_equal(voted(&pair, 0, 1, TACIT_VOTE_ACK, 2), 3);
+    assert_int_equal(tacit_links_body(pair.end[0].links, 1, ticket, out, BODY, &bytes),
+                     TACIT_VERDICT_OK);
+    send_number(&pair, 1, 0, 202);
+    assert_int_equal(receive_number(&pair, 0, 1), 202);
+    pair_close(&pair);
+}
+
 static void accept__starts_anew(void **state)
 {
     (void)state;
@@ -747,6 +781,7 @@ int main(void)
         cmocka_unit_test(body__is_taken_whole_only),
         cmocka_unit_test(post__is_tried_again_in_order),
         cmocka_unit_test(up__writes_the_mirror_again),
+        cmocka_unit_test(stranger__is_heard_only),
         cmocka_unit_test(accept__starts_anew),
         cmocka_unit_test(link__keeps_the_tail_whatever_happens),
         cmocka_unit_test(liar__harms_nobody),

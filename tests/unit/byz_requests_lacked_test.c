@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Clients that give different requests to different replicas, or something to one of them and then
+// fall silent: no such client may take view after view from its leader (n = 3, one replica gone, so
+// that whatever one of the two others lacks is not decided).
+//
+// TACIT_SEEDED: yes
+#include "tests/support/requests_net.h"
+
+#include "core/base/bug.h"
+
+// Node 1 lacks what node 0, leading, proposed in `slot`.
+static void lack(struct net *net, struct tacit_wire_request request, uint64_t view, uint64_t slot)
+{
+    struct tacit_requests_key missing;
+    assert_int_equal(endorse(net, 1, 1, request, &missing), TACIT_ENDORSE_WAIT);
+    tacit_requests_wait(net->node[1].requests, view, slot, &missing, net->now);
+    net_run(net, 600 * US);
+}
+
+// The leader has it from the client itself; nobody else ever gets it.
+static bool holds__what_was_lacked_is_not_proposed_again(void)
+{
+    struct net *net = net_open();
+    uint64_t session = net_session(net, 1, 0, 5);
+    uint64_t honest = net_session(net, 2, 0, 5);
+    struct tacit_wire_request half = make(TACIT_REQUEST_APPLY, session, 1, "half-sent");
+    assert_int_equal(put(net, 0, 1, half), TACIT_PUT_TAKEN);
+    assert_int_equal(proposals(net, 0), 1);
+    lack(net, half, 0, 0);
+    tacit_requests_name_lacked(net->node[0].requests, 0);
+    net_view(net, 3); // it leads again
+    bool held = proposals(net, 0) == 0;
+    // Others are served, this one, too, with its signature.
+    assert_int_equal(put(net, 0, 2, make(TACIT_REQUEST_APPLY, honest, 1, "x")), TACIT_PUT_TAKEN);
+    assert_int_equal(proposals(net, 0), 1);
+    put_signed(net, 0, 1, half);
+    net_run(net, 200 * US);
+    assert_int_equal(proposals(net, 0), held ? 1 : 0);
+    net_close(net);
+    return held;
+}
+
+// Two signed OPENs that want one place, one at the leader, one at the follower.
+static bool holds__what_finds_no_room_is_endorsed(void)
+{
+    struct net *net = net_open();
+    struct tacit_wire_request first = make(TACIT_REQUEST_OPEN, 0, 10, "");
+    struct tacit_wire_request second = make(TACIT_REQUEST_OPEN, 0, 10 + 2 * S, "");
+    put_signed(net, 0, 1, first);
+    put_signed(net, 1, 1, second);
+    net_run(net, 200 * US);
+    assert_int_equal(proposals(net, 0), 1);
+    lack(net, first, 0, 0);
+    bool held = endorses(net, 1, 1, first) && net->node[1].resumes == 1;
+    assert_true(endorses(net, 1, 1, second)); // and what is there stays
+    // The same with a request that a later one of its session has displaced.
+    uint64_t session = net_session(net, 1, 0, 5);
+    struct tacit_wire_request old = make(TACIT_REQUEST_APPLY, session, 1, "old");
+    struct tacit_wire_request later = make(TACIT_REQUEST_APPLY, session, 1 + P, "later");
+    put_signed(net, 0, 1, old);
+    assert_int_equal(put(net, 1, 1, later), TACIT_PUT_TAKEN);
+    net_run(net, 200 * US);
+    lack(net, old, 0, 1);
+    held = held && endorses(net, 1, 1, old);
+    assert_true(endorses(net, 1, 1, later));
+    assert_false(endorses(net, 1, 1, make(TACIT_REQUEST_APPLY, session, 1, "odd"))); // other bytes
+    net_close(net);
+    return held;
+}
+
+static void rules__hold_and_their_bugs_are_seen(void **state)
+{
+    (void)state;
+    static const struct {
+        bool (*holds)(void);
+        enum tacit_bug bug;
+    } rules[] = {
+        {holds__what_was_lacked_is_not_proposed_again, TACIT_BUG_LACKED_NOT_NAMED},
+        {holds__what_finds_no_room_is_endorsed, TACIT_BUG_LACKED_NOT_BROUGHT},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        assert_true(rules[i].holds());
+#if defined(TACIT_SEEDED_BUGS) && TACIT_SEEDED_BUGS
+        tacit_seeded_bug = rules[i].bug;
+        bool seen = !rules[i].holds();
+        tacit_seeded_bug = TACIT_BUG_NONE;
+        assert_true(seen);
+#endif
+    }
+}
+
+// A slot that was executed was lacked by nobody in the end; and a leader names no client of whom it
+// only heard in views that others led.
+static void name__only_what_was_in_the_way(void **state)
+{
+    (void)state;
+    struct net *net = net_open();
+    uint64_t session = net_session(net, 1, 0, 5);
+    struct tacit_wire_request half = make(TACIT_REQUEST_APPLY, session, 1, "half-sent");
+    assert_int_equal(put(net, 0, 1, half), TACIT_PUT_TAKEN);
+    assert_int_equal(proposals(net, 0), 1);
+    lack(net, half, 0, 4);
+    tacit_requests_name_lacked(net->node[0].requests, 5);
+    assert_false(tacit_requests_is_named(net->node[0].requests, 1));
+    net_view(net, 1);
+    struct tacit_message_lack other = {
+        .key = {.kind = TACIT_REQUEST_APPLY, .client = 1, .session = session, .number = 1},
+        .view = 1,
+        .slot = 9};
+    uint8_t message[TACIT_LACK_BYTES];
+    tacit_message_lack_encode(message, &other);
+    tacit_requests_message(net->node[0].requests, 1, message, sizeof message, net->now);
+    tacit_requests_name_lacked(net->node[0].requests, 5);
+    assert_false(tacit_requests_is_named(net->node[0].requests, 1));
+    net_close(net);
+}
+
+// What a leader has proposed is kept until its view is over: it must be able to say what it was.
+static void proposed__gives_way_to_nothing(void **state)
+{
+    (void)state;
+    struct net *net = net_open();
+    uint64_t session = net_session(net, 1, 0, 5);
+    struct tacit_wire_request one = make(TACIT_REQUEST_APPLY, session, 1, "one");
+    assert_int_equal(put(net, 0, 1, one), TACIT_PUT_TAKEN);
+    assert_int_equal(proposals(net, 0), 1);
+    uint64_t ahead = session + (3ull << 16); // takes the lane
+    assert_int_equal(put(net, 0, 1, make(TACIT_REQUEST_APPLY, session, 1 + P, "x")),
+                     TACIT_PUT_DROPPED);
+    assert_int_equal(put(net, 0, 1, make(TACIT_REQUEST_APPLY, ahead, 1, "x")), TACIT_PUT_DROPPED);
+    for (uint64_t number = 2; number <= P; number++) { // room for bodies runs out
+        (void)put(net, 0, 1, make(TACIT_REQUEST_APPLY, session, number, "x"));
+    }
+    for (uint64_t nonce = 20; nonce < 20 + 2 * ROOM; nonce++) {
+        (void)put(net, 0, 1, make(TACIT_REQUEST_OPEN, 0, nonce, ""));
+    }
+    assert_true(endorses(net, 0, 1, one));
+    net_view(net, 1);
+    assert_int_equal(put(net, 0, 1, make(TACIT_REQUEST_APPLY, session, 1 + P, "x")),
+                     TACIT_PUT_TAKEN);
+    assert_false(endorses(net, 0, 1, one));
+    net_close(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules__hold_and_their_bugs_are_seen),
+        cmocka_unit_test(name__only_what_was_in_the_way),
+        cmocka_unit_test(proposed__gives_way_to_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
