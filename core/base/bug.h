@@ -87,7 +87,10 @@
     X(EPOCH_NO_HAND_OUT, "who is behind in an old epoch is not shown the new one")                 \
     X(EPOCH_STRANGER_UNHEARD, "a later incarnation's certificates are not heard before its epoch") \
     X(LACKED_NOT_NAMED, "a leader proposes what others lacked again in each of its views")         \
-    X(LACKED_NOT_BROUGHT, "a request that finds no room is not endorsed though it is signed")
+    X(LACKED_NOT_BROUGHT, "a request that finds no room is not endorsed though it is signed")      \
+    X(BODIES_NOT_COPIED, "a body takes references because of others than who sent it")             \
+    X(BODIES_NONE_GIVES_WAY, "a large body that was delivered keeps the next one out")             \
+    X(BODIES_FETCHED_TOGETHER, "what is fetched because of a liar is fetched on the own account")
 
 enum tacit_bug {
 #define TACIT_BUG_ENUM(name, text) TACIT_BUG_##name,

@@ -69,13 +69,19 @@ struct tacit_agree *tacit_agree_init(struct tacit_bump *bump,
 
 // ---- the table of slots
 
+static void release_bodies(struct tacit_agree *a, struct tacit_slot *slot)
+{
+    for (uint32_t i = 0; i < slot->held; i++) {
+        tacit_bodies_release(a->bodies, slot->accounts[i], &slot->bodies[i]);
+    }
+    slot->held = 0;
+}
+
 static void clear_slot(struct tacit_agree *a, struct tacit_slot *slot, uint64_t number)
 {
     struct tacit_ack *acks = slot->acks;
     struct tacit_certify *certifies = slot->certifies;
-    for (uint32_t i = 0; i < slot->held; i++) {
-        tacit_bodies_release(a->bodies, &slot->bodies[i]);
-    }
+    release_bodies(a, slot);
     memset(acks, 0, a->config.replicas * sizeof(acks[0]));
     memset(certifies, 0, a->config.replicas * sizeof(certifies[0]));
     memset(slot, 0, sizeof(*slot));
@@ -111,20 +117,22 @@ bool tacit_prepare_is_sane(const struct tacit_agree *a, const struct tacit_paylo
 }
 
 bool tacit_slot_hold(struct tacit_agree *a, struct tacit_slot *slot,
-                     const struct tacit_digest *digest)
+                     const struct tacit_payload *prepare)
 {
+    const struct tacit_digest *digest = &prepare->digest;
+    tacit_node_t leader = tacit_leader_of(a, prepare->view);
+    if (prepare->body_bytes == 0) {
+        return true; // a no-op needs none (tacit_prepare_is_sane)
+    }
     for (uint32_t i = 0; i < slot->held; i++) {
         if (tacit_digest_is_equal(&slot->bodies[i], digest)) {
             return true;
         }
     }
-    if (slot->has_prepare && tacit_digest_is_equal(&slot->prepare.digest, digest) &&
-        slot->prepare.body_bytes == 0) {
-        return true; // a no-op needs none (tacit_prepare_is_sane)
-    }
-    if (slot->held == TACIT_SLOT_BODIES || !tacit_bodies_hold(a->bodies, digest)) {
+    if (slot->held == TACIT_SLOT_BODIES || !tacit_bodies_hold(a->bodies, leader, true, digest)) {
         return false;
     }
+    slot->accounts[slot->held] = (uint8_t)leader;
     slot->bodies[slot->held++] = *digest;
     return true;
 }
@@ -150,7 +158,8 @@ static void forget(struct tacit_agree *a, bool again, uint64_t base,
     for (tacit_node_t r = 0; r < a->config.replicas; r++) {
         tacit_stream_reset(&a->streams[r], base, root);
         if (again && a->cosigns[r].known && a->cosigns[r].encoded) {
-            tacit_bodies_release(a->bodies, &a->cosigns[r].digest);
+            tacit_bodies_release(a->bodies, tacit_bodies_account_sealed(a->config.replicas),
+                                 &a->cosigns[r].digest);
         }
     }
     size_t n = a->config.replicas;
@@ -353,7 +362,7 @@ static bool propose(struct tacit_agree *a, const void *body, uint32_t bytes)
         a->next--;
         return false;
     }
-    (void)tacit_slot_hold(a, slot, &payload.digest);
+    (void)tacit_slot_hold(a, slot, &payload);
     a->counters.proposed++;
     return true;
 }
@@ -384,7 +393,8 @@ static bool propose_forced(struct tacit_agree *a)
         tacit_body_digest(&none, body, 0);
         bool is_noop = forced == NULL || tacit_digest_is_equal(&forced->digest, &none);
         if (!is_noop && (body = tacit_agree_body(a, &forced->digest, &bytes)) == NULL) {
-            tacit_ctb_fetch(a->ctb, &forced->digest, a->config.body_bytes, a->now_ns);
+            tacit_ctb_fetch(a->ctb, a->config.self, &forced->digest, a->config.batch_bytes,
+                            a->now_ns);
             break;
         }
         if (!propose(a, body, bytes)) {
@@ -413,10 +423,9 @@ static bool execute_one(struct tacit_agree *a)
     if (!tacit_digest_is_equal(&slot->value, &none)) {
         body = tacit_agree_body(a, &slot->value, &bytes);
         if (body == NULL) {
-            tacit_ctb_fetch(a->ctb, &slot->value, a->config.body_bytes, a->now_ns);
+            tacit_ctb_fetch(a->ctb, a->config.self, &slot->value, a->config.batch_bytes, a->now_ns);
             return false;
         }
-        (void)tacit_slot_hold(a, slot, &slot->value);
     }
     uint64_t number = a->applied++;
     a->calls.execute(a->calls.context, number, &slot->value, body, bytes);
@@ -432,11 +441,8 @@ static void release_finished(struct tacit_agree *a)
     uint64_t end = a->base < a->applied ? a->base : a->applied;
     for (; a->released < end; a->released++) {
         struct tacit_slot *slot = &a->slots[a->released % (2ull * a->config.window)];
-        for (uint32_t i = 0; slot->slot == a->released && i < slot->held; i++) {
-            tacit_bodies_release(a->bodies, &slot->bodies[i]);
-        }
         if (slot->slot == a->released) {
-            slot->held = 0;
+            release_bodies(a, slot);
         }
     }
 }

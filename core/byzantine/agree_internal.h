@@ -58,8 +58,9 @@ struct tacit_slot {
     struct tacit_digest value;
     tacit_time_ns_t look_ns; // next look at what is late here
 
-    uint32_t held; // bodies that this slot holds a reference to
+    uint32_t held; // bodies that this slot holds a reference to, and on whose account
     struct tacit_digest bodies[TACIT_SLOT_BODIES];
+    uint8_t accounts[TACIT_SLOT_BODIES];
     struct tacit_ack *acks;          // [replicas]
     struct tacit_certify *certifies; // [replicas]
 };
@@ -214,9 +215,10 @@ static inline uint64_t tacit_agree_epoch_value(const struct tacit_agree *a, uint
 // agree.c
 // The record of a slot; NULL if it is below what is kept or beyond the window.
 struct tacit_slot *tacit_slot_at(struct tacit_agree *a, uint64_t number);
-// Keeps a body as long as the slot. False: it is not here.
+// Keeps the body of a PREPARE as long as its slot, on the account of the leader who sent it. False:
+// it is not here, or that account is used up.
 bool tacit_slot_hold(struct tacit_agree *a, struct tacit_slot *slot,
-                     const struct tacit_digest *digest);
+                     const struct tacit_payload *prepare);
 const uint8_t *tacit_agree_body(struct tacit_agree *a, const struct tacit_digest *digest,
                                 uint32_t *bytes);
 bool tacit_agree_advance(struct tacit_agree *a);

@@ -105,7 +105,7 @@ static void cosign(struct tacit_agree *a, tacit_node_t r)
         base = scratch->base;
     } else if (base > a->base && !TACIT_BUG(COSIGN_PRESENT_CLAIMS)) {
         // Adopted with a summary whose base is above: claims that the seal had may be gone from it.
-        tacit_ctb_fetch(a->ctb, &cs->digest, (uint32_t)tacit_stream_bytes_max(a->config.window),
+        tacit_ctb_fetch(a->ctb, r, &cs->digest, (uint32_t)tacit_stream_bytes_max(a->config.window),
                         a->now_ns);
         return;
     }
@@ -321,13 +321,17 @@ static void join(struct tacit_agree *a)
     }
 }
 
+// `encoded`: the sealed state is in a->body; else only its digest is known.
 static void note_sealed(struct tacit_agree *a, tacit_node_t r, uint64_t view, bool encoded,
                         uint32_t bytes)
 {
     struct tacit_cosign *cs = &a->cosigns[r];
-    if (cs->known && cs->encoded) {
-        tacit_bodies_release(a->bodies, &cs->digest);
+    uint32_t account = tacit_bodies_account_sealed(a->config.replicas);
+    if (cs->known && cs->encoded) { // first: there is room for one of each stream
+        tacit_bodies_release(a->bodies, account, &cs->digest);
     }
+    encoded = encoded && tacit_bodies_put(a->bodies, account, false, &a->streams[r].seal_digest,
+                                          a->body, bytes);
     bool asked = cs->known && cs->asked && !cs->is_signed; // its answer is still to come
     uint64_t awaited = cs->awaited;
     *cs = (struct tacit_cosign){.known = true,
@@ -352,9 +356,7 @@ enum tacit_take tacit_view_seal_seen(struct tacit_agree *a, tacit_node_t stream,
         return TACIT_TAKE_ILLEGAL;
     }
     size_t bytes = tacit_stream_sealed(state, a->body);
-    bool kept =
-        tacit_bodies_put(a->bodies, stream, &state->seal_digest, a->body, (uint32_t)bytes) != NULL;
-    note_sealed(a, stream, payload->view, kept, (uint32_t)bytes);
+    note_sealed(a, stream, payload->view, true, (uint32_t)bytes);
     return TACIT_TAKE_DONE;
 }
 
@@ -420,7 +422,7 @@ static size_t put_state(struct tacit_agree *a, tacit_node_t r, const uint32_t ch
     const uint8_t *state = tacit_agree_body(a, &a->cosigns[r].digest, &bytes);
     size_t at = 16;
     if (state == NULL) {
-        tacit_ctb_fetch(a->ctb, &a->cosigns[r].digest,
+        tacit_ctb_fetch(a->ctb, r, &a->cosigns[r].digest,
                         (uint32_t)tacit_stream_bytes_max(a->config.window), a->now_ns);
         return 0;
     }

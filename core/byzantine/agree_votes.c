@@ -75,7 +75,8 @@ static bool is_endorsed(struct tacit_agree *a, struct tacit_slot *slot)
     }
     const uint8_t *body = tacit_agree_body(a, &slot->prepare.digest, &bytes);
     if (body == NULL) {
-        tacit_ctb_fetch(a->ctb, &slot->prepare.digest, slot->prepare.body_bytes, a->now_ns);
+        tacit_ctb_fetch(a->ctb, tacit_leader_of(a, slot->view), &slot->prepare.digest,
+                        slot->prepare.body_bytes, a->now_ns);
         return false;
     }
     const struct tacit_slot_value *forced = tacit_stream_force_of(leader, slot->slot);
@@ -109,7 +110,8 @@ static bool vouch(struct tacit_agree *a, struct tacit_slot *slot)
             return false;
         }
     } else if (before == NULL) {
-        if (!tacit_slot_hold(a, slot, digest) || !tacit_slot_vouch(slot, slot->view, digest)) {
+        if (!tacit_slot_hold(a, slot, &slot->prepare) ||
+            !tacit_slot_vouch(slot, slot->view, digest)) {
             return false; // only CERTIFY is left for this view
         }
         a->counters.vouched++;
@@ -172,7 +174,7 @@ static void certify(struct tacit_agree *a, struct tacit_slot *slot)
     if (!slot->delivered || !slot->slow || (own->known && own->view >= slot->view)) {
         return;
     }
-    if (slot->prepare.body_bytes != 0 && !tacit_slot_hold(a, slot, &slot->prepare.digest)) {
+    if (!tacit_slot_hold(a, slot, &slot->prepare)) {
         return;
     }
     struct tacit_signer_job job = {

@@ -19,7 +19,7 @@ static void stream_reset(struct tacit_ctb *ctb, tacit_node_t s)
     uint32_t tail = ctb->config.tail;
     for (uint32_t i = 0; i < tail; i++) {
         if ((stream->slots[i].flags & TACIT_CTB_HELD) != 0) {
-            tacit_bodies_release(ctb->bodies, &stream->slots[i].payload.digest);
+            tacit_bodies_release(ctb->bodies, s, &stream->slots[i].payload.digest);
         }
         stream->slots[i].flags = 0;
     }
@@ -126,11 +126,9 @@ void tacit_ctb_reset(struct tacit_ctb *ctb, uint64_t epoch, tacit_time_ns_t now_
 
 // ---- locks -------------------------------------------------------------------------------------
 
-static void slot_release(struct tacit_ctb *ctb, struct tacit_ctb_slot *slot)
+static void slot_release(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot)
 {
-    if ((slot->flags & TACIT_CTB_HELD) != 0) {
-        tacit_bodies_release(ctb->bodies, &slot->payload.digest);
-    }
+    tacit_ctb_let_go(ctb, s, slot);
     slot->flags = 0;
     slot->sign = TACIT_CTB_NONE;
 }
@@ -146,7 +144,7 @@ void tacit_ctb_condemn(struct tacit_ctb *ctb, tacit_node_t s)
     ctb->counters.condemned++;
     tacit_mark(&ctb->marker, TACIT_MARK_CTB_CONDEMNED);
     for (uint32_t i = 0; i < ctb->config.tail; i++) {
-        slot_release(ctb, &stream->slots[i]);
+        slot_release(ctb, s, &stream->slots[i]);
     }
     memset(stream->wants, 0, sizeof stream->wants);
 }
@@ -279,7 +277,7 @@ void tacit_ctb_lock(struct tacit_ctb *ctb, const struct tacit_ctb_message *messa
     struct tacit_ctb_stream *stream = &ctb->streams[s];
     struct tacit_ctb_slot *slot = tacit_ctb_slot_of(ctb, s, message->k);
     uint64_t k = message->k;
-    slot_release(ctb, slot);
+    slot_release(ctb, s, slot);
     *slot = (struct tacit_ctb_slot){
         .k = k, .payload = message->payload, .locked_ns = ctb->now_ns, .flags = TACIT_CTB_LOCKED};
     if (k >= stream->lock_end) {
@@ -340,7 +338,7 @@ static void on_lock(struct tacit_ctb *ctb, const struct tacit_ctb_message *messa
     if (slot != NULL && !TACIT_BUG(CTB_LOCK_TWICE)) {
         if (!tacit_payload_is_equal(&slot->payload, &message->payload)) {
             tacit_ctb_condemn(ctb, s); // it told this replica itself two different things
-        } else if ((slot->flags & TACIT_CTB_HELD) == 0 &&
+        } else if (tacit_ctb_lacks_body(ctb, s, slot) &&
                    tacit_ctb_take_body(ctb, s, slot, message)) {
             tacit_ctb_got_body(ctb, s, slot, true);
         }
@@ -405,6 +403,10 @@ static void consumed(struct tacit_ctb *ctb, tacit_node_t s)
     stream->pending = false;
     stream->in_gap = false;
     tacit_ctb_exists(ctb, s);
+    struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, k);
+    if (stream->known.is && k <= stream->known.k && slot->payload.kind != TACIT_PAYLOAD_PREPARE) {
+        tacit_ctb_let_go(ctb, s, slot); // it was certified before it was consumed here
+    }
     if (tacit_ctb_is_summary_point(ctb, k)) {
         tacit_ctb_summary_point(ctb, s, k);
     }
@@ -519,8 +521,8 @@ bool tacit_ctb_broadcast(struct tacit_ctb *ctb, struct tacit_payload *payload, c
     }
     payload->body_bytes = body_bytes;
     tacit_body_digest(&payload->digest, body, body_bytes);
-    const uint8_t *copy = tacit_bodies_put(ctb->bodies, self, &payload->digest, body, body_bytes);
-    if (copy == NULL) {
+    if (!tacit_bodies_put(ctb->bodies, self, payload->kind == TACIT_PAYLOAD_PREPARE,
+                          &payload->digest, body, body_bytes)) {
         return false;
     }
     uint64_t k = own->lock_end++;
@@ -528,7 +530,7 @@ bool tacit_ctb_broadcast(struct tacit_ctb *ctb, struct tacit_payload *payload, c
     if ((slot->flags & TACIT_CTB_LOCKED) != 0 && (slot->flags & TACIT_CTB_UNANIMOUS) == 0) {
         ctb->unanimous_run = 0;
     }
-    slot_release(ctb, slot);
+    slot_release(ctb, self, slot);
     *slot = (struct tacit_ctb_slot){.k = k, .payload = *payload, .locked_ns = now_ns};
     slot->flags = TACIT_CTB_LOCKED | TACIT_CTB_HELD | TACIT_CTB_AGREED;
     if (ctb->slow) {
@@ -539,7 +541,7 @@ bool tacit_ctb_broadcast(struct tacit_ctb *ctb, struct tacit_payload *payload, c
     ctb->relock_wait_ns = ctb->config.retry_ns;
     ctb->relock_due_ns = now_ns + ctb->config.retry_ns;
     tacit_ctb_exists(ctb, self);
-    send_first(ctb, slot, copy);
+    send_first(ctb, slot, body);
     tacit_ctb_advance(ctb, self);
     return true;
 }

@@ -50,7 +50,7 @@ struct tacit_ctb_calls {
     void (*locked)(void *context, tacit_node_t stream, uint64_t k,
                    const struct tacit_payload *payload);
     // A body that was missing at locked() or deliver() is held now (one reference, the module's
-    // own, until the id leaves the tail).
+    // own, at least until the id is delivered; a batch until it leaves the tail).
     void (*body_held)(void *context, tacit_node_t stream, uint64_t k,
                       const struct tacit_payload *payload);
     // LOCKED of exactly the locked payload has come from every replica but this one and the
@@ -97,9 +97,11 @@ void tacit_ctb_resume(struct tacit_ctb *ctb, tacit_node_t stream);
 // The engine found the broadcaster out by other means (for example two PREPAREs of one slot).
 void tacit_ctb_condemn(struct tacit_ctb *ctb, tacit_node_t stream);
 bool tacit_ctb_is_condemned(const struct tacit_ctb *ctb, tacit_node_t stream);
-// Asks all for a body; body_held() or a later tacit_bodies_find() tells. Rate-limited by itself.
-void tacit_ctb_fetch(struct tacit_ctb *ctb, const struct tacit_digest *digest, uint32_t bytes,
-                     tacit_time_ns_t now_ns);
+// Asks all for a body (of at most `bytes`) that is needed because of what `owner` said (self: what
+// is decided or forced); body_held() or a later tacit_bodies_find() tells. Rate-limited by itself.
+// Each owner has its own few requests and its own few places for what comes.
+void tacit_ctb_fetch(struct tacit_ctb *ctb, tacit_node_t owner, const struct tacit_digest *digest,
+                     uint32_t bytes, tacit_time_ns_t now_ns);
 // Wants the broadcaster's ids to become deliverable soon (a view change waits for them).
 void tacit_ctb_hurry(struct tacit_ctb *ctb);
 

@@ -6,47 +6,114 @@
 // what is served is bounded for each who asks.
 #include <string.h>
 
+#include "../base/bug.h"
 #include "ctb_internal.h"
 
 #define SERVED_BODIES 4u         // largest bodies that one peer gets in retry_ns,
 #define SERVED_MORE_BYTES 65536u // and this much besides
 #define SERVED_COST 64u          // of any answer
 
+static uint32_t account_fetched(const struct tacit_ctb *ctb, tacit_node_t owner)
+{
+    return tacit_bodies_account_fetched(ctb->config.replicas, owner);
+}
+
+static void drop_fetched(struct tacit_ctb *ctb, tacit_node_t owner)
+{
+    struct tacit_ctb_stream *stream = &ctb->streams[owner];
+    tacit_bodies_release(ctb->bodies, account_fetched(ctb, owner),
+                         &stream->fetched[stream->fetched_first]);
+    stream->fetched_first = (stream->fetched_first + 1) % TACIT_CTB_FETCHED;
+    stream->fetched_count--;
+}
+
 void tacit_ctb_body_reset(struct tacit_ctb *ctb)
 {
-    uint32_t kept = ctb->fetched_count < TACIT_CTB_FETCHED ? ctb->fetched_count : TACIT_CTB_FETCHED;
-    for (uint32_t i = 0; i < kept; i++) {
-        tacit_bodies_release(ctb->bodies, &ctb->fetched[i]);
+    for (tacit_node_t owner = 0; owner < ctb->config.replicas; owner++) {
+        while (ctb->streams[owner].fetched_count > 0) {
+            drop_fetched(ctb, owner);
+        }
     }
-    ctb->fetched_count = 0;
-    memset(ctb->wants, 0, sizeof ctb->wants);
     memset(ctb->peers, 0, sizeof ctb->peers);
 }
 
 // ---- locked slots ------------------------------------------------------------------------------
 
+static bool is_batch(const struct tacit_ctb_slot *slot)
+{
+    return slot->payload.kind == TACIT_PAYLOAD_PREPARE;
+}
+
+void tacit_ctb_let_go(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot)
+{
+    if ((slot->flags & TACIT_CTB_HELD) != 0) {
+        tacit_bodies_release(ctb->bodies, s, &slot->payload.digest);
+    }
+    slot->flags &= (uint8_t)~TACIT_CTB_HELD;
+}
+
+void tacit_ctb_let_go_certified(struct tacit_ctb *ctb, tacit_node_t s)
+{
+    const struct tacit_ctb_stream *stream = &ctb->streams[s];
+    for (uint32_t i = 0; i < ctb->config.tail; i++) {
+        struct tacit_ctb_slot *slot = &stream->slots[i];
+        if ((slot->flags & TACIT_CTB_HELD) != 0 && slot->k < stream->next &&
+            slot->k <= stream->known.k && !is_batch(slot)) {
+            tacit_ctb_let_go(ctb, s, slot);
+        }
+    }
+}
+
+// Lets go of a large body of another's stream, so that an earlier one, or one that was not
+// delivered yet, finds room: first what was delivered, oldest first, then what comes last. (Its
+// broadcaster keeps all of its own until they are certified.)
+static bool give_way(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k)
+{
+    struct tacit_ctb_stream *stream = &ctb->streams[s];
+    struct tacit_ctb_slot *oldest = NULL;
+    struct tacit_ctb_slot *latest = NULL;
+    for (uint32_t i = 0; i < ctb->config.tail; i++) {
+        struct tacit_ctb_slot *slot = &stream->slots[i];
+        bool counts = (slot->flags & TACIT_CTB_HELD) != 0 && !is_batch(slot) &&
+                      slot->payload.body_bytes > TACIT_BYZ_INLINE_BYTES;
+        if (counts && slot->k < stream->next && (oldest == NULL || slot->k < oldest->k)) {
+            oldest = slot;
+        }
+        if (counts && slot->k > k && (latest == NULL || slot->k > latest->k)) {
+            latest = slot;
+        }
+    }
+    struct tacit_ctb_slot *slot = oldest != NULL ? oldest : latest;
+    if (slot == NULL) {
+        return false;
+    }
+    tacit_mark(&ctb->marker, TACIT_MARK_CTB_BODY_GAVE_WAY);
+    tacit_ctb_let_go(ctb, s, slot);
+    stream->body_work = stream->body_work || slot->k >= stream->next; // fetched in its turn
+    return true;
+}
+
 static bool hold(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot,
                  const void *body)
 {
     uint32_t bytes = slot->payload.body_bytes;
-    if (tacit_bodies_put(ctb->bodies, s, &slot->payload.digest, body, bytes) == NULL) {
-        return false;
+    const struct tacit_digest *digest = &slot->payload.digest;
+    while (!tacit_bodies_put(ctb->bodies, s, is_batch(slot), digest, body, bytes)) {
+        if (s == ctb->config.self || is_batch(slot) || TACIT_BUG(BODIES_NONE_GIVES_WAY) ||
+            !give_way(ctb, s, slot->k)) {
+            return false;
+        }
     }
     slot->flags |= TACIT_CTB_HELD;
     return true;
 }
 
 // Takes it from the store, where it may be for another reason.
-static bool find(struct tacit_ctb *ctb, struct tacit_ctb_slot *slot)
+static bool find(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot)
 {
     uint32_t bytes = 0;
-    if (tacit_bodies_find(ctb->bodies, &slot->payload.digest, &bytes) == NULL ||
-        bytes != slot->payload.body_bytes ||
-        !tacit_bodies_hold(ctb->bodies, &slot->payload.digest)) {
-        return false;
-    }
-    slot->flags |= TACIT_CTB_HELD;
-    return true;
+    const uint8_t *body = tacit_bodies_find(ctb->bodies, &slot->payload.digest, &bytes);
+    return body != NULL && bytes == slot->payload.body_bytes && hold(ctb, s, slot, body);
 }
 
 // Copies the body of a ticket to the scratch memory. NULL: not there, or not that one.
@@ -62,28 +129,45 @@ static const uint8_t *by_ticket(struct tacit_ctb *ctb, tacit_node_t from, uint64
     return tacit_ctb_is_same(&seen, digest) ? ctb->scratch : NULL;
 }
 
+// Whether the body of a locked id is still of use: a batch may be vouched long after its delivery.
+bool tacit_ctb_lacks_body(const struct tacit_ctb *ctb, tacit_node_t s,
+                          const struct tacit_ctb_slot *slot)
+{
+    return (slot->flags & (TACIT_CTB_LOCKED | TACIT_CTB_HELD)) == TACIT_CTB_LOCKED &&
+           (is_batch(slot) || slot->k >= ctb->streams[s].next);
+}
+
+// The body that a LOCK brings. What lies beside it is looked at once for an id: a correct
+// broadcaster does not send it again, and each look costs a digest.
+static bool take_brought(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot,
+                         const struct tacit_ctb_message *message)
+{
+    if (message->kind != TACIT_MESSAGE_LOCK || message->carries == TACIT_CTB_NOTHING) {
+        return false;
+    }
+    if (message->carries == TACIT_CTB_INLINE) {
+        return hold(ctb, s, slot, message->body); // the digest was checked
+    }
+    if ((slot->flags & TACIT_CTB_LOOKED) != 0) {
+        return false;
+    }
+    slot->flags |= TACIT_CTB_LOOKED;
+    uint32_t bytes = 0;
+    const uint8_t *body = by_ticket(ctb, s, message->word, &slot->payload.digest, TACIT_DOMAIN_BODY,
+                                    ctb->config.body_bytes, &bytes);
+    return body != NULL && bytes == slot->payload.body_bytes && hold(ctb, s, slot, body);
+}
+
 bool tacit_ctb_take_body(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot,
                          const struct tacit_ctb_message *message)
 {
-    bool has = false;
-    if (message->kind == TACIT_MESSAGE_LOCK && message->carries == TACIT_CTB_INLINE) {
-        has = hold(ctb, s, slot, message->body); // the digest was checked
-    } else if (!find(ctb, slot) && message->kind == TACIT_MESSAGE_LOCK &&
-               message->carries == TACIT_CTB_TICKET) {
-        uint32_t bytes = 0;
-        const uint8_t *body = by_ticket(ctb, s, message->word, &slot->payload.digest,
-                                        TACIT_DOMAIN_BODY, ctb->config.body_bytes, &bytes);
-        has = body != NULL && bytes == slot->payload.body_bytes && hold(ctb, s, slot, body);
-    } else {
-        has = (slot->flags & TACIT_CTB_HELD) != 0;
+    if (find(ctb, s, slot) || take_brought(ctb, s, slot, message)) {
+        return true;
     }
-    has = has || (slot->flags & TACIT_CTB_HELD) != 0;
-    if (!has) {
-        struct tacit_ctb_stream *stream = &ctb->streams[s];
-        stream->body_due_ns = ctb->now_ns;
-        stream->body_work = true;
-    }
-    return has;
+    struct tacit_ctb_stream *stream = &ctb->streams[s];
+    stream->body_due_ns = ctb->now_ns;
+    stream->body_work = true;
+    return false;
 }
 
 // ---- asking ------------------------------------------------------------------------------------
@@ -99,34 +183,43 @@ static struct tacit_ctb_want *want_of(struct tacit_ctb_want *wants,
     return NULL;
 }
 
-static void want(struct tacit_ctb *ctb, struct tacit_ctb_want *wants,
-                 const struct tacit_digest *digest, uint32_t bytes)
+static void want(struct tacit_ctb *ctb, tacit_node_t owner, const struct tacit_digest *digest,
+                 uint32_t bytes, bool engine)
 {
-    if (want_of(wants, digest) != NULL) {
+    struct tacit_ctb_want *wants = ctb->streams[owner].wants;
+    struct tacit_ctb_want *one = want_of(wants, digest);
+    if (one != NULL) {
+        one->engine = one->engine || engine;
         return;
     }
     for (uint32_t i = 0; i < TACIT_CTB_WANTS; i++) {
         if (!wants[i].is) {
-            wants[i] = (struct tacit_ctb_want){
-                .is = true, .digest = *digest, .bytes = bytes, .due_ns = ctb->now_ns};
+            wants[i] = (struct tacit_ctb_want){.is = true,
+                                               .engine = engine,
+                                               .digest = *digest,
+                                               .bytes = bytes,
+                                               .due_ns = ctb->now_ns};
             return;
         }
     }
 }
 
-void tacit_ctb_fetch(struct tacit_ctb *ctb, const struct tacit_digest *digest, uint32_t bytes,
-                     tacit_time_ns_t now_ns)
+void tacit_ctb_fetch(struct tacit_ctb *ctb, tacit_node_t owner, const struct tacit_digest *digest,
+                     uint32_t bytes, tacit_time_ns_t now_ns)
 {
     uint32_t held = 0;
+    TACIT_ASSERT(owner < ctb->config.replicas);
     ctb->now_ns = now_ns;
     if (tacit_bodies_find(ctb->bodies, digest, &held) == NULL) {
-        want(ctb, ctb->wants, digest, bytes);
+        want(ctb, TACIT_BUG(BODIES_FETCHED_TOGETHER) ? ctb->config.self : owner, digest, bytes,
+             true);
     }
 }
 
-// Asks those of `wants` whose turn it is; `first` is asked first, alone (NONE: all).
-static bool ask(struct tacit_ctb *ctb, struct tacit_ctb_want *wants, tacit_node_t first)
+// Asks for those bodies whose turn it is: first their owner alone, then all.
+static bool ask(struct tacit_ctb *ctb, tacit_node_t owner)
 {
+    struct tacit_ctb_want *wants = ctb->streams[owner].wants;
     bool did = false;
     for (uint32_t i = 0; i < TACIT_CTB_WANTS; i++) {
         struct tacit_ctb_want *one = &wants[i];
@@ -141,8 +234,8 @@ static bool ask(struct tacit_ctb *ctb, struct tacit_ctb_want *wants, tacit_node_
                                             .epoch = ctb->epoch,
                                             .k = one->bytes,
                                             .digest = one->digest};
-        if (one->tries == 0 && first != TACIT_NODE_NONE && first != ctb->config.self) {
-            tacit_ctb_send(ctb, first, &message);
+        if (one->tries == 0 && !one->engine && owner != ctb->config.self) {
+            tacit_ctb_send(ctb, owner, &message);
         } else {
             tacit_ctb_send_all(ctb, &message);
         }
@@ -156,11 +249,11 @@ static bool ask(struct tacit_ctb *ctb, struct tacit_ctb_want *wants, tacit_node_
 // Looks after a locked slot whose body is missing. True: still missing.
 static bool chase(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot)
 {
-    if (find(ctb, slot)) {
+    if (find(ctb, s, slot)) {
         tacit_ctb_got_body(ctb, s, slot, true);
         return false;
     }
-    want(ctb, ctb->streams[s].wants, &slot->payload.digest, slot->payload.body_bytes);
+    want(ctb, s, &slot->payload.digest, slot->payload.body_bytes, false);
     return true;
 }
 
@@ -174,9 +267,8 @@ static void scan(struct tacit_ctb *ctb, tacit_node_t s)
             stream->lock_end > ctb->config.tail ? stream->lock_end - ctb->config.tail : 0;
         for (uint32_t i = 0; i < ctb->config.tail && !stream->condemned; i++) {
             struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, from + i);
-            bool now = slot != NULL && slot->k >= stream->next &&
-                       slot->payload.kind != TACIT_PAYLOAD_PREPARE;
-            if (slot != NULL && (slot->flags & TACIT_CTB_HELD) == 0 && now == (pass == 0)) {
+            bool now = slot != NULL && slot->k >= stream->next && !is_batch(slot);
+            if (slot != NULL && tacit_ctb_lacks_body(ctb, s, slot) && now == (pass == 0)) {
                 missing = chase(ctb, s, slot) || missing;
             }
         }
@@ -187,13 +279,13 @@ static void scan(struct tacit_ctb *ctb, tacit_node_t s)
 
 bool tacit_ctb_body_poll(struct tacit_ctb *ctb)
 {
-    bool did = ask(ctb, ctb->wants, TACIT_NODE_NONE);
+    bool did = false;
     for (tacit_node_t s = 0; s < ctb->config.replicas; s++) {
         struct tacit_ctb_stream *stream = &ctb->streams[s];
         if (!stream->condemned && stream->body_work && ctb->now_ns >= stream->body_due_ns) {
             scan(ctb, s);
         }
-        did = ask(ctb, stream->wants, s) || did;
+        did = ask(ctb, s) || did;
     }
     return did;
 }
@@ -211,7 +303,7 @@ static tacit_time_ns_t wants_due(const struct tacit_ctb_want *wants)
 
 tacit_time_ns_t tacit_ctb_body_due(const struct tacit_ctb *ctb)
 {
-    tacit_time_ns_t due_ns = wants_due(ctb->wants);
+    tacit_time_ns_t due_ns = TACIT_CTB_NEVER;
     for (tacit_node_t s = 0; s < ctb->config.replicas; s++) {
         const struct tacit_ctb_stream *stream = &ctb->streams[s];
         tacit_time_ns_t at_ns = wants_due(stream->wants);
@@ -274,37 +366,57 @@ void tacit_ctb_on_fetch(struct tacit_ctb *ctb, tacit_node_t from,
 
 // ---- what came ---------------------------------------------------------------------------------
 
-// The bytes that a BODY brings if they have the digest that it names; else NULL.
+// The bytes that a BODY brings if they have the digest that it names; else NULL. Who sends others
+// is not listened to for a while: each one costs a digest.
 static const uint8_t *bytes_of(struct tacit_ctb *ctb, tacit_node_t from,
                                const struct tacit_ctb_message *message, tacit_domain_t domain,
                                uint32_t most, uint32_t *bytes)
 {
+    const uint8_t *body = message->body;
+    *bytes = message->body_bytes;
     if (message->carries == TACIT_CTB_TICKET) {
-        return by_ticket(ctb, from, message->word, &message->digest, domain, most, bytes);
+        body = ctb->scratch;
+        enum tacit_verdict verdict =
+            tacit_links_body(ctb->links, from, message->word, ctb->scratch, most, bytes);
+        if (verdict == TACIT_VERDICT_EMPTY) {
+            return NULL; // overwritten meanwhile: asked for again
+        }
+        body = verdict == TACIT_VERDICT_OK ? body : NULL;
     }
     struct tacit_digest seen;
-    *bytes = message->body_bytes;
-    tacit_digest_make(&seen, domain, message->body, message->body_bytes);
-    return message->body_bytes <= most && tacit_ctb_is_same(&seen, &message->digest) ? message->body
-                                                                                     : NULL;
+    if (body != NULL && *bytes <= most) {
+        tacit_digest_make(&seen, domain, body, *bytes);
+        if (tacit_ctb_is_same(&seen, &message->digest)) {
+            return body;
+        }
+    }
+    ctb->counters.malformed++;
+    ctb->peers[from].refuse_ns = ctb->now_ns + ctb->config.retry_ns;
+    return NULL;
 }
 
-// Keeps it for the engine for a while.
-static void keep(struct tacit_ctb *ctb, const struct tacit_digest *digest, const uint8_t *body,
-                 uint32_t bytes)
+// Keeps it for the engine for a while; what came first because of the same replica gives way.
+static void keep(struct tacit_ctb *ctb, tacit_node_t owner, const struct tacit_digest *digest,
+                 const uint8_t *body, uint32_t bytes)
 {
-    struct tacit_digest *place = &ctb->fetched[ctb->fetched_count % TACIT_CTB_FETCHED];
-    if (tacit_bodies_put(ctb->bodies, ctb->config.self, digest, body, bytes) == NULL) {
-        return;
+    struct tacit_ctb_stream *stream = &ctb->streams[owner];
+    uint32_t held = 0;
+    if (tacit_bodies_find(ctb->bodies, digest, &held) != NULL) {
+        return; // somebody holds it
     }
-    if (ctb->fetched_count >= TACIT_CTB_FETCHED) {
-        tacit_bodies_release(ctb->bodies, place);
+    if (stream->fetched_count == TACIT_CTB_FETCHED) {
+        drop_fetched(ctb, owner);
     }
-    *place = *digest;
-    ctb->fetched_count++;
-    if (ctb->fetched_count == 2 * TACIT_CTB_FETCHED) {
-        ctb->fetched_count = TACIT_CTB_FETCHED;
+    uint32_t account = account_fetched(ctb, owner);
+    while (!tacit_bodies_put(ctb->bodies, account, true, digest, body, bytes) &&
+           !tacit_bodies_put(ctb->bodies, account, false, digest, body, bytes)) {
+        if (stream->fetched_count == 0) {
+            return; // larger than any place
+        }
+        drop_fetched(ctb, owner);
     }
+    uint32_t last = (stream->fetched_first + stream->fetched_count++) % TACIT_CTB_FETCHED;
+    stream->fetched[last] = *digest;
 }
 
 static void give(struct tacit_ctb *ctb, tacit_node_t s, const struct tacit_digest *digest,
@@ -313,54 +425,60 @@ static void give(struct tacit_ctb *ctb, tacit_node_t s, const struct tacit_diges
     struct tacit_ctb_stream *stream = &ctb->streams[s];
     for (uint32_t i = 0; i < ctb->config.tail && !stream->condemned; i++) {
         struct tacit_ctb_slot *slot = &stream->slots[i];
-        if ((slot->flags & TACIT_CTB_LOCKED) != 0 && (slot->flags & TACIT_CTB_HELD) == 0 &&
-            slot->payload.body_bytes == bytes && tacit_ctb_is_same(&slot->payload.digest, digest) &&
-            hold(ctb, s, slot, body)) {
+        if (tacit_ctb_lacks_body(ctb, s, slot) && slot->payload.body_bytes == bytes &&
+            tacit_ctb_is_same(&slot->payload.digest, digest) && hold(ctb, s, slot, body)) {
             tacit_ctb_got_body(ctb, s, slot, true);
         }
     }
 }
 
-void tacit_ctb_on_body(struct tacit_ctb *ctb, tacit_node_t from,
+// The body of a state that is waited for. True: it was one.
+static bool take_state(struct tacit_ctb *ctb, tacit_node_t from,
                        const struct tacit_ctb_message *message)
 {
-    uint32_t bytes = 0;
     for (tacit_node_t s = 0; s < ctb->config.replicas; s++) {
         if (tacit_ctb_wants_state(ctb, s, &message->digest)) {
+            uint32_t bytes = 0;
             const uint8_t *state =
                 bytes_of(ctb, from, message, TACIT_DOMAIN_STATE, ctb->config.state_bytes, &bytes);
             if (state != NULL) {
                 tacit_ctb_adopt(ctb, s, state, bytes);
-            } else {
-                ctb->counters.malformed++;
             }
-            return;
+            return true;
         }
     }
-    struct tacit_ctb_want *engine = want_of(ctb->wants, &message->digest);
-    bool wanted = engine != NULL;
+    return false;
+}
+
+void tacit_ctb_on_body(struct tacit_ctb *ctb, tacit_node_t from,
+                       const struct tacit_ctb_message *message)
+{
+    bool wanted = false;
+    if (ctb->now_ns < ctb->peers[from].refuse_ns || take_state(ctb, from, message)) {
+        return;
+    }
     for (tacit_node_t s = 0; s < ctb->config.replicas && !wanted; s++) {
         wanted = want_of(ctb->streams[s].wants, &message->digest) != NULL;
     }
     if (!wanted) {
         return; // late, or nobody asked
     }
+    uint32_t bytes = 0;
     const uint8_t *body =
         bytes_of(ctb, from, message, TACIT_DOMAIN_BODY, ctb->config.body_bytes, &bytes);
     if (body == NULL) {
-        ctb->counters.malformed++;
         return;
     }
     ctb->counters.bodies_fetched++;
-    if (engine != NULL) {
-        engine->is = false;
-        keep(ctb, &message->digest, body, bytes);
-    }
     for (tacit_node_t s = 0; s < ctb->config.replicas; s++) {
         struct tacit_ctb_want *one = want_of(ctb->streams[s].wants, &message->digest);
         if (one != NULL) {
+            bool engine = one->engine;
             one->is = false;
             give(ctb, s, &message->digest, body, bytes);
+            if (engine) {
+                keep(ctb, s, &message->digest, body, bytes);
+            }
         }
     }
 }

@@ -11,10 +11,10 @@
 #include "ctb.h"
 
 #define TACIT_CTB_NEVER UINT64_MAX
-#define TACIT_CTB_BATCH 16u      // ids of one slow attempt; answers to one NUDGE
-#define TACIT_CTB_WANTS 8u       // bodies asked for at a time, for each stream and for the engine
-#define TACIT_CTB_TRIES 8u       // then another body of that stream has its turn
-#define TACIT_CTB_FETCHED 16u    // bodies kept for the engine until it holds them itself
+#define TACIT_CTB_BATCH 16u // ids of one slow attempt; answers to one NUDGE
+#define TACIT_CTB_WANTS 8u  // bodies asked for at a time because of one replica
+#define TACIT_CTB_TRIES 8u  // then another body of that stream has its turn
+#define TACIT_CTB_FETCHED (TACIT_BODIES_FETCHED + 1u) // kept for the engine until it holds them
 #define TACIT_CTB_BACKOFF 64u    // longest interval between two tries, in retry_ns
 #define TACIT_CTB_FAST_AFTER 64u // unanimous ids in a row that end a slow time
 #define TACIT_CTB_FAST_AFTER_MAX 4096u
@@ -26,7 +26,8 @@ enum tacit_ctb_flag {
     TACIT_CTB_SAID = 4,   // LOCKED was sent
     TACIT_CTB_AGREED = 8, // may be delivered
     TACIT_CTB_UNANIMOUS = 16,
-    TACIT_CTB_LEFT = 32, // a register proved that the id left the tail
+    TACIT_CTB_LEFT = 32,   // a register proved that the id left the tail
+    TACIT_CTB_LOOKED = 64, // for the body beside the LOCK: a correct broadcaster sends it once
 };
 // Signature of a slot: to be checked (own: made), at the signer, held.
 enum tacit_ctb_signed { TACIT_CTB_NONE = 0, TACIT_CTB_WAIT, TACIT_CTB_PENDING, TACIT_CTB_VALID };
@@ -104,6 +105,7 @@ struct tacit_ctb_check {
 
 struct tacit_ctb_want {
     bool is;
+    bool engine; // asked for by tacit_ctb_fetch()
     uint8_t tries;
     uint32_t bytes;
     struct tacit_digest digest;
@@ -143,12 +145,16 @@ struct tacit_ctb_stream {
     struct tacit_ctb_check *checks; // [replicas]
     tacit_time_ns_t answer_due_ns[TACIT_REPLICAS_MAX];
     struct tacit_ctb_want wants[TACIT_CTB_WANTS];
+    // What was fetched for the engine because of this replica, a ring.
+    struct tacit_digest fetched[TACIT_CTB_FETCHED];
+    uint32_t fetched_first, fetched_count;
 };
 
 struct tacit_ctb_peer {
     tacit_time_ns_t nudge_due_ns; // earliest NUDGE to be listened to
     tacit_time_ns_t fetch_refill_ns;
-    uint64_t fetch_budget; // bytes
+    uint64_t fetch_budget;     // bytes
+    tacit_time_ns_t refuse_ns; // it sent a body that was not what it said: none is taken before
 };
 
 struct tacit_ctb {
@@ -168,9 +174,6 @@ struct tacit_ctb {
     struct tacit_ctb_stream *streams; // [replicas]
     struct tacit_ctb_peer peers[TACIT_REPLICAS_MAX];
     struct tacit_ctb_share shares[TACIT_REPLICAS_MAX]; // of the own stream
-    struct tacit_ctb_want wants[TACIT_CTB_WANTS];      // of the engine
-    struct tacit_digest fetched[TACIT_CTB_FETCHED];
-    uint32_t fetched_count; // ever
     bool hurry;
     // The own stream's broadcaster.
     bool slow;
@@ -278,6 +281,9 @@ tacit_time_ns_t tacit_ctb_share_due(const struct tacit_ctb *ctb, tacit_node_t st
 // Takes the body that a LOCK carries, or what the store has; false: to be fetched.
 bool tacit_ctb_take_body(struct tacit_ctb *ctb, tacit_node_t stream, struct tacit_ctb_slot *slot,
                          const struct tacit_ctb_message *message);
+// Whether the body of this slot is neither held nor superfluous.
+bool tacit_ctb_lacks_body(const struct tacit_ctb *ctb, tacit_node_t stream,
+                          const struct tacit_ctb_slot *slot);
 void tacit_ctb_on_fetch(struct tacit_ctb *ctb, tacit_node_t from,
                         const struct tacit_ctb_message *message);
 void tacit_ctb_on_body(struct tacit_ctb *ctb, tacit_node_t from,
@@ -285,6 +291,10 @@ void tacit_ctb_on_body(struct tacit_ctb *ctb, tacit_node_t from,
 bool tacit_ctb_body_poll(struct tacit_ctb *ctb);
 tacit_time_ns_t tacit_ctb_body_due(const struct tacit_ctb *ctb);
 void tacit_ctb_body_reset(struct tacit_ctb *ctb);
+// Gives back the body of a slot, if it is held.
+void tacit_ctb_let_go(struct tacit_ctb *ctb, tacit_node_t stream, struct tacit_ctb_slot *slot);
+// A newer state of the stream is certified: nobody needs what led to it any more.
+void tacit_ctb_let_go_certified(struct tacit_ctb *ctb, tacit_node_t stream);
 
 // ---- jobs of the signer ------------------------------------------------------------------------
 // Cookie: u4 job | u12 generation | u4 stream | u4 peer | u32 low.

@@ -42,8 +42,9 @@ static void learn(struct tacit_ctb *ctb, tacit_node_t s,
     ctb->counters.summaries++;
     promote(stream);
     tacit_ctb_exists(ctb, s);
+    tacit_ctb_let_go_certified(ctb, s);
     if (stream->in_gap && certified->k >= stream->next) {
-        stream->gap_due_ns = 0; // its state can be asked for now
+        stream->gap_due_ns = 0; // the state that it certifies closes the gap: asked for at once
         stream->gap_wait_ns = ctb->config.retry_ns;
     }
 }
@@ -399,6 +400,7 @@ void tacit_ctb_adopt(struct tacit_ctb *ctb, tacit_node_t s, const uint8_t *state
     memcpy(stream->kept.memory, state, bytes);
     stream->kept_by = stream->known;
     stream->next = k + 1;
+    tacit_ctb_let_go_certified(ctb, s);
     stream->waiting = false;
     stream->attempt.active = false;
     stream->slow_work = true;

@@ -347,6 +347,11 @@ enum tacit_verdict tacit_stream_decode(struct tacit_stream *stream, const uint8_
 
 // ---- claims
 
+size_t tacit_claims_bytes_max(uint32_t window)
+{
+    return 8 + (size_t)window * ENTRY_BYTES;
+}
+
 size_t tacit_claims_encode(uint8_t *out, const struct tacit_slot_value *claims, uint32_t count)
 {
     put64(out, count);

@@ -84,6 +84,7 @@ enum tacit_verdict tacit_stream_decode(struct tacit_stream *stream, const uint8_
                                        size_t size);
 
 // Body of SEAL_VIEW: u32 count | u32 0 | entries. count <= window, slots ascend, views <= `view`.
+size_t tacit_claims_bytes_max(uint32_t window);
 size_t tacit_claims_encode(uint8_t *out, const struct tacit_slot_value *claims, uint32_t count);
 enum tacit_verdict tacit_claims_decode(struct tacit_slot_value *claims, uint32_t *count,
                                        uint32_t window, uint64_t view, const uint8_t *bytes,

@@ -19,6 +19,13 @@ static uint32_t body_bytes(const struct tacit_smr_config *config)
     return (uint32_t)tacit_round_up(most > request ? most : request, 64);
 }
 
+// Largest batch: of requests, or of one change of members.
+static uint32_t batch_bytes(const struct tacit_smr_config *config)
+{
+    return config->batch_bytes > TACIT_EPOCH_BATCH_BYTES ? config->batch_bytes
+                                                         : TACIT_EPOCH_BATCH_BYTES;
+}
+
 static struct tacit_links_config links_config(const struct tacit_smr_config *config)
 {
     return (struct tacit_links_config){
@@ -273,14 +280,16 @@ static void init_lower(struct tacit_smr *smr, struct tacit_bump *bump)
         links.place == TACIT_LINKS_ON_MEMNODES ? tacit_registers_region_bytes(&registers) : 0;
     struct tacit_registers_calls register_calls = {
         .context = smr, .written = on_written, .was_read = on_read};
-    uint32_t small =
-        config->batch_bytes > TACIT_BYZ_INLINE_BYTES ? config->batch_bytes : TACIT_BYZ_INLINE_BYTES;
-    struct tacit_bodies_config bodies = {.owners = config->replicas,
-                                         .small_bytes = small,
-                                         .small_each = config->byzantine.window +
-                                                       2 * config->byzantine.tail + 16,
-                                         .large_bytes = body_bytes(config),
-                                         .large_each = 10};
+    struct tacit_bodies_needs needs = {
+        .replicas = config->replicas,
+        .self = config->self,
+        .window = config->byzantine.window,
+        .tail = config->byzantine.tail,
+        .batch_bytes = batch_bytes(config),
+        .seal_bytes = (uint32_t)tacit_claims_bytes_max(config->byzantine.window),
+        .body_bytes = body_bytes(config)};
+    struct tacit_bodies_config bodies;
+    tacit_bodies_shape(&bodies, &needs);
     byzantine->links = tacit_links_init(bump, &links, smr->fabric, smr->marker);
     byzantine->registers =
         tacit_registers_init(bump, &registers, smr->fabric, &register_calls, smr->marker);
@@ -325,9 +334,7 @@ void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
                                        .self = config->self,
                                        .window = config->byzantine.window,
                                        .inflight = config->inflight,
-                                       .batch_bytes = config->batch_bytes > TACIT_EPOCH_BATCH_BYTES
-                                                          ? config->batch_bytes
-                                                          : TACIT_EPOCH_BATCH_BYTES,
+                                       .batch_bytes = batch_bytes(config),
                                        .body_bytes = body_bytes(config),
                                        .slow_after_ns = config->byzantine.slow_after_ns,
                                        .retry_ns = config->byzantine.retry_ns,

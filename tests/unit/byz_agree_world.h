@@ -217,8 +217,8 @@ static void world_put_body(tacit_node_t at, tacit_node_t owner, const struct wor
     if (id->payload.body_bytes > 0 &&
         tacit_bodies_find(node->bodies, &id->payload.digest, &bytes) == NULL) {
         // Its owner's quota may be used up: as if the body had not come.
-        (void)tacit_bodies_put(node->bodies, owner, &id->payload.digest, id->body,
-                               id->payload.body_bytes);
+        (void)tacit_bodies_put(node->bodies, owner, id->payload.kind == TACIT_PAYLOAD_PREPARE,
+                               &id->payload.digest, id->body, id->payload.body_bytes);
     }
 }
 
@@ -311,8 +311,8 @@ void tacit_ctb_hurry(struct tacit_ctb *ctb)
 }
 
 // Found at once, if anybody holds it, by the next look.
-void tacit_ctb_fetch(struct tacit_ctb *ctb, const struct tacit_digest *digest, uint32_t bytes,
-                     tacit_time_ns_t now_ns)
+void tacit_ctb_fetch(struct tacit_ctb *ctb, tacit_node_t owner, const struct tacit_digest *digest,
+                     uint32_t bytes, tacit_time_ns_t now_ns)
 {
     struct world_node *node = world_of(ctb);
     uint32_t found, have;
@@ -321,7 +321,7 @@ void tacit_ctb_fetch(struct tacit_ctb *ctb, const struct tacit_digest *digest, u
         const uint8_t *body = tacit_bodies_find(world.node[r].bodies, digest, &found);
         if (body != NULL && found <= bytes &&
             tacit_bodies_find(node->bodies, digest, &have) == NULL) {
-            (void)tacit_bodies_put(node->bodies, world_self(ctb), digest, body, found);
+            (void)tacit_bodies_put(node->bodies, owner, found <= WORLD_BATCH, digest, body, found);
         }
     }
 }
@@ -566,11 +566,16 @@ static void world_node_open(tacit_node_t r)
                                               .retry_ns = WORLD_RETRY_NS,
                                               .join_after_ns = WORLD_JOIN_NS,
                                               .behind_after_ns = WORLD_BEHIND_NS};
-    const struct tacit_bodies_config bodies = {.owners = WORLD_N,
-                                               .small_bytes = 256,
-                                               .small_each = WORLD_IDS,
-                                               .large_bytes = WORLD_BODY,
-                                               .large_each = WORLD_IDS / 8};
+    // The broadcast here keeps all bodies: the tail has room for all ids.
+    const struct tacit_bodies_needs needs = {.replicas = WORLD_N,
+                                             .self = r,
+                                             .window = WORLD_WINDOW,
+                                             .tail = WORLD_IDS,
+                                             .batch_bytes = WORLD_BATCH,
+                                             .seal_bytes = 2048,
+                                             .body_bytes = WORLD_BODY};
+    struct tacit_bodies_config bodies;
+    tacit_bodies_shape(&bodies, &needs);
     const struct tacit_marker marker = {.mark = world_mark};
     struct tacit_bump bump = {0};
     (void)tacit_agree_init(&bump, &config, marker);

@@ -491,11 +491,14 @@ static void world_open_replica(uint8_t r)
                                       .body_bytes = WORLD_BODY,
                                       .slow_after_ns = WORLD_SLOW_NS,
                                       .retry_ns = WORLD_RETRY_NS};
-    struct tacit_bodies_config bodies = {.owners = world.options.replicas,
-                                         .small_bytes = 128,
-                                         .small_each = 2 * WORLD_TAIL,
-                                         .large_bytes = WORLD_BODY,
-                                         .large_each = 2 * WORLD_TAIL};
+    struct tacit_bodies_needs needs = {.replicas = world.options.replicas,
+                                       .self = r,
+                                       .tail = WORLD_TAIL,
+                                       .batch_bytes = WORLD_BODY,
+                                       .seal_bytes = WORLD_BODY - 200,
+                                       .body_bytes = WORLD_BODY};
+    struct tacit_bodies_config bodies;
+    tacit_bodies_shape(&bodies, &needs);
     struct tacit_ctb_calls calls = {.context = replica,
                                     .locked = world_locked,
                                     .body_held = world_body_held,
