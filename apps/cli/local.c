@@ -144,8 +144,8 @@ enum tacit_status local_open(struct local *local, const char *directory, struct 
         (void)tacit_config_problems_to_error(problems, status, error);
     }
     free(problems);
-    static const char *const folders[] = {"log", "pid"};
-    for (size_t i = 0; i < 2 && status == TACIT_OK; i++) {
+    static const char *const folders[] = {"log", "pid", "attack"};
+    for (size_t i = 0; i < 3 && status == TACIT_OK; i++) {
         local_path(local, path, "%s", folders[i]);
         status = tacit_directory_make(path, error);
     }
@@ -232,11 +232,16 @@ static _Noreturn void become(const struct local *local, struct local_node node, 
     char file[TACIT_CONFIG_PATH_BYTES];
     char name[TACIT_CONFIG_NAME_BYTES];
     char port[16];
+    char page[TACIT_CONFIG_PATH_BYTES];
     const char *argv[12];
     size_t argc = 0;
     static const char *const programs[] = {"tacit-replica", "tacit-memnode", "tacit-gateway"};
     local_name(node, name);
     (void)snprintf(program, sizeof program, "%s/%s", local->programs, programs[node.kind]);
+    if (node.kind == LOCAL_REPLICA && local_attack_page(local, node.id, page)) {
+        (void)snprintf(program, sizeof program, "%s/" LOCAL_ATTACKER, local->programs);
+        (void)setenv(LOCAL_ATTACK_VARIABLE, page, 1);
+    }
     if (node.kind == LOCAL_GATEWAY) {
         (void)snprintf(name, sizeof name, "client-%u", LOCAL_GATEWAY_CLIENT);
     }
@@ -501,11 +506,11 @@ enum tacit_status local_up(struct local *local, struct tacit_error *error)
 
 // ---- judgement ---------------------------------------------------------------------------------
 
-// Bit r: replica r is down, stopped, or not (yet) a member in the eyes of the leader.
+// Bit r: replica r is down, stopped, has lied, or is not (yet) a member in the eyes of the leader.
 static uint32_t faulty_replicas(const struct local *local)
 {
     uint32_t members = local_members(local);
-    uint32_t faulty = 0;
+    uint32_t faulty = local_liars(local);
     for (uint32_t r = 0; r < local->config.replica_count; r++) {
         struct local_node node = {LOCAL_REPLICA, (uint16_t)r};
         bool is_faulty = (members >> r & 1u) == 0 || is_stopped(local, node);

@@ -7,6 +7,7 @@
 //   DIR/state/NAME/                          state directories
 //   DIR/run/                                 sockets
 //   DIR/log/NAME.log                         stderr of each process
+//   DIR/attack/replica-N                     makes this replica a liar, and says how (tests/attack)
 //   DIR/pid/NAME                             process id and start time (so that a reused id is
 //   noticed)
 #ifndef TACIT_APPS_CLI_LOCAL_H
@@ -22,6 +23,8 @@
 #define LOCAL_COMMAND_CLIENT 1u // of `tacit kv`
 #define LOCAL_LOAD_CLIENT 2u    // first of those that demo and bench use
 #define LOCAL_DIRECTORY "./tacit-local"
+#define LOCAL_ATTACKER "tacit-attacker"           // program of a liar
+#define LOCAL_ATTACK_VARIABLE "TACIT_ATTACK_PAGE" // tells it where its page is
 
 enum local_kind { LOCAL_REPLICA = 0, LOCAL_MEMNODE, LOCAL_GATEWAY };
 
@@ -87,7 +90,28 @@ unsigned local_down(struct local *local);
 // json_decref.
 json_t *local_status(const struct local *local, uint16_t replica);
 uint64_t local_number(const json_t *report, const char *section, const char *key);
-// The replica that leads, as itself says; -1: none does.
+// ---- liars (Byzantine mode, builds with tests): replicas whose program lies on purpose
+
+// Makes replica `replica` attack as `name` says (tests/attack/attacks.h): one that does not run
+// will do so from its next start on, one that was started so changes at once. Errors: TACIT_EINVAL
+// (no such attack: the text lists them; not in this mode), TACIT_ENOENT (no attacking program
+// here), TACIT_EBUSY (it runs, and is honest).
+enum tacit_status local_attack_set(const struct local *local, uint16_t replica, const char *name,
+                                   struct tacit_error *error);
+// It is honest from its next start on.
+void local_attack_clear(const struct local *local, uint16_t replica);
+// Path of the page that makes it a liar; false: it is honest.
+bool local_attack_page(const struct local *local, uint16_t replica,
+                       char out[TACIT_CONFIG_PATH_BYTES]);
+// Bit r: replica r has attacked since it was started as a liar.
+uint32_t local_liars(const struct local *local);
+// What it does at present, and what it has done, as one line for people; false: it is honest.
+bool local_attack_text(const struct local *local, uint16_t replica, char *out, size_t out_bytes);
+// All names with what they do, one a line.
+void local_attack_list(void);
+
+// The replica that leads, as itself says; -1: none does. Of who has attacked nothing is believed:
+// that it leads is what the others say.
 int local_leader(const struct local *local);
 // Waits for a leader other than `not_this` (-1: any); its id or -1.
 int local_wait_leader(const struct local *local, int not_this, uint64_t timeout_ns);

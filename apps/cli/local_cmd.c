@@ -15,7 +15,8 @@
 #define GONE_NS UINT64_C(5000000000)
 #define READY_NS UINT64_C(20000000000)
 #define WORDS_MAX 4u
-#define ACCEPTED "up, down, status, kill, start, restart, stop, cont"
+#define ATTACKS_MAX TACIT_REPLICAS_MAX
+#define ACCEPTED "up, down, status, kill, start, restart, stop, cont, attack"
 
 enum {
     KEY_REPLICAS = 256,
@@ -26,7 +27,9 @@ enum {
     KEY_PORT,
     KEY_APP,
     KEY_REPLACE,
-    KEY_FORCE
+    KEY_FORCE,
+    KEY_ATTACK,
+    KEY_BREAK
 };
 
 struct arguments {
@@ -36,6 +39,9 @@ struct arguments {
     uint64_t port;
     bool replace;
     bool force;
+    const char *attacks[ATTACKS_MAX]; // as given: NAME, or ID=NAME
+    unsigned attack_count;
+    bool breaks;
     const char *words[WORDS_MAX];
     unsigned word_count;
 };
@@ -55,6 +61,12 @@ static const struct argp_option options[] = {
      "up: found a new, empty group where more than f replicas have been stopped", 1},
     {"force", KEY_FORCE, NULL, 0,
      "kill, stop: also when more than f replicas would then be down, stopped or not readmitted", 2},
+    {"attack", KEY_ATTACK, "[ID=]NAME", 0,
+     "up: replica ID lies so (may be repeated); start, restart: NAME alone. `tacit local attack` "
+     "lists the names",
+     3},
+    {"break-assumption", KEY_BREAK, NULL, 0,
+     "up, start, restart, attack: also more than f liars, which no group survives for sure", 3},
     {0},
 };
 
@@ -118,6 +130,15 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_FORCE:
         arguments->force = true;
+        return 0;
+    case KEY_ATTACK:
+        if (arguments->attack_count == ATTACKS_MAX) {
+            argp_error(state, "--attack: at most %u times", ATTACKS_MAX);
+        }
+        arguments->attacks[arguments->attack_count++] = value;
+        return 0;
+    case KEY_BREAK:
+        arguments->breaks = true;
         return 0;
     case ARGP_KEY_ARG:
         if (arguments->word_count == WORDS_MAX) {
@@ -191,6 +212,47 @@ static enum tacit_status found_again(struct local *local, bool replace, struct t
                            lost, local->config.replica_count, local->directory, local->config.f);
 }
 
+// ID=NAME: who lies how. A replica that runs already changes at once if it was started as a liar;
+// all others that do not run will be honest.
+static enum tacit_status choose_liars(const struct local *local, const struct arguments *arguments,
+                                      struct tacit_error *error)
+{
+    uint32_t liars = 0;
+    for (uint32_t r = 0; r < local->config.replica_count; r++) {
+        if (local_pid(local, (struct local_node){LOCAL_REPLICA, (uint16_t)r}) == 0) {
+            local_attack_clear(local, (uint16_t)r);
+        }
+    }
+    liars = local_liars(local);
+    for (unsigned i = 0; i < arguments->attack_count; i++) {
+        char id_text[8] = "";
+        uint64_t id = 0;
+        const char *equals = strchr(arguments->attacks[i], '=');
+        size_t length = equals == NULL ? 0 : (size_t)(equals - arguments->attacks[i]);
+        if (length > 0 && length < sizeof id_text) {
+            memcpy(id_text, arguments->attacks[i], length);
+        }
+        if (!cli_number(id_text, 0, local->config.replica_count - 1, &id)) {
+            return tacit_error_set(error, TACIT_EINVAL, 0,
+                                   "--attack %s: accepted is ID=NAME with an ID below %u, such as "
+                                   "2=equivocate",
+                                   arguments->attacks[i], local->config.replica_count);
+        }
+        liars |= 1u << id;
+        if (!arguments->breaks && (uint32_t)__builtin_popcount(liars) > local->config.f) {
+            return tacit_error_set(error, TACIT_EBUSY, 0,
+                                   "--attack %s: that would be more liars than f = %u, which the "
+                                   "group is not made for; --break-assumption does it all the same",
+                                   arguments->attacks[i], local->config.f);
+        }
+        enum tacit_status status = local_attack_set(local, (uint16_t)id, equals + 1, error);
+        if (status != TACIT_OK) {
+            return status;
+        }
+    }
+    return TACIT_OK;
+}
+
 static int up(const struct arguments *arguments)
 {
     struct tacit_error error;
@@ -208,6 +270,9 @@ static int up(const struct arguments *arguments)
     local->app = absolute_app(arguments->app, app);
     if (status == TACIT_OK && !is_new) {
         status = found_again(local, arguments->replace, &error);
+    }
+    if (status == TACIT_OK) {
+        status = choose_liars(local, arguments, &error);
     }
     if (status == TACIT_OK) {
         remember(local);
@@ -266,6 +331,12 @@ static int show(const struct local *local)
         pid_t pid = local_pid(local, node);
         (void)printf("memnode-%-3u %-8ld %s\n", i, (long)pid, pid == 0 ? "down" : "runs");
     }
+    for (uint32_t i = 0; i < local->config.replica_count; i++) {
+        char text[1024];
+        if (local_attack_text(local, (uint16_t)i, text, sizeof text)) {
+            (void)printf("replica-%-3u is a liar: %s\n", i, text);
+        }
+    }
     node = (struct local_node){LOCAL_GATEWAY, 0};
     pid_t pid = local_pid(local, node);
     (void)printf("gateway     %-8ld %s\n", (long)pid, pid == 0 ? "down" : "runs");
@@ -303,12 +374,33 @@ static bool find_node(const struct local *local, const struct arguments *argumen
     return true;
 }
 
+// From its next start on: a liar, or honest.
+static enum tacit_status choose_program(const struct local *local, struct local_node node,
+                                        const struct arguments *arguments,
+                                        struct tacit_error *error)
+{
+    if (arguments->attack_count == 0) {
+        if (node.kind == LOCAL_REPLICA) {
+            local_attack_clear(local, node.id);
+        }
+        return TACIT_OK;
+    }
+    if (node.kind != LOCAL_REPLICA) {
+        return tacit_error_set(error, TACIT_EINVAL, 0, "--attack: only replicas can lie");
+    }
+    return local_attack_set(local, node.id, arguments->attacks[0], error);
+}
+
 // Ends the process if it runs (and may be ended), starts it, and waits until it is of use.
-static int restart(struct local *local, struct local_node node, bool force)
+static int restart(struct local *local, struct local_node node, const struct arguments *arguments)
 {
     struct tacit_error error;
+    if (arguments->attack_count != 0 && !arguments->breaks &&
+        local_may_lose(local, node, &error) != TACIT_OK) {
+        return cli_fail(&error);
+    }
     if (local_pid(local, node) != 0) {
-        if (!force && local_may_lose(local, node, &error) != TACIT_OK) {
+        if (!arguments->force && local_may_lose(local, node, &error) != TACIT_OK) {
             return cli_fail(&error);
         }
         (void)local_signal(local, node, SIGTERM, NULL);
@@ -318,7 +410,8 @@ static int restart(struct local *local, struct local_node node, bool force)
             (void)local_wait_gone(local, node, GONE_NS);
         }
     }
-    if (local_start(local, node, &error) != TACIT_OK) {
+    if (choose_program(local, node, arguments, &error) != TACIT_OK ||
+        local_start(local, node, &error) != TACIT_OK) {
         return cli_fail(&error);
     }
     uint64_t end_ns = cli_now_ns() + READY_NS;
@@ -389,11 +482,36 @@ static int hurt(struct local *local, const struct arguments *arguments)
         return cli_complain("%s runs already", name);
     }
     int result = way < LOCAL_START ? send_signal(local, node, way, arguments->force)
-                                   : restart(local, node, arguments->force);
+                                   : restart(local, node, arguments);
     if (result == 0) {
         (void)printf("%s %s\n", ways[way].done, name);
     }
     return result;
+}
+
+// local attack: what there is; local attack ID NAME: switches.
+static int attack(const struct local *local, const struct arguments *arguments)
+{
+    struct tacit_error error;
+    uint64_t id = 0;
+    if (arguments->word_count == 1) {
+        local_attack_list();
+        return 0;
+    }
+    if (arguments->word_count != 3 ||
+        !cli_number(arguments->words[1], 0, local->config.replica_count - 1, &id)) {
+        (void)cli_complain("local attack: accepted is ID NAME, with an ID below %u",
+                           local->config.replica_count);
+        return 2;
+    }
+    const struct local_node node = {LOCAL_REPLICA, (uint16_t)id};
+    bool begins = strcmp(arguments->words[2], "none") != 0;
+    if ((begins && !arguments->breaks && local_may_lose(local, node, &error) != TACIT_OK) ||
+        local_attack_set(local, (uint16_t)id, arguments->words[2], &error) != TACIT_OK) {
+        return cli_fail(&error);
+    }
+    (void)printf("replica %llu: %s\n", (unsigned long long)id, arguments->words[2]);
+    return 0;
 }
 
 int cli_local(int argc, char **argv)
@@ -401,11 +519,12 @@ int cli_local(int argc, char **argv)
     static const struct argp argp = {
         options,
         parse,
-        "up|down|status|kill NODE|start NODE|restart NODE|stop NODE|cont NODE",
+        "up|down|status|kill NODE|start NODE|restart NODE|stop NODE|cont NODE|attack [ID NAME]",
         "A cluster on this machine. NODE is leader, replica N, memnode N or gateway.\v"
         "start and restart wait until a replica is readmitted by the group. kill and stop refuse "
         "what would leave more than f replicas down, stopped or not readmitted: a group that has "
-        "lost that many stops for good.",
+        "lost that many stops for good. A replica that was started with --attack (2=none: it "
+        "behaves at first) changes its attack while it runs with attack.",
         NULL,
         NULL,
         NULL};
@@ -437,6 +556,7 @@ int cli_local(int argc, char **argv)
         recall(local, app);
         result = strcmp(arguments.words[0], "down") == 0     ? down(local)
                  : strcmp(arguments.words[0], "status") == 0 ? show(local)
+                 : strcmp(arguments.words[0], "attack") == 0 ? attack(local, &arguments)
                                                              : hurt(local, &arguments);
     }
     free(local);

@@ -70,18 +70,29 @@ static uint64_t term_of(const json_t *report)
     return local_number(report, NULL, "ballot") + local_number(report, "byzantine", "view");
 }
 
+// The liar whom this replica follows; -1: none.
+static int led_by_liar(const json_t *report, uint32_t liars)
+{
+    uint64_t leader = local_number(report, NULL, "leader");
+    const json_t *entered = json_object_get(json_object_get(report, "byzantine"), "entered");
+    bool known = json_is_integer(json_object_get(report, "leader")) && json_is_true(entered);
+    return known && leader < 32 && (liars >> leader & 1u) != 0 ? (int)leader : -1;
+}
+
 // Several may believe that they lead, of which all but one are mistaken: the largest ballot or view
 // leads.
 static int find_leader(const struct local *local, json_t **report)
 {
     int leader = -1;
     uint64_t ballot = 0;
+    uint32_t liars = local_liars(local);
     for (uint32_t r = 0; r < local->config.replica_count; r++) {
-        json_t *own =
-            local_pid(local, replica_node(r)) == 0 ? NULL : local_status(local, (uint16_t)r);
-        if (own != NULL && leads(own) && (leader < 0 || term_of(own) > ballot)) {
+        bool is_asked = local_pid(local, replica_node(r)) != 0 && (liars >> r & 1u) == 0;
+        json_t *own = is_asked ? local_status(local, (uint16_t)r) : NULL;
+        int led_by = own == NULL ? -1 : leads(own) ? (int)r : led_by_liar(own, liars);
+        if (led_by >= 0 && (leader < 0 || term_of(own) > ballot)) {
             ballot = term_of(own);
-            leader = (int)r;
+            leader = led_by;
             if (report != NULL) {
                 json_decref(*report);
                 *report = json_incref(own);

@@ -169,6 +169,11 @@ static int show(const struct local *local, bool as_json)
         } else {
             print_report(report);
         }
+        char text[1024];
+        if (local->directory[0] != '\0' &&
+            local_attack_text(local, (uint16_t)r, text, sizeof text)) {
+            (void)printf("  a liar, whose report proves nothing: %s\n", text);
+        }
         json_decref(report);
     }
     if (as_json) {

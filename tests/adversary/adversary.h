@@ -41,6 +41,8 @@
     X(COSIGN, "cosign", "it has vouched whatever the others claim")                                \
     X(STATE, "state", "whoever reads its state reads something else")                              \
     X(REPLY, "reply", "clients are answered with lies")                                            \
+    X(OVERSIZED, "oversized", "lengths beyond what a place can hold, in rings, bodies, payloads")  \
+    X(FORGE, "forge", "certificates and claims that it made up, for all")                          \
     X(CLIENT, "client", "a client sends different bytes under one number, or not to all")          \
     X(CLIENT_EDIT, "client-edit", "a client's requests are changed, signatures right or wrong")
 

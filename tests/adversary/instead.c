@@ -199,7 +199,9 @@ void adversary_instead_consider(struct adversary *adversary, uint32_t faulty,
         return;
     }
     struct adversary_instead *instead = adversary_instead_new(adversary, &lock->payload.digest);
-    if (!adversary_hits(adversary, ADVERSARY_EQUIVOCATE)) {
+    bool forges =
+        lock->payload.kind != TACIT_PAYLOAD_PREPARE && adversary_hits(adversary, ADVERSARY_FORGE);
+    if (!forges && !adversary_hits(adversary, ADVERSARY_EQUIVOCATE)) {
         return;
     }
     instead->bytes = lock->body_bytes;
@@ -230,8 +232,8 @@ void adversary_instead_consider(struct adversary *adversary, uint32_t faulty,
     tacit_body_digest(&instead->told, instead->body, instead->bytes);
     instead->has_body = true;
     uint32_t all = (1u << adversary->replicas) - 1;
-    instead->to =
-        choice_u32(adversary->choice, 3) == 2 ? all : 1 + choice_u32(adversary->choice, all);
+    bool to_all = forges || choice_u32(adversary->choice, 3) == 2;
+    instead->to = to_all ? all : 1 + choice_u32(adversary->choice, all);
     adversary_note(adversary,
                    "replica %u tells %x another payload of kind %u, view %llu, slot %llu, id %llu",
                    faulty, instead->to, lock->payload.kind, (unsigned long long)lock->payload.view,

@@ -148,6 +148,11 @@ static void edit_ctb(struct adversary *adversary, uint32_t faulty, uint32_t rece
         change_ctb(adversary, &m);
         changed = true;
     }
+    if (names && adversary_hits(adversary, ADVERSARY_OVERSIZED)) {
+        m.payload.body_bytes =
+            choice_u32(adversary->choice, 2) == 1 ? UINT32_MAX : m.payload.body_bytes + (1u << 20);
+        changed = true;
+    }
     if (changed) {
         if (m.stream == faulty || m.kind == TACIT_MESSAGE_SUMMARY_SHARE) {
             sign_again(adversary, faulty, &m);

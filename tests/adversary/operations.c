@@ -59,10 +59,23 @@ bool adversary_say(struct adversary *adversary, uint32_t faulty, uint32_t receiv
     return true;
 }
 
+static uint32_t too_long(struct adversary *adversary, uint32_t most)
+{
+    static const uint32_t lengths[] = {UINT32_MAX, INT32_MAX, UINT32_MAX - 7, 1u << 20};
+    uint32_t style = choice_u32(adversary->choice, 5);
+    return style == 4 ? most + 1 + choice_u32(adversary->choice, 64) : lengths[style];
+}
+
 // After the seal: not even the ring's own rules hold.
-static void break_seal(struct adversary *adversary, struct adversary_write *op, uint32_t bytes)
+static void break_seal(struct adversary *adversary, struct tacit_ring_shape shape,
+                       struct adversary_write *op, uint32_t bytes)
 {
     uint64_t *words = op->copy;
+    if (adversary_hits(adversary, ADVERSARY_OVERSIZED)) {
+        words[1] = too_long(adversary, shape.slot_bytes - TACIT_RING_HEADER);
+        words[2] =
+            XXH3_64bits_withSeed(words, 16, XXH3_64bits(words + 3, op->bytes - TACIT_RING_HEADER));
+    }
     if (adversary_hits(adversary, ADVERSARY_TORN)) {
         switch (choice_u32(adversary->choice, 4)) {
         case 0:
@@ -126,7 +139,7 @@ static bool tamper_message(struct adversary *adversary, uint32_t faulty, uint32_
     number += (uint64_t)actor->shift[receiver];
     op->bytes = tacit_ring_seal(shape, number, (uint8_t *)op->copy, bytes);
     op->offset = start + tacit_ring_offset(shape, number);
-    break_seal(adversary, op, bytes);
+    break_seal(adversary, shape, op, bytes);
     return true;
 }
 
@@ -152,6 +165,10 @@ static void tamper_body(struct adversary *adversary, uint32_t receiver, struct a
     if (instead != NULL && instead->is_beside && (instead->to >> receiver & 1) != 0) {
         adversary_alter(body, (uint32_t)bytes, instead->body_seed);
         tacit_body_digest(&instead->told, body, bytes);
+        words[TACIT_LINKS_BODY_CHECK] = tacit_links_body_check(words, body, (uint32_t)bytes);
+    }
+    if (adversary_hits(adversary, ADVERSARY_OVERSIZED)) {
+        words[TACIT_LINKS_BODY_LENGTH] = too_long(adversary, op->bytes);
         words[TACIT_LINKS_BODY_CHECK] = tacit_links_body_check(words, body, (uint32_t)bytes);
     }
     if (adversary_hits(adversary, ADVERSARY_TORN)) {
