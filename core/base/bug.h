@@ -90,7 +90,18 @@
     X(LACKED_NOT_BROUGHT, "a request that finds no room is not endorsed though it is signed")      \
     X(BODIES_NOT_COPIED, "a body takes references because of others than who sent it")             \
     X(BODIES_NONE_GIVES_WAY, "a large body that was delivered keeps the next one out")             \
-    X(BODIES_FETCHED_TOGETHER, "what is fetched because of a liar is fetched on the own account")
+    X(BODIES_FETCHED_TOGETHER, "what is fetched because of a liar is fetched on the own account")  \
+    X(EPOCH_F_SUFFICES, "f SUSPECTs are enough for a replacement")                                 \
+    X(EPOCH_SECOND_CHANGE, "a second change of an epoch takes the place of the first")             \
+    X(EPOCH_STALE_CHANGE, "a change of an incarnation that is no member any more has an effect")   \
+    X(EPOCH_STREAMS_KEPT, "an epoch goes on with the streams of the one before")                   \
+    X(EPOCH_JOINS_BLINDLY, "a new incarnation takes part before the state says that it may")       \
+    X(EPOCH_WITHOUT_CERTIFICATE, "an epoch begins before its checkpoint is certified")             \
+    X(SUSPECT_UNCHECKED, "a SUSPECT counts whatever its signature")                                \
+    X(SUSPECT_OUTLIVES_EPOCH, "SUSPECTs of one epoch count in the next")                           \
+    X(REPLACE_UNCHECKED, "a REPLACE is endorsed without checking its shares")                      \
+    X(REPLACE_IN_COMPANY, "a REPLACE is endorsed with whatever else is in its batch")              \
+    X(STATEMENT_WITHOUT_EPOCH, "what is signed does not name the epoch")
 
 enum tacit_bug {
 #define TACIT_BUG_ENUM(name, text) TACIT_BUG_##name,

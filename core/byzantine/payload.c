@@ -89,10 +89,15 @@ static uint32_t size_of(const uint8_t *out, const uint8_t *end)
     return bytes;
 }
 
+static uint8_t *put_epoch(uint8_t *out, uint64_t epoch)
+{
+    return put(out, TACIT_BUG(STATEMENT_WITHOUT_EPOCH) ? 0 : epoch, 8);
+}
+
 uint32_t tacit_statement_stream_id(uint8_t *out, uint64_t epoch, tacit_node_t broadcaster,
                                    uint64_t k, const struct tacit_payload *payload)
 {
-    uint8_t *at = put(out, epoch, 8);
+    uint8_t *at = put_epoch(out, epoch);
     at = put(at, TACIT_BUG(STATEMENT_WITHOUT_BROADCASTER) ? 0 : broadcaster, 8);
     at = put(at, TACIT_BUG(STATEMENT_WITHOUT_ID) ? 0 : k, 8);
     tacit_payload_encode(at, payload);
@@ -102,7 +107,7 @@ uint32_t tacit_statement_stream_id(uint8_t *out, uint64_t epoch, tacit_node_t br
 uint32_t tacit_statement_summary(uint8_t *out, uint64_t epoch, tacit_node_t broadcaster, uint64_t k,
                                  const struct tacit_digest *state)
 {
-    uint8_t *at = put(out, epoch, 8);
+    uint8_t *at = put_epoch(out, epoch);
     at = put(at, broadcaster, 8);
     at = put(at, k, 8);
     return size_of(out, put_digest(at, state));
@@ -111,7 +116,7 @@ uint32_t tacit_statement_summary(uint8_t *out, uint64_t epoch, tacit_node_t broa
 uint32_t tacit_statement_certify(uint8_t *out, uint64_t epoch, uint64_t view, uint64_t slot,
                                  const struct tacit_digest *batch)
 {
-    uint8_t *at = put(out, epoch, 8);
+    uint8_t *at = put_epoch(out, epoch);
     at = put(at, view, 8);
     at = put(at, slot, 8);
     return size_of(out, put_digest(at, batch));
@@ -120,7 +125,7 @@ uint32_t tacit_statement_certify(uint8_t *out, uint64_t epoch, uint64_t view, ui
 uint32_t tacit_statement_checkpoint(uint8_t *out, uint64_t epoch, uint64_t base,
                                     const struct tacit_digest *state)
 {
-    uint8_t *at = put(out, epoch, 8);
+    uint8_t *at = put_epoch(out, epoch);
     at = put(at, base, 8);
     return size_of(out, put_digest(at, state));
 }
@@ -128,7 +133,7 @@ uint32_t tacit_statement_checkpoint(uint8_t *out, uint64_t epoch, uint64_t base,
 uint32_t tacit_statement_suspect(uint8_t *out, uint64_t epoch, tacit_node_t node, uint64_t old,
                                  uint64_t now)
 {
-    uint8_t *at = put(out, epoch, 8);
+    uint8_t *at = put_epoch(out, epoch);
     at = put(at, node, 8);
     at = put(at, old, 8);
     return size_of(out, put(at, now, 8));
@@ -137,7 +142,7 @@ uint32_t tacit_statement_suspect(uint8_t *out, uint64_t epoch, tacit_node_t node
 uint32_t tacit_statement_state_share(uint8_t *out, uint64_t epoch, tacit_node_t replica,
                                      uint64_t view, const struct tacit_digest *state, uint64_t base)
 {
-    uint8_t *at = put(out, epoch, 8);
+    uint8_t *at = put_epoch(out, epoch);
     at = put(at, replica, 8);
     at = put(at, view, 8);
     at = put_digest(at, state);

@@ -98,12 +98,9 @@ static enum tacit_endorsement on_endorse(void *context, uint64_t view, uint64_t 
 {
     struct tacit_smr *smr = context;
     struct tacit_requests_key missing;
-    struct tacit_wire_item item;
-    size_t offset = 0;
-    if (tacit_wire_item_decode(&item, body, bytes, &offset) == TACIT_VERDICT_OK &&
-        item.kind == TACIT_ITEM_REPLACE) {
-        return offset == bytes ? tacit_smr_epoch_endorse(smr, view, slot, &item)
-                               : TACIT_ENDORSE_NEVER;
+    enum tacit_endorsement endorsement;
+    if (tacit_smr_epoch_endorse(smr, view, slot, body, bytes, &endorsement)) {
+        return endorsement;
     }
     switch (tacit_requests_endorse(smr->byzantine.requests, body, bytes, &missing)) {
     case TACIT_ENDORSE_OK:

@@ -91,8 +91,10 @@ bool tacit_smr_epoch_is_ending(const struct tacit_smr *smr);
 uint64_t tacit_smr_epoch_view(const struct tacit_smr *smr, uint64_t view);
 // As leader: the change, or no-ops up to the end of the epoch.
 bool tacit_smr_epoch_propose(struct tacit_smr *smr);
-enum tacit_endorsement tacit_smr_epoch_endorse(struct tacit_smr *smr, uint64_t view, uint64_t slot,
-                                               const struct tacit_wire_item *item);
+// False: the batch is no change of members. Else its endorsement; a change is alone in its batch.
+bool tacit_smr_epoch_endorse(struct tacit_smr *smr, uint64_t view, uint64_t slot,
+                             const uint8_t *batch, uint32_t bytes,
+                             enum tacit_endorsement *endorsement);
 bool tacit_smr_epoch_is_owed(const struct tacit_smr *smr);
 bool tacit_smr_epoch_is_late(struct tacit_smr *smr);
 

@@ -32,7 +32,9 @@ void tacit_smr_epoch_change(struct tacit_smr *smr, tacit_index_t index,
     bool known = node < smr->config.replicas ||
                  (node >= TACIT_NODE_MEMNODE && node - TACIT_NODE_MEMNODE < smr->config.memnodes);
     // One change an epoch; a repetition, or what was proposed for an older one, has no effect.
-    if (!known || members->change_at != 0 || members->incarnation[node] != item->session ||
+    bool second = members->change_at != 0 && !TACIT_BUG(EPOCH_SECOND_CHANGE);
+    bool stale = known && members->incarnation[node] != item->session;
+    if (!known || second || (stale && !TACIT_BUG(EPOCH_STALE_CHANGE)) ||
         item->number <= item->session) {
         smr->counters.unexpected++;
         return;
@@ -138,7 +140,9 @@ static void begin(struct tacit_smr *smr)
     byzantine->epoch = members->epoch;
     tacit_smr_epoch_accept(smr);
     tacit_epochs_enter(byzantine->epochs, members->epoch, members->incarnation);
-    tacit_ctb_reset(byzantine->ctb, members->epoch, smr->now_ns);
+    if (!TACIT_BUG(EPOCH_STREAMS_KEPT)) {
+        tacit_ctb_reset(byzantine->ctb, members->epoch, smr->now_ns);
+    }
     byzantine->batch_used = 0; // what was taken out and not proposed comes again
     byzantine->checkpoint = 0;
     byzantine->replace_slot = TACIT_SLOT_NONE;
@@ -170,12 +174,14 @@ bool tacit_smr_epoch_poll(struct tacit_smr *smr)
     if (!smr->state_valid || byzantine->must_fetch || tacit_fetch_busy(&byzantine->fetch)) {
         return false;
     }
+    bool is_member = members->incarnation[smr->config.self] == smr->config.incarnation;
     if (smr->active ? members->epoch <= byzantine->epoch
-                    : members->incarnation[smr->config.self] != smr->config.incarnation) {
+                    : !is_member && !TACIT_BUG(EPOCH_JOINS_BLINDLY)) {
         return false;
     }
     // The certificate, too: without it nobody could be shown why this epoch began.
-    if (tacit_agree_newest(byzantine->agree) < members->epoch_base) {
+    if (tacit_agree_newest(byzantine->agree) < members->epoch_base &&
+        !TACIT_BUG(EPOCH_WITHOUT_CERTIFICATE)) {
         return false;
     }
     begin(smr);
@@ -217,20 +223,34 @@ bool tacit_smr_epoch_propose(struct tacit_smr *smr)
     return true;
 }
 
-enum tacit_endorsement tacit_smr_epoch_endorse(struct tacit_smr *smr, uint64_t view, uint64_t slot,
-                                               const struct tacit_wire_item *item)
+bool tacit_smr_epoch_endorse(struct tacit_smr *smr, uint64_t view, uint64_t slot,
+                             const uint8_t *batch, uint32_t bytes,
+                             enum tacit_endorsement *endorsement)
 {
     tacit_node_t leader = (tacit_node_t)(view % smr->config.replicas);
-    switch (tacit_epochs_endorse(smr->byzantine.epochs, leader, item)) {
+    struct tacit_wire_item item;
+    size_t offset = 0;
+    if (tacit_wire_item_decode(&item, batch, bytes, &offset) != TACIT_VERDICT_OK ||
+        item.kind != TACIT_ITEM_REPLACE) {
+        return false;
+    }
+    *endorsement = TACIT_ENDORSE_NEVER;
+    if (offset != bytes && !TACIT_BUG(REPLACE_IN_COMPANY)) {
+        return true;
+    }
+    switch (tacit_epochs_endorse(smr->byzantine.epochs, leader, &item)) {
     case TACIT_EPOCHS_OK:
-        return TACIT_ENDORSED;
+        *endorsement = TACIT_ENDORSED;
+        break;
     case TACIT_EPOCHS_WAIT:
         smr->byzantine.replace_slot = slot;
-        return TACIT_ENDORSE_LATER;
+        *endorsement = TACIT_ENDORSE_LATER;
+        break;
     case TACIT_EPOCHS_NEVER:
     default:
-        return TACIT_ENDORSE_NEVER;
+        break;
     }
+    return true;
 }
 
 bool tacit_smr_epoch_is_owed(const struct tacit_smr *smr)
