@@ -1,0 +1,670 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What an ordered change of members does to a replica, rule by rule (core/smr/epochs.c): when it
+// takes effect, what the next epoch begins with and when, who is heard. Each rule is a scenario
+// that says whether it was kept, and which the seeded bug that leaves the rule out must break. The
+// modules below are replaced by what remembers how they were called (this file defines their
+// functions), so the replica is a struct and a table of members. Who may be replaced is in
+// byz_epochs_test.c; that nobody votes above the cut in byz_agree_epochs_test.c.
+// TACIT_SEEDED: yes
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "core/smr/internal.h"
+
+enum { REPLICAS = 3, MEMNODES = 3, SELF = 0, WINDOW = 8, HALF = WINDOW / 2, NODES = 32 };
+
+static struct {
+    struct tacit_smr smr;
+    struct tacit_members members;
+    uint32_t touched;
+    // What the modules below were told.
+    uint64_t limit, newest, installed, start_epoch, start_base, reset_epoch, entered_view,
+        entered_epoch;
+    uint32_t starts, resets, observed, taken_up, proposals;
+    uint32_t proposal_bytes;
+    uint64_t entered_members[TACIT_EPOCH_NODES];
+    tacit_incarnation_t links[NODES], registers[NODES], owner[REPLICAS], seen[NODES];
+    // What they answer.
+    bool due, full, has_requests;
+    enum tacit_epochs_endorsement endorsement;
+    tacit_node_t asked_leader;
+} world;
+
+void tacit_pages_touch(struct tacit_pages *pages, const void *at, size_t bytes)
+{
+    assert_ptr_equal(pages, &world.smr.pages);
+    assert_ptr_equal(at, &world.members);
+    assert_int_equal(bytes, sizeof world.members);
+    world.touched++;
+}
+
+void tacit_agree_limit(struct tacit_agree *agree, uint64_t limit)
+{
+    (void)agree;
+    world.limit = limit;
+}
+
+uint64_t tacit_agree_newest(const struct tacit_agree *agree)
+{
+    (void)agree;
+    return world.newest;
+}
+
+void tacit_agree_start(struct tacit_agree *agree, uint64_t epoch, uint64_t base,
+                       const struct tacit_digest *root, const struct tacit_agree_parts *parts,
+                       const struct tacit_agree_calls *calls, tacit_time_ns_t now_ns)
+{
+    (void)agree;
+    (void)root;
+    (void)parts;
+    (void)calls;
+    (void)now_ns;
+    world.start_epoch = epoch;
+    world.start_base = base;
+    world.limit = UINT64_MAX; // as the real one
+    world.starts++;
+}
+
+void tacit_agree_take_up(struct tacit_agree *agree)
+{
+    (void)agree;
+    assert_true(world.starts > 0);
+    world.taken_up++;
+}
+
+void tacit_agree_installed(struct tacit_agree *agree, uint64_t applied)
+{
+    (void)agree;
+    assert_true(world.starts > 0);
+    world.installed = applied;
+}
+
+void tacit_agree_observe(struct tacit_agree *agree, struct tacit_links *links,
+                         struct tacit_signer *signer, const struct tacit_agree_calls *calls,
+                         tacit_time_ns_t now_ns)
+{
+    (void)agree;
+    (void)links;
+    (void)signer;
+    (void)calls;
+    (void)now_ns;
+    world.observed++;
+}
+
+bool tacit_agree_propose(struct tacit_agree *agree, const void *batch, uint32_t bytes,
+                         uint64_t *slot)
+{
+    (void)agree;
+    (void)batch;
+    *slot = 0;
+    if (world.full) {
+        return false;
+    }
+    world.proposals++;
+    world.proposal_bytes = bytes;
+    return true;
+}
+
+void tacit_ctb_reset(struct tacit_ctb *ctb, uint64_t epoch, tacit_time_ns_t now_ns)
+{
+    (void)ctb;
+    (void)now_ns;
+    assert_int_equal(world.starts, 0); // before agreement speaks in it
+    world.reset_epoch = epoch;
+    world.resets++;
+}
+
+void tacit_links_accept(struct tacit_links *links, tacit_node_t node,
+                        tacit_incarnation_t incarnation)
+{
+    (void)links;
+    assert_true(node < NODES);
+    world.links[node] = incarnation;
+}
+
+void tacit_registers_accept(struct tacit_registers *registers, tacit_node_t memnode,
+                            tacit_incarnation_t incarnation)
+{
+    (void)registers;
+    assert_true(memnode < NODES);
+    world.registers[memnode] = incarnation;
+}
+
+void tacit_registers_owner(struct tacit_registers *registers, tacit_node_t replica,
+                           tacit_incarnation_t incarnation)
+{
+    (void)registers;
+    assert_true(replica < REPLICAS);
+    world.owner[replica] = incarnation;
+}
+
+void tacit_requests_enter_view(struct tacit_requests *requests, uint64_t view,
+                               tacit_time_ns_t now_ns)
+{
+    (void)requests;
+    (void)now_ns;
+    world.entered_view = view;
+}
+
+bool tacit_requests_has_proposal(const struct tacit_requests *requests)
+{
+    (void)requests;
+    return world.has_requests;
+}
+
+void tacit_epochs_enter(struct tacit_epochs *epochs, uint64_t epoch, const uint64_t *members)
+{
+    (void)epochs;
+    world.entered_epoch = epoch;
+    memcpy(world.entered_members, members, sizeof world.entered_members);
+}
+
+void tacit_epochs_seen(struct tacit_epochs *epochs, tacit_node_t node,
+                       tacit_incarnation_t incarnation)
+{
+    (void)epochs;
+    world.seen[node] = incarnation;
+}
+
+bool tacit_epochs_is_due(const struct tacit_epochs *epochs)
+{
+    (void)epochs;
+    return world.due;
+}
+
+size_t tacit_epochs_proposal(const struct tacit_epochs *epochs,
+                             uint8_t out[TACIT_EPOCH_BATCH_BYTES])
+{
+    (void)epochs;
+    memset(out, 0, 48);
+    return world.due ? 48 : 0;
+}
+
+enum tacit_epochs_endorsement tacit_epochs_endorse(struct tacit_epochs *epochs, tacit_node_t leader,
+                                                   const struct tacit_wire_item *item)
+{
+    (void)epochs;
+    (void)item;
+    world.asked_leader = leader;
+    return world.endorsement;
+}
+
+struct tacit_agree_calls tacit_smr_byzantine_calls(struct tacit_smr *smr)
+{
+    return (struct tacit_agree_calls){.context = smr};
+}
+
+// ---- steps
+
+static void world_open(void)
+{
+    memset(&world, 0, sizeof world);
+    struct tacit_smr *smr = &world.smr;
+    smr->config.engine = TACIT_ENGINE_BYZANTINE;
+    smr->config.replicas = REPLICAS;
+    smr->config.memnodes = MEMNODES;
+    smr->config.self = SELF;
+    smr->config.incarnation = 1;
+    smr->config.byzantine.window = WINDOW;
+    smr->config.byzantine.view_timeout_ns = 1000;
+    smr->byzantine.timer_ns = 1000;
+    smr->byzantine.replace_slot = TACIT_SLOT_NONE;
+    smr->now_ns = 100;
+    smr->active = smr->state_valid = true;
+    smr->sessions.members = &world.members;
+    for (tacit_node_t r = 0; r < REPLICAS; r++) {
+        world.members.incarnation[r] = 1;
+        world.members.incarnation[TACIT_NODE_MEMNODE + r] = 1;
+        smr->byzantine.member[r] = 1;
+    }
+    world.limit = UINT64_MAX;
+}
+
+static void change(uint64_t slot, uint16_t node, uint64_t old, uint64_t now)
+{
+    struct tacit_wire_item item = {
+        .kind = TACIT_ITEM_REPLACE, .subject = node, .session = old, .number = now};
+    tacit_smr_epoch_change(&world.smr, slot, &item);
+}
+
+// Every slot up to `end` is executed, with a checkpoint at each multiple of W/2.
+static void execute_up_to(uint64_t end)
+{
+    for (uint64_t slot = world.smr.applied; slot < end; slot++) {
+        world.smr.applied = slot + 1;
+        if (world.smr.applied % HALF == 0) {
+            tacit_smr_epoch_reached(&world.smr, world.smr.applied);
+        }
+    }
+}
+
+static bool begins(void)
+{
+    world.starts = 0;
+    return tacit_smr_epoch_poll(&world.smr);
+}
+
+// Replica 2 is replaced by its incarnation 2, decided in slot 3; c = 12.
+static void end_of_epoch(void)
+{
+    world_open();
+    change(3, 2, 1, 2);
+    execute_up_to(12);
+    assert_int_equal(world.members.epoch, 1);
+    assert_int_equal(world.members.epoch_base, 12);
+}
+
+// ---- rules: true if kept
+
+// Effect at the first checkpoint at or above s + W: whoever votes there has executed s.
+static bool rule_effect(void)
+{
+    bool kept = true;
+    for (uint64_t slot = 0; slot < 3 * WINDOW; slot++) {
+        world_open();
+        change(slot, 2, 1, 2);
+        uint64_t c = world.members.change_at;
+        assert_int_equal(c % HALF, 0);
+        assert_int_equal(world.limit, c); // the cut
+        kept = kept && c >= slot + WINDOW && c < slot + WINDOW + HALF;
+    }
+    return kept;
+}
+
+static bool rule_one_change(void)
+{
+    world_open();
+    change(3, 2, 1, 2);
+    change(4, 1, 1, 2);
+    return world.members.change_node == 2 && world.members.change_at == 12 && world.limit == 12;
+}
+
+static bool rule_change_of_a_member(void)
+{
+    world_open();
+    world.members.incarnation[2] = 3;
+    change(3, 2, 2, 4); // what it was once
+    bool kept = world.members.change_at == 0;
+    world_open();
+    change(3, 2, 1, 1); // no change at all
+    change(3, 2, 1, 0);
+    change(3, 3, 0, 2); // no such nodes
+    change(3, TACIT_NODE_MEMNODE + MEMNODES, 0, 2);
+    change(3, 0xffff, 0, 2);
+    assert_int_equal(world.members.change_at, 0);
+    assert_int_equal(world.smr.counters.unexpected, 5);
+    return kept;
+}
+
+static bool rule_fresh_streams(void)
+{
+    end_of_epoch();
+    world.newest = 12;
+    assert_true(begins());
+    return world.resets == 1 && world.reset_epoch == 1;
+}
+
+static bool rule_with_the_certificate(void)
+{
+    end_of_epoch();
+    world.newest = 8;
+    bool kept = !begins();
+    world.newest = 12;
+    assert_true(begins() || !kept);
+    return kept;
+}
+
+// A new incarnation takes part when the state says that it is a member, not before.
+static bool rule_join(void)
+{
+    end_of_epoch();
+    world.newest = 12;
+    world.smr.active = false;
+    world.smr.config.self = 2;
+    world.smr.config.incarnation = 3; // died again meanwhile
+    bool kept = !begins() && !world.smr.active;
+    world.smr.active = false;
+    world.smr.config.incarnation = 2;
+    assert_true(begins());
+    assert_true(world.smr.active);
+    return kept;
+}
+
+// Of the members, and of nobody else, is heard.
+static bool rule_restarted_is_not_heard(void)
+{
+    world_open();
+    tacit_smr_epoch_accept(&world.smr);
+    tacit_smr_epoch_up(&world.smr, 2, 2);
+    assert_int_equal(world.seen[2], 2); // but it is suspected
+    return world.links[2] == 1 && world.owner[2] == 1;
+}
+
+static bool rule_memnode_counts_for_nothing(void)
+{
+    world_open();
+    tacit_smr_epoch_accept(&world.smr);
+    tacit_smr_epoch_up(&world.smr, TACIT_NODE_MEMNODE + 1, 2);
+    assert_int_equal(world.seen[TACIT_NODE_MEMNODE + 1], 2);
+    return world.registers[TACIT_NODE_MEMNODE + 1] == 1;
+}
+
+// Whatever stands beside the change in its batch would not be looked at.
+static bool rule_alone(void)
+{
+    uint8_t batch[256];
+    size_t used = 0;
+    struct tacit_wire_item item = {
+        .kind = TACIT_ITEM_REPLACE, .subject = 2, .session = 1, .number = 2};
+    struct tacit_wire_item request = {.kind = TACIT_ITEM_APPLY, .number = 1};
+    enum tacit_endorsement endorsement;
+    world_open();
+    world.endorsement = TACIT_EPOCHS_OK;
+    assert_true(tacit_wire_item_encode(batch, sizeof batch, &used, &item));
+    assert_true(tacit_smr_epoch_endorse(&world.smr, 4, 5, batch, (uint32_t)used, &endorsement));
+    assert_int_equal(endorsement, TACIT_ENDORSED);
+    assert_int_equal(world.asked_leader, 1);
+    assert_true(tacit_wire_item_encode(batch, sizeof batch, &used, &request));
+    assert_true(tacit_smr_epoch_endorse(&world.smr, 4, 5, batch, (uint32_t)used, &endorsement));
+    return endorsement == TACIT_ENDORSE_NEVER;
+}
+
+static const struct {
+    const char *name;
+    bool (*rule)(void);
+    uint32_t bug;
+} rules[] = {
+    {"effect at the first checkpoint at or above s+W", rule_effect, TACIT_BUG_EPOCH_EARLY},
+    {"one change an epoch", rule_one_change, TACIT_BUG_EPOCH_SECOND_CHANGE},
+    {"a change is of a member", rule_change_of_a_member, TACIT_BUG_EPOCH_STALE_CHANGE},
+    {"fresh streams", rule_fresh_streams, TACIT_BUG_EPOCH_STREAMS_KEPT},
+    {"begins with its checkpoint's certificate", rule_with_the_certificate,
+     TACIT_BUG_EPOCH_WITHOUT_CERTIFICATE},
+    {"who joins is a member", rule_join, TACIT_BUG_EPOCH_JOINS_BLINDLY},
+    {"who restarted is not heard", rule_restarted_is_not_heard, TACIT_BUG_EPOCH_RESTARTED_COUNTS},
+    {"an emptied memory node counts for nothing", rule_memnode_counts_for_nothing,
+     TACIT_BUG_EPOCH_MEMNODE_COUNTS},
+    {"a change is alone in its batch", rule_alone, TACIT_BUG_REPLACE_IN_COMPANY},
+};
+
+static void rules__are_kept(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (!rules[i].rule()) {
+            fail_msg("not kept: %s", rules[i].name);
+        }
+    }
+}
+
+static void rules__are_broken_by_the_bugs(void **state)
+{
+    (void)state;
+#if TACIT_SEEDED_BUGS
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        tacit_seeded_bug = rules[i].bug;
+        bool kept = rules[i].rule();
+        tacit_seeded_bug = TACIT_BUG_NONE;
+        if (kept) {
+            fail_msg("kept in spite of the bug: %s", rules[i].name);
+        }
+    }
+#else
+    skip();
+#endif
+}
+
+// ---- the end of an epoch
+
+static void members__change_at_the_checkpoint_and_not_before(void **state)
+{
+    (void)state;
+    world_open();
+    change(3, 2, 1, 2);
+    execute_up_to(11);
+    assert_true(tacit_smr_epoch_is_ending(&world.smr));
+    assert_int_equal(world.members.incarnation[2], 1);
+    assert_int_equal(world.members.epoch, 0);
+    execute_up_to(12);
+    assert_false(tacit_smr_epoch_is_ending(&world.smr));
+    assert_int_equal(world.members.incarnation[2], 2);
+    assert_int_equal(world.members.incarnation[1], 1);
+    assert_int_equal(world.members.epoch, 1);
+    assert_int_equal(world.members.epoch_base, 12);
+    assert_int_equal(world.members.replaced, 1);
+    assert_int_equal(world.touched, 2); // each time, or the certified root would miss it
+    execute_up_to(40);
+    assert_int_equal(world.members.epoch, 1);
+}
+
+static void memnode__is_replaced_like_a_replica(void **state)
+{
+    (void)state;
+    world_open();
+    change(0, TACIT_NODE_MEMNODE + 1, 1, 5);
+    execute_up_to(8);
+    world.newest = 8;
+    assert_true(begins());
+    assert_int_equal(world.registers[TACIT_NODE_MEMNODE + 1], 5);
+    assert_int_equal(world.registers[TACIT_NODE_MEMNODE + 0], 1);
+    assert_int_equal(world.links[TACIT_NODE_MEMNODE + 1], 0); // no links there,
+    world.smr.config.byzantine.broadcast_on = TACIT_BROADCAST_ON_MEMNODES;
+    tacit_smr_epoch_accept(&world.smr);
+    assert_int_equal(world.links[TACIT_NODE_MEMNODE + 1], 5); // unless they are in use
+}
+
+// ---- the next one
+
+static void begin__has_everything_anew(void **state)
+{
+    (void)state;
+    end_of_epoch();
+    struct tacit_smr_byzantine *byzantine = &world.smr.byzantine;
+    world.newest = 12;
+    byzantine->dead = 0x6;
+    byzantine->batch_used = 100;
+    byzantine->replace_slot = 3;
+    byzantine->replace_view = 1;
+    byzantine->timer_ns = 64000;
+    assert_true(begins());
+    assert_int_equal(world.starts, 1);
+    assert_int_equal(world.start_epoch, 1);
+    assert_int_equal(world.start_base, 12);
+    assert_int_equal(world.entered_epoch, 1);
+    assert_int_equal(world.entered_members[2], 2);
+    assert_int_equal(world.taken_up, 1);
+    assert_int_equal(byzantine->epoch, 1);
+    assert_int_equal(byzantine->batch_used, 0);
+    assert_int_equal(byzantine->replace_slot, TACIT_SLOT_NONE);
+    assert_int_equal(byzantine->replace_view, 0);
+    assert_int_equal(byzantine->timer_ns, 1000);
+    assert_int_equal(byzantine->dead, 0x2); // the new incarnation of replica 2 is not
+    assert_int_equal(world.links[2], 2);
+    assert_int_equal(world.owner[2], 2);
+    assert_int_equal(world.links[1], 1);
+    assert_int_equal(world.links[SELF], 0);
+    assert_int_equal(world.owner[SELF], 1);
+    assert_false(begins()); // once
+}
+
+static void begin__waits_for_the_state(void **state)
+{
+    (void)state;
+    end_of_epoch();
+    world.newest = 12;
+    world.smr.state_valid = false;
+    assert_false(begins());
+    world.smr.state_valid = true;
+    world.smr.byzantine.must_fetch = true;
+    assert_false(begins());
+    world.smr.byzantine.must_fetch = false;
+    assert_true(begins());
+}
+
+// Whose state is already above the epoch's first slot, or ends the next one, goes on from there.
+static void begin__with_a_state_from_later(void **state)
+{
+    (void)state;
+    end_of_epoch();
+    world.newest = 20;
+    world.smr.applied = 20;
+    world.members.change_at = 28;
+    assert_true(begins());
+    assert_int_equal(world.start_base, 12);
+    assert_int_equal(world.installed, 20);
+    assert_int_equal(world.limit, 28);
+}
+
+// Who is no member yet hears the replicas (for certificates), and no register counts.
+static void joining__hears_everybody(void **state)
+{
+    (void)state;
+    world_open();
+    world.smr.active = false;
+    tacit_smr_epoch_observe(&world.smr);
+    assert_int_equal(world.observed, 1);
+    tacit_smr_epoch_up(&world.smr, 1, 4);
+    tacit_smr_epoch_up(&world.smr, TACIT_NODE_MEMNODE, 4);
+    assert_int_equal(world.links[1], 4);
+    assert_int_equal(world.links[TACIT_NODE_MEMNODE], 0);
+    assert_int_equal(world.registers[TACIT_NODE_MEMNODE], 0);
+    assert_int_equal(world.owner[1], 0);
+    world.smr.config.byzantine.broadcast_on = TACIT_BROADCAST_ON_MEMNODES;
+    tacit_smr_epoch_up(&world.smr, TACIT_NODE_MEMNODE, 4);
+    assert_int_equal(world.links[TACIT_NODE_MEMNODE], 4);
+}
+
+// For the store of requests views grow over epochs, and each has the leader that it has.
+static void view__grows_over_epochs(void **state)
+{
+    (void)state;
+    world_open();
+    uint64_t last = tacit_smr_epoch_view(&world.smr, 1u << 20);
+    for (uint64_t epoch = 1; epoch < 100; epoch++) {
+        world.smr.byzantine.epoch = epoch;
+        for (uint64_t view = 0; view < 5; view++) {
+            uint64_t grown = tacit_smr_epoch_view(&world.smr, view);
+            assert_true(grown > last);
+            assert_int_equal(grown % REPLICAS, view % REPLICAS);
+            last = grown;
+        }
+    }
+}
+
+// ---- the leader
+
+static void propose__the_change_once_a_view(void **state)
+{
+    (void)state;
+    world_open();
+    assert_false(tacit_smr_epoch_propose(&world.smr)); // nothing is due
+    world.due = world.full = true;
+    assert_false(tacit_smr_epoch_propose(&world.smr));
+    world.full = false;
+    assert_true(tacit_smr_epoch_propose(&world.smr));
+    assert_int_equal(world.proposal_bytes, 48);
+    assert_false(tacit_smr_epoch_propose(&world.smr));
+    world.smr.byzantine.view = 3; // a later view that it leads: the old one may be lost
+    assert_true(tacit_smr_epoch_propose(&world.smr));
+    assert_int_equal(world.proposals, 2);
+}
+
+static void propose__noops_up_to_the_end(void **state)
+{
+    (void)state;
+    world_open();
+    change(3, 2, 1, 2);
+    assert_true(tacit_smr_epoch_propose(&world.smr));
+    assert_int_equal(world.proposal_bytes, 0);
+    world.has_requests = true; // these fill the slots as well
+    assert_false(tacit_smr_epoch_propose(&world.smr));
+    world.has_requests = false;
+    world.smr.byzantine.batch_used = 8;
+    assert_false(tacit_smr_epoch_propose(&world.smr));
+    world.smr.byzantine.batch_used = 0;
+    execute_up_to(12);
+    assert_false(tacit_smr_epoch_propose(&world.smr));
+}
+
+// ---- the others
+
+static void endorse__answers_for_changes_only(void **state)
+{
+    (void)state;
+    uint8_t batch[128];
+    size_t used = 0;
+    enum tacit_endorsement endorsement = TACIT_ENDORSED;
+    struct tacit_wire_item item = {.kind = TACIT_ITEM_APPLY, .number = 1};
+    world_open();
+    assert_true(tacit_wire_item_encode(batch, sizeof batch, &used, &item));
+    assert_false(tacit_smr_epoch_endorse(&world.smr, 0, 0, batch, (uint32_t)used, &endorsement));
+    assert_false(tacit_smr_epoch_endorse(&world.smr, 0, 0, batch, 0, &endorsement));
+    assert_false(tacit_smr_epoch_endorse(&world.smr, 0, 0, batch, 7, &endorsement));
+    item = (struct tacit_wire_item){
+        .kind = TACIT_ITEM_REPLACE, .subject = 2, .session = 1, .number = 2};
+    used = 0;
+    assert_true(tacit_wire_item_encode(batch, sizeof batch, &used, &item));
+    world.endorsement = TACIT_EPOCHS_WAIT;
+    assert_true(tacit_smr_epoch_endorse(&world.smr, 0, 7, batch, (uint32_t)used, &endorsement));
+    assert_int_equal(endorsement, TACIT_ENDORSE_LATER);
+    assert_int_equal(world.smr.byzantine.replace_slot, 7); // looked at again with the next share
+    world.endorsement = TACIT_EPOCHS_NEVER;
+    assert_true(tacit_smr_epoch_endorse(&world.smr, 0, 7, batch, (uint32_t)used, &endorsement));
+    assert_int_equal(endorsement, TACIT_ENDORSE_NEVER);
+}
+
+// A change that is due, or decided, is owed by the leader, whose time ends without progress.
+static void owed__is_late_without_progress(void **state)
+{
+    (void)state;
+    world_open();
+    assert_false(tacit_smr_epoch_is_owed(&world.smr));
+    world.smr.now_ns = 1000000;
+    assert_false(tacit_smr_epoch_is_late(&world.smr));
+    world.due = true;
+    assert_true(tacit_smr_epoch_is_owed(&world.smr));
+    assert_false(tacit_smr_epoch_is_late(&world.smr));
+    world.smr.now_ns += 999;
+    assert_false(tacit_smr_epoch_is_late(&world.smr));
+    world.smr.applied++;
+    world.smr.now_ns += 999;
+    assert_false(tacit_smr_epoch_is_late(&world.smr)); // there was progress
+    world.smr.now_ns += 1000;
+    assert_true(tacit_smr_epoch_is_late(&world.smr));
+    assert_false(tacit_smr_epoch_is_late(&world.smr)); // once, then the next leader's time runs
+    world.due = false;
+    change(3, 2, 1, 2);
+    world.smr.now_ns += 1000;
+    assert_true(tacit_smr_epoch_is_owed(&world.smr));
+    assert_true(tacit_smr_epoch_is_late(&world.smr));
+    execute_up_to(12);
+    world.smr.now_ns += 5000;
+    assert_false(tacit_smr_epoch_is_late(&world.smr));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules__are_kept),
+        cmocka_unit_test(rules__are_broken_by_the_bugs),
+        cmocka_unit_test(members__change_at_the_checkpoint_and_not_before),
+        cmocka_unit_test(memnode__is_replaced_like_a_replica),
+        cmocka_unit_test(begin__has_everything_anew),
+        cmocka_unit_test(begin__waits_for_the_state),
+        cmocka_unit_test(begin__with_a_state_from_later),
+        cmocka_unit_test(joining__hears_everybody),
+        cmocka_unit_test(view__grows_over_epochs),
+        cmocka_unit_test(propose__the_change_once_a_view),
+        cmocka_unit_test(propose__noops_up_to_the_end),
+        cmocka_unit_test(endorse__answers_for_changes_only),
+        cmocka_unit_test(owed__is_late_without_progress),
+    };
+    return cmocka_run_group_tests_name("smr_epochs", tests, NULL, NULL);
+}
