@@ -551,6 +551,25 @@ static void *world_take(struct tacit_bump *bump, size_t *bytes)
     return memory;
 }
 
+// An epoch begins at one replica.
+static void world_begin(tacit_node_t r, uint64_t epoch, uint64_t base)
+{
+    struct world_node *node = &world.node[r];
+    const struct tacit_agree_calls calls = {.context = node,
+                                            .endorse = world_endorse,
+                                            .forced = world_forced,
+                                            .execute = world_execute,
+                                            .checkpoint = world_checkpoint,
+                                            .stable = world_stable,
+                                            .behind = world_behind,
+                                            .entered = world_entered,
+                                            .sealed = world_sealed,
+                                            .is_obliged = world_is_obliged};
+    struct tacit_digest root = world_root(base);
+    struct tacit_agree_parts parts = {world_port(r), world_port(r), &node->signer, node->bodies};
+    tacit_agree_start(node->agree, epoch, base, &root, &parts, &calls, world.now_ns);
+}
+
 static void world_node_open(tacit_node_t r)
 {
     struct world_node *node = &world.node[r];
@@ -588,19 +607,7 @@ static void world_node_open(tacit_node_t r)
     node->bodies = tacit_bodies_init(&bump, &bodies);
     node->signer.ops = &world_signer_ops;
     node->calls = tacit_agree_ctb_calls(node->agree);
-    const struct tacit_agree_calls calls = {.context = node,
-                                            .endorse = world_endorse,
-                                            .forced = world_forced,
-                                            .execute = world_execute,
-                                            .checkpoint = world_checkpoint,
-                                            .stable = world_stable,
-                                            .behind = world_behind,
-                                            .entered = world_entered,
-                                            .sealed = world_sealed,
-                                            .is_obliged = world_is_obliged};
-    struct tacit_digest root = world_root(0);
-    struct tacit_agree_parts parts = {world_port(r), world_port(r), &node->signer, node->bodies};
-    tacit_agree_start(node->agree, 1, 0, &root, &parts, &calls, world.now_ns);
+    world_begin(r, 1, 0);
 }
 
 static void world_close(void)

@@ -91,7 +91,7 @@ static void body_digest__names_its_purpose(void **state)
 // ---- statements
 // --------------------------------------------------------------------------------------------------
 
-enum { STATEMENTS = 6, FIELDS = 5 };
+enum { STATEMENTS = 7, FIELDS = 5 };
 
 // One of the statements from numbered fields. Returns its size.
 static uint32_t statement(unsigned which, uint8_t *out, const uint64_t field[FIELDS])
@@ -112,6 +112,8 @@ static uint32_t statement(unsigned which, uint8_t *out, const uint64_t field[FIE
     case 4:
         return tacit_statement_state_share(out, field[0], (tacit_node_t)field[1], field[2], &digest,
                                            field[3]);
+    case 5:
+        return tacit_statement_suspect(out, field[0], (tacit_node_t)field[1], field[2], field[3]);
     default:
         return tacit_statement_request(out, (uint32_t)field[0], field[1], field[2],
                                        (uint8_t)field[3], &digest);
@@ -121,9 +123,9 @@ static uint32_t statement(unsigned which, uint8_t *out, const uint64_t field[FIE
 // Changes one field of one statement at a time. The first pair that comes out equal, or NULL.
 static const char *statement_hole(void)
 {
-    static const char *const names[STATEMENTS] = {"stream id",  "summary",     "certify",
-                                                  "checkpoint", "state share", "request"};
-    static const unsigned fields[STATEMENTS] = {0x1f, 0x17, 0x17, 0x13, 0x1f, 0x1f};
+    static const char *const names[STATEMENTS] = {"stream id",   "summary", "certify", "checkpoint",
+                                                  "state share", "suspect", "request"};
+    static const unsigned fields[STATEMENTS] = {0x1f, 0x17, 0x17, 0x13, 0x1f, 0x0f, 0x1f};
     for (unsigned which = 0; which < STATEMENTS; which++) {
         for (unsigned i = 0; i < FIELDS; i++) {
             uint64_t field[FIELDS] = {1, 2, 3, 4, 5};
@@ -238,8 +240,9 @@ static void bugs__are_found(void **state)
 {
     (void)state;
     static const uint32_t statements[] = {TACIT_BUG_STATEMENT_WITHOUT_BROADCASTER,
-                                          TACIT_BUG_STATEMENT_WITHOUT_ID};
-    for (unsigned i = 0; i < 2; i++) {
+                                          TACIT_BUG_STATEMENT_WITHOUT_ID,
+                                          TACIT_BUG_STATEMENT_WITHOUT_EPOCH};
+    for (unsigned i = 0; i < 3; i++) {
         tacit_seeded_bug = statements[i];
         assert_string_equal(statement_hole(), "stream id");
     }

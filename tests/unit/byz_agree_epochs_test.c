@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Agreement at the end of an epoch and across two: the cut, what of an old epoch is refused, and
+// how who was left behind finds out. Each rule is a scenario which says whether it was kept, and
+// which the seeded bug that leaves the rule out must break; the rules are those of
+// tests/model/epochs.c.
+// TACIT_SEEDED: yes
+#include "byz_agree_steps.h"
+#include "choice/choice.h"
+
+enum { HALF = WORLD_WINDOW / 2 };
+
+// The next epoch begins at `base`, with fresh streams. What is on its way stays there: messages,
+// completions and cells of the old one.
+static void next_epoch(uint64_t epoch, uint64_t base, bool without_two)
+{
+    memset(world.id_count, 0, sizeof world.id_count);
+    for (tacit_node_t r = 0; r < WORLD_N; r++) {
+        struct world_node *node = &world.node[r];
+        memset(node->locked, 0, sizeof node->locked);
+        memset(node->next, 0, sizeof node->next);
+        memset(node->is_later, 0, sizeof node->is_later);
+        memset(node->condemned, 0, sizeof node->condemned);
+        memset(node->vouched, 0, sizeof node->vouched);
+        memset(node->unanimous, 0, sizeof node->unanimous);
+        if (!node->is_dead && !(without_two && r == 2)) {
+            world_begin(r, epoch, base);
+        }
+    }
+}
+
+static void decide_many(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        propose(0, i % 2 == 0 ? "even" : "odd");
+        world_pump();
+        if (world.node[2].is_dead) {
+            world_pass(8 * WORLD_SLOW_NS);
+        }
+    }
+}
+
+// ---- rules: true if kept
+
+// A change was executed that ends the epoch at 4: no vote of any kind for a slot from there on,
+// whatever the leader, here a faulty one, proposes.
+static bool rule_cut(void)
+{
+    world_open();
+    world.node[0].is_dead = true;
+    tacit_agree_limit(agree_of(1), HALF);
+    tacit_agree_limit(agree_of(2), HALF);
+    for (uint64_t slot = 0; slot < WORLD_WINDOW; slot++) {
+        (void)say_prepare(0, 0, slot, "a");
+    }
+    world_pass(4 * WORLD_RETRY_NS);
+    bool kept = true;
+    for (tacit_node_t r = 1; r < WORLD_N; r++) {
+        assert_int_equal(world.node[r].executed_count, HALF);
+        for (uint64_t slot = 0; slot < WORLD_WINDOW; slot++) {
+            bool voted = world.voted[TACIT_VOTE_CERTIFY][r][3 - r][slot] ||
+                         world.voted[TACIT_VOTE_ACK][r][3 - r][slot] ||
+                         world.node[r].vouched[0][prepare_id(0, slot)];
+            assert_true(voted || slot >= HALF);
+            kept = kept && (!voted || slot < HALF);
+        }
+    }
+    return kept;
+}
+
+static bool rule_cut_of_the_leader(void)
+{
+    uint64_t slot;
+    world_open();
+    tacit_agree_limit(agree_of(0), HALF);
+    for (unsigned i = 0; i < HALF; i++) {
+        propose(0, "a");
+    }
+    return !tacit_agree_propose(agree_of(0), "a", 1, &slot);
+}
+
+// The states that were sealed and co-signed in an epoch have no claim of the next one: a NEW_VIEW
+// of them would hide what was decided there.
+static bool rule_states_of_this_epoch(void)
+{
+    catch_newview(); // of epoch 1, with its first slot as base
+    world.node[1].is_dead = false;
+    next_epoch(2, WORLD_WINDOW, false);
+    const uint64_t base = WORLD_WINDOW;
+    const uint64_t root_at = 8;
+    const struct tacit_digest root = world_root(base);
+    world.swallowed.payload.slot = base; // as the first of epoch 2, which it has to be
+    memcpy(world.swallowed.body, &base, sizeof base);
+    memcpy(world.swallowed.body + root_at, root.bytes, sizeof root.bytes);
+    block(world.no_vote, false);
+    propose(0, "b");
+    world_pump(); // "b" is decided in epoch 2
+    assert_int_equal(report_of(0).decided, base + 1);
+    world.node[1].is_dead = true;
+    suspect_all();
+    world_pump();
+    say_seal(1, 0, agree_of(0)->entries, 0);
+    return is_newview_refused();
+}
+
+// Who missed the end of an epoch says something of the old one, and is shown the certificate.
+static bool rule_hand_out(void)
+{
+    world_open();
+    world.node[2].is_dead = true;
+    decide_many(WORLD_WINDOW);
+    assert_int_equal(report_of(0).base, WORLD_WINDOW);
+    next_epoch(2, WORLD_WINDOW, true);
+    decide_many(WORLD_WINDOW); // and certified in epoch 2
+    assert_int_equal(report_of(0).base, 2 * WORLD_WINDOW);
+    world.node[2].is_dead = false;                                   // in epoch 1 still
+    memset(world.node[2].locked, 0xff, sizeof world.node[2].locked); // hears no stream of epoch 2
+    world.node[2].inbox_count = 0;
+    tacit_agree_send_status(agree_of(2), TACIT_SLOT_NONE);
+    for (unsigned i = 0; i < 4; i++) {
+        (void)world_turn(0);
+        (void)world_turn(1);
+        (void)world_inbox_turn(2);
+        (void)world_signer_turn(2);
+        (void)tacit_agree_poll(agree_of(2), world.now_ns);
+    }
+    return world.node[2].told_behind == 2 * WORLD_WINDOW;
+}
+
+static const struct {
+    const char *name;
+    bool (*rule)(void);
+    uint32_t bug;
+} rules[] = {
+    {"cut", rule_cut, TACIT_BUG_EPOCH_NOT_CUT},
+    {"cut, for the leader", rule_cut_of_the_leader, TACIT_BUG_EPOCH_NOT_CUT},
+    {"NEW_VIEW: of this epoch", rule_states_of_this_epoch, TACIT_BUG_STATEMENT_WITHOUT_EPOCH},
+    {"who is behind is shown the certificate", rule_hand_out, TACIT_BUG_EPOCH_NO_HAND_OUT},
+};
+
+static void rules__are_kept(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (!rules[i].rule()) {
+            fail_msg("not kept: %s", rules[i].name);
+        }
+    }
+}
+
+static void rules__are_broken_by_the_bugs(void **state)
+{
+    (void)state;
+#if TACIT_SEEDED_BUGS
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        tacit_seeded_bug = rules[i].bug;
+        bool kept = rules[i].rule();
+        tacit_seeded_bug = TACIT_BUG_NONE;
+        if (kept) {
+            fail_msg("kept in spite of the bug: %s", rules[i].name);
+        }
+    }
+#else
+    skip();
+#endif
+}
+
+// ---- across two epochs
+
+// With all that is on its way from the old one: late messages, completions, and votes in the cells.
+static void epochs__go_on_from_the_checkpoint(void **state)
+{
+    (void)state;
+    world_open();
+    uint64_t base = 0;
+    for (uint64_t epoch = 1; epoch < 5; epoch++) {
+        decide_many(WORLD_WINDOW);
+        memset(world.no_signer, true, sizeof world.no_signer); // they come in the next epoch
+        suspect_all(); // a view change begins, and is not ended
+        world_pump();
+        assert_true(world.node[epoch % WORLD_N].job_count > 0);
+        base += WORLD_WINDOW;
+        for (tacit_node_t r = 0; r < WORLD_N; r++) {
+            assert_int_equal(world.node[r].executed_count, base);
+        }
+        memset(world.no_signer, false, sizeof world.no_signer);
+        next_epoch(epoch + 1, base, false);
+        world_pump();
+        for (tacit_node_t r = 0; r < WORLD_N; r++) {
+            assert_int_equal(report_of(r).epoch, epoch + 1);
+            assert_int_equal(report_of(r).view, 0);
+            assert_int_equal(report_of(r).decided, base);
+        }
+    }
+    assert_true(world_agrees());
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules__are_kept),
+        cmocka_unit_test(rules__are_broken_by_the_bugs),
+        cmocka_unit_test(epochs__go_on_from_the_checkpoint),
+    };
+    return cmocka_run_group_tests_name("byz_agree_epochs", tests, NULL, close_world);
+}
