@@ -30,7 +30,8 @@ static struct {
     uint32_t starts, resets, observed, taken_up, proposals;
     uint32_t proposal_bytes;
     uint64_t entered_members[TACIT_EPOCH_NODES];
-    tacit_incarnation_t links[NODES], registers[NODES], owner[REPLICAS], seen[NODES];
+    tacit_incarnation_t links[NODES], strangers[NODES], registers[NODES], owner[REPLICAS],
+        seen[NODES];
     // What they answer.
     bool due, full, has_requests;
     enum tacit_epochs_endorsement endorsement;
@@ -127,6 +128,13 @@ void tacit_links_accept(struct tacit_links *links, tacit_node_t node,
     (void)links;
     assert_true(node < NODES);
     world.links[node] = incarnation;
+}
+
+void tacit_links_hear(struct tacit_links *links, tacit_node_t node, tacit_incarnation_t incarnation)
+{
+    (void)links;
+    assert_true(node < REPLICAS);
+    world.strangers[node] = incarnation;
 }
 
 void tacit_registers_accept(struct tacit_registers *registers, tacit_node_t memnode,
@@ -337,14 +345,30 @@ static bool rule_join(void)
     return kept;
 }
 
-// Of the members, and of nobody else, is heard.
-static bool rule_restarted_is_not_heard(void)
+static void restart_two(void)
 {
     world_open();
     tacit_smr_epoch_accept(&world.smr);
+    world.smr.byzantine.peer_incarnation[2] = 2;
     tacit_smr_epoch_up(&world.smr, 2, 2);
-    assert_int_equal(world.seen[2], 2); // but it is suspected
+    assert_int_equal(world.seen[2], 2); // it is suspected
+}
+
+// Of the members, and of nobody else, messages and registers count.
+static bool rule_restarted_is_no_member(void)
+{
+    restart_two();
     return world.links[2] == 1 && world.owner[2] == 1;
+}
+
+static bool rule_stranger_is_heard(void)
+{
+    restart_two();
+    bool kept = world.strangers[2] == 2;
+    assert_int_equal(world.strangers[1], 0);
+    tacit_smr_epoch_accept(&world.smr); // again, with another change
+    assert_int_equal(world.links[1], 1);
+    return kept && world.links[2] == 1;
 }
 
 static bool rule_memnode_counts_for_nothing(void)
@@ -388,7 +412,9 @@ static const struct {
     {"begins with its checkpoint's certificate", rule_with_the_certificate,
      TACIT_BUG_EPOCH_WITHOUT_CERTIFICATE},
     {"who joins is a member", rule_join, TACIT_BUG_EPOCH_JOINS_BLINDLY},
-    {"who restarted is not heard", rule_restarted_is_not_heard, TACIT_BUG_EPOCH_RESTARTED_COUNTS},
+    {"who restarted is no member", rule_restarted_is_no_member, TACIT_BUG_EPOCH_RESTARTED_COUNTS},
+    {"who restarted is heard as a stranger", rule_stranger_is_heard,
+     TACIT_BUG_EPOCH_STRANGER_UNHEARD},
     {"an emptied memory node counts for nothing", rule_memnode_counts_for_nothing,
      TACIT_BUG_EPOCH_MEMNODE_COUNTS},
     {"a change is alone in its batch", rule_alone, TACIT_BUG_REPLACE_IN_COMPANY},
