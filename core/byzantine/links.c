@@ -23,9 +23,11 @@
 
 static struct tacit_links_layout layout_of(const struct tacit_links_config *config)
 {
+    bool shared = config->place == TACIT_LINKS_ON_MEMNODES;
+    uint32_t prefix = shared ? TACIT_LINKS_PREFIX : 0;
     struct tacit_links_layout layout = {
-        .ring = config->place == TACIT_LINKS_ON_MEMNODES ? sizeof(struct tacit_links_head) : 0,
-        .shape = tacit_ring_shape(config->slots, config->message_bytes),
+        .ring = shared ? tacit_round_up(tacit_links_head_bytes(config), TACIT_CACHE_LINE) : 0,
+        .shape = tacit_ring_shape(config->slots, config->message_bytes + prefix),
         .body_slot = tacit_round_up(BODY_HEADER + (size_t)config->body_bytes, TACIT_CACHE_LINE),
     };
     layout.bodies = layout.ring + tacit_ring_bytes(layout.shape);
@@ -39,8 +41,7 @@ static struct tacit_links_layout layout_of(const struct tacit_links_config *conf
 
 size_t tacit_links_region_bytes(const struct tacit_links_config *config)
 {
-    size_t area = layout_of(config).bytes;
-    return config->place == TACIT_LINKS_ON_MEMNODES ? config->replicas * area : area;
+    return layout_of(config).bytes;
 }
 
 static uint64_t word_of(const uint8_t *bytes, unsigned word)
@@ -67,39 +68,42 @@ static void *take_zero(struct tacit_bump *bump, size_t bytes)
     return at;
 }
 
-static void outlets_init(struct tacit_links *links, struct tacit_bump *bump)
+static void host_init(struct tacit_links *links, struct tacit_bump *bump, uint32_t index)
 {
     size_t map = 8u * bitmap_words(links);
-    uint32_t count = links->hosts * links->config.replicas;
-    bool on_memnodes = links->config.place == TACIT_LINKS_ON_MEMNODES;
-    links->outlet = take_zero(bump, count * sizeof *links->outlet);
-    for (uint32_t i = 0; i < count; i++) {
-        if (!on_memnodes && i / links->config.replicas != i % links->config.replicas) {
-            continue;
-        }
-        struct tacit_links_outlet none;
-        struct tacit_links_outlet *outlet = bump->base == NULL ? &none : &links->outlet[i];
-        for (unsigned kind = 0; kind < TACIT_LINKS_VOTE_KINDS; kind++) {
-            outlet->dirty[kind] = take_zero(bump, map);
-        }
-        outlet->head = take_zero(bump, on_memnodes ? sizeof *outlet->head : 0);
+    bool shared = tacit_links_is_shared(links);
+    struct tacit_links_outlet *outlet = &links->outlet[index];
+    tacit_node_t node = (tacit_node_t)(shared ? TACIT_NODE_MEMNODE + index : index);
+    links->host[index] = (struct tacit_links_host){.node = node, .handle = -1};
+    if (node == links->config.self) {
+        return;
+    }
+    for (unsigned kind = 0; kind < TACIT_LINKS_VOTE_KINDS; kind++) {
+        outlet->dirty[kind] = take_zero(bump, map);
+        outlet->open[kind] = take_zero(bump, shared ? map : 0);
+        outlet->sunk[kind] = take_zero(bump, shared ? map : 0);
+    }
+    outlet->head = take_zero(bump, shared ? sizeof *outlet->head : 0);
+}
+
+static void area_init(struct tacit_links *links, struct tacit_bump *bump,
+                      struct tacit_links_area *area)
+{
+    area->mirror = take_zero(bump, links->layout.bytes);
+    for (unsigned kind = 0; kind < TACIT_LINKS_VOTE_KINDS; kind++) {
+        area->used[kind] = take_zero(bump, 8u * bitmap_words(links));
     }
 }
 
 static void peers_init(struct tacit_links *links, struct tacit_bump *bump)
 {
-    size_t map = 8u * bitmap_words(links);
-    bool on_memnodes = links->config.place == TACIT_LINKS_ON_MEMNODES;
+    bool shared = tacit_links_is_shared(links);
     for (uint32_t i = 0; i < links->config.replicas; i++) {
-        struct tacit_links_peer none;
-        struct tacit_links_peer *peer = bump->base == NULL ? &none : &links->peer[i];
-        if (i == links->config.self) {
-            continue;
+        if (shared ? i == 0 : i != links->config.self) {
+            area_init(links, bump, &links->area[i]);
         }
-        peer->mirror = take_zero(bump, links->layout.bytes);
-        peer->image = take_zero(bump, on_memnodes ? links->layout.bytes : 0);
-        for (unsigned kind = 0; kind < TACIT_LINKS_VOTE_KINDS; kind++) {
-            peer->used[kind] = take_zero(bump, map);
+        if (i != links->config.self) {
+            links->peer[i].image = take_zero(bump, shared ? links->layout.bytes : 0);
         }
     }
 }
@@ -122,11 +126,9 @@ struct tacit_links *tacit_links_init(struct tacit_bump *bump,
     links->marker = marker;
     links->hosts = on_memnodes ? config->memnodes : config->replicas;
     for (uint32_t i = 0; i < links->hosts; i++) {
-        tacit_node_t node = (tacit_node_t)(on_memnodes ? TACIT_NODE_MEMNODE + i : i);
-        links->host[i] = (struct tacit_links_host){.node = node, .handle = -1};
+        host_init(links, bump, i);
     }
     links->scratch = take_zero(bump, links->layout.shape.slot_bytes);
-    outlets_init(links, bump);
     peers_init(links, bump);
     tacit_links_fetch_init(links, bump);
     return result;
@@ -135,22 +137,10 @@ struct tacit_links *tacit_links_init(struct tacit_bump *bump,
 // ---- posting
 // -----------------------------------------------------------------------------------------------------
 
-static struct tacit_links_outlet *outlet_of(struct tacit_links *links, uint32_t host,
-                                            tacit_node_t receiver)
-{
-    return &links->outlet[host * links->config.replicas + receiver];
-}
-
-static uint64_t area_offset(const struct tacit_links *links, tacit_node_t receiver)
-{
-    bool shared = links->config.place == TACIT_LINKS_ON_MEMNODES;
-    return links->config.offset + (shared ? receiver * links->layout.bytes : 0);
-}
-
 // Writes part of a mirror. Quiet: the provider copies the bytes, so that the mirror may change.
-static bool post(struct tacit_links *links, const struct tacit_links_host *host,
-                 tacit_node_t receiver, size_t offset, size_t bytes)
+static bool post(struct tacit_links *links, uint32_t index, size_t offset, size_t bytes)
 {
+    const struct tacit_links_host *host = &links->host[index];
     struct tacit_op op = {
         .kind = TACIT_OP_WRITE,
         .plane = TACIT_PLANE_DATA,
@@ -158,33 +148,36 @@ static bool post(struct tacit_links *links, const struct tacit_links_host *host,
         .host = host->node,
         .region = host->handle,
         .bytes = (uint32_t)bytes,
-        .offset = area_offset(links, receiver) + offset,
-        .local = links->peer[receiver].mirror + offset,
+        .offset = links->config.offset + offset,
+        .local = tacit_links_area_at(links, index)->mirror + offset,
         .cookie = TACIT_COOKIE(TACIT_COOKIE_LINKS, 0),
     };
     if (!links->fabric->ops->post(links->fabric, &op)) {
         return false;
     }
+    links->counters.writes++;
     // (A memory node's copy is announced when it is in place: post_head().)
-    links->peer[receiver].rings |= links->config.place == TACIT_LINKS_ON_REPLICAS;
+    if (!tacit_links_is_shared(links)) {
+        links->peer[index].rings = true;
+    }
     return true;
 }
 
-static bool post_bodies(struct tacit_links *links, const struct tacit_links_host *host,
-                        tacit_node_t receiver, struct tacit_links_outlet *outlet)
+static bool post_bodies(struct tacit_links *links, uint32_t index)
 {
-    const struct tacit_links_peer *peer = &links->peer[receiver];
-    if (peer->bodies - outlet->bodies > links->config.bodies) {
-        outlet->bodies = peer->bodies - links->config.bodies;
+    struct tacit_links_outlet *outlet = &links->outlet[index];
+    const struct tacit_links_area *area = tacit_links_area_at(links, index);
+    if (area->bodies - outlet->bodies > links->config.bodies) {
+        outlet->bodies = area->bodies - links->config.bodies;
     }
-    while (outlet->bodies < peer->bodies) {
+    while (outlet->bodies < area->bodies) {
         size_t at = tacit_links_body_at(links, outlet->bodies + 1);
         size_t rest =
             BODY_HEADER +
-            tacit_round_up((uint32_t)word_of(peer->mirror + at, TACIT_LINKS_BODY_LENGTH), 8);
+            tacit_round_up((uint32_t)word_of(area->mirror + at, TACIT_LINKS_BODY_LENGTH), 8);
         while (rest > 0) {
             size_t chunk = rest < CHUNK_BYTES ? rest : CHUNK_BYTES;
-            if (!post(links, host, receiver, at, chunk)) {
+            if (!post(links, index, at, chunk)) {
                 return false; // later the whole body again
             }
             at += chunk;
@@ -202,9 +195,14 @@ static bool bit_take(uint64_t *map, uint32_t bit)
     return was;
 }
 
-static bool post_cells(struct tacit_links *links, const struct tacit_links_host *host,
-                       tacit_node_t receiver, struct tacit_links_outlet *outlet)
+static void bit_set(uint64_t *map, uint32_t bit)
 {
+    map[bit / 64] |= 1ull << bit % 64;
+}
+
+static bool post_cells(struct tacit_links *links, uint32_t index)
+{
+    struct tacit_links_outlet *outlet = &links->outlet[index];
     for (unsigned kind = 0; kind < TACIT_LINKS_VOTE_KINDS; kind++) {
         uint32_t bytes = tacit_links_cell_bytes(kind);
         for (uint32_t word = 0; outlet->dirty_cells > 0 && word < bitmap_words(links);) {
@@ -218,11 +216,16 @@ static bool post_cells(struct tacit_links *links, const struct tacit_links_host 
                    bit_take(outlet->dirty[kind], end)) {
                 end++;
             }
-            if (!post(links, host, receiver, tacit_links_cell_at(links, kind, first),
-                      (size_t)(end - first) * bytes)) {
-                for (uint32_t cell = first; cell < end; cell++) {
-                    outlet->dirty[kind][cell / 64] |= 1ull << cell % 64;
+            bool done = post(links, index, tacit_links_cell_at(links, kind, first),
+                             (size_t)(end - first) * bytes);
+            for (uint32_t cell = first; cell < end; cell++) {
+                if (!done) {
+                    bit_set(outlet->dirty[kind], cell);
+                } else if (tacit_links_is_shared(links)) {
+                    bit_set(outlet->open[kind], cell);
                 }
+            }
+            if (!done) {
                 return false;
             }
             outlet->dirty_cells -= end - first;
@@ -231,20 +234,20 @@ static bool post_cells(struct tacit_links *links, const struct tacit_links_host 
     return true;
 }
 
-static bool post_messages(struct tacit_links *links, const struct tacit_links_host *host,
-                          tacit_node_t receiver, struct tacit_links_outlet *outlet)
+static bool post_messages(struct tacit_links *links, uint32_t index)
 {
-    const struct tacit_links_peer *peer = &links->peer[receiver];
-    if (peer->messages - outlet->messages > links->config.slots) {
-        outlet->messages = peer->messages - links->config.slots;
+    struct tacit_links_outlet *outlet = &links->outlet[index];
+    const struct tacit_links_area *area = tacit_links_area_at(links, index);
+    if (area->messages - outlet->messages > links->config.slots) {
+        outlet->messages = area->messages - links->config.slots;
     }
-    while (outlet->messages < peer->messages) {
+    while (outlet->messages < area->messages) {
         size_t at =
             links->layout.ring + tacit_ring_offset(links->layout.shape, outlet->messages + 1);
         // Of a slot only what the message takes.
         size_t bytes =
-            TACIT_RING_HEADER + tacit_round_up((uint32_t)word_of(peer->mirror + at, 1), 8);
-        if (!post(links, host, receiver, at, bytes)) {
+            TACIT_RING_HEADER + tacit_round_up((uint32_t)word_of(area->mirror + at, 1), 8);
+        if (!post(links, index, at, bytes)) {
             return false;
         }
         outlet->messages++;
@@ -252,40 +255,67 @@ static bool post_messages(struct tacit_links *links, const struct tacit_links_ho
     return true;
 }
 
-// Its completion proves that all before it is in place: only then the receiver is rung. One at a
+static void fill_head(struct tacit_links *links, struct tacit_links_outlet *outlet)
+{
+    const struct tacit_links_area *area = &links->area[0];
+    struct tacit_links_head *head = outlet->head;
+    *head = (struct tacit_links_head){
+        .messages = area->messages, .bodies = area->bodies, .round = outlet->round};
+    memcpy(head->votes, area->votes, sizeof area->votes);
+    memcpy(head->journal, area->journal, sizeof area->journal);
+    for (tacit_node_t r = 0; r < links->config.replicas; r++) {
+        head->to[r] = (struct tacit_links_addressee){links->peer[r].accepted, links->peer[r].base};
+    }
+    head->check = tacit_links_head_check(head, tacit_links_head_bytes(&links->config));
+}
+
+// What was posted under the head before and is not yet proven, is covered by no head again.
+static void reopen(struct tacit_links *links, struct tacit_links_outlet *outlet)
+{
+    for (unsigned kind = 0; kind < TACIT_LINKS_VOTE_KINDS; kind++) {
+        for (uint32_t word = 0; word < bitmap_words(links); word++) {
+            outlet->open[kind][word] |= outlet->sunk[kind][word];
+            outlet->sunk[kind][word] = 0;
+        }
+    }
+    outlet->to_ring |= outlet->ringing;
+    outlet->ringing = 0;
+}
+
+// Its completion proves that all before it is in place: only then the receivers are rung. One at a
 // time; the next one waits for that completion.
-static bool post_head(struct tacit_links *links, uint32_t index, tacit_node_t receiver,
-                      struct tacit_links_outlet *outlet)
+static bool post_head(struct tacit_links *links, uint32_t index)
 {
     const struct tacit_links_host *host = &links->host[index];
-    const struct tacit_links_peer *peer = &links->peer[receiver];
-    if (links->config.place == TACIT_LINKS_ON_REPLICAS || !outlet->head_dirty ||
-        outlet->head_posted) {
+    struct tacit_links_outlet *outlet = &links->outlet[index];
+    if (!tacit_links_is_shared(links) || !outlet->head_dirty || outlet->head_posted) {
         return true;
     }
-    *outlet->head = (struct tacit_links_head){.incarnation = peer->accepted,
-                                              .base = peer->base,
-                                              .messages = peer->messages,
-                                              .bodies = peer->bodies,
-                                              .round = outlet->round};
-    memcpy(outlet->head->votes, peer->votes, sizeof peer->votes);
-    memcpy(outlet->head->journal, peer->journal, sizeof peer->journal);
-    outlet->head->check = tacit_links_head_check(outlet->head);
+    fill_head(links, outlet);
     struct tacit_op op = {
         .kind = TACIT_OP_WRITE,
         .plane = TACIT_PLANE_DATA,
         .host = host->node,
         .region = host->handle,
-        .bytes = sizeof *outlet->head,
-        .offset = area_offset(links, receiver),
+        .bytes = tacit_links_head_bytes(&links->config),
+        .offset = links->config.offset,
         .local = outlet->head,
-        .cookie = TACIT_COOKIE(TACIT_COOKIE_LINKS, 2ull << 16 | index << 8 | receiver),
+        .cookie = TACIT_COOKIE(TACIT_COOKIE_LINKS, 2ull << 16 | index << 8),
     };
     if (!links->fabric->ops->post(links->fabric, &op)) {
         return false;
     }
+    links->counters.heads++;
     outlet->head_dirty = false;
     outlet->head_posted = true;
+    outlet->ahead[0] = outlet->messages;
+    outlet->ahead[1] = outlet->bodies;
+    outlet->ringing = outlet->to_ring;
+    outlet->to_ring = 0;
+    for (unsigned kind = 0; kind < TACIT_LINKS_VOTE_KINDS; kind++) {
+        memcpy(outlet->sunk[kind], outlet->open[kind], 8u * bitmap_words(links));
+        memset(outlet->open[kind], 0, 8u * bitmap_words(links));
+    }
     return true;
 }
 
@@ -295,7 +325,7 @@ static bool is_ready(struct tacit_links *links, struct tacit_links_host *host)
         return false;
     }
     if (host->handle < 0) {
-        bool shared = links->config.place == TACIT_LINKS_ON_MEMNODES;
+        bool shared = tacit_links_is_shared(links);
         struct tacit_region_key key = {shared ? TACIT_REGION_REGISTERS : TACIT_REGION_CONTROL,
                                        TACIT_NODE_SELF, 0};
         host->handle = links->fabric->ops->region(links->fabric, host->node, key);
@@ -303,18 +333,16 @@ static bool is_ready(struct tacit_links *links, struct tacit_links_host *host)
     return host->handle >= 0;
 }
 
-static void flush(struct tacit_links *links, uint32_t index, tacit_node_t receiver)
+static void flush(struct tacit_links *links, uint32_t index)
 {
-    struct tacit_links_host *host = &links->host[index];
-    struct tacit_links_outlet *outlet = outlet_of(links, index, receiver);
-    if (!is_ready(links, host)) {
+    struct tacit_links_outlet *outlet = &links->outlet[index];
+    if (!is_ready(links, &links->host[index])) {
         return;
     }
     bool again = outlet->stalled;
-    bool done = post_bodies(links, host, receiver, outlet) &&
-                (outlet->dirty_cells == 0 || post_cells(links, host, receiver, outlet)) &&
-                post_messages(links, host, receiver, outlet) &&
-                post_head(links, index, receiver, outlet);
+    bool done = post_bodies(links, index) &&
+                (outlet->dirty_cells == 0 || post_cells(links, index)) &&
+                post_messages(links, index) && post_head(links, index);
     outlet->stalled = !done;
     links->is_stalled = links->is_stalled || !done;
     if (again && done) {
@@ -322,53 +350,67 @@ static void flush(struct tacit_links *links, uint32_t index, tacit_node_t receiv
     }
 }
 
-// Something new is in the mirror of `receiver`.
-static void flush_receiver(struct tacit_links *links, tacit_node_t receiver)
+// Something new for these receivers (bits) is in the mirror; not shared: for that one.
+static void flush_news(struct tacit_links *links, uint32_t first, uint64_t receivers)
 {
-    if (links->config.place == TACIT_LINKS_ON_REPLICAS) {
-        flush(links, receiver, receiver);
+    if (!tacit_links_is_shared(links)) {
+        flush(links, first);
         return;
     }
     for (uint32_t i = 0; i < links->hosts; i++) {
-        outlet_of(links, i, receiver)->head_dirty = true;
-        flush(links, i, receiver);
+        links->outlet[i].head_dirty = true;
+        links->outlet[i].to_ring |= receivers;
+        flush(links, i);
     }
 }
 
-// The copy at a host is not known: everything of the mirror has to go there again.
-static void renew(struct tacit_links *links, uint32_t index, tacit_node_t receiver)
+static uint64_t all_peers(const struct tacit_links *links)
 {
-    struct tacit_links_outlet *outlet = outlet_of(links, index, receiver);
-    const struct tacit_links_peer *peer = &links->peer[receiver];
-    uint64_t kept = peer->messages - peer->base;
-    outlet->messages =
-        kept > links->config.slots ? peer->messages - links->config.slots : peer->base;
-    outlet->bodies = peer->bodies > links->config.bodies ? peer->bodies - links->config.bodies : 0;
+    return ((1ull << links->config.replicas) - 1) & ~(1ull << links->config.self);
+}
+
+static uint64_t last_of(uint64_t sent, uint32_t room)
+{
+    return sent > room ? sent - room : 0;
+}
+
+// A new connection: what is not known to be at the host has to go there again; all of it if the
+// host's memory is new.
+static void renew(struct tacit_links *links, uint32_t index, bool is_empty)
+{
+    struct tacit_links_outlet *outlet = &links->outlet[index];
+    const struct tacit_links_area *area = tacit_links_area_at(links, index);
+    bool shared = tacit_links_is_shared(links);
+    if (is_empty || !shared) {
+        outlet->proven[0] = last_of(area->messages, links->config.slots);
+        outlet->proven[1] = last_of(area->bodies, links->config.bodies);
+    }
+    if (shared) {
+        reopen(links, outlet);
+    }
+    outlet->messages = outlet->proven[0];
+    outlet->bodies = outlet->proven[1];
     outlet->dirty_cells = 0;
     for (unsigned kind = 0; kind < TACIT_LINKS_VOTE_KINDS; kind++) {
         for (uint32_t word = 0; word < bitmap_words(links); word++) {
-            outlet->dirty[kind][word] = peer->used[kind][word];
-            outlet->dirty_cells += (uint32_t)__builtin_popcountll(peer->used[kind][word]);
+            uint64_t *dirty = &outlet->dirty[kind][word];
+            *dirty =
+                is_empty || !shared ? area->used[kind][word] : *dirty | outlet->open[kind][word];
+            outlet->dirty_cells += (uint32_t)__builtin_popcountll(*dirty);
+        }
+        if (shared) {
+            memset(outlet->open[kind], 0, 8u * bitmap_words(links));
         }
     }
     outlet->head_dirty = true;
+    outlet->to_ring = all_peers(links);
     outlet->round++;
     if (tacit_links_host_ready(&links->host[index]) &&
-        (peer->messages > 0 || outlet->dirty_cells > 0)) {
+        (area->messages > 0 || outlet->dirty_cells > 0)) {
         links->counters.rewritten++;
         tacit_mark(&links->marker, TACIT_MARK_LINK_REWRITTEN);
     }
-}
-
-static void renew_host(struct tacit_links *links, uint32_t index)
-{
-    bool shared = links->config.place == TACIT_LINKS_ON_MEMNODES;
-    for (tacit_node_t r = 0; r < links->config.replicas; r++) {
-        if (r != links->config.self && (shared || r == index)) {
-            renew(links, index, r);
-            flush(links, index, r);
-        }
-    }
+    flush(links, index);
 }
 
 // ---- who is there
@@ -389,7 +431,7 @@ static void resolve(struct tacit_links *links, tacit_node_t from)
     if (peer->accepted == 0) {
         return;
     }
-    if (links->config.place == TACIT_LINKS_ON_MEMNODES) {
+    if (tacit_links_is_shared(links)) {
         peer->memory = peer->image;
     } else {
         struct tacit_region_key key = {TACIT_REGION_CONTROL, from, peer->accepted};
@@ -405,20 +447,21 @@ static void resolve(struct tacit_links *links, tacit_node_t from)
 // Nothing of what was for the peer's old incarnation is for the new one.
 static void start_anew(struct tacit_links *links, tacit_node_t node)
 {
-    struct tacit_links_peer *peer = &links->peer[node];
-    bool shared = links->config.place == TACIT_LINKS_ON_MEMNODES;
     tacit_mark(&links->marker, TACIT_MARK_LINK_NEW_INCARNATION);
-    if (!TACIT_BUG(LINK_OLD_INCARNATION)) {
-        memset(peer->mirror, 0, links->layout.bytes);
-        // Its memory is new; a memory node's is not, and the head tells where it begins.
-        peer->messages = shared ? peer->messages : 0;
-        peer->base = peer->messages;
-        if (!shared) {
-            peer->bodies = 0;
-            memset(peer->used[0], 0, 8u * bitmap_words(links));
-            memset(peer->used[1], 0, 8u * bitmap_words(links));
-        }
+    if (TACIT_BUG(LINK_OLD_INCARNATION)) {
+        return;
     }
+    if (tacit_links_is_shared(links)) {
+        // The others read on; the head tells where the new one begins. (Cells stay: votes of before
+        // are for slots of before.)
+        links->peer[node].base = links->area[0].messages;
+        return;
+    }
+    struct tacit_links_area *area = &links->area[node];
+    memset(area->mirror, 0, links->layout.bytes);
+    area->messages = area->bodies = 0;
+    memset(area->used[0], 0, 8u * bitmap_words(links));
+    memset(area->used[1], 0, 8u * bitmap_words(links));
 }
 
 static void accept_peer(struct tacit_links *links, tacit_node_t node,
@@ -434,7 +477,7 @@ static void accept_peer(struct tacit_links *links, tacit_node_t node,
         tacit_ring_reader_init(&peer->reader, links->layout.shape, NULL);
         peer->lost = 0;
         peer->is_based = false;
-        if (links->config.place == TACIT_LINKS_ON_MEMNODES) {
+        if (tacit_links_is_shared(links)) {
             memset(peer->image, 0, links->layout.bytes);
         }
         tacit_links_fetch_void(links, NULL, node);
@@ -455,8 +498,9 @@ void tacit_links_accept(struct tacit_links *links, tacit_node_t node,
     }
     if (host == NULL) {
         for (uint32_t i = 0; node < links->config.replicas && i < links->hosts; i++) {
-            renew(links, i, node);
-            flush(links, i, node);
+            links->outlet[i].head_dirty = true;
+            links->outlet[i].to_ring |= 1ull << node;
+            flush(links, i);
         }
     } else if (host->accepted != incarnation) {
         host->accepted = incarnation;
@@ -464,7 +508,7 @@ void tacit_links_accept(struct tacit_links *links, tacit_node_t node,
         for (tacit_node_t r = 0; r < links->config.replicas; r++) {
             tacit_links_fetch_void(links, host, r);
         }
-        renew_host(links, (uint32_t)(host - links->host));
+        renew(links, (uint32_t)(host - links->host), true);
     }
 }
 
@@ -480,6 +524,32 @@ bool tacit_links_is_stranger(const struct tacit_links *links, tacit_node_t node)
     return links->peer[node].is_stranger;
 }
 
+// A head landed, or is lost with its connection.
+static void head_done(struct tacit_links *links, uint32_t index, uint8_t status)
+{
+    struct tacit_links_outlet *outlet = &links->outlet[index];
+    outlet->head_posted = false;
+    if (status != TACIT_COMPLETION_OK && !TACIT_BUG(LINK_LOST_HEAD_PROVES)) {
+        reopen(links, outlet);
+        outlet->head_dirty = true; // again on the next connection
+        return;
+    }
+    if (!tacit_links_host_ready(&links->host[index])) {
+        return;
+    }
+    // Writes of one connection land in order (tacit/fabric.h), so all before it landed.
+    outlet->proven[0] = outlet->ahead[0];
+    outlet->proven[1] = outlet->ahead[1];
+    for (tacit_node_t r = 0; r < links->config.replicas; r++) {
+        links->peer[r].rings = links->peer[r].rings || (outlet->ringing >> r & 1) != 0;
+    }
+    outlet->ringing = 0;
+    for (unsigned kind = 0; kind < TACIT_LINKS_VOTE_KINDS; kind++) {
+        memset(outlet->sunk[kind], 0, 8u * bitmap_words(links));
+    }
+    flush(links, index);
+}
+
 static void completed(struct tacit_links *links, const struct tacit_event *event)
 {
     uint64_t value = TACIT_COOKIE_VALUE(event->cookie);
@@ -492,14 +562,7 @@ static void completed(struct tacit_links *links, const struct tacit_event *event
     if (value >> 16 == 1) {
         tacit_links_fetched(links, index, replica, event->status);
     } else if (value >> 16 == 2) {
-        struct tacit_links_outlet *outlet = outlet_of(links, index, replica);
-        outlet->head_posted = false;
-        if (event->status == TACIT_COMPLETION_OK) {
-            links->peer[replica].rings = true;
-            flush(links, index, replica);
-        } else {
-            outlet->head_dirty = true; // again on the next connection
-        }
+        head_done(links, index, event->status);
     }
 }
 
@@ -522,7 +585,7 @@ void tacit_links_event(struct tacit_links *links, const struct tacit_event *even
             host->incarnation = event->incarnation;
             host->handle = -1;
             if (tacit_links_host_ready(host) && !TACIT_BUG(LINK_NOT_REWRITTEN)) {
-                renew_host(links, (uint32_t)(host - links->host));
+                renew(links, (uint32_t)(host - links->host), false);
             }
         }
         return;
@@ -555,25 +618,41 @@ bool tacit_links_is_up(const struct tacit_links *links, tacit_node_t peer)
 // ---- sending
 // -----------------------------------------------------------------------------------------------------
 
+// Puts a message into an area's ring. `prefix`: shared areas only.
+static void append(struct tacit_links *links, struct tacit_links_area *area, uint64_t prefix,
+                   const void *message, uint32_t bytes)
+{
+    uint64_t sequence = ++area->messages;
+    uint8_t *slot =
+        area->mirror + links->layout.ring + tacit_ring_offset(links->layout.shape, sequence);
+    uint32_t before = tacit_links_is_shared(links) ? TACIT_LINKS_PREFIX : 0;
+    if (before > 0) {
+        memcpy(slot + TACIT_RING_HEADER, &prefix, before);
+    }
+    if (bytes > 0) {
+        memcpy(slot + TACIT_RING_HEADER + before, message, bytes);
+    }
+    tacit_ring_seal(links->layout.shape, sequence, slot, before + bytes);
+    links->counters.messages_sent++;
+}
+
 void tacit_links_send(struct tacit_links *links, tacit_node_t to, const void *message,
                       uint32_t bytes)
 {
     TACIT_ASSERT(bytes <= links->config.message_bytes && to < links->config.replicas &&
                  to != links->config.self);
-    struct tacit_links_peer *peer = &links->peer[to];
-    uint64_t sequence = ++peer->messages;
-    uint8_t *slot =
-        peer->mirror + links->layout.ring + tacit_ring_offset(links->layout.shape, sequence);
-    if (bytes > 0) {
-        memcpy(slot + TACIT_RING_HEADER, message, bytes);
-    }
-    tacit_ring_seal(links->layout.shape, sequence, slot, bytes);
-    links->counters.messages_sent++;
-    flush_receiver(links, to);
+    append(links, tacit_links_area_at(links, to), 1ull << to, message, bytes);
+    flush_news(links, to, 1ull << to);
 }
 
 void tacit_links_send_all(struct tacit_links *links, const void *message, uint32_t bytes)
 {
+    TACIT_ASSERT(bytes <= links->config.message_bytes);
+    if (tacit_links_is_shared(links)) {
+        append(links, &links->area[0], all_peers(links), message, bytes);
+        flush_news(links, 0, all_peers(links));
+        return;
+    }
     for (tacit_node_t r = 0; r < links->config.replicas; r++) {
         if (r != links->config.self) {
             tacit_links_send(links, r, message, bytes);
@@ -586,9 +665,15 @@ uint64_t tacit_links_send_body(struct tacit_links *links, tacit_node_t to, const
 {
     TACIT_ASSERT(bytes <= links->config.body_bytes && to < links->config.replicas &&
                  to != links->config.self);
-    struct tacit_links_peer *peer = &links->peer[to];
-    uint64_t words[TACIT_LINKS_BODY_WORDS] = {++peer->bodies, bytes};
-    uint8_t *slot = peer->mirror + tacit_links_body_at(links, peer->bodies);
+    struct tacit_links_area *area = tacit_links_area_at(links, to);
+    const uint8_t *last = area->mirror + tacit_links_body_at(links, area->bodies);
+    if (tacit_links_is_shared(links) && area->bodies > 0 &&
+        word_of(last, TACIT_LINKS_BODY_LENGTH) == bytes &&
+        memcmp(last + BODY_HEADER, body, bytes) == 0) {
+        return area->bodies; // what was sent to one is there for all
+    }
+    uint64_t words[TACIT_LINKS_BODY_WORDS] = {++area->bodies, bytes};
+    uint8_t *slot = area->mirror + tacit_links_body_at(links, area->bodies);
     words[TACIT_LINKS_BODY_CHECK] = tacit_links_body_check(words, body, bytes);
     memcpy(slot, words, sizeof words);
     if (bytes > 0) {
@@ -596,32 +681,39 @@ uint64_t tacit_links_send_body(struct tacit_links *links, tacit_node_t to, const
     }
     memset(slot + BODY_HEADER + bytes, 0, tacit_round_up(bytes, 8) - bytes);
     links->counters.bodies_sent++;
-    flush_receiver(links, to);
-    return peer->bodies;
+    flush_news(links, to, 1ull << to);
+    return area->bodies;
 }
 
-static void vote_to(struct tacit_links *links, tacit_node_t to, unsigned kind, uint64_t slot,
-                    uint8_t *cell)
+// Puts a vote into its cell of an area, unless a newer one is there.
+static void vote_into(struct tacit_links *links, uint32_t first, unsigned kind, uint64_t slot,
+                      uint8_t *cell)
 {
-    struct tacit_links_peer *peer = &links->peer[to];
-    bool shared = links->config.place == TACIT_LINKS_ON_MEMNODES;
+    struct tacit_links_area *area = tacit_links_area_at(links, first);
+    bool shared = tacit_links_is_shared(links);
     uint32_t index = (uint32_t)(slot % links->config.window);
     uint64_t bit = 1ull << index % 64;
-    uint64_t number = ++peer->votes[kind];
-    peer->journal[kind][number % TACIT_LINKS_JOURNAL] = (uint16_t)index;
+    uint8_t *place = area->mirror + tacit_links_cell_at(links, kind, slot);
+    uint64_t old_slot = word_of(place, TACIT_LINKS_CELL_SLOT);
+    if ((area->used[kind][index / 64] & bit) != 0 &&
+        (old_slot > slot || (old_slot == slot && word_of(place, TACIT_LINKS_CELL_VIEW) >
+                                                     word_of(cell, TACIT_LINKS_CELL_VIEW)))) {
+        return;
+    }
+    uint64_t number = ++area->votes[kind];
+    area->journal[kind][number % TACIT_LINKS_JOURNAL] = (uint16_t)index;
     number = shared ? number : 0;
     memcpy(cell + tacit_links_cell_number(kind), &number, 8);
     uint64_t check = tacit_links_cell_check(kind, cell);
     memcpy(cell, &check, 8);
-    memcpy(peer->mirror + tacit_links_cell_at(links, kind, slot), cell,
-           tacit_links_cell_bytes(kind));
-    peer->used[kind][index / 64] |= bit;
-    for (uint32_t i = shared ? 0 : to; i < (shared ? links->hosts : to + 1u); i++) {
-        struct tacit_links_outlet *outlet = outlet_of(links, i, to);
+    memcpy(place, cell, tacit_links_cell_bytes(kind));
+    area->used[kind][index / 64] |= bit;
+    for (uint32_t i = first; i < (shared ? links->hosts : first + 1u); i++) {
+        struct tacit_links_outlet *outlet = &links->outlet[i];
         outlet->dirty_cells += (outlet->dirty[kind][index / 64] & bit) == 0;
         outlet->dirty[kind][index / 64] |= bit;
     }
-    flush_receiver(links, to);
+    flush_news(links, first, all_peers(links));
 }
 
 void tacit_links_vote(struct tacit_links *links, enum tacit_vote_kind kind,
@@ -635,19 +727,9 @@ void tacit_links_vote(struct tacit_links *links, enum tacit_vote_kind kind,
         memcpy(cell + 8u * TACIT_LINKS_CELL_REST + TACIT_DIGEST_BYTES, vote->signature.bytes,
                TACIT_SIGNATURE_BYTES);
     }
-    uint32_t index = (uint32_t)(vote->slot % links->config.window);
     for (tacit_node_t r = 0; r < links->config.replicas; r++) {
-        const struct tacit_links_peer *peer = &links->peer[r];
-        if (r == links->config.self) {
-            continue;
-        }
-        const uint8_t *old = peer->mirror + tacit_links_cell_at(links, kind, vote->slot);
-        uint64_t slot = word_of(old, TACIT_LINKS_CELL_SLOT);
-        bool is_old = (peer->used[kind][index / 64] >> index % 64 & 1) != 0 &&
-                      (slot > vote->slot ||
-                       (slot == vote->slot && word_of(old, TACIT_LINKS_CELL_VIEW) > vote->view));
-        if (!is_old) {
-            vote_to(links, r, kind, vote->slot, cell);
+        if (tacit_links_is_shared(links) ? r == 0 : r != links->config.self) {
+            vote_into(links, r, kind, vote->slot, cell);
         }
     }
     links->counters.votes_sent++;
@@ -663,10 +745,8 @@ static bool retry_stalled(struct tacit_links *links)
     }
     links->is_stalled = false;
     for (uint32_t i = 0; i < links->hosts; i++) {
-        for (tacit_node_t r = 0; r < links->config.replicas; r++) {
-            if (outlet_of(links, i, r)->stalled) {
-                flush(links, i, r);
-            }
+        if (links->outlet[i].stalled) {
+            flush(links, i);
         }
     }
     return !links->is_stalled;
@@ -676,9 +756,13 @@ bool tacit_links_poll(struct tacit_links *links, tacit_time_ns_t now_ns)
 {
     links->now_ns = now_ns;
     bool worked = retry_stalled(links);
-    bool shared = links->config.place == TACIT_LINKS_ON_MEMNODES;
-    if (shared) {
+    if (tacit_links_is_shared(links)) {
         worked = tacit_links_fetch_poll(links) || worked;
+    }
+    for (uint32_t i = 0; i < links->hosts; i++) { // whose region was not there yet
+        if (links->host[i].handle < 0 && tacit_links_host_ready(&links->host[i])) {
+            flush(links, i);
+        }
     }
     for (tacit_node_t r = 0; r < links->config.replicas; r++) {
         struct tacit_links_peer *peer = &links->peer[r];
@@ -687,10 +771,6 @@ bool tacit_links_poll(struct tacit_links *links, tacit_time_ns_t now_ns)
         }
         if (peer->memory == NULL && peer->accepted != 0) {
             resolve(links, r);
-        }
-        if (!shared && links->host[r].is_up && links->host[r].handle < 0 &&
-            tacit_links_host_ready(&links->host[r])) {
-            flush(links, r, r);
         }
         if (peer->rings) {
             peer->rings = false;
@@ -705,7 +785,7 @@ bool tacit_links_poll(struct tacit_links *links, tacit_time_ns_t now_ns)
 tacit_time_ns_t tacit_links_deadline(const struct tacit_links *links)
 {
     tacit_time_ns_t at_ns = links->is_stalled ? links->now_ns + RETRY_NS : NEVER;
-    if (links->config.place == TACIT_LINKS_ON_MEMNODES) {
+    if (tacit_links_is_shared(links)) {
         tacit_time_ns_t fetch_ns = tacit_links_fetch_deadline(links);
         at_ns = fetch_ns < at_ns ? fetch_ns : at_ns;
     }

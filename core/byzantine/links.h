@@ -2,8 +2,9 @@
 //
 // Links between replicas (tail broadcast, uBFT section 6): rings of short messages, large bodies
 // beside them, and cells for votes. Everything that one replica tells another lies in one region
-// that the sender alone writes (the CONTROL region at the receiver; `broadcast_on: memnodes`: the
-// sender's REGISTERS region on all memory nodes, behind the registers, read from a majority).
+// that the sender alone writes: the CONTROL region at the receiver; or, `broadcast_on: memnodes`,
+// the sender's REGISTERS region on all memory nodes, behind the registers, one for all receivers:
+// what is sent to all is written once at each memory node, and a message says whom it is for.
 //
 // A link keeps the tail only: a receiver that was lapped goes on with the oldest message that
 // survived and counts the gap; what must not be lost is asked for again by those who need it. The
@@ -11,7 +12,8 @@
 // whole when a connection comes back: the receiver's region outlives a connection, a write in
 // flight does not.
 //
-// Region of (sender, receiver):
+// Region of (sender, receiver), or of a sender at a memory node (behind a head, see
+// links_internal.h):
 //   ring       `slots` slots for messages up to `message_bytes` (tacit/ring.h)
 //   bodies     `bodies` slots of {u64 ticket, u64 bytes, u64 check, bytes...}, at ticket mod bodies
 //   acks       `window` cells of {u64 check, u64 view, u64 slot, 32 digest, u64 n}: 64 bytes
@@ -52,6 +54,7 @@ enum tacit_vote_kind { TACIT_VOTE_ACK = 0, TACIT_VOTE_CERTIFY };
 
 struct tacit_links; // links.c; caller's memory
 
+// What one sender needs at one host.
 size_t tacit_links_region_bytes(const struct tacit_links_config *config);
 // Takes its memory (mirrors: attached memory) from `bump`; with bump->base NULL only measures.
 struct tacit_links *tacit_links_init(struct tacit_bump *bump,
@@ -78,7 +81,7 @@ void tacit_links_send(struct tacit_links *links, tacit_node_t to, const void *me
                       uint32_t bytes);
 void tacit_links_send_all(struct tacit_links *links, const void *message, uint32_t bytes);
 // Writes a body into the next body slot of `to` and returns its ticket (from 1), to be named in a
-// message sent after it.
+// message sent after it. On memory nodes the body that was written last serves for all.
 uint64_t tacit_links_send_body(struct tacit_links *links, tacit_node_t to, const void *body,
                                uint32_t bytes);
 // The body of that ticket as `from` wrote it: copies to out (capacity max). OK, EMPTY (torn,
@@ -104,6 +107,8 @@ bool tacit_links_is_up(const struct tacit_links *links, tacit_node_t peer);
 struct tacit_links_counters {
     uint64_t messages_sent, messages_received, lapped, malformed, bodies_sent, votes_sent,
         rewritten;
+    // Posted to hosts: quiet writes; heads and reads at memory nodes.
+    uint64_t writes, heads, reads;
 };
 const struct tacit_links_counters *tacit_links_counters(const struct tacit_links *links);
 

@@ -9,7 +9,7 @@
 
 #define TACIT_LINKS_VOTE_KINDS 2u
 
-// An area is what one replica tells one other; in order:
+// An area is what one replica tells one other, or (memory nodes) all others; in order:
 //   head       memory nodes only: what the area holds, written after it
 //   ring, bodies, acks, certifies: see links.h
 struct tacit_links_layout {
@@ -37,22 +37,29 @@ enum {
 };
 #define TACIT_LINKS_CELL_MAX 128u
 
+// At memory nodes a ring message begins with a word that says whom it is for: bit r: replica r.
+#define TACIT_LINKS_PREFIX 8u
+
 // The head of an area at a memory node, word by word. The journal names the cells of the newest
 // votes of each kind: vote number i (from 1) has its place at i mod TACIT_LINKS_JOURNAL.
 #define TACIT_LINKS_JOURNAL 12u
+struct tacit_links_addressee {
+    uint64_t incarnation; // that is talked to; 0: none
+    uint64_t base;        // messages up to this were for an older one
+};
 struct tacit_links_head {
-    uint64_t check;       // XXH3 of the rest
-    uint64_t incarnation; // of the receiver: an older one's area is nothing to a new one
-    uint64_t base;        // messages before this are an older incarnation's
+    uint64_t check; // XXH3 of the rest
     uint64_t messages, bodies;
     uint64_t votes[TACIT_LINKS_VOTE_KINDS];
     uint16_t journal[TACIT_LINKS_VOTE_KINDS][TACIT_LINKS_JOURNAL];
-    uint64_t round; // counts how often all was written again here
-    uint64_t zero[2];
+    uint64_t round; // counts how often what was not known to be there was written again
+    struct tacit_links_addressee to[TACIT_REPLICAS_MAX]; // of these as many as there are replicas
 };
-_Static_assert(sizeof(struct tacit_links_head) == 128, "layout of a head");
+#define TACIT_LINKS_HEAD_FIXED 96u
+_Static_assert(offsetof(struct tacit_links_head, to) == TACIT_LINKS_HEAD_FIXED, "layout of a head");
 
-// Somebody who holds a copy of our areas: a replica (its own area) or a memory node (all).
+// Somebody who holds a copy of an area of ours: a replica (of its own one) or a memory node (of the
+// one for all).
 struct tacit_links_host {
     tacit_node_t node;
     bool is_up;
@@ -61,15 +68,31 @@ struct tacit_links_host {
     int32_t handle;                  // of our region there; -1: not known (yet)
 };
 
-// How far the copy at one host of the area for one receiver is.
+// What we tell: an area as it shall be everywhere.
+struct tacit_links_area {
+    uint8_t *mirror;
+    uint64_t messages, bodies; // numbers sent
+    uint64_t votes[TACIT_LINKS_VOTE_KINDS];
+    uint64_t *used[TACIT_LINKS_VOTE_KINDS]; // cells
+    uint16_t journal[TACIT_LINKS_VOTE_KINDS][TACIT_LINKS_JOURNAL];
+};
+
+// How far the copy at one host is.
 struct tacit_links_outlet {
     uint64_t messages, bodies; // posted
     uint64_t *dirty[TACIT_LINKS_VOTE_KINDS];
     uint32_t dirty_cells;
     bool stalled; // something could not be posted
+    // The head, at memory nodes. Its completion proves that what was posted before it is in place;
+    // with a new connection only the rest is written again.
     bool head_dirty, head_posted;
     uint64_t round;
-    struct tacit_links_head *head; // being written
+    uint64_t to_ring, ringing; // receivers: to be rung by the next head, by the posted one
+    uint64_t ahead[2];         // messages and bodies that the posted head covers
+    uint64_t proven[2];        // that are in place for sure
+    uint64_t *open[TACIT_LINKS_VOTE_KINDS]; // cells that were posted after the newest head
+    uint64_t *sunk[TACIT_LINKS_VOTE_KINDS]; // cells that the posted head covers
+    struct tacit_links_head *head;          // being written
 };
 
 // What a memory node told about a sender's area, and the read that is under way there.
@@ -103,14 +126,8 @@ struct tacit_links_peer {
     tacit_incarnation_t up; // of its connection; 0: down
     bool rings;             // it was written to and not rung since
     bool is_stranger;       // no member: tacit_links_hear
-    // To it.
-    uint8_t *mirror;
-    uint64_t base, messages, bodies; // numbers sent
-    uint64_t votes[TACIT_LINKS_VOTE_KINDS];
-    uint64_t *used[TACIT_LINKS_VOTE_KINDS]; // cells
-    uint16_t journal[TACIT_LINKS_VOTE_KINDS][TACIT_LINKS_JOURNAL];
-    // From it.
-    const uint8_t *memory; // its area: own region, or the image
+    uint64_t base;          // memory nodes: messages up to this were for an older incarnation
+    const uint8_t *memory;  // what it writes for us: in the own region, or the image
     struct tacit_ring_reader reader;
     uint64_t lost; // as counted
     uint8_t *image;
@@ -125,14 +142,33 @@ struct tacit_links {
     struct tacit_links_counters counters;
     uint32_t hosts;
     struct tacit_links_host host[TACIT_REPLICAS_MAX];
+    struct tacit_links_outlet outlet[TACIT_REPLICAS_MAX]; // by host
+    // By receiver (its host is the same); memory nodes: the first one is for all.
+    struct tacit_links_area area[TACIT_REPLICAS_MAX];
     struct tacit_links_peer peer[TACIT_REPLICAS_MAX];
-    struct tacit_links_outlet *outlet; // [host][receiver]; on replicas only [host][host] is used
-    struct tacit_links_fetch *fetch;   // [memory node][sender]
+    struct tacit_links_fetch *fetch; // [memory node][sender]
     uint32_t staging_bytes;
     uint8_t *scratch; // a ring slot
+    uint8_t *padded;  // memory nodes: a message with its prefix
     tacit_time_ns_t now_ns, polled_ns;
     bool is_stalled;
 };
+
+static inline bool tacit_links_is_shared(const struct tacit_links *links)
+{
+    return links->config.place == TACIT_LINKS_ON_MEMNODES;
+}
+
+static inline struct tacit_links_area *tacit_links_area_at(struct tacit_links *links, uint32_t host)
+{
+    return &links->area[tacit_links_is_shared(links) ? 0 : host];
+}
+
+static inline uint32_t tacit_links_head_bytes(const struct tacit_links_config *config)
+{
+    return TACIT_LINKS_HEAD_FIXED +
+           config->replicas * (uint32_t)sizeof(struct tacit_links_addressee);
+}
 
 static inline uint32_t tacit_links_cell_bytes(unsigned kind)
 {
@@ -172,7 +208,7 @@ static inline bool tacit_links_host_ready(const struct tacit_links_host *host)
 uint64_t tacit_links_cell_check(unsigned kind, const uint8_t *cell);
 uint64_t tacit_links_body_check(const uint64_t words[TACIT_LINKS_BODY_WORDS], const void *body,
                                 uint32_t bytes);
-uint64_t tacit_links_head_check(const struct tacit_links_head *head);
+uint64_t tacit_links_head_check(const struct tacit_links_head *head, uint32_t bytes);
 
 // links_memnodes.c
 void tacit_links_fetch_init(struct tacit_links *links, struct tacit_bump *bump);

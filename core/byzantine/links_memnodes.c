@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Links whose areas lie on the memory nodes (`broadcast_on: memnodes`): fetching what the others
-// wrote there into images of their areas, from which links_receive.c reads as from own regions.
+// wrote there into images of their areas, from which links_receive.c reads as from own regions. An
+// area is for all receivers: a broadcast is one write, and one of the head, at each memory node.
 //
 // For each (memory node, sender) one read at a time: the head, and whatever the head says that the
 // image lacks, bodies first. A correct sender writes to all memory nodes, so that the newest of any
@@ -25,7 +26,7 @@
 
 void tacit_links_fetch_init(struct tacit_links *links, struct tacit_bump *bump)
 {
-    if (links->config.place != TACIT_LINKS_ON_MEMNODES) {
+    if (!tacit_links_is_shared(links)) {
         return;
     }
     size_t staging = links->config.window * (size_t)TACIT_LINKS_CELL_MAX;
@@ -47,7 +48,7 @@ void tacit_links_fetch_init(struct tacit_links *links, struct tacit_bump *bump)
 void tacit_links_fetch_void(struct tacit_links *links, const struct tacit_links_host *host,
                             tacit_node_t sender)
 {
-    if (links->config.place != TACIT_LINKS_ON_MEMNODES) {
+    if (!tacit_links_is_shared(links)) {
         return;
     }
     for (uint32_t i = 0; i < links->hosts; i++) {
@@ -170,7 +171,7 @@ static bool choose(const struct tacit_links *links, struct tacit_links_fetch *fe
         return false;
     }
     fetch->read = TACIT_LINKS_READ_HEAD;
-    *range = (struct range){0, sizeof fetch->head};
+    *range = (struct range){0, tacit_links_head_bytes(&links->config)};
     return true;
 }
 
@@ -196,7 +197,7 @@ static bool start_read(struct tacit_links *links, uint32_t index, tacit_node_t s
         .host = host->node,
         .region = handle,
         .bytes = (uint32_t)range.bytes,
-        .offset = links->config.offset + links->config.self * links->layout.bytes + range.at,
+        .offset = links->config.offset + range.at,
         .local = fetch->staging,
         .cookie = TACIT_COOKIE(TACIT_COOKIE_LINKS, 1ull << 16 | index << 8 | sender),
     };
@@ -205,6 +206,7 @@ static bool start_read(struct tacit_links *links, uint32_t index, tacit_node_t s
         fetch->due_ns = links->now_ns + PAUSE_MIN_NS;
         return false;
     }
+    links->counters.reads++;
     return true;
 }
 
@@ -214,26 +216,27 @@ static bool start_read(struct tacit_links *links, uint32_t index, tacit_node_t s
 static bool take_head(struct tacit_links *links, struct tacit_links_fetch *fetch,
                       struct tacit_links_peer *peer)
 {
-    struct tacit_links_head head;
-    memcpy(&head, fetch->staging, sizeof head);
-    bool sane = head.base <= head.messages && head.messages < NUMBER_MAX &&
+    struct tacit_links_head head = {0};
+    const struct tacit_links_addressee *self = &head.to[links->config.self];
+    memcpy(&head, fetch->staging, tacit_links_head_bytes(&links->config));
+    bool sane = self->base <= head.messages && head.messages < NUMBER_MAX &&
                 head.bodies < NUMBER_MAX && head.votes[0] < NUMBER_MAX &&
                 head.votes[1] < NUMBER_MAX;
     // Nothing written yet looks torn, too.
-    if (head.check != tacit_links_head_check(&head) || !sane ||
-        head.incarnation != links->fabric->incarnation) {
+    if (head.check != tacit_links_head_check(&head, tacit_links_head_bytes(&links->config)) ||
+        !sane || self->incarnation != links->fabric->incarnation) {
         return false;
     }
     fetch->head = head;
     fetch->has_head = true;
     if (!peer->is_based) {
         peer->is_based = true;
-        peer->reader.next = head.base + 1;
+        peer->reader.next = self->base + 1;
     }
     if (!fetch->has_round || fetch->round != head.round) {
         fetch->has_round = true;
         fetch->round = head.round;
-        fetch->messages = head.base;
+        fetch->messages = self->base;
         fetch->bodies = 0;
         memset(fetch->votes, 0, sizeof fetch->votes);
     }

@@ -24,9 +24,46 @@ uint64_t tacit_links_body_check(const uint64_t words[TACIT_LINKS_BODY_WORDS], co
     return XXH3_64bits_withSeed(words, 8u * TACIT_LINKS_BODY_CHECK, XXH3_64bits(body, bytes));
 }
 
-uint64_t tacit_links_head_check(const struct tacit_links_head *head)
+uint64_t tacit_links_head_check(const struct tacit_links_head *head, uint32_t bytes)
 {
-    return XXH3_64bits(&head->incarnation, sizeof *head - sizeof head->check);
+    return XXH3_64bits(&head->messages, bytes - sizeof head->check);
+}
+
+// The next message that a ring shows, at links->scratch + TACIT_RING_HEADER.
+static enum tacit_verdict next_of(struct tacit_links *links, struct tacit_links_peer *peer,
+                                  uint32_t *bytes)
+{
+    enum tacit_verdict verdict = tacit_ring_read(&peer->reader, links->scratch, bytes);
+    if (peer->reader.lost != peer->lost) {
+        links->counters.lapped += peer->reader.lost - peer->lost;
+        peer->lost = peer->reader.lost;
+        tacit_mark(&links->marker, TACIT_MARK_LINK_LAPPED);
+    }
+    return verdict;
+}
+
+// In a shared ring, what is for others is skipped.
+static enum tacit_verdict next_for_self(struct tacit_links *links, struct tacit_links_peer *peer,
+                                        uint32_t *bytes)
+{
+    uint8_t *message = links->scratch + TACIT_RING_HEADER;
+    for (uint32_t i = 0; i < links->config.slots; i++) {
+        uint64_t receivers;
+        enum tacit_verdict verdict = next_of(links, peer, bytes);
+        if (verdict != TACIT_VERDICT_OK) {
+            return verdict;
+        }
+        if (*bytes < TACIT_LINKS_PREFIX) {
+            return TACIT_VERDICT_MALFORMED;
+        }
+        memcpy(&receivers, message, TACIT_LINKS_PREFIX);
+        if ((receivers >> links->config.self & 1) != 0) {
+            *bytes -= TACIT_LINKS_PREFIX;
+            memmove(message, message + TACIT_LINKS_PREFIX, *bytes);
+            return TACIT_VERDICT_OK;
+        }
+    }
+    return TACIT_VERDICT_EMPTY; // a turn is over
 }
 
 enum tacit_verdict tacit_links_receive(struct tacit_links *links, tacit_node_t from, uint8_t *out,
@@ -36,12 +73,8 @@ enum tacit_verdict tacit_links_receive(struct tacit_links *links, tacit_node_t f
     if (peer->memory == NULL) {
         return TACIT_VERDICT_EMPTY;
     }
-    enum tacit_verdict verdict = tacit_ring_read(&peer->reader, links->scratch, bytes);
-    if (peer->reader.lost != peer->lost) {
-        links->counters.lapped += peer->reader.lost - peer->lost;
-        peer->lost = peer->reader.lost;
-        tacit_mark(&links->marker, TACIT_MARK_LINK_LAPPED);
-    }
+    enum tacit_verdict verdict = tacit_links_is_shared(links) ? next_for_self(links, peer, bytes)
+                                                              : next_of(links, peer, bytes);
     if (verdict == TACIT_VERDICT_OK && *bytes > links->config.message_bytes) {
         verdict = TACIT_VERDICT_MALFORMED; // a slot has room for a little more
     }

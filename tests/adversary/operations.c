@@ -102,9 +102,10 @@ static bool tamper_message(struct adversary *adversary, uint32_t faulty, uint32_
     const struct tacit_links *links = links_of(adversary, faulty);
     struct tacit_ring_shape shape = links->layout.shape;
     bool shifts = links->config.place == TACIT_LINKS_ON_REPLICAS;
-    uint8_t *message = (uint8_t *)op->copy + TACIT_RING_HEADER;
+    uint32_t prefix = shifts ? 0 : TACIT_LINKS_PREFIX;
+    uint8_t *message = (uint8_t *)op->copy + TACIT_RING_HEADER + prefix;
     uint64_t number = op->copy[0];
-    uint32_t bytes = (uint32_t)op->copy[1];
+    uint32_t bytes = (uint32_t)op->copy[1] - prefix;
     uint64_t start = op->offset - tacit_ring_offset(shape, number);
     bool fresh = number > actor->seen[receiver];
     actor->seen[receiver] = fresh ? number : actor->seen[receiver];
@@ -137,6 +138,7 @@ static bool tamper_message(struct adversary *adversary, uint32_t faulty, uint32_
         return false;
     }
     number += (uint64_t)actor->shift[receiver];
+    bytes += prefix;
     op->bytes = tacit_ring_seal(shape, number, (uint8_t *)op->copy, bytes);
     op->offset = start + tacit_ring_offset(shape, number);
     break_seal(adversary, shape, op, bytes);
@@ -377,9 +379,9 @@ bool adversary_tamper(struct adversary *adversary, uint32_t faulty, uint32_t rec
         if (links->config.place != TACIT_LINKS_ON_MEMNODES || op->offset < links->config.offset) {
             return tamper_register(adversary, faulty, op);
         }
-        uint64_t at = op->offset - links->config.offset;
-        return tamper_area(adversary, faulty, (uint32_t)(at / layout->bytes), at % layout->bytes,
-                           op);
+        // The area is for all: memory nodes are told different things instead of receivers.
+        return tamper_area(adversary, faulty, receiver % links->config.replicas,
+                           op->offset - links->config.offset, op);
     }
     default:
         return true;

@@ -94,6 +94,7 @@ enum {
     KEY_BUG,
     KEY_LIST_BUGS,
     KEY_LOG_ON,
+    KEY_BROADCAST_ON,
     KEY_REPLICAS,
     KEY_MARKS,
     KEY_KEEP_GOING,
@@ -111,7 +112,9 @@ static const struct argp_option option_table[] = {
     {"verbose", 'v', NULL, 0, "Tell what happens in each run", 0},
     {"record", KEY_RECORD, "FILE", 0, "Write the draws of a single run to FILE", 0},
     {"replay", KEY_REPLAY, "FILE", 0, "Take the draws of a single run from FILE", 0},
-    {"log-on", KEY_LOG_ON, "PLACE", 0, "replicas or memnodes (default: drawn)", 0},
+    {"log-on", KEY_LOG_ON, "PLACE", 0, "Crash mode: replicas or memnodes (default: drawn)", 0},
+    {"broadcast-on", KEY_BROADCAST_ON, "PLACE", 0, "Byzantine mode: replicas (default) or memnodes",
+     0},
     {"replicas", KEY_REPLICAS, "N", 0, "Number of replicas, 1 to 7 (default: drawn)", 0},
     {"marks", KEY_MARKS, NULL, 0, "Show which situations and faults were reached", 0},
     {"keep-going", KEY_KEEP_GOING, NULL, 0, "Do not stop at the first violation", 0},
@@ -136,6 +139,14 @@ static uint64_t number(struct argp_state *state, const char *text, uint64_t low,
                    (unsigned long long)high);
     }
     return value;
+}
+
+static bool is_replicas(struct argp_state *state, const char *place)
+{
+    if (strcmp(place, "replicas") != 0 && strcmp(place, "memnodes") != 0) {
+        argp_error(state, "'%s' is no place; accepted are replicas and memnodes", place);
+    }
+    return place[0] == 'r';
 }
 
 static void remember(struct options *options, const char *name, const char *value)
@@ -198,12 +209,14 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         options->replay = argument;
         break;
     case KEY_LOG_ON:
-        if (strcmp(argument, "replicas") != 0 && strcmp(argument, "memnodes") != 0) {
-            argp_error(state, "logs on '%s' are unknown; accepted are replicas and memnodes",
-                       argument);
-        }
-        options->run.log_on = argument[0] == 'r' ? TACIT_LOG_ON_REPLICAS : TACIT_LOG_ON_MEMNODES;
+        options->run.log_on =
+            is_replicas(state, argument) ? TACIT_LOG_ON_REPLICAS : TACIT_LOG_ON_MEMNODES;
         remember(options, "log-on", argument);
+        break;
+    case KEY_BROADCAST_ON:
+        options->run.broadcast_on = is_replicas(state, argument) ? TACIT_BROADCAST_ON_REPLICAS
+                                                                 : TACIT_BROADCAST_ON_MEMNODES;
+        remember(options, "broadcast-on", argument);
         break;
     case KEY_REPLICAS:
         options->run.replicas = (uint32_t)number(state, argument, 1, SIM_REPLICAS_MAX);
@@ -602,8 +615,10 @@ int tacit_sim_main(int argc, char **argv)
     };
     static struct options options;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    options = (struct options){
-        .seed = 1, .seeds = 1000, .run = {.log_on = -1, .attack = ADVERSARY_ATTACKS}};
+    options =
+        (struct options){.seed = 1,
+                         .seeds = 1000,
+                         .run = {.log_on = -1, .broadcast_on = -1, .attack = ADVERSARY_ATTACKS}};
     options.jobs = cores < 1 ? 1 : cores > JOBS_MAX ? JOBS_MAX : (uint32_t)cores;
     (void)argp_parse(&parser, argc, argv, 0, NULL, &options);
     if (options.list_bugs) {

@@ -67,6 +67,7 @@ static void draw_config(struct tacit_smr_config *config, struct choice *choice,
 static void draw_byzantine(struct tacit_smr_config *config, struct choice *choice,
                            const struct sim_run_options *options)
 {
+    int place = options->broadcast_on >= 0 ? options->broadcast_on : TACIT_BROADCAST_ON_REPLICAS;
     config->engine = TACIT_ENGINE_BYZANTINE;
     config->log_on = TACIT_LOG_ON_REPLICAS;
     config->replicas = (uint8_t)ONE_OF(choice, 3, 3, 3, 3, 3, 3, 3, 5);
@@ -76,17 +77,16 @@ static void draw_byzantine(struct tacit_smr_config *config, struct choice *choic
         config->replicas = (uint8_t)(2 * options->faulty + 1);
     }
     config->memnodes = (uint8_t)ONE_OF(choice, 3, 3, 3, 1, 5);
-    config->byzantine = (struct tacit_byzantine_config){
-        .broadcast_on = options->log_on == TACIT_LOG_ON_MEMNODES ? TACIT_BROADCAST_ON_MEMNODES
-                                                                 : TACIT_BROADCAST_ON_REPLICAS,
-        .window = ONE_OF(choice, 8, 16, 32),
-        .tail = ONE_OF(choice, 16, 32),
-        .slow_after_ns = ONE_OF(choice, 50000, 100000, 20000),
-        .cooldown_ns = ONE_OF(choice, 20000, 20000, 100000),
-        .retry_ns = ONE_OF(choice, 500000, 200000, 1000000),
-        .join_after_ns = 1000000,
-        .view_timeout_ns = 2000000,
-        .view_timeout_max_ns = 100000000};
+    config->byzantine =
+        (struct tacit_byzantine_config){.broadcast_on = (enum tacit_broadcast_place)place,
+                                        .window = ONE_OF(choice, 8, 16, 32),
+                                        .tail = ONE_OF(choice, 16, 32),
+                                        .slow_after_ns = ONE_OF(choice, 50000, 100000, 20000),
+                                        .cooldown_ns = ONE_OF(choice, 20000, 20000, 100000),
+                                        .retry_ns = ONE_OF(choice, 500000, 200000, 1000000),
+                                        .join_after_ns = 1000000,
+                                        .view_timeout_ns = 2000000,
+                                        .view_timeout_max_ns = 100000000};
     static struct tacit_signer placeholder; // each replica gets its own
     config->byzantine.signer = &placeholder;
 }

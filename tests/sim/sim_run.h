@@ -9,7 +9,8 @@
 
 struct sim_run_options {
     bool byzantine;    // engine
-    int log_on;        // enum tacit_log_place, -1: drawn
+    int log_on;        // crash mode: enum tacit_log_place, -1: drawn
+    int broadcast_on;  // Byzantine mode: enum tacit_broadcast_place, -1: replicas
     uint32_t replicas; // 0: drawn
     // Deliberately wrong: replicas that may be faulty at a time beyond f. A run with it must fail.
     uint32_t extra_faults;
