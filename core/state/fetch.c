@@ -139,15 +139,14 @@ static void read_header(struct tacit_fetch *fetch, tacit_time_ns_t now_ns)
 }
 
 // All sources were tried in this round.
-static enum tacit_fetch_result end_round(struct tacit_fetch *fetch, uint32_t reachable,
-                                         tacit_time_ns_t now_ns)
+static enum tacit_fetch_result end_round(struct tacit_fetch *fetch, tacit_time_ns_t now_ns)
 {
     bool superseded = fetch->newest > fetch->index;
     fetch->passed = 0;
     fetch->again_ns = now_ns + ROUND_NS;
-    if (reachable != 0 && (reachable & ~fetch->bad) == 0) {
-        fetch->bad = 0; // nobody else is left: again, they may have been repaired
-    }
+    // Whoever else is reachable may have nothing to give, being new itself: all of them again, who
+    // lied may have been repaired.
+    fetch->bad = 0;
     if (superseded) {
         fetch->counters.superseded++;
         tacit_mark(&fetch->marker, TACIT_MARK_STATE_SUPERSEDED);
@@ -164,17 +163,12 @@ static enum tacit_fetch_result next_source(struct tacit_fetch *fetch, uint32_t u
 {
     tacit_node_t self = fetch->fabric->self;
     tacit_node_t from = fetch->source == TACIT_NODE_NONE ? self : fetch->source;
-    uint32_t reachable = 0;
     if (fetch->passed == 0) {
         fetch->newest = 0;
     }
     for (uint8_t i = 1; i <= fetch->replicas; i++) {
         tacit_node_t r = (tacit_node_t)((from + i) % fetch->replicas);
-        if (r == self || (up & 1u << r) == 0) {
-            continue;
-        }
-        reachable |= 1u << r;
-        if (((fetch->passed | fetch->bad) & 1u << r) != 0) {
+        if (r == self || (up & 1u << r) == 0 || ((fetch->passed | fetch->bad) & 1u << r) != 0) {
             continue;
         }
         if (fetch->source != TACIT_NODE_NONE && fetch->source != r) {
@@ -187,7 +181,7 @@ static enum tacit_fetch_result next_source(struct tacit_fetch *fetch, uint32_t u
         fetch->again_ns = now_ns;
         return TACIT_FETCH_NOTHING;
     }
-    return end_round(fetch, reachable, now_ns);
+    return end_round(fetch, now_ns);
 }
 
 static bool is_top(const struct tacit_fetch *fetch, uint32_t stratum)
@@ -376,7 +370,8 @@ static bool got_part(struct tacit_fetch *fetch, uint32_t slot)
     // No block in the shadow, and the live page does not fit: nothing more to try.
     bool more = read->part == PART_LIVE || (read->part == PART_SAVED && read->blocks != 0);
     read->part++;
-    read->used = more && read_part(fetch, slot);
+    read->used = more;
+    read->due = more && !read_part(fetch, slot);
     return false;
 }
 
@@ -474,9 +469,27 @@ static bool is_here(const struct tacit_fetch *fetch, uint32_t unit)
     return tacit_tree_is_same(&fetch->have[unit], &fetch->want[0][unit]);
 }
 
+// Parts that found no room in the queue. False: some still do not.
+static bool ask_due(struct tacit_fetch *fetch)
+{
+    for (uint32_t slot = 0; slot < TACIT_FETCH_READS; slot++) {
+        struct tacit_fetch_read *read = &fetch->reads[slot];
+        if (read->used && read->due) {
+            read->due = !read_part(fetch, slot);
+            if (read->due) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 // Compares and fetches what is next. True when every page of the checkpoint is here.
 static bool poll_walk(struct tacit_fetch *fetch, tacit_time_ns_t now_ns)
 {
+    if (!ask_due(fetch)) {
+        return false;
+    }
     if (fetch->doubt) {
         // Every part that was read must lie before the second look at the header.
         if (fetch->outstanding == 0 && !fetch->header_pending) {

@@ -13,11 +13,11 @@
 //
 // A unit that does not fit is either a lie or the sign that the source's publication has ended in
 // the middle. So the header is read again: if it still shows the same publication then no correct
-// source could have shown such bytes, and the source is bad for the rest of this transfer;
+// source could have shown such bytes, and the source is bad until all others were tried;
 // otherwise it has moved on and is left without blame. Headers are hints: a false one wastes a
 // bounded time of one source. Each source must give TACIT_FETCH_LEAST units in every period of
 // `patience_ns`, else another one is tried. When all were tried the caller is told, once a round,
-// and the next round begins (with the bad ones only if nobody else is left).
+// and the next round begins with all of them, since the others may have nothing to give.
 //
 // Fetched pages wait in the area for snapshots that is not published; the own state and the
 // published snapshot stay as they are until all of the checkpoint is here. It must not be executed
@@ -56,6 +56,7 @@ enum tacit_fetch_result {
 
 struct tacit_fetch_read {
     bool used;
+    bool due;         // the queue was full: to be asked for
     uint8_t part;     // of a page: live, saved bits, shadow
     uint16_t blocks;  // of the page that are in the shadow
     uint32_t stratum; // `strata` for a page
@@ -80,7 +81,7 @@ struct tacit_fetch {
     struct tacit_digest root;
     tacit_node_t source;
     tacit_incarnation_t source_incarnation;
-    uint32_t bad;         // bit r: r lied in this transfer
+    uint32_t bad;         // bit r: r lied in this round
     uint32_t passed;      // bit r: r was tried in this round
     tacit_index_t newest; // highest index that a source showed in this round
     tacit_time_ns_t give_up_ns, again_ns;

@@ -371,6 +371,36 @@ static void sources_die_and_hang(void **state)
 }
 
 // A source that gives a little in every period is left, and the other one does the rest.
+// The queue of the fabric is full now and then, in the middle of pages that have to be put together
+// from several parts: that is nobody's lie.
+static void a_full_queue_is_no_lie(void **state)
+{
+    (void)state;
+    uint64_t shadows = 0;
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        struct bench bench;
+        bench_open(&bench, 2000 + seed);
+        for (uint32_t s = 0; s < SOURCES; s++) {
+            advance_to(&bench, &bench.source[s], 10 * HALF + HALF - 1);
+        }
+        assert_true(begin(&bench, 10 * HALF));
+        enum tacit_fetch_result result = TACIT_FETCH_NOTHING;
+        for (uint32_t i = 0; i < 1000 && result != TACIT_FETCH_DONE; i++) {
+            land_some(&bench);
+            bench.fake.refuse = choice_u32(&bench.choice, 4);
+            result = turn(&bench);
+            for (uint32_t r = 0; r < TACIT_FETCH_READS; r++) {
+                shadows += bench.fetch.reads[r].due && bench.fetch.reads[r].blocks != 0;
+            }
+        }
+        assert_int_equal(result, TACIT_FETCH_DONE);
+        assert_int_equal(bench.fetch.counters.lies, 0);
+        goes_on(&bench);
+        bench_close(&bench);
+    }
+    assert_true(shadows > 10);
+}
+
 static void a_source_that_crawls(void **state)
 {
     (void)state;
@@ -628,6 +658,26 @@ static void nobody_tells_the_truth(void **state)
     bench_close(&bench);
 }
 
+// Who lied and is repaired is asked again although another one is there, which has nothing.
+static void a_newcomer_is_no_help(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_open(&bench, 62);
+    advance_to(&bench, &bench.source[0], 10 * HALF);
+    lie(&bench, 0, WRONG_PAGE, 0);
+    assert_true(begin(&bench, 10 * HALF));
+    for (uint32_t i = 0; i < 800; i++) {
+        land_all(&bench);
+        assert_int_not_equal(turn(&bench), TACIT_FETCH_DONE);
+    }
+    assert_true(bench.fetch.counters.lies >= 2);
+    lie(&bench, 0, WRONG_PAGE, 0); // takes it back
+    (void)finish(&bench, 800);
+    assert_true(is_right(&bench));
+    bench_close(&bench);
+}
+
 // The published checkpoint stays readable while a transfer goes on.
 static void what_is_published_stays_meanwhile(void **state)
 {
@@ -681,11 +731,13 @@ int main(void)
         cmocka_unit_test(only_what_differs_is_fetched),
         cmocka_unit_test(sources_that_move_on),
         cmocka_unit_test(sources_die_and_hang),
+        cmocka_unit_test(a_full_queue_is_no_lie),
         cmocka_unit_test(a_source_that_crawls),
         cmocka_unit_test(changing_ones_mind),
         cmocka_unit_test(a_source_that_lies),
         cmocka_unit_test(a_source_that_turns_liar),
         cmocka_unit_test(nobody_tells_the_truth),
+        cmocka_unit_test(a_newcomer_is_no_help),
         cmocka_unit_test(what_is_published_stays_meanwhile),
 #if defined(TACIT_SEEDED_BUGS) && TACIT_SEEDED_BUGS
         cmocka_unit_test(seeded_bugs_are_noticed),
