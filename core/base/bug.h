@@ -102,7 +102,8 @@
     X(SUSPECT_OUTLIVES_EPOCH, "SUSPECTs of one epoch count in the next")                           \
     X(REPLACE_UNCHECKED, "a REPLACE is endorsed without checking its shares")                      \
     X(REPLACE_IN_COMPANY, "a REPLACE is endorsed with whatever else is in its batch")              \
-    X(STATEMENT_WITHOUT_EPOCH, "what is signed does not name the epoch")
+    X(STATEMENT_WITHOUT_EPOCH, "what is signed does not name the epoch")                           \
+    X(COMMIT_WITHOUT_SHARES_IGNORED, "nobody looks for the shares of a COMMIT that was adopted")
 
 enum tacit_bug {
 #define TACIT_BUG_ENUM(name, text) TACIT_BUG_##name,

@@ -303,15 +303,7 @@ static bool on_adopt(void *context, tacit_node_t stream, uint64_t k, const uint8
         return false;
     }
     a->checks[stream].active = false;
-    for (uint64_t s = a->base; s < a->base + a->config.window; s++) {
-        if (tacit_stream_commit_of(&a->streams[stream], s) != NULL) {
-            a->seen = a->seen > s ? a->seen : s + 1;
-            struct tacit_slot *slot = tacit_slot_at(a, s);
-            if (slot != NULL) {
-                tacit_votes_count_commits(a, slot);
-            }
-        }
-    }
+    tacit_votes_note_commits(a, stream);
     tacit_view_adopted(a, stream);
     if (stream == tacit_leader_of(a, a->view)) {
         tacit_votes_rescan(a);

@@ -71,6 +71,9 @@ void tacit_base_certified(struct tacit_agree *a, uint64_t base, const struct tac
     if (own || a->applied >= base) {
         a->calls.stable(a->calls.context, base, root);
     }
+    for (tacit_node_t r = 0; r < a->config.replicas; r++) {
+        tacit_votes_note_commits(a, r);
+    }
     (void)tacit_agree_advance(a);
     tacit_view_cosign_all(a);
     tacit_votes_rescan(a);

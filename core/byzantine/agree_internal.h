@@ -240,6 +240,10 @@ void tacit_votes_try(struct tacit_agree *a, struct tacit_slot *slot);
 void tacit_votes_try_all(struct tacit_agree *a);
 bool tacit_votes_look(struct tacit_agree *a, struct tacit_slot *slot);
 void tacit_votes_count_commits(struct tacit_agree *a, struct tacit_slot *slot);
+// A stream's state was adopted, or the window has moved: COMMITs of it that came without their
+// certificates, or were above the window. Its slots are looked at: the shares are in the others'
+// cells, and with them this replica COMMITs itself, whether or not it ever sees the PREPARE.
+void tacit_votes_note_commits(struct tacit_agree *a, tacit_node_t stream);
 void tacit_votes_status(struct tacit_agree *a, tacit_node_t from, uint64_t number);
 void tacit_votes_signed(struct tacit_agree *a, uint64_t value,
                         const struct tacit_signature *signature);

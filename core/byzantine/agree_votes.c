@@ -448,6 +448,20 @@ void tacit_votes_count_commits(struct tacit_agree *a, struct tacit_slot *slot)
     }
 }
 
+void tacit_votes_note_commits(struct tacit_agree *a, tacit_node_t stream)
+{
+    for (uint64_t s = a->base; s < a->base + a->config.window; s++) {
+        struct tacit_slot *slot =
+            tacit_stream_commit_of(&a->streams[stream], s) == NULL ? NULL : tacit_slot_at(a, s);
+        if (slot == NULL) {
+            continue;
+        }
+        a->seen = a->seen > s ? a->seen : s + 1;
+        tacit_votes_count_commits(a, slot);
+        slot->slow = slot->slow || !TACIT_BUG(COMMIT_WITHOUT_SHARES_IGNORED);
+    }
+}
+
 static bool look_at_acks(struct tacit_agree *a, struct tacit_slot *slot)
 {
     uint32_t equal = 0;

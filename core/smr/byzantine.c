@@ -158,6 +158,11 @@ static void on_stable(void *context, uint64_t base, const struct tacit_digest *r
 static void on_behind(void *context, uint64_t base, const struct tacit_digest *root)
 {
     struct tacit_smr *smr = context;
+    const struct tacit_fetch *fetch = &smr->byzantine.fetch;
+    if ((smr->byzantine.must_fetch && base <= smr->byzantine.fetch_index) ||
+        (tacit_fetch_busy(fetch) && base <= fetch->index)) {
+        return; // one as new is on its way; who had the older one may have it no more
+    }
     smr->byzantine.must_fetch = true;
     smr->byzantine.fetch_index = base;
     smr->byzantine.fetch_root = *root;
