@@ -74,7 +74,7 @@ void tacit_digest_make(struct tacit_digest *out, tacit_domain_t domain, const vo
 
 bool tacit_digest_is_equal(const struct tacit_digest *a, const struct tacit_digest *b)
 {
-    return sodium_memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+    return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
 static void blake_keyed(uint8_t *out, size_t out_bytes, const struct tacit_mac_key *key,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // tacit bench latency: one client, one request outstanding, an application that only turns the
-// bytes around. In the same run the floor: the same rings and application without agreement.
+// bytes around. In the same run the floor: the same rings and application without agreement; and
+// for Byzantine mode the skeleton: its processes, rounds and waiting without the protocol.
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "bench_skeleton.h"
 #include "cli.h"
 #include "scratch.h"
 #include "tacit/client.h"
@@ -20,7 +22,7 @@
 enum { KEY_MODE = 256, KEY_SIZE, KEY_COUNT, KEY_JSON, KEY_WAITING, KEY_LOG_ON };
 
 // What a series is made with.
-enum kind { BENCH_FLOOR = 0, BENCH_CRASH, BENCH_BYZANTINE, BENCH_KINDS };
+enum kind { BENCH_FLOOR = 0, BENCH_CRASH, BENCH_SKELETON, BENCH_BYZANTINE, BENCH_KINDS };
 
 struct arguments {
     unsigned kinds; // bit: enum kind
@@ -32,7 +34,9 @@ struct arguments {
 
 static const struct argp_option options[] = {
     {"mode", KEY_MODE, "MODE", 0,
-     "none: the floor only; crash (default) or byzantine: it and the floor; all", 0},
+     "none: the floor only; crash (default) or byzantine: it and the floor, byzantine also its "
+     "skeleton: the same processes and rounds without the protocol; all",
+     0},
     {"size", KEY_SIZE, "BYTES", 0, "Request and reply size, 8 to 4096 (default 64)", 0},
     {"count", KEY_COUNT, "N", 0, "Requests of each series (default 100000)", 0},
     {"waiting", KEY_WAITING, "HOW", 0, "adaptive (default), yield or spin", 0},
@@ -48,8 +52,8 @@ static void parse_mode(struct argp_state *state, struct arguments *arguments, co
         unsigned kinds;
     } modes[] = {{"none", 1u << BENCH_FLOOR},
                  {"crash", 1u << BENCH_FLOOR | 1u << BENCH_CRASH},
-                 {"byzantine", 1u << BENCH_FLOOR | 1u << BENCH_BYZANTINE},
-                 {"all", 1u << BENCH_FLOOR | 1u << BENCH_CRASH | 1u << BENCH_BYZANTINE}};
+                 {"byzantine", 1u << BENCH_FLOOR | 1u << BENCH_SKELETON | 1u << BENCH_BYZANTINE},
+                 {"all", (1u << BENCH_KINDS) - 1}};
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         if (strcmp(value, modes[i].name) == 0) {
             arguments->kinds = modes[i].kinds;
@@ -127,6 +131,17 @@ static enum tacit_status ask_many(struct tacit_channel *channel, const struct ar
     return status;
 }
 
+static enum tacit_status skeleton(const struct arguments *arguments, struct histogram *latency,
+                                  struct tacit_error *error)
+{
+    struct skeleton_options how = {.bytes = arguments->size,
+                                   .warm_up = WARM_UP,
+                                   .count = arguments->count,
+                                   .waiting = arguments->waiting,
+                                   .interrupted = scratch_interrupted};
+    return skeleton_run(&how, latency, error);
+}
+
 // A cluster for one series.
 static enum tacit_status series(const struct arguments *arguments, enum kind kind,
                                 struct histogram *latency, struct tacit_error *error)
@@ -177,12 +192,15 @@ static json_t *report_results(const struct arguments *arguments, const struct hi
 {
     static const struct {
         const char *name, *what, *ratio;
+        enum kind to; // what it is compared with
+        const char *to_what;
     } kinds[BENCH_KINDS] = {
-        [BENCH_FLOOR] = {"floor", "unreplicated, same rings (floor)", NULL},
-        [BENCH_CRASH] = {"crash", "3 replicas, crash mode", "p50_ratio"},
-        [BENCH_BYZANTINE] = {"byzantine", "3 replicas, Byzantine mode", "p50_ratio_byzantine"},
+        [BENCH_FLOOR] = {.name = "floor", .what = "unreplicated, same rings (floor)"},
+        [BENCH_CRASH] = {"crash", "3 replicas, crash mode", "p50_ratio", BENCH_FLOOR, "floor"},
+        [BENCH_SKELETON] = {.name = "skeleton", .what = "3 rounds among 3, no protocol"},
+        [BENCH_BYZANTINE] = {"byzantine", "3 replicas, Byzantine mode", "p50_ratio_byzantine",
+                             BENCH_SKELETON, "rounds without a protocol"},
     };
-    double floor_ns = (double)histogram_quantile(&latencies[BENCH_FLOOR], 0.5);
     json_t *results = json_object();
     (void)printf("%-34s %8s %10s %10s %10s %10s %10s\n", "latency in us", "count", "p50", "p90",
                  "p99", "p99.9", "max");
@@ -194,8 +212,9 @@ static json_t *report_results(const struct arguments *arguments, const struct hi
         bench_print(kinds[kind].what, &latencies[kind]);
         (void)json_object_set_new(results, kinds[kind].name, bench_distribution(&latencies[kind]));
         if (kinds[kind].ratio != NULL) {
-            double ratio = (double)histogram_quantile(&latencies[kind], 0.5) / floor_ns;
-            (void)printf("p50: %.2f x the floor\n", ratio);
+            double ratio = (double)histogram_quantile(&latencies[kind], 0.5) /
+                           (double)histogram_quantile(&latencies[kinds[kind].to], 0.5);
+            (void)printf("p50: %.2f x the %s\n", ratio, kinds[kind].to_what);
             (void)json_object_set_new(results, kinds[kind].ratio, json_real(ratio));
         }
     }
@@ -223,7 +242,9 @@ int bench_latency(int argc, char **argv)
     }
     for (unsigned kind = 0; kind < BENCH_KINDS && status == TACIT_OK; kind++) {
         if ((arguments.kinds >> kind & 1u) != 0) {
-            status = series(&arguments, (enum kind)kind, &latencies[kind], &error);
+            status = kind == BENCH_SKELETON
+                         ? skeleton(&arguments, &latencies[kind], &error)
+                         : series(&arguments, (enum kind)kind, &latencies[kind], &error);
         }
     }
     result = status == TACIT_OK

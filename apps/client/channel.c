@@ -11,6 +11,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "../lib/waiting.h"
+
 // Looks before sleeping. A round trip on one machine takes 1 to 20 us; a look some 100 ns. Looks
 // that are far apart were interrupted: somebody else wants this processor, perhaps the replica that
 // is to answer. Then it sleeps sooner for a while. (Not sched_yield: Linux takes a whole time slice
@@ -221,7 +223,7 @@ static void pause_briefly(void)
 
 static uint32_t spins(const struct tacit_channel *channel, tacit_time_ns_t now_ns)
 {
-    bool is_shared = channel->is_crowded || now_ns < channel->shared_until_ns;
+    bool is_shared = now_ns < channel->shared_until_ns;
     return is_shared ? SPINS_SHARED : SPINS;
 }
 
@@ -250,9 +252,13 @@ bool tacit_channel_wait(struct tacit_channel *channel, uint64_t timeout_ns,
             channel->shared_until_ns = now_ns + SHARED_NS;
         }
         channel->looked_ns = now_ns;
-        if (channel->waiting == TACIT_CHANNEL_YIELD) {
+        bool yields = channel->waiting == TACIT_CHANNEL_YIELD ||
+                      (channel->waiting == TACIT_CHANNEL_ADAPTIVE && channel->is_crowded &&
+                       looks < TACIT_WAITING_YIELDS);
+        if (yields) {
             sched_yield();
-        } else if (channel->waiting == TACIT_CHANNEL_SPIN || looks < spins(channel, now_ns)) {
+        } else if (channel->waiting == TACIT_CHANNEL_SPIN ||
+                   (!channel->is_crowded && looks < spins(channel, now_ns))) {
             pause_briefly();
         } else {
             tacit_channel_arm(channel);

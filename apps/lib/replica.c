@@ -20,6 +20,7 @@
 #include "node.h"
 #include "runner.h"
 #include "signer.h"
+#include "waiting.h"
 
 #define READ_TIMEOUT_BEATS 32u // of the detector
 #define GRACE_SUSPICIONS 10u   // to start together
@@ -293,7 +294,7 @@ static enum tacit_status open_parts(struct tacit_replica *replica,
 static bool is_crowded(const struct tacit_node *node)
 {
     return node->smr.engine == TACIT_ENGINE_BYZANTINE &&
-           sysconf(_SC_NPROCESSORS_ONLN) < (long)node->config.replica_count + 1;
+           tacit_waiting_is_crowded(node->config.replica_count);
 }
 
 enum tacit_status tacit_replica_open(const struct tacit_replica_options *options,
@@ -364,7 +365,9 @@ enum tacit_status tacit_replica_run(struct tacit_replica *replica, struct tacit_
         return status;
     }
     pin(replica->node);
-    ask_for_rank();
+    if (!replica->runner.is_crowded) {
+        ask_for_rank();
+    }
     tacit_log(TACIT_LOG_INFO, "start", "incarnation=%u first_member=%s memory_mib=%zu",
               replica->node->state.incarnation, replica->node->state.first_member ? "yes" : "no",
               replica->memory_bytes >> 20);

@@ -5,6 +5,8 @@
 
 #include <sched.h>
 
+#include "waiting.h"
+
 #define PUBLISH_NS 2000000u       // while there is work
 #define PUBLISH_IDLE_NS 20000000u // it looks at every session
 // Turns without work before sleeping: after a burst of work, and after a wake-up by the clock
@@ -19,7 +21,6 @@
 #define TORN_NS 20000u
 #define SHARED_NS 300000u
 #define TURNS_SHARED 16u
-#define TURNS_CROWDED 4u
 #define SLEEP_MAX_NS 50000000u
 // A sleep that may be this long is made longer by as much, so that timers that are close to each
 // other end one sleep and not several. Shorter ones are somebody's time-out. Well below a beat
@@ -125,7 +126,7 @@ static unsigned turns_before_sleep(const struct tacit_runner *runner, unsigned b
         return TURNS_TIMER;
     }
     if (runner->is_crowded) {
-        return TURNS_CROWDED;
+        return TACIT_WAITING_YIELDS;
     }
     bool is_shared =
         runner->turned_ns < runner->shared_until_ns || tacit_smr_is_unsettled(runner->smr);
@@ -151,6 +152,8 @@ static void run_adaptive(struct tacit_runner *runner)
         if (idle >= turns_before_sleep(runner, budget)) {
             budget = sleep_once(runner);
             idle = 0;
+        } else if (runner->is_crowded) {
+            (void)sched_yield();
         }
     }
 }

@@ -64,6 +64,7 @@ struct tacit_agree *tacit_agree_init(struct tacit_bump *bump,
     a->config = *config;
     a->f = (uint8_t)((config->replicas - 1) / 2);
     a->marker = marker;
+    tacit_body_digest(&a->none, "", 0);
     return a;
 }
 
@@ -108,12 +109,10 @@ struct tacit_slot *tacit_slot_at(struct tacit_agree *a, uint64_t number)
 
 bool tacit_prepare_is_sane(const struct tacit_agree *a, const struct tacit_payload *payload)
 {
-    struct tacit_digest none;
     if (payload->body_bytes > 0 || TACIT_BUG(NOOP_OF_ANY_DIGEST)) {
         return payload->body_bytes <= a->config.batch_bytes;
     }
-    tacit_body_digest(&none, "", 0);
-    return tacit_digest_is_equal(&payload->digest, &none);
+    return tacit_digest_is_equal(&payload->digest, &a->none);
 }
 
 bool tacit_slot_hold(struct tacit_agree *a, struct tacit_slot *slot,
@@ -337,7 +336,7 @@ static bool has_room(const struct tacit_agree *a)
 static bool propose(struct tacit_agree *a, const void *body, uint32_t bytes)
 {
     struct tacit_payload payload = {
-        .kind = TACIT_PAYLOAD_PREPARE, .view = a->view, .slot = a->next};
+        .kind = TACIT_PAYLOAD_PREPARE, .body_bytes = bytes, .view = a->view, .slot = a->next};
     struct tacit_slot *slot = tacit_slot_at(a, a->next);
     if (slot == NULL) {
         return false;
@@ -349,7 +348,7 @@ static bool propose(struct tacit_agree *a, const void *body, uint32_t bytes)
         return false;
     }
     a->next++;
-    if (!tacit_ctb_broadcast(a->ctb, &payload, body, bytes, a->now_ns)) {
+    if (!tacit_ctb_broadcast_digested(a->ctb, &payload, body, a->now_ns)) {
         tacit_slot_unvouch(slot, a->view);
         a->next--;
         return false;
@@ -379,11 +378,9 @@ static bool propose_forced(struct tacit_agree *a)
     bool worked = false;
     while (has_room(a) && a->view > 0 && a->next < own->newview_end) {
         const struct tacit_slot_value *forced = tacit_stream_force_of(own, a->next);
-        struct tacit_digest none;
         uint32_t bytes = 0;
         const uint8_t *body = (const uint8_t *)"";
-        tacit_body_digest(&none, body, 0);
-        bool is_noop = forced == NULL || tacit_digest_is_equal(&forced->digest, &none);
+        bool is_noop = forced == NULL || tacit_digest_is_equal(&forced->digest, &a->none);
         if (!is_noop && (body = tacit_agree_body(a, &forced->digest, &bytes)) == NULL) {
             tacit_ctb_fetch(a->ctb, a->config.self, &forced->digest, a->config.batch_bytes,
                             a->now_ns);
@@ -408,11 +405,9 @@ static bool execute_one(struct tacit_agree *a)
     if (slot == NULL || !slot->decided) {
         return false;
     }
-    struct tacit_digest none;
     uint32_t bytes = 0;
     const uint8_t *body = (const uint8_t *)"";
-    tacit_body_digest(&none, body, 0);
-    if (!tacit_digest_is_equal(&slot->value, &none)) {
+    if (!tacit_digest_is_equal(&slot->value, &a->none)) {
         body = tacit_agree_body(a, &slot->value, &bytes);
         if (body == NULL) {
             tacit_ctb_fetch(a->ctb, a->config.self, &slot->value, a->config.batch_bytes, a->now_ns);

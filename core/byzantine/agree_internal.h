@@ -122,6 +122,7 @@ struct tacit_agree {
     struct tacit_agree_calls calls;
     struct tacit_marker marker;
     tacit_time_ns_t now_ns;
+    struct tacit_digest none; // of the empty body: a no-op
 
     uint64_t view;
     bool entered;

@@ -508,10 +508,18 @@ static void send_first(struct tacit_ctb *ctb, const struct tacit_ctb_slot *slot,
 bool tacit_ctb_broadcast(struct tacit_ctb *ctb, struct tacit_payload *payload, const void *body,
                          uint32_t body_bytes, tacit_time_ns_t now_ns)
 {
+    payload->body_bytes = body_bytes;
+    tacit_body_digest(&payload->digest, body, body_bytes);
+    return tacit_ctb_broadcast_digested(ctb, payload, body, now_ns);
+}
+
+bool tacit_ctb_broadcast_digested(struct tacit_ctb *ctb, const struct tacit_payload *payload,
+                                  const void *body, tacit_time_ns_t now_ns)
+{
     tacit_node_t self = ctb->config.self;
     struct tacit_ctb_stream *own = &ctb->streams[self];
     ctb->now_ns = now_ns;
-    TACIT_ASSERT(body_bytes <= ctb->config.body_bytes);
+    TACIT_ASSERT(payload->body_bytes <= ctb->config.body_bytes);
     bool reserved =
         payload->kind == TACIT_PAYLOAD_SEAL_VIEW || payload->kind == TACIT_PAYLOAD_NEW_VIEW ||
         payload->kind == TACIT_PAYLOAD_CHECKPOINT; // before a SEAL_VIEW: the caller sees to it
@@ -519,10 +527,8 @@ bool tacit_ctb_broadcast(struct tacit_ctb *ctb, struct tacit_payload *payload, c
         tacit_mark(&ctb->marker, TACIT_MARK_CTB_TAIL_FULL);
         return false;
     }
-    payload->body_bytes = body_bytes;
-    tacit_body_digest(&payload->digest, body, body_bytes);
     if (!tacit_bodies_put(ctb->bodies, self, payload->kind == TACIT_PAYLOAD_PREPARE,
-                          &payload->digest, body, body_bytes)) {
+                          &payload->digest, body, payload->body_bytes)) {
         return false;
     }
     uint64_t k = own->lock_end++;

@@ -87,6 +87,9 @@ void tacit_ctb_reset(struct tacit_ctb *ctb, uint64_t epoch, tacit_time_ns_t now_
 // filled in here.
 bool tacit_ctb_broadcast(struct tacit_ctb *ctb, struct tacit_payload *payload, const void *body,
                          uint32_t body_bytes, tacit_time_ns_t now_ns);
+// The same for a payload that says its body's bytes and digest already: one digest less.
+bool tacit_ctb_broadcast_digested(struct tacit_ctb *ctb, const struct tacit_payload *payload,
+                                  const void *body, tacit_time_ns_t now_ns);
 // Room for an ordinary payload now.
 bool tacit_ctb_has_room(const struct tacit_ctb *ctb);
 // Sends LOCKED for a locked PREPARE, to all others; at most once per id.

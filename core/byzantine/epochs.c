@@ -35,6 +35,7 @@ struct tacit_epochs {
     uint64_t epoch;
     uint32_t serial;
     struct suspect suspects[TACIT_EPOCH_NODES];
+    uint32_t valid; // shares: mostly none, and then each turn need not look at all
     tacit_time_ns_t tell_ns;
     uint32_t told;
 };
@@ -63,6 +64,7 @@ void tacit_epochs_enter(struct tacit_epochs *epochs, uint64_t epoch, const uint6
         struct suspect *suspect = &epochs->suspects[i];
         if (!TACIT_BUG(SUSPECT_OUTLIVES_EPOCH)) {
             memset(suspect->shares, 0, sizeof suspect->shares);
+            epochs->valid = 0;
         }
         suspect->old = members[i];
     }
@@ -173,6 +175,7 @@ bool tacit_epochs_signer(struct tacit_epochs *epochs, const struct tacit_signer_
         epochs->counters.bad_signatures++;
         return false;
     }
+    epochs->valid += !share->valid;
     share->valid = true;
     share->now = share->next_now;
     share->signature = done->signature;
@@ -217,7 +220,8 @@ static uint64_t due(const struct tacit_epochs *epochs, uint32_t node)
 bool tacit_epochs_is_due(const struct tacit_epochs *epochs)
 {
     bool any = false;
-    for (uint32_t node = 0; node < TACIT_EPOCH_NODES && !any; node++) {
+    for (uint32_t node = 0; epochs->valid >= quorum(epochs) && node < TACIT_EPOCH_NODES && !any;
+         node++) {
         any = due(epochs, node) != 0;
     }
     return any;

@@ -279,6 +279,15 @@ bool tacit_ctb_broadcast(struct tacit_ctb *ctb, struct tacit_payload *payload, c
     return true;
 }
 
+bool tacit_ctb_broadcast_digested(struct tacit_ctb *ctb, const struct tacit_payload *payload,
+                                  const void *body, tacit_time_ns_t now_ns)
+{
+    struct tacit_payload copy = *payload;
+    bool done = tacit_ctb_broadcast(ctb, &copy, body, payload->body_bytes, now_ns);
+    world_require(!done || tacit_payload_is_equal(&copy, payload), "a body's digest is wrong");
+    return done;
+}
+
 void tacit_ctb_vouch(struct tacit_ctb *ctb, tacit_node_t stream, uint64_t k)
 {
     world_of(ctb)->vouched[stream][k] = true;

@@ -147,7 +147,7 @@ void tacit_digest_init(struct tacit_digest_state *state, tacit_domain_t domain);
 void tacit_digest_update(struct tacit_digest_state *state, const void *data, size_t bytes);
 void tacit_digest_final(struct tacit_digest_state *state, struct tacit_digest *out);
 
-// Equality in constant time.
+// Equality; not in constant time: digests are no secrets (MACs are compared by _is_valid).
 TACIT_CRYPTO_CHECKED bool tacit_digest_is_equal(const struct tacit_digest *a,
                                                 const struct tacit_digest *b);
 
