@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../lib/waiting.h"
@@ -52,6 +53,17 @@ static uint32_t draw(void *context, uint32_t bound)
     return (uint32_t)((z ^ (z >> 31)) >> 32) % bound;
 }
 
+// Larger than those of earlier channels, also of other processes, if clocks are right within
+// reason, and no other's: milliseconds, then random bits.
+static uint64_t first_nonce(uint64_t random)
+{
+    struct timespec time = {0};
+    (void)clock_gettime(CLOCK_REALTIME, &time);
+    uint64_t ms = (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+    uint64_t since_2026_ms = ms > 1767225600000 ? ms - 1767225600000 : 0;
+    return (since_2026_ms << 22 | (random & 0x3fffff)) & ((1ull << 62) - 1);
+}
+
 enum tacit_status tacit_channel_build(const struct tacit_channel_parts *parts,
                                       struct tacit_channel **channel_out, struct tacit_error *error)
 {
@@ -71,7 +83,7 @@ enum tacit_status tacit_channel_build(const struct tacit_channel_parts *parts,
     if (channel->config.draw == NULL) {
         channel->config.draw = draw;
         channel->config.draw_context = channel;
-        channel->config.first_nonce = draws[1];
+        channel->config.first_nonce = first_nonce(draws[1]);
     }
     enum tacit_status status = tacit_client_config_check(&channel->config, error);
     if (status != TACIT_OK) {

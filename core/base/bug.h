@@ -103,7 +103,9 @@
     X(REPLACE_UNCHECKED, "a REPLACE is endorsed without checking its shares")                      \
     X(REPLACE_IN_COMPANY, "a REPLACE is endorsed with whatever else is in its batch")              \
     X(STATEMENT_WITHOUT_EPOCH, "what is signed does not name the epoch")                           \
-    X(COMMIT_WITHOUT_SHARES_IGNORED, "nobody looks for the shares of a COMMIT that was adopted")
+    X(COMMIT_WITHOUT_SHARES_IGNORED, "nobody looks for the shares of a COMMIT that was adopted")   \
+    X(OPEN_REPLAYED, "an OPEN of a session that is over opens one again")                          \
+    X(CLIENTS_ONE_QUEUE, "signatures of clients are checked in the order in which they come")
 
 enum tacit_bug {
 #define TACIT_BUG_ENUM(name, text) TACIT_BUG_##name,

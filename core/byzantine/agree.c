@@ -30,6 +30,7 @@ static void lay_out(struct tacit_agree *a, struct tacit_bump *bump,
     struct tacit_certify *certifies = tacit_bump_take(bump, slots * n * sizeof(*certifies), 8);
     a->streams = tacit_bump_take(bump, n * sizeof(struct tacit_stream), 8);
     a->checks = tacit_bump_take(bump, 2 * n * sizeof(struct tacit_check), 8);
+    a->newview_digests = tacit_bump_take(bump, n * sizeof(struct tacit_newview_digests), 8);
     a->base_shares = tacit_bump_take(bump, n * sizeof(struct tacit_base_share), 8);
     a->offers = tacit_bump_take(bump, n * sizeof(struct tacit_base_offer), 8);
     a->cosigns = tacit_bump_take(bump, n * sizeof(struct tacit_cosign), 8);
@@ -163,6 +164,7 @@ static void forget(struct tacit_agree *a, bool again, uint64_t base,
     }
     size_t n = a->config.replicas;
     memset(a->checks, 0, 2 * n * sizeof(a->checks[0]));
+    memset(a->newview_digests, 0, n * sizeof(a->newview_digests[0]));
     memset(a->base_shares, 0, n * sizeof(a->base_shares[0]));
     memset(a->offers, 0, n * sizeof(a->offers[0]));
     memset(a->cosigns, 0, n * sizeof(a->cosigns[0]));

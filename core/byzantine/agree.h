@@ -134,7 +134,7 @@ const char *tacit_agree_check(const struct tacit_agree *agree);
 struct tacit_agree_counters {
     uint64_t proposed, vouched, acked, decided_fast, decided_slow, certified, committed;
     uint64_t seals, views_entered, cosigned, newviews, forced, noops;
-    uint64_t checkpoints, behind, malformed, bad_signatures;
+    uint64_t checkpoints, behind, malformed, bad_signatures, states_hashed;
 };
 struct tacit_agree_report {
     uint64_t epoch, view, base, applied, decided; // decided: slots below are

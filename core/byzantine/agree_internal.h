@@ -65,6 +65,14 @@ struct tacit_slot {
     struct tacit_certify *certifies; // [replicas]
 };
 
+// Digests of the states in a NEW_VIEW, which are made once for an id: parsing is repeated each time
+// that a signature comes back.
+struct tacit_newview_digests {
+    bool known;
+    uint64_t k;
+    struct tacit_digest digests[TACIT_REPLICAS_MAX / 2 + 1];
+};
+
 // A certificate whose signatures are being checked: one at a time for each stream.
 struct tacit_check {
     bool active;
@@ -145,7 +153,8 @@ struct tacit_agree {
 
     struct tacit_stream *streams; // [replicas]
     struct tacit_stream scratch[TACIT_REPLICAS_MAX];
-    struct tacit_check *checks; // [replicas]
+    struct tacit_check *checks;                    // [replicas]
+    struct tacit_newview_digests *newview_digests; // [replicas]
     uint32_t check_serial;
     uint32_t certify_serial;
 

@@ -483,6 +483,7 @@ static bool send_newview(struct tacit_agree *a)
     return true;
 }
 
+// `digest` is filled in by the caller.
 static bool parse_state(const struct tacit_agree *a, struct newview_state *state,
                         const uint8_t *bytes, size_t size, size_t *used)
 {
@@ -499,7 +500,6 @@ static bool parse_state(const struct tacit_agree *a, struct newview_state *state
         return false;
     }
     state->shares = bytes + *used - shares;
-    tacit_body_digest(&state->digest, state->bytes, state->size);
     for (uint32_t i = 0; i <= a->f; i++) {
         bool repeated = i > 0 && share_signer(state, i) <= share_signer(state, i - 1);
         if (share_signer(state, i) >= a->config.replicas ||
@@ -508,6 +508,24 @@ static bool parse_state(const struct tacit_agree *a, struct newview_state *state
         }
     }
     return true;
+}
+
+// The digests of the states, made once for an id of a stream.
+static void digest_states(struct tacit_agree *a, tacit_node_t stream, uint64_t k,
+                          struct newview *newview)
+{
+    struct tacit_newview_digests *made = &a->newview_digests[stream];
+    if (!made->known || made->k != k) {
+        for (uint32_t i = 0; i <= a->f; i++) {
+            tacit_body_digest(&made->digests[i], newview->states[i].bytes, newview->states[i].size);
+            a->counters.states_hashed++;
+        }
+        made->known = true;
+        made->k = k;
+    }
+    for (uint32_t i = 0; i <= a->f; i++) {
+        newview->states[i].digest = made->digests[i];
+    }
 }
 
 static bool parse_newview(const struct tacit_agree *a, struct newview *newview,
@@ -633,6 +651,7 @@ enum tacit_take tacit_view_newview_seen(struct tacit_agree *a, tacit_node_t stre
         !parse_newview(a, &newview, payload, body)) {
         return TACIT_TAKE_ILLEGAL;
     }
+    digest_states(a, stream, k, &newview);
     uint32_t total = (a->f + 1u) * (a->f + 1u) + newview.certificate.count;
     enum tacit_take take = tacit_check_run(a, stream, k, total, newview_job, &newview);
     if (take != TACIT_TAKE_DONE) {

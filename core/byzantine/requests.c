@@ -32,6 +32,7 @@ static struct tacit_requests *lay_out(struct tacit_bump *bump,
     parts->lanes = tacit_bump_take(bump, lanes * sizeof(*parts->lanes), 8);
     parts->free_bodies = tacit_bump_take(bump, bodies * sizeof(*parts->free_bodies), 8);
     parts->queue = tacit_bump_take(bump, lanes * sizeof(*parts->queue), 8);
+    parts->check_queue = tacit_bump_take(bump, config->clients * sizeof(*parts->check_queue), 8);
     parts->waiters = tacit_bump_take(bump, config->window * sizeof(*parts->waiters), 8);
     parts->bodies = tacit_bump_take(bump, bodies * parts->body_stride, TACIT_CACHE_LINE);
     parts->forward_bytes = tacit_bump_take(
@@ -140,8 +141,14 @@ enum tacit_requests_put tacit_requests_judge(const struct tacit_requests *reques
 {
     const struct tacit_requests_calls *calls = &requests->calls;
     if (key->kind == TACIT_REQUEST_OPEN) {
-        return calls->nonce(calls->context, key->client, key->number) ? TACIT_PUT_EXECUTED
-                                                                      : TACIT_PUT_TAKEN;
+        switch (calls->nonce(calls->context, key->client, key->number)) {
+        case TACIT_STANDING_OPEN:
+            return TACIT_PUT_EXECUTED;
+        case TACIT_STANDING_CLOSED:
+            return TACIT_PUT_CLOSED;
+        default:
+            return TACIT_PUT_TAKEN;
+        }
     }
     uint64_t last = 0;
     if (key->session == 0) {
@@ -173,6 +180,7 @@ void tacit_requests_free(struct tacit_requests *requests, uint32_t place)
     }
     requests->free_bodies[(size_t)client * requests->config.client_requests +
                           requests->clients[client].free_bodies++] = entry->body;
+    requests->clients[client].to_check -= entry->to_check;
     *entry = (struct tacit_requests_entry){.waiting = entry->waiting};
 }
 
@@ -345,8 +353,7 @@ enum tacit_requests_put tacit_requests_put(struct tacit_requests *requests, uint
     entry->direct = true;
     entry->full = entry->full || (request->flags & TACIT_REQUEST_FULL) != 0;
     if ((request->flags & TACIT_REQUEST_SIGNED) != 0) {
-        tacit_requests_check_place(requests, place, TACIT_SIGNER_CHARGE_CLIENTS,
-                                   request->signature);
+        tacit_requests_check_place(requests, place, request->signature);
     }
     tacit_requests_echo(requests, place);
     if (is_new) {
@@ -493,17 +500,6 @@ void tacit_requests_unwait(struct tacit_requests *requests, uint64_t slot)
     if (requests->waiters[index].used && requests->waiters[index].slot == slot) {
         unlink_waiter(requests, index);
     }
-}
-
-bool tacit_requests_waits_for(const struct tacit_requests *requests, uint64_t slot,
-                              struct tacit_requests_key *missing)
-{
-    const struct tacit_requests_waiter *waiter = &requests->waiters[slot % requests->config.window];
-    if (!waiter->used || waiter->slot != slot) {
-        return false;
-    }
-    *missing = waiter->key;
-    return true;
 }
 
 static uint32_t count_waiters(const struct tacit_requests *requests,

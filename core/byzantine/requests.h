@@ -51,8 +51,9 @@ struct tacit_requests_calls {
     // Of the executed state. OPEN: *last is the number that was executed last.
     enum tacit_requests_standing (*session)(void *context, uint32_t client, uint64_t session,
                                             uint64_t *last);
-    // Whether a session of this client that was opened with this nonce is open.
-    bool (*nonce)(void *context, uint32_t client, uint64_t nonce);
+    // Of an OPEN with this nonce. AHEAD: it would open a session; OPEN: it has; CLOSED: it never
+    // will (any more).
+    enum tacit_requests_standing (*nonce)(void *context, uint32_t client, uint64_t nonce);
     // Of the links. body(): as tacit_links_body().
     void (*send)(void *context, tacit_node_t to, const void *message, uint32_t bytes);
     uint64_t (*send_body)(void *context, tacit_node_t to, const void *body, uint32_t bytes);
@@ -120,9 +121,6 @@ void tacit_requests_wait(struct tacit_requests *requests, uint64_t view, uint64_
                          const struct tacit_requests_key *missing, tacit_time_ns_t now_ns);
 // The slot waits no more (was decided, or its view is over).
 void tacit_requests_unwait(struct tacit_requests *requests, uint64_t slot);
-// What a slot waits for; false: for nothing. A new leader names that client when it voids the slot.
-bool tacit_requests_waits_for(const struct tacit_requests *requests, uint64_t slot,
-                              struct tacit_requests_key *missing);
 
 // ---- proposing (the leader of the present view) ----
 
@@ -139,7 +137,8 @@ void tacit_requests_proposed(struct tacit_requests *requests, const uint8_t *bat
 // ---- what the owner tells ----
 
 // Forgets and cancels after an execution in the replicated state, with whatever bytes: APPLY
-// `number` of a session; the session was closed; a session was opened with `nonce`. After state
+// `number` of a session; the session was closed; a session was opened with `nonce`, in place of any
+// older one of its position (session 0: refused). After state
 // was installed: tacit_requests_installed instead, which looks at everything.
 void tacit_requests_executed(struct tacit_requests *requests, uint32_t client, uint64_t session,
                              uint64_t number, tacit_time_ns_t now_ns);

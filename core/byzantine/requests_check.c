@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Signatures of requests: what a client sent itself is checked in its place, on the account of the
-// clients; what a peer forwarded is checked in a copy, on that peer's account, and displaces
-// nothing before it turned out to be valid.
+// clients, who take turns; what a peer forwarded is checked in a copy, on that peer's account, and
+// displaces nothing before it turned out to be valid.
 #include "requests_internal.h"
 
 #include <string.h>
@@ -26,50 +26,117 @@ static void make_job(struct tacit_signer_job *job, const struct tacit_requests_k
     memcpy(job->signature.bytes, signature, TACIT_SIGNATURE_BYTES);
 }
 
-static bool submit(struct tacit_requests *requests, const struct tacit_signer_job *job)
+enum submitted { TACIT_SUBMITTED, TACIT_SUBMIT_LATER, TACIT_SUBMIT_NEVER };
+
+static enum submitted submit(struct tacit_requests *requests, const struct tacit_signer_job *job)
 {
     struct tacit_signer *signer = requests->signer;
     if (!signer->ops->knows(signer, job->author)) {
         requests->counters.bad_signatures++;
-        return false;
+        return TACIT_SUBMIT_NEVER;
     }
     if (!signer->ops->submit(signer, job)) {
         requests->counters.checks_refused++;
-        return false;
+        return TACIT_SUBMIT_LATER;
     }
     requests->counters.checks++;
-    return true;
+    return TACIT_SUBMITTED;
 }
 
-void tacit_requests_check_place(struct tacit_requests *requests, uint32_t place, uint8_t charge,
+// ---- what clients sent
+// ---------------------------------------------------------------------------------
+//
+// All clients share one queue of the signer. So that many faulty ones cannot keep one out of it,
+// few signatures are there at a time, and clients take turns: who comes waits for those few and for
+// one of each other client, however many each of them has sent.
+
+static void queue_client(struct tacit_requests *requests, uint32_t client)
+{
+    uint32_t clients = requests->config.clients;
+    requests->clients[client].is_queued = true;
+    requests->check_queue[(requests->check_first + requests->check_count++) % clients] = client;
+}
+
+// The next place of a client that waits for its check, or NONE.
+static uint32_t next_to_check(struct tacit_requests *requests, uint32_t client)
+{
+    struct tacit_requests_client *record = &requests->clients[client];
+    uint32_t first = client * requests->places_each;
+    for (uint32_t i = 0; record->to_check > 0 && i < requests->places_each; i++) {
+        uint32_t among = (record->look_at + i) % requests->places_each;
+        if (requests->entries[first + among].to_check) {
+            record->look_at = among + 1;
+            return first + among;
+        }
+    }
+    return TACIT_REQUESTS_NONE;
+}
+
+static enum submitted check_now(struct tacit_requests *requests, uint32_t place)
+{
+    struct tacit_requests_entry *entry = &requests->entries[place];
+    struct tacit_requests_key key = tacit_requests_key_of(requests, place);
+    struct tacit_signer_job job;
+    make_job(&job, &key, tacit_requests_body(requests, place), entry->body_bytes,
+             tacit_requests_signature(requests, place));
+    job.charge = TACIT_SIGNER_CHARGE_CLIENTS;
+    job.cookie = TACIT_SIGNER_COOKIE(TACIT_SIGNER_REQUESTS,
+                                     (uint64_t)entry->turn << COOKIE_PLACE_BITS | place);
+    enum submitted submitted = submit(requests, &job);
+    if (submitted == TACIT_SUBMIT_LATER) {
+        return submitted;
+    }
+    entry->to_check = false;
+    requests->clients[key.client].to_check--;
+    if (submitted == TACIT_SUBMITTED) {
+        entry->checking = true;
+        requests->checks_out++;
+    }
+    return submitted;
+}
+
+void tacit_requests_check_next(struct tacit_requests *requests)
+{
+    uint32_t most = TACIT_BUG(CLIENTS_ONE_QUEUE) ? UINT32_MAX : TACIT_CHECKS_OUT;
+    while (requests->check_count > 0 && requests->checks_out < most) {
+        uint32_t client = requests->check_queue[requests->check_first];
+        uint32_t place = next_to_check(requests, client);
+        if (place != TACIT_REQUESTS_NONE && check_now(requests, place) == TACIT_SUBMIT_LATER) {
+            return; // goes on when one comes back
+        }
+        requests->check_first = (requests->check_first + 1) % requests->config.clients;
+        requests->check_count--;
+        requests->clients[client].is_queued = false;
+        if (requests->clients[client].to_check > 0) {
+            queue_client(requests, client); // behind the others
+        }
+    }
+}
+
+void tacit_requests_check_place(struct tacit_requests *requests, uint32_t place,
                                 const uint8_t *signature)
 {
     struct tacit_requests_entry *entry = &requests->entries[place];
-    struct tacit_requests_client *client =
-        &requests->clients[tacit_requests_client_of(requests, place)];
+    uint32_t client = tacit_requests_client_of(requests, place);
     if (entry->is_signed || entry->checking) {
         return;
     }
-    if (client->checks >= TACIT_CHECKS_EACH) {
-        requests->counters.checks_refused++;
-        return; // comes again
+    memcpy(tacit_requests_signature(requests, place), signature, TACIT_SIGNATURE_BYTES);
+    requests->clients[client].to_check += !entry->to_check;
+    entry->to_check = true;
+    if (!requests->clients[client].is_queued) {
+        queue_client(requests, client);
     }
-    struct tacit_requests_key key = tacit_requests_key_of(requests, place);
-    struct tacit_signer_job job;
-    make_job(&job, &key, tacit_requests_body(requests, place), entry->body_bytes, signature);
-    job.charge = charge;
-    job.cookie = TACIT_SIGNER_COOKIE(TACIT_SIGNER_REQUESTS,
-                                     (uint64_t)entry->turn << COOKIE_PLACE_BITS | place);
-    if (submit(requests, &job)) {
-        entry->checking = true;
-        client->checks++;
-    }
+    tacit_requests_check_next(requests);
 }
 
 static void on_signed(struct tacit_requests *requests, uint32_t place, const uint8_t *signature,
                       tacit_time_ns_t now_ns)
 {
-    requests->entries[place].is_signed = true;
+    struct tacit_requests_entry *entry = &requests->entries[place];
+    requests->clients[tacit_requests_client_of(requests, place)].to_check -= entry->to_check;
+    entry->to_check = false;
+    entry->is_signed = true;
     memcpy(tacit_requests_signature(requests, place), signature, TACIT_SIGNATURE_BYTES);
     tacit_requests_serve_lacks(requests, place);
     tacit_requests_improved(requests, place, now_ns);
@@ -210,7 +277,7 @@ void tacit_requests_on_forward(struct tacit_requests *requests, tacit_node_t fro
     job.charge = (uint8_t)from;
     job.cookie = TACIT_SIGNER_COOKIE(TACIT_SIGNER_REQUESTS, COOKIE_FORWARD | (uint64_t)turn << 16 |
                                                                 (uint64_t)from << 8 | slot);
-    if (submit(requests, &job)) {
+    if (submit(requests, &job) == TACIT_SUBMITTED) {
         *forward = (struct tacit_requests_forward){
             .used = true, .client = message->client, .turn = turn, .bytes = message->bytes};
     }
@@ -239,7 +306,9 @@ void tacit_requests_signer(struct tacit_requests *requests, const struct tacit_s
     uint32_t place = (uint32_t)(value & ((1u << COOKIE_PLACE_BITS) - 1));
     TACIT_ASSERT(place < requests->config.clients * requests->places_each);
     struct tacit_requests_entry *entry = &requests->entries[place];
-    requests->clients[tacit_requests_client_of(requests, place)].checks--;
+    TACIT_ASSERT(requests->checks_out > 0);
+    requests->checks_out--;
+    tacit_requests_check_next(requests);
     if (entry->kind == 0 || entry->turn != (uint32_t)(value >> COOKIE_PLACE_BITS)) {
         return; // executed or displaced meanwhile
     }

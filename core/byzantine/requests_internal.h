@@ -9,17 +9,18 @@
 #include "requests.h"
 
 #define TACIT_REQUESTS_NONE UINT32_MAX
-#define TACIT_FORWARDS_EACH 4u // forwarded requests of one peer whose signature is being checked
-#define TACIT_CHECKS_EACH 16u  // signatures of one client that are being checked
+#define TACIT_FORWARDS_EACH 8u // forwarded requests of one peer whose signature is being checked
+#define TACIT_CHECKS_OUT 8u    // signatures of all clients that are at the signer
 #define TACIT_SERVES_EACH 16u  // LACKs of one peer that are served within lack_after_ns
-#define TACIT_FORWARDS_A_POLL 8u
-#define TACIT_PENALTY_MAX 20u // 2^20 checkpoints
+#define TACIT_PENALTY_MAX 20u  // 2^20 checkpoints
 
 // A place of a client. Place {session, number} of a lane is the same for all numbers that are equal
 // modulo P, so a later request displaces an earlier one.
 struct tacit_requests_entry {
     uint8_t kind; // enum tacit_request_kind, 0: free
-    bool direct, is_signed, checking, full;
+    bool direct, is_signed, full;
+    bool to_check;       // the signature that is kept with it waits for the client's turn,
+    bool checking;       // is at the signer
     uint16_t echo_heard; // replicas that echoed something under this number
     uint16_t echo_mask;  // of these, those that have it as it is here
     uint16_t lack_mask;  // replicas that said that they lack it
@@ -85,8 +86,10 @@ struct tacit_requests_forward {
 };
 
 struct tacit_requests_client {
-    uint8_t named; // times
-    uint8_t checks;
+    uint8_t named;          // times
+    bool is_queued;         // for its turn to have a signature checked
+    uint32_t to_check;      // signatures that wait
+    uint32_t look_at;       // the place, among its own, to begin with
     uint64_t penalty_until; // checkpoints
     bool lacked;            // somebody lacks what this replica, leading, proposed of it ...
     uint64_t lacked_slot;   // ... up to this slot
@@ -121,9 +124,13 @@ struct tacit_requests {
     uint32_t *free_bodies; // clients * client_requests
     uint32_t *queue;       // lanes that have something to propose: a ring of clients * lanes_each
     uint32_t queue_first, queue_count;
+    // Clients with a signature to be checked, each once: a ring of `clients`.
+    uint32_t *check_queue;
+    uint32_t check_first, check_count, checks_out;
     struct tacit_requests_list lists[TACIT_OBLIGED_STATES];
     uint32_t cursor; // in the list RUNNING: whose request is forwarded again next; NONE: no pass
     tacit_time_ns_t pass_ns; // when the next pass begins
+    tacit_time_ns_t pace_ns; // nothing is forwarded before
     struct tacit_requests_waiter *waiters;
     uint32_t waiting;
     tacit_time_ns_t lack_due_ns;
@@ -208,9 +215,11 @@ void tacit_requests_on_echo(struct tacit_requests *requests, tacit_node_t from,
 void tacit_requests_serve_lacks(struct tacit_requests *requests, uint32_t place);
 
 // ---- requests_check.c ----
-// Hands the signature of a request in its place to the signer, on the account of `charge`.
-void tacit_requests_check_place(struct tacit_requests *requests, uint32_t place, uint8_t charge,
+// Has the signature of a request in its place checked, in its client's turn.
+void tacit_requests_check_place(struct tacit_requests *requests, uint32_t place,
                                 const uint8_t *signature);
+// Hands signatures to the signer, one of each client in turn, as long as few are there.
+void tacit_requests_check_next(struct tacit_requests *requests);
 void tacit_requests_on_forward(struct tacit_requests *requests, tacit_node_t from,
                                const struct tacit_message_request *message, tacit_time_ns_t now_ns);
 // Sends a signed request to a peer.

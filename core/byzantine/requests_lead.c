@@ -63,7 +63,8 @@ static uint32_t next_open(const struct tacit_requests *requests, uint32_t client
         const struct tacit_requests_entry *entry = &requests->entries[place];
         if (entry->kind != 0 && entry->proposed != requests->view + 1 &&
             may_propose(requests, place) &&
-            !requests->calls.nonce(requests->calls.context, client, entry->number)) {
+            requests->calls.nonce(requests->calls.context, client, entry->number) ==
+                TACIT_STANDING_AHEAD) {
             return place;
         }
     }

@@ -75,8 +75,8 @@ static uint32_t candidate(const struct tacit_requests *requests, uint32_t index)
             key.number = i;
             uint32_t place = tacit_requests_place(requests, &key);
             if (obliges(requests, place) &&
-                !requests->calls.nonce(requests->calls.context, client,
-                                       requests->entries[place].number)) {
+                requests->calls.nonce(requests->calls.context, client,
+                                      requests->entries[place].number) == TACIT_STANDING_AHEAD) {
                 return place;
             }
         }
@@ -142,7 +142,9 @@ static bool forward(struct tacit_requests *requests, const struct tacit_requests
 bool tacit_requests_forward_due(struct tacit_requests *requests, tacit_time_ns_t now_ns)
 {
     bool sent = false;
-    uint32_t budget = TACIT_FORWARDS_A_POLL; // a link keeps its tail only
+    // A link keeps its tail only, and the leader checks no more at a time: what comes beside that
+    // is lost, and its timer would run for nothing.
+    uint32_t budget = now_ns >= requests->pace_ns ? TACIT_FORWARDS_EACH : 0;
     while (budget > 0 && requests->lists[TACIT_OBLIGED_TO_FORWARD].count > 0) {
         uint32_t index = requests->lists[TACIT_OBLIGED_TO_FORWARD].first;
         list_remove(requests, index);
@@ -153,6 +155,9 @@ bool tacit_requests_forward_due(struct tacit_requests *requests, tacit_time_ns_t
         requests->counters.obligations++;
         tacit_mark(&requests->marker, TACIT_MARK_OBLIGATION_STARTED);
         budget--;
+    }
+    if (sent) {
+        requests->pace_ns = now_ns + requests->config.lack_after_ns;
     }
     if (requests->lists[TACIT_OBLIGED_RUNNING].count == 0) {
         requests->pass_ns = 0;
@@ -175,6 +180,7 @@ bool tacit_requests_forward_due(struct tacit_requests *requests, tacit_time_ns_t
             lane->forwarded_ns = now_ns;
             sent = forward(requests, lane) || sent;
             budget--;
+            requests->pace_ns = now_ns + requests->config.lack_after_ns;
         }
     }
     return sent;
@@ -184,7 +190,7 @@ tacit_time_ns_t tacit_requests_forward_deadline(const struct tacit_requests *req
 {
     if (requests->lists[TACIT_OBLIGED_TO_FORWARD].count > 0 ||
         requests->cursor != TACIT_REQUESTS_NONE) {
-        return 0;
+        return requests->pace_ns;
     }
     return requests->lists[TACIT_OBLIGED_RUNNING].count > 0 ? requests->pass_ns : UINT64_MAX;
 }

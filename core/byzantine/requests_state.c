@@ -17,6 +17,44 @@ static uint32_t open_lane(const struct tacit_requests *requests, uint32_t client
     return client * requests->lanes_each + requests->config.sessions_per_client;
 }
 
+// Nothing is left of a session that is over.
+static void forget_session(struct tacit_requests *requests, uint32_t client, uint64_t session)
+{
+    struct tacit_requests_key key = {
+        .kind = TACIT_REQUEST_APPLY, .client = (uint16_t)client, .session = session};
+    uint32_t index = tacit_requests_lane(requests, &key);
+    struct tacit_requests_lane *lane = &requests->lanes[index];
+    for (uint32_t i = 0; i < requests->config.session_pipeline; i++) {
+        key.number = i;
+        uint32_t place = tacit_requests_place(requests, &key);
+        const struct tacit_requests_entry *entry = &requests->entries[place];
+        if (entry->kind != 0 && entry->session == session) {
+            tacit_requests_free(requests, place);
+        }
+    }
+    if (lane->session == session) {
+        tacit_requests_release(requests, index);
+        lane->session = 0;
+        lane->proposed = 0;
+        lane->view = 0;
+    }
+}
+
+// OPENs that will never open anything make room, and oblige to nothing.
+static void forget_opens(struct tacit_requests *requests, uint32_t client)
+{
+    struct tacit_requests_key key = {.kind = TACIT_REQUEST_OPEN, .client = (uint16_t)client};
+    for (uint32_t i = 0; i < requests->config.sessions_per_client; i++) {
+        key.number = i;
+        uint32_t place = tacit_requests_place(requests, &key);
+        const struct tacit_requests_entry *entry = &requests->entries[place];
+        if (entry->kind != 0 && requests->calls.nonce(requests->calls.context, client,
+                                                      entry->number) == TACIT_STANDING_CLOSED) {
+            tacit_requests_free(requests, place);
+        }
+    }
+}
+
 void tacit_requests_executed(struct tacit_requests *requests, uint32_t client, uint64_t session,
                              uint64_t number, tacit_time_ns_t now_ns)
 {
@@ -48,25 +86,8 @@ void tacit_requests_closed(struct tacit_requests *requests, uint32_t client, uin
     if (client >= requests->config.clients) {
         return;
     }
-    struct tacit_requests_key key = {
-        .kind = TACIT_REQUEST_APPLY, .client = (uint16_t)client, .session = session};
-    uint32_t index = tacit_requests_lane(requests, &key);
-    struct tacit_requests_lane *lane = &requests->lanes[index];
-    for (uint32_t i = 0; i < requests->config.session_pipeline; i++) {
-        key.number = i;
-        uint32_t place = tacit_requests_place(requests, &key);
-        const struct tacit_requests_entry *entry = &requests->entries[place];
-        if (entry->kind != 0 && entry->session == session) {
-            tacit_requests_free(requests, place);
-        }
-    }
-    if (lane->session == session) {
-        tacit_requests_release(requests, index);
-        lane->session = 0;
-        lane->proposed = 0;
-        lane->view = 0;
-    }
-    // A signed OPEN whose session is over is no repetition any more.
+    forget_session(requests, client, session);
+    forget_opens(requests, client); // its nonce, and those that it has overtaken
     reconsider(requests, open_lane(requests, client), now_ns);
 }
 
@@ -86,10 +107,19 @@ void tacit_requests_opened(struct tacit_requests *requests, uint32_t client, uin
     if (requests->lanes[index].number == nonce) {
         tacit_requests_release(requests, index);
     }
+    forget_opens(requests, client);
     reconsider(requests, index, now_ns);
+    if (session == 0) {
+        return;
+    }
     key = (struct tacit_requests_key){
         .kind = TACIT_REQUEST_APPLY, .client = (uint16_t)client, .session = session};
-    reconsider(requests, tacit_requests_lane(requests, &key), now_ns);
+    uint32_t lane = tacit_requests_lane(requests, &key);
+    uint64_t displaced = requests->lanes[lane].session;
+    if (displaced != 0 && displaced < session && !TACIT_BUG(OBLIGATION_NOT_CANCELLED)) {
+        forget_session(requests, client, displaced); // no request of it can be executed any more
+    }
+    reconsider(requests, lane, now_ns);
 }
 
 void tacit_requests_installed(struct tacit_requests *requests, tacit_time_ns_t now_ns)
@@ -171,6 +201,7 @@ void tacit_requests_checkpoint(struct tacit_requests *requests, tacit_time_ns_t 
 static const char *check_client(const struct tacit_requests *requests, uint32_t client)
 {
     uint32_t used = 0;
+    uint32_t to_check = 0;
     for (uint32_t i = 0; i < requests->places_each; i++) {
         uint32_t place = client * requests->places_each + i;
         const struct tacit_requests_entry *entry = &requests->entries[place];
@@ -178,6 +209,7 @@ static const char *check_client(const struct tacit_requests *requests, uint32_t 
             continue;
         }
         used++;
+        to_check += entry->to_check;
         struct tacit_requests_key key = tacit_requests_key_of(requests, place);
         if (tacit_requests_find(requests, &key) != place) {
             return "a request is not where it is looked for";
@@ -193,6 +225,10 @@ static const char *check_client(const struct tacit_requests *requests, uint32_t 
             requests->lanes[tacit_requests_lane(requests, &key)].session != key.session) {
             return "a request is of another session than its lane";
         }
+    }
+    const struct tacit_requests_client *record = &requests->clients[client];
+    if (record->to_check != to_check || (to_check > 0 && !record->is_queued)) {
+        return "a signature to be checked was forgotten";
     }
     return used + requests->clients[client].free_bodies == requests->config.client_requests
                ? NULL

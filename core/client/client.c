@@ -220,6 +220,22 @@ static struct tacit_client_session *find(struct tacit_client *client, uint32_t h
     return known ? session : NULL;
 }
 
+bool tacit_client_session_ask(struct tacit_client *client, uint32_t index, tacit_time_ns_t now_ns)
+{
+    struct tacit_client_session *session = &client->sessions[index];
+    struct tacit_wire_request request = {.kind = TACIT_REQUEST_OPEN,
+                                         .number = client->next_nonce | TACIT_CLIENT_NONCE_BIT};
+    struct tacit_client_record *record =
+        tacit_client_record_take(client, &request, index, session->token);
+    if (record == NULL) {
+        return false;
+    }
+    client->next_nonce++;
+    session->control = (uint16_t)(record - client->records);
+    tacit_client_send_first(client, record, now_ns);
+    return true;
+}
+
 enum tacit_status tacit_client_session_open(struct tacit_client *client, uint64_t token,
                                             tacit_time_ns_t now_ns, uint32_t *session_out)
 {
@@ -230,23 +246,17 @@ enum tacit_status tacit_client_session_open(struct tacit_client *client, uint64_
     if (index == client->config.sessions) {
         return TACIT_EBUSY;
     }
-    struct tacit_wire_request request = {.kind = TACIT_REQUEST_OPEN,
-                                         .number = client->next_nonce | TACIT_CLIENT_NONCE_BIT};
-    struct tacit_client_record *record = tacit_client_record_take(client, &request, index, token);
-    if (record == NULL) {
+    struct tacit_client_session *session = &client->sessions[index];
+    *session = (struct tacit_client_session){.state = TACIT_SESSION_OPENING,
+                                             .turn = session->turn,
+                                             .control = TACIT_CLIENT_RECORD_NONE,
+                                             .next_number = 1,
+                                             .token = token};
+    if (!tacit_client_session_ask(client, index, now_ns)) {
+        session->state = TACIT_SESSION_FREE;
         return TACIT_EBUSY;
     }
-    client->next_nonce++;
-    struct tacit_client_session *session = &client->sessions[index];
-    *session = (struct tacit_client_session){
-        .state = TACIT_SESSION_OPENING,
-        .turn = session->turn,
-        .control = (uint16_t)(record - client->records),
-        .next_number = 1,
-        .token = token,
-    };
     *session_out = (uint32_t)session->turn << 16 | index;
-    tacit_client_send_first(client, record, now_ns);
     return TACIT_OK;
 }
 

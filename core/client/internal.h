@@ -17,6 +17,8 @@
 // must not pass for the answer to a request of the session that it opened.
 #define TACIT_CLIENT_NONCE_BIT (1ull << 63)
 
+#define TACIT_CLIENT_REDRAWS 16u // nonces that are tried for one session
+
 enum tacit_client_session_state {
     TACIT_SESSION_FREE = 0,
     TACIT_SESSION_OPENING, // `control` is the OPEN
@@ -29,6 +31,7 @@ enum tacit_client_session_state {
 struct tacit_client_session {
     uint8_t state;
     bool close_wanted; // close() came before OPENED
+    uint8_t redrawn;   // times that another nonce was tried
     uint16_t
         turn; // of this table entry; part of the handle, so that an old handle is not valid again
     uint16_t control; // record of the OPEN or CLOSE
@@ -132,6 +135,8 @@ struct tacit_client_record *tacit_client_record_take(struct tacit_client *client
                                                      uint32_t session, uint64_t token);
 void tacit_client_record_free(struct tacit_client *client, struct tacit_client_record *record);
 // Sends the CLOSE of a session that is DRAINING and has nothing outstanding, if a record is free.
+// Sends the OPEN of a session that is OPENING, with the next nonce. False: no record is free.
+bool tacit_client_session_ask(struct tacit_client *client, uint32_t index, tacit_time_ns_t now_ns);
 void tacit_client_session_drained(struct tacit_client *client, uint32_t index,
                                   tacit_time_ns_t now_ns);
 

@@ -162,13 +162,35 @@ static bool on_result(struct tacit_client *client, struct tacit_client_record *r
     return true;
 }
 
-// The group will not execute this request, nor later ones of its session.
+// Another session of this client, opened with a larger nonce, is over: the answer says which nonces
+// still open one. True: the next one is tried.
+static bool redraw(struct tacit_client *client, struct tacit_client_record *record,
+                   const struct tacit_wire_reply *reply, tacit_time_ns_t now_ns)
+{
+    uint32_t index = record->session;
+    struct tacit_client_session *session = &client->sessions[index];
+    uint64_t floor = reply->session & ~TACIT_CLIENT_NONCE_BIT;
+    if (reply->kind != TACIT_REPLY_CLOSED || session->redrawn == TACIT_CLIENT_REDRAWS) {
+        return false;
+    }
+    session->redrawn++;
+    client->next_nonce = client->next_nonce > floor ? client->next_nonce : floor;
+    release(client, record);
+    return tacit_client_session_ask(client, index, now_ns);
+}
+
+// The group will not execute this request, nor later ones of its session. True: *event is filled
+// in.
 static bool on_refused(struct tacit_client *client, struct tacit_client_record *record,
-                       const struct tacit_wire_reply *reply, struct tacit_client_event *event)
+                       const struct tacit_wire_reply *reply, tacit_time_ns_t now_ns,
+                       struct tacit_client_event *event)
 {
     uint32_t index = record->session;
     bool closing = record->kind == TACIT_REQUEST_CLOSE;
     client->counters.results++;
+    if (record->kind == TACIT_REQUEST_OPEN && redraw(client, record, reply, now_ns)) {
+        return false;
+    }
     if (reply->kind == TACIT_REPLY_CLOSED || record->kind != TACIT_REQUEST_APPLY) {
         session_over(client, index, closing ? TACIT_OK : TACIT_ECLOSED);
         return report_over(client, event);
@@ -210,7 +232,7 @@ static bool on_reply(struct tacit_client *client, uint32_t replica,
     if (reply->kind == TACIT_REPLY_RESULT || reply->kind == TACIT_REPLY_STALE) {
         return on_result(client, record, reply, now_ns, event);
     }
-    return on_refused(client, record, reply, event);
+    return on_refused(client, record, reply, now_ns, event);
 }
 
 // Reads what one replica wrote until something is to be reported. No more messages than the ring

@@ -180,13 +180,8 @@ static void on_sealed(void *context, uint64_t view)
 {
     struct tacit_smr *smr = context;
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    struct tacit_requests_key missing;
-    // Whoever left a slot half-sent is proposed with a signature only from now on.
-    for (uint64_t s = smr->applied; s < smr->applied + smr->config.byzantine.window; s++) {
-        if (tacit_requests_waits_for(byzantine->requests, s, &missing)) {
-            tacit_requests_name(byzantine->requests, missing.client);
-        }
-    }
+    // Whoever left a slot half-sent is proposed with a signature only from now on; only who led
+    // knows that it was the client's own doing: what another one proposed, it may have invented.
     tacit_requests_name_lacked(byzantine->requests, smr->applied);
     byzantine->view = view;
     byzantine->sealed_ns = smr->now_ns;
@@ -219,10 +214,14 @@ static enum tacit_requests_standing on_session(void *context, uint32_t client, u
                                                             : TACIT_STANDING_CLOSED;
 }
 
-static bool on_nonce(void *context, uint32_t client, uint64_t nonce)
+static enum tacit_requests_standing on_nonce(void *context, uint32_t client, uint64_t nonce)
 {
     struct tacit_smr *smr = context;
-    return tacit_sessions_nonce(&smr->sessions, client, nonce) != NULL;
+    if (tacit_sessions_nonce(&smr->sessions, client, nonce) != NULL) {
+        return TACIT_STANDING_OPEN;
+    }
+    return nonce < tacit_sessions_floor(&smr->sessions, client) ? TACIT_STANDING_CLOSED
+                                                                : TACIT_STANDING_AHEAD;
 }
 
 static void on_send(void *context, tacit_node_t to, const void *message, uint32_t bytes)

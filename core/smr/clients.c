@@ -244,13 +244,27 @@ static enum outcome admit_apply(struct tacit_smr *smr, tacit_node_t from,
     return DONE;
 }
 
+// That nonce opens nothing any more; the reply says which one does.
+static void refuse_open(struct tacit_smr *smr, tacit_node_t from, uint32_t client, uint64_t nonce)
+{
+    struct tacit_wire_reply reply = {.kind = TACIT_REPLY_CLOSED,
+                                     .leader = (uint8_t)smr->config.self,
+                                     .session = tacit_sessions_floor(&smr->sessions, client),
+                                     .number = nonce};
+    tacit_smr_reply(smr, from, &reply);
+}
+
 static enum outcome admit_open(struct tacit_smr *smr, tacit_node_t from,
                                const struct tacit_wire_request *request)
 {
     uint32_t id = smr->clients[from - TACIT_NODE_CLIENT].id;
     const struct tacit_session *session = tacit_sessions_nonce(&smr->sessions, id, request->number);
-    if (session == NULL) {
+    if (session == NULL && request->number >= tacit_sessions_floor(&smr->sessions, id)) {
         return add_item(smr, from, TACIT_ITEM_OPEN, request);
+    }
+    if (session == NULL) {
+        refuse_open(smr, from, id, request->number);
+        return DONE;
     }
     struct tacit_wire_reply reply = {.kind = TACIT_REPLY_RESULT,
                                      .leader = (uint8_t)smr->config.self,
@@ -414,7 +428,11 @@ static void hear_one(struct tacit_smr *smr, tacit_node_t from, const uint8_t *me
         answer_executed(smr, from, &request);
         break;
     case TACIT_PUT_CLOSED:
-        refuse(smr, from, &request, TACIT_REPLY_CLOSED);
+        if (request.kind == TACIT_REQUEST_OPEN) {
+            refuse_open(smr, from, smr->clients[from - TACIT_NODE_CLIENT].id, request.number);
+        } else {
+            refuse(smr, from, &request, TACIT_REPLY_CLOSED);
+        }
         break;
     case TACIT_PUT_TOO_BIG:
         refuse(smr, from, &request, TACIT_REPLY_TOO_BIG);

@@ -25,8 +25,13 @@ static void execute_open(struct tacit_smr *smr, tacit_index_t index,
     bool displaced;
     const struct tacit_session *session =
         tacit_sessions_open(&smr->sessions, item->subject, item->number, &displaced);
-    if (session == NULL) {
-        smr->counters.unexpected++;
+    if (session == NULL) { // a replay, or a nonce that another session of this client has overtaken
+        reply_to(smr, asker, TACIT_REPLY_CLOSED,
+                 tacit_sessions_floor(&smr->sessions, item->subject), item->number, index);
+        if (tacit_smr_is_byzantine(smr)) {
+            tacit_requests_opened(smr->byzantine.requests, item->subject, 0, item->number,
+                                  smr->now_ns);
+        }
         return;
     }
     if (displaced) {

@@ -27,12 +27,17 @@ static size_t records_size(const struct tacit_sessions_shape *shape)
     return tacit_round_up(sessions * record_bytes(shape), TACIT_PAGE_BYTES);
 }
 
+static size_t floors_size(const struct tacit_sessions_shape *shape)
+{
+    return tacit_round_up(shape->clients * sizeof(uint64_t), TACIT_PAGE_BYTES);
+}
+
 uint32_t tacit_sessions_pages(const struct tacit_sessions_shape *shape)
 {
     size_t sessions = (size_t)shape->clients * shape->per_client;
     size_t bodies =
         tacit_round_up(sessions * shape->pipeline * body_bytes(shape), TACIT_PAGE_BYTES);
-    return (uint32_t)(1 + (records_size(shape) + bodies) / TACIT_PAGE_BYTES);
+    return (uint32_t)(1 + (floors_size(shape) + records_size(shape) + bodies) / TACIT_PAGE_BYTES);
 }
 
 void tacit_sessions_init(struct tacit_sessions *sessions, const struct tacit_sessions_shape *shape,
@@ -41,7 +46,8 @@ void tacit_sessions_init(struct tacit_sessions *sessions, const struct tacit_ses
     TACIT_ASSERT((uint64_t)shape->clients * shape->per_client <= 1u << POSITION_BITS);
     *sessions = (struct tacit_sessions){.shape = *shape, .pages = pages};
     sessions->members = (struct tacit_members *)(void *)pages->live;
-    sessions->records = pages->live + TACIT_PAGE_BYTES;
+    sessions->floors = (uint64_t *)(void *)(pages->live + TACIT_PAGE_BYTES);
+    sessions->records = pages->live + TACIT_PAGE_BYTES + floors_size(shape);
     sessions->bodies = sessions->records + records_size(shape);
     sessions->record_bytes = record_bytes(shape);
     sessions->body_bytes = body_bytes(shape);
@@ -84,12 +90,29 @@ struct tacit_session *tacit_sessions_nonce(struct tacit_sessions *sessions, uint
     return NULL;
 }
 
+uint64_t tacit_sessions_floor(const struct tacit_sessions *sessions, uint32_t client)
+{
+    return client < sessions->shape.clients ? sessions->floors[client] : UINT64_MAX;
+}
+
+// A session is over: neither its OPEN nor an older one counts again.
+static void raise_floor(struct tacit_sessions *sessions, const struct tacit_session *session)
+{
+    uint32_t client = tacit_sessions_position(sessions, session) / sessions->shape.per_client;
+    uint64_t *floor = &sessions->floors[client];
+    if (session->nonce >= *floor && !TACIT_BUG(OPEN_REPLAYED)) {
+        tacit_pages_touch(sessions->pages, floor, sizeof(*floor));
+        *floor = session->nonce + 1;
+    }
+}
+
 struct tacit_session *tacit_sessions_open(struct tacit_sessions *sessions, uint32_t client,
                                           uint64_t nonce, bool *displaced)
 {
     *displaced = false;
     struct tacit_session *session = tacit_sessions_nonce(sessions, client, nonce);
-    if (session != NULL || client >= sessions->shape.clients) {
+    // The largest number is nobody's nonce: no floor could be above it.
+    if (session != NULL || nonce < tacit_sessions_floor(sessions, client) || nonce == UINT64_MAX) {
         return session;
     }
     // A free record, or the oldest session: numbers grow with every OPEN.
@@ -102,6 +125,9 @@ struct tacit_session *tacit_sessions_open(struct tacit_sessions *sessions, uint3
         }
     }
     *displaced = session->number != 0;
+    if (*displaced) {
+        raise_floor(sessions, session);
+    }
     tacit_pages_touch(sessions->pages, session, sessions->record_bytes);
     tacit_pages_touch(sessions->pages, sessions->members, sizeof(*sessions->members));
     memset(session, 0, sessions->record_bytes);
@@ -118,6 +144,7 @@ void tacit_sessions_close(struct tacit_sessions *sessions, struct tacit_session 
     tacit_pages_touch(sessions->pages, session, sessions->record_bytes);
     tacit_pages_touch(sessions->pages, sessions->members, sizeof(*sessions->members));
     sessions->members->open--;
+    raise_floor(sessions, session);
     memset(session, 0, sessions->record_bytes);
 }
 

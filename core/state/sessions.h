@@ -6,8 +6,11 @@
 //
 // A session is opened by an ordered OPEN. Its number is unique in the life of the group: {count of
 // sessions ever opened, position in the table}, so that it is found without a search. Beyond
-// `per_client` the client's oldest session closes. Requests count from 1 in a session and are
-// executed in that order, each once; the last `pipeline` replies are kept.
+// `per_client` the client's oldest session closes. An OPEN has an effect once: of each client the
+// largest nonce of a session that is over is kept, and none that is not larger opens one, whoever
+// replays it. (Not of all that were opened: what a client opens at a time may come in any order.)
+// Requests count from 1 in a session and are executed in that order, each once; the last `pipeline`
+// replies are kept.
 //
 // Invariants: `last` of a session only grows, by one with each executed request; all functions here
 // are deterministic in the sequence of calls.
@@ -56,6 +59,7 @@ struct tacit_sessions {
     struct tacit_pages *pages;
     struct tacit_members *members; // in page 0
     uint8_t *records;              // sessions, each followed by its reply headers
+    uint64_t *floors; // of each client: largest nonce of a session that is over, plus 1
     uint8_t *bodies;
     uint32_t record_bytes;
     uint32_t body_bytes; // of one reply
@@ -77,8 +81,10 @@ static inline bool tacit_sessions_is_ahead(const struct tacit_sessions *sessions
 // The client's session with this nonce, or NULL.
 struct tacit_session *tacit_sessions_nonce(struct tacit_sessions *sessions, uint32_t client,
                                            uint64_t nonce);
-// Opens a session, or returns the one that has this nonce. *displaced: the oldest one was closed
-// for it.
+// Nonces of this client below this one open nothing any more.
+uint64_t tacit_sessions_floor(const struct tacit_sessions *sessions, uint32_t client);
+// Opens a session, or returns the one that has this nonce; NULL: the nonce is below the floor, or
+// there is no such client. *displaced: the oldest one was closed for it.
 struct tacit_session *tacit_sessions_open(struct tacit_sessions *sessions, uint32_t client,
                                           uint64_t nonce, bool *displaced);
 void tacit_sessions_close(struct tacit_sessions *sessions, struct tacit_session *session);

@@ -56,10 +56,12 @@ static enum tacit_requests_standing on_session(void *context, uint32_t client, u
                                  : (enum tacit_requests_standing)(session % 2);
 }
 
-static bool on_nonce(void *context, uint32_t client, uint64_t nonce)
+static enum tacit_requests_standing on_nonce(void *context, uint32_t client, uint64_t nonce)
 {
     (void)context;
-    return nonce % 4 == client;
+    return nonce % 4 != client ? TACIT_STANDING_AHEAD
+           : nonce % 8 < 4     ? TACIT_STANDING_OPEN
+                               : TACIT_STANDING_CLOSED;
 }
 
 static void on_send(void *context, tacit_node_t to, const void *message, uint32_t bytes)

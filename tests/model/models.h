@@ -11,5 +11,6 @@ extern const struct explorer_model ctb_model; // two receivers never deliver dif
 extern const struct explorer_model registers_model; // replicated regular registers
 extern const struct explorer_model epochs_model; // one decision per slot across a change of members
 extern const struct explorer_model sessions_model; // exactly once across view changes
+extern const struct explorer_model opens_model;    // an OPEN has an effect once
 
 #endif

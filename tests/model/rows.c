@@ -60,6 +60,13 @@ const struct model_row model_rows[] = {
      "amnesia=1 old_views=2 faulty=9", "disagreement", 10239},
     {&epochs_model, "turncoat, keys of epoch 0 kept",
      "turncoat=1 faulty=2 lone=1", "disagreement", 198384},
+    // opens
+    {&opens_model, "correct client", "", NULL, 195},
+    {&opens_model, "correct client, 3 sessions", "places=3 nonces=6", NULL, 3031},
+    {&opens_model, "faulty client", "faulty_client=1", NULL, 1528},
+    {&opens_model, "no floor", "floor=0", "twice", 12},
+    {&opens_model, "above all that were opened", "floor=2", "in vain", 11},
+    {&opens_model, "a displaced nonce forgotten", "floor=3 faulty_client=1", "twice", 170},
     // sessions
     {&sessions_model, "3 slots, faulty client", "slots=3", NULL, 323828},
     {&sessions_model, "3 slots, nothing tentative", "slots=3 tentative=0", NULL, 60628},

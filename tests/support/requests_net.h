@@ -35,6 +35,7 @@ struct table {
     uint64_t nonce[CLIENTS][S];
     uint64_t last[CLIENTS][S];
     uint64_t opened;
+    uint64_t floor[CLIENTS]; // nonces below open nothing any more
 };
 
 struct message {
@@ -85,16 +86,16 @@ static enum tacit_requests_standing on_session(void *context, uint32_t client, u
                                                            : TACIT_STANDING_CLOSED;
 }
 
-static bool on_nonce(void *context, uint32_t client, uint64_t nonce)
+static enum tacit_requests_standing on_nonce(void *context, uint32_t client, uint64_t nonce)
 {
     const struct table *table = &((struct node *)context)->net->table;
     assert_true(client < CLIENTS);
     for (uint32_t i = 0; i < S; i++) {
         if (table->session[client][i] != 0 && table->nonce[client][i] == nonce) {
-            return true;
+            return TACIT_STANDING_OPEN;
         }
     }
-    return false;
+    return nonce < table->floor[client] ? TACIT_STANDING_CLOSED : TACIT_STANDING_AHEAD;
 }
 
 static void on_send(void *context, tacit_node_t to, const void *message, uint32_t bytes)
@@ -225,19 +226,27 @@ static void net_close(struct net *net)
     free(net);
 }
 
-// Opens session `lane` of a client in the executed state; tells the nodes.
+// A session of this nonce is over.
+static void net_overtake(struct table *table, uint32_t client, uint64_t nonce)
+{
+    if (nonce >= table->floor[client]) {
+        table->floor[client] = nonce + 1;
+    }
+}
+
+// Opens session `lane` of a client in the executed state, in place of what was there; tells the
+// nodes, as an execution does.
 static uint64_t net_session(struct net *net, uint32_t client, uint32_t lane, uint64_t nonce)
 {
     struct table *table = &net->table;
-    uint64_t old = table->session[client][lane];
+    if (table->session[client][lane] != 0) {
+        net_overtake(table, client, table->nonce[client][lane]);
+    }
     uint64_t session = ++table->opened << 16 | (client * S + lane);
     table->session[client][lane] = session;
     table->nonce[client][lane] = nonce;
     table->last[client][lane] = 0;
     for (uint32_t i = 0; i < NODES; i++) {
-        if (old != 0) {
-            tacit_requests_closed(net->node[i].requests, client, old, net->now);
-        }
         tacit_requests_opened(net->node[i].requests, client, session, nonce, net->now);
     }
     return session;

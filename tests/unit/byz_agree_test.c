@@ -200,6 +200,43 @@ static void newview__that_is_whole_is_accepted(void **state)
     assert_true(force != NULL && tacit_digest_is_equal(&force->digest, &a));
 }
 
+// Signatures are checked a few at a time, and each time NEW_VIEW is looked at again; its states are
+// digested once.
+static void newview__is_digested_once(void **state)
+{
+    (void)state;
+    catch_newview();
+    uint64_t before = agree_of(0)->counters.states_hashed;
+    memset(agree_of(0)->state_shares, 0,
+           sizeof(struct tacit_state_share) * WORLD_N * WORLD_N); // none is known yet
+    world.jobs_most = 1;
+    assert_false(is_newview_refused());
+    assert_true(world.node[0].agree->counters.bad_signatures == 0);
+    assert_int_equal(agree_of(0)->counters.states_hashed - before, 2);
+}
+
+// Whoever shows an old base is shown the newest certificate, not as often as it asks.
+static void status__of_a_flooder_is_answered_rarely(void **state)
+{
+    (void)state;
+    world_open();
+    for (unsigned i = 0; i < WORLD_WINDOW; i++) {
+        propose(0, "a");
+        world_pass(8 * WORLD_SLOW_NS);
+    }
+    assert_true(report_of(0).base > 0);
+    world_pass(4 * WORLD_RETRY_NS);
+    uint8_t status[32] = {TACIT_MESSAGE_STATUS};
+    tacit_message_of_epoch(status, 1);
+    world.node[2].inbox_count = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        tacit_agree_message(agree_of(0), 2, status, sizeof status);
+    }
+    assert_int_equal(world.node[2].inbox_count, 1);
+    tacit_agree_message(agree_of(0), 1, status, sizeof status); // another one is not kept waiting
+    assert_int_equal(world.node[1].inbox_count, 1);
+}
+
 static void newview__forged_in_any_way_is_refused(void **state)
 {
     (void)state;
@@ -364,6 +401,8 @@ int main(void)
         cmocka_unit_test(seal__of_one_is_joined_by_who_waits),
         cmocka_unit_test(seal__of_a_quorum_moves_at_once),
         cmocka_unit_test(newview__that_is_whole_is_accepted),
+        cmocka_unit_test(newview__is_digested_once),
+        cmocka_unit_test(status__of_a_flooder_is_answered_rarely),
         cmocka_unit_test(newview__forged_in_any_way_is_refused),
         cmocka_unit_test(newview__with_one_byte_changed_is_refused),
         cmocka_unit_test(window__moves_with_checkpoints),

@@ -74,6 +74,7 @@ static struct world {
     bool voted[2][WORLD_N][WORLD_N][WORLD_SLOTS];
     struct world_id swallowed;
     uint64_t jobs_seen;
+    uint32_t jobs_most; // that a signer takes at a time, 0: any number
     // What is held up: [at or to][of or from].
     bool no_deliver[WORLD_N][WORLD_N], no_lock[WORLD_N][WORLD_N], no_locked[WORLD_N][WORLD_N],
         no_message[WORLD_N][WORLD_N], no_vote[WORLD_N][WORLD_N], no_signer[WORLD_N];
@@ -126,7 +127,8 @@ static struct tacit_signature world_sign(uint16_t author, tacit_domain_t domain,
 static bool world_submit(struct tacit_signer *port, const struct tacit_signer_job *job)
 {
     struct world_node *node = world_of(port);
-    if (node->job_count == WORLD_JOBS || job->author >= WORLD_N ||
+    if (node->job_count == WORLD_JOBS ||
+        (world.jobs_most != 0 && node->job_count >= world.jobs_most) || job->author >= WORLD_N ||
         job->charge >= TACIT_SIGNER_CHARGES) {
         return false;
     }

@@ -41,6 +41,42 @@ static void open__asks_all_and_then_the_one_that_answered(void **state)
     fake_close(fake);
 }
 
+// Another session of this client id, with a larger nonce, is over: the client goes on above it.
+static void open__that_was_overtaken_is_tried_with_another_nonce(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(small_config());
+    uint32_t session;
+    for (uint32_t i = 0; i < REPLICAS; i++) {
+        link_up(fake, i);
+    }
+    expect_quiet(fake);
+    drain_requests(fake);
+    assert_int_equal(tacit_client_session_open(fake->client, 5, 0, &session), TACIT_OK);
+    uint64_t nonce = open_nonce(fake, 0);
+    drain_requests(fake);
+    reply_kind(fake, 0, TACIT_REPLY_CLOSED, nonce + 1000, nonce, NOBODY);
+    expect_quiet(fake);
+    assert_int_equal(open_nonce(fake, 0), nonce + 1000);
+    drain_requests(fake);
+    reply_result(fake, 0, 77, nonce + 1000, "");
+    assert_int_equal(expect_event(fake, TACIT_CLIENT_OPENED, 5).session, session);
+    // The next one counts on from there; a group that refuses all is given up.
+    assert_int_equal(tacit_client_session_open(fake->client, 6, 0, &session), TACIT_OK);
+    for (uint32_t i = 1; i <= 17; i++) {
+        struct tacit_wire_request request;
+        assert_true(take_request(fake, 0, &request));
+        drain_requests(fake);
+        assert_int_equal(request.number, nonce + 1000 + i);
+        reply_kind(fake, 0, TACIT_REPLY_CLOSED, 0, request.number, NOBODY);
+        if (i < 17) {
+            expect_quiet(fake);
+        }
+    }
+    assert_int_equal(expect_event(fake, TACIT_CLIENT_CLOSED, 6).status, TACIT_ECLOSED);
+    fake_close(fake);
+}
+
 static void submit__keeps_to_the_window_and_the_limits(void **state)
 {
     (void)state;
@@ -488,6 +524,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(open__asks_all_and_then_the_one_that_answered),
+        cmocka_unit_test(open__that_was_overtaken_is_tried_with_another_nonce),
         cmocka_unit_test(submit__keeps_to_the_window_and_the_limits),
         cmocka_unit_test(request__goes_to_all_after_the_time_out_and_backs_off),
         cmocka_unit_test(time_out__grows_with_round_trips),

@@ -4,6 +4,7 @@
 // table, long random ones on larger ones; that two tables fed alike have equal bytes, and that no
 // byte changes in a page that was not announced (or a checkpoint would lose it).
 // TACIT_LABELS: unit exhaustive
+// TACIT_SEEDED: yes
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,10 +16,12 @@
 #include <string.h>
 
 #include "choice/choice.h"
+#include "core/base/bug.h"
 #include "core/state/sessions.h"
 #include "unit/support/expect_assert.h"
 
 enum { CLIENTS_MAX = 4, SESSIONS_MAX = 4, KEPT_MAX = 512, REPLY_MAX = 100, OLD_MAX = 64 };
+enum { NONCES = KEPT_MAX + 8 };
 
 // ---- a table in pages of its own ---------------------------------------------------------------
 
@@ -95,7 +98,8 @@ struct model {
     struct model_reply reply[KEPT_MAX]; // all that were ever made, newest last
     uint32_t replies;
     uint64_t opened;
-    uint64_t numbers[KEPT_MAX]; // of all sessions ever opened
+    uint64_t numbers[KEPT_MAX];        // of all sessions ever opened
+    bool is_over[CLIENTS_MAX][NONCES]; // a session of this nonce, or of a larger one, closed
     uint64_t member[TACIT_MEMBERS];
     tacit_index_t index;
 };
@@ -118,6 +122,13 @@ static struct model_session *model_nonce(struct model *model, uint32_t client, u
         }
     }
     return NULL;
+}
+
+static void model_over(struct model *model, uint32_t client, uint64_t nonce)
+{
+    for (uint64_t i = 0; i <= nonce; i++) {
+        model->is_over[client][i] = true;
+    }
 }
 
 // A free place, or else the session that was opened first.
@@ -163,14 +174,22 @@ static void do_open(struct store *store, struct model *model, uint32_t client, u
         assert_null(session);
         return;
     }
-    assert_non_null(session);
     struct model_session *same = model_nonce(model, client, nonce);
+    if (same == NULL && model->is_over[client][nonce]) { // a replay
+        assert_null(session);
+        assert_false(displaced);
+        return;
+    }
+    assert_non_null(session);
     if (same != NULL) { // a retry
         assert_true(session->number == same->number && session->last == same->last && !displaced);
         return;
     }
     struct model_session *place = model_place(model, client);
     assert_int_equal(displaced, place->number != 0);
+    if (displaced) {
+        model_over(model, client, place->nonce);
+    }
     for (uint32_t i = 0; i < model->opened; i++) {
         assert_int_not_equal(session->number, model->numbers[i]); // unique for ever
     }
@@ -205,6 +224,7 @@ static void do_close(struct store *store, struct model *model, uint32_t client, 
     assert_int_equal(session != NULL, expected != NULL);
     if (session != NULL) {
         tacit_sessions_close(&store->sessions, session);
+        model_over(model, client, expected->nonce);
         *expected = (struct model_session){0};
     }
 }
@@ -340,7 +360,9 @@ static void random_step(struct store stores[2], struct model models[2], struct c
     uint32_t what = choice_u32(choice, 12);
     uint32_t client = choice_u32(choice, shape->clients + 1);
     uint64_t number = any_number(choice, &models[0]);
-    uint64_t nonce = choice_u32(choice, 12);
+    uint64_t newest = models[0].opened + 6 < NONCES ? models[0].opened + 6 : NONCES;
+    uint64_t back = choice_u32(choice, 12);
+    uint64_t nonce = newest > back ? newest - 1 - back : 0;
     uint32_t length = choice_u32(choice, shape->reply_bytes + 1);
     for (uint32_t i = 0; i < 2; i++) {
         if (what == 0) {
@@ -461,9 +483,51 @@ static void misuse_is_asserted(void **state)
     store_close(&store);
 }
 
+// What a client signed once, somebody may show again: it opens nothing, and displaces nothing.
+static bool replays_are_refused(void)
+{
+    const struct tacit_sessions_shape shape = {
+        .clients = 2, .per_client = 2, .pipeline = 1, .reply_bytes = 1};
+    struct store store;
+    store_open(&store, &shape);
+    bool displaced;
+    struct tacit_session *session = tacit_sessions_open(&store.sessions, 1, 7, &displaced);
+    tacit_sessions_close(&store.sessions, session);
+    (void)tacit_sessions_open(&store.sessions, 1, 9, &displaced);
+    session = tacit_sessions_open(&store.sessions, 1, 8, &displaced); // any order
+    bool refused = session != NULL && !displaced;
+    refused = refused && tacit_sessions_open(&store.sessions, 1, 7, &displaced) == NULL;
+    refused = refused && tacit_sessions_open(&store.sessions, 1, 6, &displaced) == NULL;
+    refused = refused && tacit_sessions_nonce(&store.sessions, 1, 8) != NULL &&
+              tacit_sessions_nonce(&store.sessions, 1, 9) != NULL;
+    // The oldest gives way to a new one, and does not come back.
+    session = tacit_sessions_open(&store.sessions, 1, 10, &displaced);
+    refused = refused && session != NULL && displaced;
+    refused = refused && tacit_sessions_open(&store.sessions, 1, 9, &displaced) == NULL;
+    refused = refused && tacit_sessions_floor(&store.sessions, 1) == 10;
+    // Of another client nothing changed.
+    refused = refused && tacit_sessions_open(&store.sessions, 0, 1, &displaced) != NULL;
+    refused = refused && tacit_sessions_open(&store.sessions, 0, UINT64_MAX, &displaced) == NULL;
+    store_close(&store);
+    return refused;
+}
+
+static void open__of_a_session_that_is_over_is_refused(void **state)
+{
+    (void)state;
+    assert_true(replays_are_refused());
+#if defined(TACIT_SEEDED_BUGS) && TACIT_SEEDED_BUGS
+    tacit_seeded_bug = TACIT_BUG_OPEN_REPLAYED;
+    bool refused = replays_are_refused();
+    tacit_seeded_bug = TACIT_BUG_NONE;
+    assert_false(refused);
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(open__of_a_session_that_is_over_is_refused),
         cmocka_unit_test(every_short_sequence),
         cmocka_unit_test(long_random_sequences),
         cmocka_unit_test(largest_table_fits_its_pages),

@@ -41,8 +41,10 @@ struct tacit_client_config {
     tacit_time_ns_t retry_max_ns; // cap of the back-off; 0: 50 ms
     tacit_time_ns_t hint_ns;      // pause when a replica said that it knows no leader; 0: 100 us
     // Names the first session that is opened; each later one counts on. No other start of this
-    // client id may come near: a random number, or the start's incarnation << 32. Two sessions with
-    // one nonce would be one session.
+    // client id may use it: two sessions with one nonce would be one session. It should be larger
+    // than those of earlier starts (the start's incarnation << 32, or the time with some random
+    // bits): the group refuses nonces below one whose session is over, and the answer, from which
+    // the client goes on, costs a round trip. Below 2^62.
     uint64_t first_nonce;
     // Jitter of back-offs: a value below `bound` (> 0).
     uint32_t (*draw)(void *context, uint32_t bound);

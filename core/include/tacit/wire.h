@@ -18,9 +18,8 @@ extern "C" {
 //
 //   u8 kind | u8 flags | u16 0 | u32 body bytes | u64 session | u64 number | body | [64 signature]
 //
-// OPEN:    session 0, number = a nonce that the client draws; a retry with the same nonce gets the
-// same
-//          session. No body.
+// OPEN:    session 0, number = a nonce that the client draws, larger than those of its sessions
+//          that are over; a retry with the same nonce gets the same session. No body.
 // REQUEST: number counts from 1 in the session, without gaps. Body for the application.
 // CLOSE:   ends the session. No body.
 //
@@ -73,7 +72,8 @@ size_t tacit_wire_request_amend(uint8_t *message, size_t bytes, uint8_t flags,
 // HINT:    not the leader; `leader` is the believed one or NO_LEADER. Nothing happened to the
 // request (yet). CLOSED:  that session is closed: this copy of the request was not executed.
 // Whether an earlier copy was,
-//          before the session closed, is not known.
+//          before the session closed, is not known. For OPEN: the nonce opens nothing (any more),
+//          session is the smallest one that does.
 // TOO_BIG: the request exceeds the configured limits; it was dropped.
 // STALE:   executed before, but its reply is no longer kept.
 // RESULT_DIGEST, Byzantine mode only: like RESULT, but the body is the 32-byte digest of the body
