@@ -116,6 +116,10 @@ struct adversary_world {
     void (*wake)(void *context, uint32_t replica); // give it a turn soon
     // How likely an attack happens where it could, in 1/65536.
     uint32_t (*rate)(void *context, enum adversary_attack attack);
+    // Whether faulty replicas do not say this to the receiver: a ring message, or (NULL) a vote of
+    // that kind. NULL: they say everything.
+    bool (*mutes)(void *context, uint32_t receiver, const uint8_t *message, uint32_t bytes,
+                  unsigned vote);
     void (*note)(void *context, const char *text); // NULL: nobody listens
 };
 

@@ -225,7 +225,9 @@ bool adversary_edit(struct adversary *adversary, uint32_t faulty, uint32_t recei
         return true;
     }
     uint8_t kind = message[0];
-    if (is_silent(adversary, faulty, receiver, kind)) {
+    bool muted = adversary->world.mutes != NULL &&
+                 adversary->world.mutes(adversary->world.context, receiver, message, *bytes, 0);
+    if (muted || is_silent(adversary, faulty, receiver, kind)) {
         return false;
     }
     if (kind < TACIT_MESSAGE_CTB_END) {

@@ -252,8 +252,10 @@ static bool tamper_area(struct adversary *adversary, uint32_t faulty, uint32_t r
     }
     unsigned kind =
         offset < layout->cells[TACIT_VOTE_CERTIFY] ? TACIT_VOTE_ACK : TACIT_VOTE_CERTIFY;
-    if ((adversary->actor[faulty].no_votes >> receiver & 1) != 0 &&
-        adversary_hits(adversary, ADVERSARY_NO_VOTE)) {
+    bool muted = adversary->world.mutes != NULL &&
+                 adversary->world.mutes(adversary->world.context, receiver, NULL, 0, kind);
+    if (muted || ((adversary->actor[faulty].no_votes >> receiver & 1) != 0 &&
+                  adversary_hits(adversary, ADVERSARY_NO_VOTE))) {
         return false;
     }
     for (uint32_t at = 0; at < op->bytes; at += tacit_links_cell_bytes(kind)) {

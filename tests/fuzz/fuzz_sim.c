@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         }
     }
-    const struct sim_run_options options = {.log_on = -1, .broadcast_on = -1};
+    const struct sim_run_options options = {.log_on = -1, .broadcast_on = -1, .plot = -1};
     struct choice choice;
     struct sim_result result;
     choice_init_bytes(&choice, data, size);

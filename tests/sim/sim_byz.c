@@ -14,10 +14,24 @@ static uint32_t draw_rate(struct choice *choice)
     return rates[choice_u32(choice, 5)];
 }
 
+// A plot, and in some runs another attack beside it.
+static void draw_plot(struct sim_byz_shape *byz, struct choice *choice, uint32_t most, int plot)
+{
+    bool any = plot < 0 || plot == SIM_PLOT_ANY;
+    byz->plot = any ? (int)choice_u32(choice, sim_plot_line_count) : plot;
+    byz->faulty_replicas = most;
+    byz->from_ns = 0;
+    byz->faulty_clients = byz->faulty_clients * (choice_u32(choice, 4) == 3);
+    if (choice_u32(choice, 4) == 3) {
+        byz->rate[choice_u32(choice, ADVERSARY_CLIENT)] = draw_rate(choice);
+    }
+}
+
 void sim_byz_draw(struct sim_byz_shape *byz, struct choice *choice, uint32_t replicas,
-                  uint32_t clients, uint32_t most, uint32_t only)
+                  uint32_t clients, uint32_t most, uint32_t only, int plot)
 {
     memset(byz, 0, sizeof *byz);
+    byz->plot = -1;
     if (most == 0) {
         return;
     }
@@ -32,6 +46,10 @@ void sim_byz_draw(struct sim_byz_shape *byz, struct choice *choice, uint32_t rep
     }
     byz->from_ns = choice_u32(choice, 3) == 2 ? choice_spread_ns(choice, 10000000) : 0;
     byz->pace_ns = 10000u << choice_u32(choice, 8);
+    if (plot >= 0 || (only == ADVERSARY_ATTACKS && choice_u32(choice, 4) == 3)) {
+        draw_plot(byz, choice, most, plot);
+        return;
+    }
     if (only < ADVERSARY_ATTACKS) {
         byz->rate[only] = draw_rate(choice);
         return;
@@ -103,6 +121,14 @@ static void wake(void *context, uint32_t replica)
     sim_poll_at(cluster, replica, cluster->net->now_ns);
 }
 
+static bool mutes(void *context, uint32_t receiver, const uint8_t *message, uint32_t bytes,
+                  unsigned vote)
+{
+    const struct sim_cluster *cluster = context;
+    return message == NULL ? sim_plot_mutes_vote(cluster, receiver, vote)
+                           : sim_plot_mutes_message(cluster, receiver, message, bytes);
+}
+
 // Some go on while a core is healed: a correct one must cope with them for ever.
 static uint32_t rate(void *context, enum adversary_attack attack)
 {
@@ -131,6 +157,7 @@ void sim_byz_start(struct sim_cluster *cluster)
                                           .ring = ring,
                                           .wake = wake,
                                           .rate = rate,
+                                          .mutes = mutes,
                                           .note = cluster->verbose ? note : NULL};
     memset(byz, 0, sizeof *byz);
     adversary_init(&byz->adversary, &world, cluster->choice, cluster->shape.smr.replicas,
@@ -141,6 +168,14 @@ void sim_byz_start(struct sim_cluster *cluster)
         return;
     }
     byz->faulty = draw_set(cluster->choice, cluster->shape.smr.replicas, shape->faulty_replicas);
+    if (shape->plot >= 0 && sim_plot_lines[shape->plot].leads >= 0) {
+        // Those that lead the first views from that one on.
+        uint32_t first = (uint32_t)sim_plot_lines[shape->plot].leads;
+        byz->faulty = 0;
+        for (uint32_t i = 0; i < shape->faulty_replicas; i++) {
+            byz->faulty |= 1u << (first + i) % cluster->shape.smr.replicas;
+        }
+    }
     byz->faulty_clients = draw_set(cluster->choice, cluster->shape.clients, shape->faulty_clients);
     byz->from_ns = shape->from_ns;
     byz->pace_ns = shape->pace_ns;
@@ -155,6 +190,7 @@ void sim_byz_start(struct sim_cluster *cluster)
         sim_say(cluster, "replica %u is Byzantine", r);
         act_later(cluster, r);
     }
+    sim_plot_start(cluster);
     for (uint32_t attack = 0; attack < ADVERSARY_ATTACKS; attack++) {
         if (byz->rate[attack] != 0) {
             sim_say(cluster, "attack %s at rate %u",

@@ -5,6 +5,7 @@
 //
 // sim_byz.c           who is faulty, which attacks a run has, operations on their way
 // sim_byz_clients.c   faulty clients
+// sim_plot.h          plots: attacks that span views
 //
 // Every decision is a draw; 0 behaves.
 #ifndef TACIT_TESTS_SIM_BYZ_H
@@ -14,6 +15,7 @@
 
 #include "adversary/adversary.h"
 #include "sim_fabric.h"
+#include "sim_plot.h"
 
 #define SIM_BYZ_CLIENTS 4u
 #define SIM_BYZ_CHANGES 24u
@@ -36,6 +38,7 @@ struct sim_byz {
     // A faulty replica may fail its own assertions: it is silent from then on.
     jmp_buf escape;
     bool may_escape;
+    struct sim_plot plot;
 };
 
 struct sim_cluster;
@@ -50,9 +53,11 @@ struct sim_byz_shape {
     uint64_t from_ns;
     uint32_t pace_ns;
     uint32_t rate[ADVERSARY_ATTACKS];
+    int plot; // line of sim_plot.h, -1: none
 };
+// `plot`: this line of sim_plot.h, SIM_PLOT_ANY; -1: as drawn.
 void sim_byz_draw(struct sim_byz_shape *byz, struct choice *choice, uint32_t replicas,
-                  uint32_t clients, uint32_t most, uint32_t only);
+                  uint32_t clients, uint32_t most, uint32_t only, int plot);
 // After the processes were added.
 void sim_byz_start(struct sim_cluster *cluster);
 void sim_byz_timer(struct sim_cluster *cluster, const struct sim_timer *timer);

@@ -489,6 +489,7 @@ static void poll_process(struct sim_cluster *cluster, struct sim_process *proces
         }
         poll_replica(cluster, process, now_ns, &busy, &deadline_ns);
         cluster->byz.may_escape = false;
+        sim_plot_polled(cluster, slot);
     } else if (process->role == SIM_MEMNODE) {
         busy = poll_memnode(cluster, process, now_ns);
         deadline_ns = sim_is_byzantine(&cluster->shape) ? UINT64_MAX
@@ -559,6 +560,9 @@ bool sim_cluster_step(struct sim_cluster *cluster)
         break;
     case SIM_TIMER_BYZANTINE:
         sim_byz_timer(cluster, &timer);
+        break;
+    case SIM_TIMER_PLOT:
+        sim_plot_timer(cluster);
         break;
     default:
         sim_faults_timer(cluster, &timer);

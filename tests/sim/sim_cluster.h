@@ -36,7 +36,8 @@ enum sim_timer_kind {                // above SIM_NET_TIMERS
     SIM_TIMER_TRUST,                 // a, b: a wrong suspicion ends
     SIM_TIMER_FAULT,                 // c: enum sim_injection
     SIM_TIMER_BYZANTINE,             // a: replica
-    SIM_TIMER_STRIKE,                // a, b: peer and host of a write that has just landed, or half
+    SIM_TIMER_PLOT,
+    SIM_TIMER_STRIKE, // a, b: peer and host of a write that has just landed, or half
 };
 
 enum sim_injection {

@@ -31,7 +31,7 @@ struct options {
     uint64_t seed;
     uint64_t seeds;
     uint32_t jobs;
-    bool verbose, marks, list_bugs, list_attacks, keep_going;
+    bool verbose, marks, list_bugs, list_attacks, list_plots, keep_going;
     const char *record, *replay;
     uint32_t bug;
     struct sim_run_options run;
@@ -102,6 +102,8 @@ enum {
     KEY_FAULTY,
     KEY_ATTACK,
     KEY_LIST_ATTACKS,
+    KEY_PLOT,
+    KEY_LIST_PLOTS,
 };
 
 static const struct argp_option option_table[] = {
@@ -121,6 +123,8 @@ static const struct argp_option option_table[] = {
     {"faulty", KEY_FAULTY, "F", 0, "Byzantine mode: up to F replicas lie, and clients (default 0)",
      0},
     {"attack", KEY_ATTACK, "NAME", 0, "Only this attack (default: drawn)", 0},
+    {"plot", KEY_PLOT, "NAME", 0, "Only this plot, or any: an attack that spans views", 0},
+    {"list-plots", KEY_LIST_PLOTS, NULL, 0, "List the plots", 0},
     {"list-attacks", KEY_LIST_ATTACKS, NULL, 0, "List the attacks", 0},
     {"bug", KEY_BUG, "NAME", 0, "Switch a seeded bug on (test builds only)", 0},
     {"list-bugs", KEY_LIST_BUGS, NULL, 0, "List the seeded bugs", 0},
@@ -232,6 +236,16 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case KEY_ATTACK:
         choose_attack(state, options, argument);
+        break;
+    case KEY_PLOT:
+        options->run.plot = sim_plot_find(argument);
+        remember(options, "plot", argument);
+        if (options->run.plot < 0) {
+            argp_error(state, "there is no plot '%s'; --list-plots lists them", argument);
+        }
+        break;
+    case KEY_LIST_PLOTS:
+        options->list_plots = true;
         break;
     case KEY_LIST_ATTACKS:
         options->list_attacks = true;
@@ -615,15 +629,21 @@ int tacit_sim_main(int argc, char **argv)
     };
     static struct options options;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    options =
-        (struct options){.seed = 1,
-                         .seeds = 1000,
-                         .run = {.log_on = -1, .broadcast_on = -1, .attack = ADVERSARY_ATTACKS}};
+    options = (struct options){
+        .seed = 1,
+        .seeds = 1000,
+        .run = {.log_on = -1, .broadcast_on = -1, .attack = ADVERSARY_ATTACKS, .plot = -1}};
     options.jobs = cores < 1 ? 1 : cores > JOBS_MAX ? JOBS_MAX : (uint32_t)cores;
     (void)argp_parse(&parser, argc, argv, 0, NULL, &options);
     if (options.list_bugs) {
         for (uint32_t bug = 1; bug < TACIT_BUGS; bug++) {
             printf("%-24s %s\n", bug_name(bug), bug_text(bug));
+        }
+        return 0;
+    }
+    if (options.list_plots) {
+        for (uint32_t plot = 0; plot < sim_plot_line_count; plot++) {
+            printf("%-18s %s\n", sim_plot_lines[plot].name, sim_plot_lines[plot].text);
         }
         return 0;
     }

@@ -115,6 +115,40 @@ static void draw_injections(struct sim_shape *shape, struct choice *choice)
     shape->restart_ns = 1000u << choice_range(choice, 4, 13);
 }
 
+// A small run in which little happens that the plot does not want.
+static void draw_plot_shape(struct sim_shape *shape, struct choice *choice)
+{
+    shape->smr.byzantine.window = 8;
+    shape->smr.byzantine.slow_after_ns = ONE_OF(choice, 50000, 100000);
+    shape->smr.byzantine.retry_ns = ONE_OF(choice, 200000, 500000);
+    shape->smr.byzantine.view_timeout_ns = ONE_OF(choice, 2000000, 4000000, 8000000);
+    shape->smr.batch_requests = 1;
+    shape->smr.batch_bytes = (uint32_t)tacit_wire_item_bytes(shape->smr.request_bytes);
+    shape->smr.inflight = ONE_OF(choice, 1, 1, 2);
+    shape->operations = choice_range(choice, 4, 8);
+    shape->client_sessions = 1;
+    shape->session_length = 0;
+    shape->client_pipeline = 1;
+    shape->think_ns = ONE_OF(choice, 0, 100000, 500000);
+    shape->spin = true;
+    shape->poll_ns = 300;
+    shape->starve_rate = 0;
+    shape->drift_ppm = 0;
+    shape->real_detector = false;
+    shape->safety_ns = 20000000;
+    shape->sign_ns = ONE_OF(choice, 5000, 20000);
+    shape->verify_ns = 2 * shape->sign_ns;
+    shape->linear = false;
+}
+
+static void draw_plot_model(struct sim_model *model, struct choice *choice)
+{
+    *model = sim_model_calm();
+    model->latency_ns = choice_range(choice, 500, 3000);
+    model->jitter_ns = choice_u32(choice, 3) * 1500;
+    model->stall_ns = ONE_OF(choice, 50000000, 50000000, 1000000);
+}
+
 static void draw_shape(struct sim_shape *shape, struct choice *choice,
                        const struct sim_run_options *options)
 {
@@ -151,9 +185,13 @@ static void draw_shape(struct sim_shape *shape, struct choice *choice,
     shape->linear = choice_u32(choice, 4) == 0;
     if (options->byzantine) {
         sim_byz_draw(&shape->byz, choice, shape->smr.replicas, shape->clients, options->faulty,
-                     options->attack);
+                     options->attack, options->plot);
     }
-    draw_injections(shape, choice);
+    if (options->byzantine && shape->byz.plot >= 0) {
+        draw_plot_shape(shape, choice);
+    } else {
+        draw_injections(shape, choice);
+    }
 }
 
 static bool clients_done(const struct sim_cluster *cluster)
@@ -330,7 +368,11 @@ void sim_run(struct sim_cluster *cluster, struct choice *choice,
     struct sim_model model;
     memset(result, 0, sizeof *result);
     draw_shape(&shape, choice, options);
-    sim_model_draw(&model, choice, 1);
+    if (options->byzantine && shape.byz.plot >= 0) {
+        draw_plot_model(&model, choice);
+    } else {
+        sim_model_draw(&model, choice, 1);
+    }
     struct tacit_error error = {0};
     if (tacit_smr_config_check(&shape.smr, &error) != TACIT_OK) {
         result->invalid = true;
