@@ -32,7 +32,7 @@
     X(DECIDE_ON_QUORUM_ACKS, "f+1 ACKs decide")                                                    \
     X(CLAIM_EQUALS_COMMIT, "a COMMIT does not outrank claims of its view")                         \
     X(CLAIMS_NOT_CARRIED, "SEAL_VIEW lists only ACKs of the view that it seals")                   \
-    X(CLAIM_BY_CLAIM, "a co-signer drops the claims that it cannot confirm")                       \
+    X(CLAIM_BY_CLAIM, "a co-signature does not cover the claims")                                  \
     X(COSIGN_BLINDLY, "a state is co-signed without having vouched its claims")                    \
     X(VOUCH_IGNORES_NEW_VIEW, "a PREPARE that contradicts NEW_VIEW is vouched")                    \
     X(VOUCH_UNENDORSED, "a PREPARE is vouched without its requests")                               \
@@ -41,6 +41,14 @@
     X(FORCED_NEEDS_ENDORSEMENT, "a forced value is refused without its requests")                  \
     X(COSIGN_BELOW_BASE, "a co-signer skips claims below its base and does not say so")            \
     X(ACKS_ACROSS_VIEWS, "ACKs of different views add up")                                         \
+    X(DECIDE_ON_F_COMMITS, "f COMMITs decide")                                                     \
+    X(CERTIFICATE_LENGTH_TRUSTED, "a certificate has as many shares as it says")                   \
+    X(ACK_AFTER_SEAL, "a replica that left a view goes on to ACK in it")                           \
+    X(COMMIT_AFTER_SEAL, "a COMMIT of a view counts after its sender's SEAL_VIEW of it")           \
+    X(NEW_VIEW_UNCHECKED, "NEW_VIEW is believed without its signatures")                           \
+    X(NEW_VIEW_NOT_BINDING, "a leader may propose what its NEW_VIEW forbids")                      \
+    X(SELECT_LOWEST_VIEW, "of what was claimed, the lowest view counts")                           \
+    X(EPOCH_OLD_TAKEN, "messages of an old epoch's streams are taken for the present one's")       \
     X(OLD_NEW_VIEW_ACCEPTED, "NEW_VIEW is accepted with states of an older view")                  \
     X(SIGNER_REPEATED, "the same signer counts twice in a certificate")                            \
     X(CERTIFICATE_UNCHECKED, "COMMIT is believed without checking its certificate")                \

@@ -264,6 +264,8 @@ void tacit_votes_rescan(struct tacit_agree *a);
 void tacit_slot_unvouch(struct tacit_slot *slot, uint64_t view);
 // The digest vouched in that view, or NULL.
 const struct tacit_digest *tacit_slot_vouched(const struct tacit_slot *slot, uint64_t view);
+bool tacit_slot_has_vouched(const struct tacit_slot *slot, uint64_t view,
+                            const struct tacit_digest *digest);
 // False: no room.
 bool tacit_slot_vouch(struct tacit_slot *slot, uint64_t view, const struct tacit_digest *digest);
 

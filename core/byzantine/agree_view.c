@@ -77,14 +77,28 @@ static bool confirms(struct tacit_agree *a, const struct tacit_slot_value *claim
             continue; // finished; the share names this replica's base instead
         }
         const struct tacit_slot *slot = tacit_slot_at(a, claims[i].slot);
-        const struct tacit_digest *vouched =
-            slot == NULL ? NULL : tacit_slot_vouched(slot, claims[i].view);
-        if ((vouched == NULL || !tacit_digest_is_equal(vouched, &claims[i].digest)) &&
-            !TACIT_BUG(COSIGN_BLINDLY)) {
+        bool vouched =
+            slot != NULL && tacit_slot_has_vouched(slot, claims[i].view, &claims[i].digest);
+        if (!vouched && !TACIT_BUG(COSIGN_BLINDLY)) {
             return false; // never a share for a part
         }
     }
     return true;
+}
+
+// What a share for a state signs: the whole of it. (The seeded bug leaves the claims out, so that
+// whoever shows the state chooses among them.)
+static struct tacit_digest signed_digest(struct tacit_agree *a, const struct tacit_digest *whole,
+                                         const uint8_t *state, size_t bytes)
+{
+    struct tacit_digest digest = *whole;
+    if (TACIT_BUG(CLAIM_BY_CLAIM) && state != NULL &&
+        tacit_stream_decode(&a->scratch[0], state, bytes) == TACIT_VERDICT_OK) {
+        a->scratch[0].claim_count = 0;
+        size_t used = tacit_stream_encode(&a->scratch[0], a->body);
+        tacit_body_digest(&digest, a->body, used);
+    }
+    return digest;
 }
 
 static void cosign(struct tacit_agree *a, tacit_node_t r)
@@ -118,8 +132,9 @@ static void cosign(struct tacit_agree *a, tacit_node_t r)
         .charge = (uint8_t)a->config.self,
         .domain = TACIT_DOMAIN_STATE_SHARE,
         .cookie = tacit_agree_cookie(TACIT_JOB_STATE_SIGN, tacit_agree_epoch_value(a, r))};
+    struct tacit_digest digest = signed_digest(a, &cs->digest, state, bytes);
     job.payload_bytes =
-        tacit_statement_state_share(job.payload, a->epoch, r, cs->view, &cs->digest, cs->base);
+        tacit_statement_state_share(job.payload, a->epoch, r, cs->view, &digest, cs->base);
     cs->asked = a->signer->ops->submit(a->signer, &job);
     cs->awaited = cs->view;
 }
@@ -203,8 +218,11 @@ void tacit_view_message(struct tacit_agree *a, tacit_node_t from, const uint8_t 
         .signature = taken.signature,
         .cookie = tacit_agree_cookie(TACIT_JOB_STATE_VERIFY,
                                      tacit_agree_epoch_value(a, (uint64_t)r << 8 | from))};
-    job.payload_bytes = tacit_statement_state_share(job.payload, a->epoch, r, taken.view,
-                                                    &taken.digest, taken.base);
+    uint32_t size = 0;
+    const uint8_t *state = tacit_agree_body(a, &taken.digest, &size);
+    struct tacit_digest digest = signed_digest(a, &taken.digest, state, size);
+    job.payload_bytes =
+        tacit_statement_state_share(job.payload, a->epoch, r, taken.view, &digest, taken.base);
     if (a->signer->ops->submit(a->signer, &job)) {
         *share = taken;
     }
@@ -591,9 +609,10 @@ static bool newview_job(struct tacit_agree *a, void *context, uint32_t i,
         if (TACIT_BUG(OLD_NEW_VIEW_ACCEPTED)) { // whatever view the state itself says
             sealed = tacit_get64(state->bytes) - 1;
         }
-        job->payload_bytes = tacit_statement_state_share(
-            job->payload, a->epoch, state->replica, sealed, &state->digest, share_base(state, c));
-        return true;
+        struct tacit_digest digest = signed_digest(a, &state->digest, state->bytes, state->size);
+        job->payload_bytes = tacit_statement_state_share(job->payload, a->epoch, state->replica,
+                                                         sealed, &digest, share_base(state, c));
+        return !TACIT_BUG(NEW_VIEW_UNCHECKED);
     }
     const struct tacit_share *share = &newview->certificate.shares[i - quorum * quorum];
     if (newview->base == a->base && tacit_digest_is_equal(&newview->root, &a->root)) {

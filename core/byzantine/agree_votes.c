@@ -4,6 +4,21 @@
 // "fast and slow path".
 #include "agree_internal.h"
 
+// Whether this very value was vouched in that view.
+bool tacit_slot_has_vouched(const struct tacit_slot *slot, uint64_t view,
+                            const struct tacit_digest *digest)
+{
+    for (uint32_t i = 0; i < slot->vouches; i++) {
+        const struct tacit_vouch *vouch = &slot->vouched[i];
+        if (view >= vouch->first && view - vouch->first < 64 &&
+            (vouch->views >> (view - vouch->first) & 1) != 0 &&
+            tacit_digest_is_equal(&vouch->digest, digest)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const struct tacit_digest *tacit_slot_vouched(const struct tacit_slot *slot, uint64_t view)
 {
     for (uint32_t i = 0; i < slot->vouches; i++) {
@@ -105,11 +120,10 @@ static bool vouch(struct tacit_agree *a, struct tacit_slot *slot)
         return false;
     }
     const struct tacit_digest *before = tacit_slot_vouched(slot, slot->view);
-    if (before != NULL && !TACIT_BUG(VOUCH_TWICE)) {
-        if (!tacit_digest_is_equal(before, digest)) {
-            return false;
-        }
-    } else if (before == NULL) {
+    if (before != NULL && !tacit_digest_is_equal(before, digest) && !TACIT_BUG(VOUCH_TWICE)) {
+        return false;
+    }
+    if (!tacit_slot_has_vouched(slot, slot->view, digest)) {
         if (!tacit_slot_hold(a, slot, &slot->prepare) ||
             !tacit_slot_vouch(slot, slot->view, digest)) {
             return false; // only CERTIFY is left for this view
@@ -125,9 +139,8 @@ static bool vouch(struct tacit_agree *a, struct tacit_slot *slot)
 static void acknowledge(struct tacit_agree *a, struct tacit_slot *slot)
 {
     tacit_node_t leader = tacit_leader_of(a, slot->view);
-    const struct tacit_digest *vouched = tacit_slot_vouched(slot, slot->view);
     if (!slot->delivered || (slot->acked.known && slot->acked.view >= slot->view) ||
-        vouched == NULL || !tacit_digest_is_equal(vouched, &slot->prepare.digest)) {
+        !tacit_slot_has_vouched(slot, slot->view, &slot->prepare.digest)) {
         return;
     }
     if (!tacit_ctb_is_unanimous(a->ctb, leader, slot->k) && !TACIT_BUG(ACK_WITHOUT_UNANIMITY)) {
@@ -237,6 +250,9 @@ static void commit(struct tacit_agree *a, struct tacit_slot *slot)
 
 void tacit_votes_try(struct tacit_agree *a, struct tacit_slot *slot)
 {
+    if (TACIT_BUG(ACK_AFTER_SEAL) && slot->has_prepare && slot->view + 1 == a->view) {
+        acknowledge(a, slot);
+    }
     if (a->view > 0 && !a->entered) {
         return;
     }
@@ -394,7 +410,9 @@ enum tacit_take tacit_votes_commit(struct tacit_agree *a, tacit_node_t stream, u
     struct tacit_certificate certificate;
     struct tacit_digest digest;
     size_t used;
-    if (payload->body_bytes < TACIT_DIGEST_BYTES || payload->view != state->view ||
+    bool present = payload->view == state->view ||
+                   (TACIT_BUG(COMMIT_AFTER_SEAL) && payload->view < state->view);
+    if (payload->body_bytes < TACIT_DIGEST_BYTES || !present ||
         !tacit_stream_in_window(state, payload->slot)) {
         return TACIT_TAKE_ILLEGAL;
     }
@@ -442,7 +460,7 @@ void tacit_votes_count_commits(struct tacit_agree *a, struct tacit_slot *slot)
             equal += other != NULL && other->view == one->view &&
                      tacit_digest_is_equal(&other->digest, &one->digest);
         }
-        if (equal >= a->f + 1u) {
+        if (equal >= a->f + (TACIT_BUG(DECIDE_ON_F_COMMITS) ? 0u : 1u)) {
             decide(a, slot, &one->digest, false);
         }
     }

@@ -190,6 +190,9 @@ enum tacit_verdict tacit_certificate_decode(struct tacit_certificate *certificat
                                             uint8_t replicas, size_t *used)
 {
     TACIT_ASSERT(quorum >= 1 && quorum <= replicas && replicas <= TACIT_REPLICAS_MAX);
+    if (TACIT_BUG(CERTIFICATE_LENGTH_TRUSTED) && size > 0 && bytes[0] > 0 && bytes[0] < quorum) {
+        quorum = bytes[0];
+    }
     size_t needed = tacit_certificate_bytes(quorum);
     if (size < needed || bytes[0] != quorum) {
         return TACIT_VERDICT_MALFORMED;

@@ -79,7 +79,8 @@ bool tacit_stream_is_legal(const struct tacit_stream *stream, uint64_t view, uin
         return false;
     }
     const struct tacit_slot_value *forced = tacit_stream_force_of(stream, slot);
-    return forced == NULL || tacit_digest_is_equal(&forced->digest, digest);
+    return forced == NULL || tacit_digest_is_equal(&forced->digest, digest) ||
+           TACIT_BUG(NEW_VIEW_NOT_BINDING);
 }
 
 bool tacit_stream_prepare(struct tacit_stream *stream, uint64_t view, uint64_t slot,
@@ -99,7 +100,8 @@ bool tacit_stream_prepare(struct tacit_stream *stream, uint64_t view, uint64_t s
 bool tacit_stream_commit(struct tacit_stream *stream, uint64_t view, uint64_t slot,
                          const struct tacit_digest *digest)
 {
-    if (stream->view != view || !tacit_stream_in_window(stream, slot)) {
+    bool present = stream->view == view || (TACIT_BUG(COMMIT_AFTER_SEAL) && view < stream->view);
+    if (!present || !tacit_stream_in_window(stream, slot)) {
         return false;
     }
     struct tacit_slot_value *entry = &stream->commits[slot % stream->window];
@@ -394,6 +396,12 @@ struct best {
 static bool consider(struct best *best, const struct tacit_slot_value *entry, bool is_commit)
 {
     bool outranks = is_commit && !TACIT_BUG(CLAIM_EQUALS_COMMIT);
+    if (TACIT_BUG(SELECT_LOWEST_VIEW) && best->entry != NULL && entry->view != best->entry->view) {
+        if (entry->view < best->entry->view) {
+            *best = (struct best){.entry = entry, .is_commit = is_commit};
+        }
+        return true;
+    }
     if (best->entry == NULL || entry->view > best->entry->view ||
         (entry->view == best->entry->view && outranks && !best->is_commit)) {
         *best = (struct best){.entry = entry, .is_commit = is_commit};

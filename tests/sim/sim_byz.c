@@ -17,8 +17,7 @@ static uint32_t draw_rate(struct choice *choice)
 // A plot, and in some runs another attack beside it.
 static void draw_plot(struct sim_byz_shape *byz, struct choice *choice, uint32_t most, int plot)
 {
-    bool any = plot < 0 || plot == SIM_PLOT_ANY;
-    byz->plot = any ? (int)choice_u32(choice, sim_plot_line_count) : plot;
+    byz->plot = plot == SIM_PLOT_ANY ? (int)choice_u32(choice, sim_plot_line_count) : plot;
     byz->faulty_replicas = most;
     byz->from_ns = 0;
     byz->faulty_clients = byz->faulty_clients * (choice_u32(choice, 4) == 3);
@@ -46,7 +45,7 @@ void sim_byz_draw(struct sim_byz_shape *byz, struct choice *choice, uint32_t rep
     }
     byz->from_ns = choice_u32(choice, 3) == 2 ? choice_spread_ns(choice, 10000000) : 0;
     byz->pace_ns = 10000u << choice_u32(choice, 8);
-    if (plot >= 0 || (only == ADVERSARY_ATTACKS && choice_u32(choice, 4) == 3)) {
+    if (plot >= 0) {
         draw_plot(byz, choice, most, plot);
         return;
     }

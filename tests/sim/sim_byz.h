@@ -55,7 +55,7 @@ struct sim_byz_shape {
     uint32_t rate[ADVERSARY_ATTACKS];
     int plot; // line of sim_plot.h, -1: none
 };
-// `plot`: this line of sim_plot.h, SIM_PLOT_ANY; -1: as drawn.
+// `plot`: this line of sim_plot.h, SIM_PLOT_ANY; -1: none.
 void sim_byz_draw(struct sim_byz_shape *byz, struct choice *choice, uint32_t replicas,
                   uint32_t clients, uint32_t most, uint32_t only, int plot);
 // After the processes were added.

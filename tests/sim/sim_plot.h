@@ -58,10 +58,10 @@ enum sim_plot_act {
     PLOT_UNMUTE,     // to a: all kinds
     PLOT_HOLD_BACK,  // enum sim_plot_holds `how`: what their code does not do
     PLOT_GHOST,      // to a: LOCK far ahead of a PREPARE that will never be: enum sim_plot_value
-    PLOT_PROPOSE,    // a no-op, where they lead
+    PLOT_PROPOSE,    // a no-op, where they lead; how 1: whatever NEW_VIEW says
     PLOT_IGNORE,     // states of a in NEW_VIEW; NOBODY: of nobody
-    PLOT_NEW_VIEW,   // enum sim_plot_newview
-    PLOT_COMMIT,     // enum sim_plot_commit, of a no-op in the first undecided slot
+    PLOT_NEW_VIEW,   // enum sim_plot_newview, in their next view
+    PLOT_COMMIT,     // enum sim_plot_commit, in the first undecided slot; of a no-op
     PLOT_ACTS,
 };
 
@@ -90,17 +90,28 @@ enum sim_plot_claims {
     PLOT_CLAIM_NOOP,   // in the first undecided slot, in the view that is sealed
     PLOT_CLAIMS_KINDS,
 };
-enum sim_plot_holds { PLOT_NO_COMMIT = 1, PLOT_NO_PROPOSAL = 2, PLOT_NO_BASE = 4 };
+enum sim_plot_holds {
+    PLOT_NO_COMMIT = 1,
+    PLOT_NO_PROPOSAL = 2,
+    PLOT_NO_BASE = 4,
+    PLOT_NO_NEW_VIEW = 8
+};
 enum sim_plot_value { PLOT_A_NOOP = 0, PLOT_AN_OLD_BATCH, PLOT_A_LIE };
 enum sim_plot_newview {
     PLOT_OWN_TWICE = 0, // the own state in all places, signed by itself in all places
-    PLOT_SIGNED_TWICE,  // two states, signed by the liar only
-    PLOT_OLDER,         // states of an earlier view
     PLOT_UNSIGNED,      // shares that do not hold
     PLOT_PARTS_OF,      // correct ones' claims left out
+    PLOT_OLDER,         // what an earlier view began with
+    PLOT_LOW_BASE,      // from the start of the epoch on
     PLOT_NEW_VIEW_KINDS,
 };
-enum sim_plot_commit { PLOT_ONE_SIGNER = 0, PLOT_NO_SIGNER };
+enum sim_plot_commit {
+    PLOT_ONE_SIGNER = 0, // the same in all places
+    PLOT_NO_SIGNER,      // shares that do not hold
+    PLOT_TOO_SHORT,      // one share
+    PLOT_TOO_LATE,       // a true one, of a view that was sealed
+    PLOT_COMMIT_KINDS,
+};
 
 struct sim_plot_step {
     uint8_t when, whom, act, a, b;
@@ -117,18 +128,11 @@ extern const uint32_t sim_plot_line_count;
 
 #define SIM_PLOT_GHOSTS 8u
 #define SIM_PLOT_REPLICAS 8u
-#define SIM_PLOT_OLD_BYTES 4096u
+#define SIM_PLOT_OLD_BYTES 8192u
 struct sim_plot_ghost {
     uint64_t slot, view;
     struct tacit_digest digest;
 };
-// A whole state with shares, as it stood in a NEW_VIEW that was seen.
-struct sim_plot_old {
-    uint32_t bytes;
-    uint64_t view;
-    uint8_t data[SIM_PLOT_OLD_BYTES];
-};
-
 struct sim_plot {
     bool on;
     struct sim_plot_line line; // as it is played in this run
@@ -146,7 +150,10 @@ struct sim_plot {
     bool cosigns;
     struct sim_plot_ghost ghost[SIM_PLOT_GHOSTS];
     uint32_t ghosts;
-    struct sim_plot_old old[SIM_PLOT_REPLICAS]; // newest certified state of each
+    uint32_t craft;    // enum sim_plot_newview + 1: to be made as soon as that is possible
+    uint64_t old_base; // body of the first NEW_VIEW that liars saw
+    uint32_t old_bytes;
+    uint8_t old[SIM_PLOT_OLD_BYTES];
     uint64_t fired, timed_out;
 };
 
@@ -171,7 +178,8 @@ void sim_plot_act(struct sim_cluster *cluster, const struct sim_plot_step *step)
 void sim_plot_go_on(struct sim_cluster *cluster, uint32_t liar);
 // First slot that some correct replica has not decided.
 uint64_t sim_plot_slot(const struct sim_cluster *cluster);
-void sim_plot_new_view(struct sim_cluster *cluster, uint32_t liar, uint32_t how);
+// Tries to make the NEW_VIEW that plot->craft wants; keeps the first one of others.
+void sim_plot_new_view(struct sim_cluster *cluster, uint32_t liar);
 void sim_plot_commit(struct sim_cluster *cluster, uint32_t liar, uint32_t how);
 
 #endif

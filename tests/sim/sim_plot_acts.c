@@ -126,6 +126,30 @@ static void set_claims(struct sim_cluster *cluster, struct tacit_agree *agree)
     }
 }
 
+static void hold_back(struct sim_cluster *cluster, struct tacit_agree *agree)
+{
+    uint32_t holds = cluster->byz.plot.holds;
+    for (uint32_t i = 0; i < 2 * agree->config.window; i++) {
+        struct tacit_slot *slot = &agree->slots[i];
+        if ((holds & PLOT_NO_COMMIT) != 0) {
+            slot->commit_sent = true;
+            slot->commit_view = UINT64_MAX;
+        } else if (slot->commit_view == UINT64_MAX) {
+            slot->commit_sent = false;
+            slot->commit_view = 0;
+        }
+    }
+    agree->config.inflight = (holds & PLOT_NO_PROPOSAL) != 0 ? 0 : cluster->shape.smr.inflight;
+    agree->newview_sent =
+        agree->newview_sent || (holds & PLOT_NO_NEW_VIEW) != 0 || cluster->byz.plot.craft != 0;
+    for (tacit_node_t r = 0; (holds & PLOT_NO_BASE) != 0 && r < agree->config.replicas; r++) {
+        // One that is newer than all that will come, each another.
+        struct tacit_base_share never = {.known = true, .valid = true, .base = UINT64_MAX};
+        never.root.bytes[0] = (uint8_t)(r + 1);
+        agree->base_shares[r] = never;
+    }
+}
+
 static void liar_seals(struct sim_cluster *cluster, uint32_t liar)
 {
     struct tacit_agree *agree = agree_of(cluster, liar);
@@ -134,6 +158,7 @@ static void liar_seals(struct sim_cluster *cluster, uint32_t liar)
     }
     set_claims(cluster, agree);
     tacit_view_seal(agree, agree->view);
+    hold_back(cluster, agree);
     sim_poll_at(cluster, liar, cluster->net->now_ns);
 }
 
@@ -185,10 +210,15 @@ static void ghost(struct sim_cluster *cluster, uint32_t liar, uint32_t to, uint3
     }
 }
 
-static void propose_noop(struct tacit_agree *agree)
+static void propose_noop(struct sim_cluster *cluster, struct tacit_agree *agree, bool always)
 {
     uint64_t slot;
-    if (tacit_agree_can_propose(agree)) {
+    agree->config.inflight = cluster->shape.smr.inflight;
+    if (always && agree->view > 0 && agree->entered && tacit_leads(agree)) {
+        struct tacit_payload payload = {
+            .kind = TACIT_PAYLOAD_PREPARE, .view = agree->view, .slot = sim_plot_slot(cluster)};
+        (void)tacit_ctb_broadcast(agree->ctb, &payload, "", 0, agree->now_ns);
+    } else if (tacit_agree_can_propose(agree)) {
         (void)tacit_agree_propose(agree, "", 0, &slot);
     }
 }
@@ -214,10 +244,7 @@ static void liar_acts(struct sim_cluster *cluster, uint32_t liar, const struct s
         ghost(cluster, liar, cluster->byz.plot.part[step->a], step->how);
         break;
     case PLOT_PROPOSE:
-        propose_noop(agree);
-        break;
-    case PLOT_NEW_VIEW:
-        sim_plot_new_view(cluster, liar, step->how);
+        propose_noop(cluster, agree, step->how != 0);
         break;
     case PLOT_COMMIT:
         sim_plot_commit(cluster, liar, step->how);
@@ -251,6 +278,9 @@ static void set_policy(struct sim_cluster *cluster, const struct sim_plot_step *
         plot->holds = step->how;
     } else if (step->act == PLOT_IGNORE) {
         plot->ignored = a;
+    } else if (step->act == PLOT_NEW_VIEW) {
+        uint32_t drawn = choice_u32(cluster->choice, PLOT_NEW_VIEW_KINDS);
+        plot->craft = 1 + (step->how == PLOT_DRAWN ? drawn : step->how);
     }
 }
 
@@ -277,7 +307,6 @@ void sim_plot_act(struct sim_cluster *cluster, const struct sim_plot_step *step)
     case PLOT_LIARS_SEAL:
     case PLOT_GHOST:
     case PLOT_PROPOSE:
-    case PLOT_NEW_VIEW:
     case PLOT_COMMIT:
         for (uint32_t r = 0; r < cluster->shape.smr.replicas; r++) {
             if ((plot->part[PLOT_LIARS] >> r & 1) != 0) {
@@ -292,27 +321,6 @@ void sim_plot_act(struct sim_cluster *cluster, const struct sim_plot_step *step)
 }
 
 // ---- what goes on
-
-static void hold_back(struct sim_cluster *cluster, struct tacit_agree *agree)
-{
-    uint32_t holds = cluster->byz.plot.holds;
-    for (uint32_t i = 0; i < 2 * agree->config.window; i++) {
-        struct tacit_slot *slot = &agree->slots[i];
-        if ((holds & PLOT_NO_COMMIT) != 0) {
-            slot->commit_sent = true;
-            slot->commit_view = UINT64_MAX;
-        } else if (slot->commit_view == UINT64_MAX) {
-            slot->commit_sent = false;
-            slot->commit_view = 0;
-        }
-    }
-    agree->config.inflight = (holds & PLOT_NO_PROPOSAL) != 0 ? 0 : cluster->shape.smr.inflight;
-    for (tacit_node_t r = 0; (holds & PLOT_NO_BASE) != 0 && r < agree->config.replicas; r++) {
-        if (r != agree->config.self) {
-            agree->base_shares[r].valid = false;
-        }
-    }
-}
 
 static void ignore_states(struct sim_cluster *cluster, struct tacit_agree *agree)
 {
@@ -337,6 +345,7 @@ void sim_plot_go_on(struct sim_cluster *cluster, uint32_t liar)
     }
     cluster->byz.may_escape = true;
     hold_back(cluster, agree);
+    sim_plot_new_view(cluster, liar);
     if (plot->claims != PLOT_CLAIM_TRUE) {
         set_claims(cluster, agree);
     }
