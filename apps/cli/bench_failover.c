@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tacit bench failover: kills or stops the leader under a client's traffic, again and again. Before
-// each fault everybody must be a member again: never more than f are faulty or not readmitted.
+// tacit bench failover: kills or stops the leader, or a follower, under clients' traffic, again and
+// again. Before each fault everybody must be a member again: never more than f are faulty or not
+// readmitted.
 #include <argp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,31 +25,52 @@
 // would be full after about 9 million of them.
 #define OPERATIONS_MAX 3000000u
 
-enum { KEY_KIND = 256, KEY_MODE, KEY_COUNT, KEY_JSON, KEY_CLIENTS, KEY_OPERATIONS };
+#define FAST_SLOTS 8u // so many in a row, and none by certificates: the fast path is back
+
+enum { KEY_KIND = 256, KEY_VICTIM, KEY_MODE, KEY_COUNT, KEY_JSON, KEY_CLIENTS, KEY_OPERATIONS };
 
 struct arguments {
-    bool stop;
+    bool stop;     // SIGSTOP instead of SIGKILL
+    bool follower; // is the victim, not the leader
     enum tacit_config_mode mode;
     uint64_t count, clients, operations;
     const char *json;
 };
 
 struct results {
-    struct histogram silence, wait, detection, permission, recovery, readmission;
+    struct histogram silence, wait, detection, permission, recovery, readmission, fast;
+    struct histogram slowdown; // with the victim missing: thousandths of the throughput before
     json_t *samples;
     uint64_t done, clusters;   // faults, and clusters that they were spread over
     uint64_t operations, lost; // of all clients: acknowledged, and of these not there at the end
     uint64_t refused;          // operations of stopped leaders after they went on
 };
 
-// How a replica came back.
+// How a replica came back. In Byzantine mode: how long after it was a member again all replicas'
+// votes decided again.
 struct comeback {
-    uint64_t readmission_ns, refused;
+    uint64_t readmission_ns, fast_ns, refused;
+};
+
+// What the successor says about its last election or view, as times after the fault. In Byzantine
+// mode: the view was left (detection), and entered by the new leader (recovery).
+struct election {
+    uint64_t ask_ns, permission_ns, recovery_ns, detection_ns;
+};
+
+// What one fault did.
+struct episode {
+    int victim;
+    struct load_outage outage;
+    struct election election;
+    struct comeback back;
+    uint64_t rate_thousandths; // throughput without the victim, of that before the fault
 };
 
 static const struct argp_option options[] = {
     {"kind", KEY_KIND, "KIND", 0, "kill (default): SIGKILL; stop: SIGSTOP, and SIGCONT after 1 s",
      0},
+    {"victim", KEY_VICTIM, "WHO", 0, "leader (default) or follower", 0},
     {"mode", KEY_MODE, "MODE", 0, "crash (default) or byzantine", 0},
     {"count", KEY_COUNT, "N", 0, "Faults (default 20)", 0},
     {"clients", KEY_CLIENTS, "N", 0, "Clients, 1 to 7 (default 1)", 0},
@@ -66,6 +88,12 @@ static error_t parse(int key, char *value, struct argp_state *state)
         arguments->stop = strcmp(value, "stop") == 0;
         if (!arguments->stop && strcmp(value, "kill") != 0) {
             argp_error(state, "--kind %s: accepted are kill and stop", value);
+        }
+        return 0;
+    case KEY_VICTIM:
+        arguments->follower = strcmp(value, "follower") == 0;
+        if (!arguments->follower && strcmp(value, "leader") != 0) {
+            argp_error(state, "--victim %s: accepted are leader and follower", value);
         }
         return 0;
     case KEY_MODE:
@@ -94,12 +122,6 @@ static error_t parse(int key, char *value, struct argp_state *state)
     default:
         return ARGP_ERR_UNKNOWN;
     }
-}
-
-// In Byzantine mode who was killed is not taken back, so that each needs a cluster of its own.
-static bool one_cluster_a_fault(const struct arguments *arguments)
-{
-    return arguments->mode == TACIT_CONFIG_BYZANTINE && !arguments->stop;
 }
 
 // ---- one fault ---------------------------------------------------------------------------------
@@ -146,12 +168,6 @@ static json_t *wait_over(const struct local *local, const struct load *load, int
     return report;
 }
 
-// What the successor says about its last election or view, as times after the fault. In Byzantine
-// mode: the view was left (detection), and entered by the new leader (recovery).
-struct election {
-    uint64_t ask_ns, permission_ns, recovery_ns, detection_ns;
-};
-
 static struct election election_of(const struct local *local, const json_t *report,
                                    uint64_t fault_ns, uint64_t silence_ns)
 {
@@ -171,25 +187,39 @@ static struct election election_of(const struct local *local, const json_t *repo
     return election;
 }
 
-static void note(struct results *results, int leader, const struct load_outage *outage,
-                 const struct election *election, const struct comeback *back)
+static void note(struct results *results, const struct episode *e)
 {
-    histogram_add(&results->silence, outage->silence_ns);
-    histogram_add(&results->wait, outage->longest_wait_ns);
-    histogram_add(&results->detection, election->detection_ns);
-    histogram_add(&results->permission, election->permission_ns);
-    histogram_add(&results->recovery, election->recovery_ns);
-    histogram_add(&results->readmission, back->readmission_ns);
-    results->refused += back->refused;
-    (void)json_array_append_new(
-        results->samples,
-        json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "leader", leader, "ask_ns",
-                  (json_int_t)election->ask_ns, "silence_ns", (json_int_t)outage->silence_ns,
-                  "wait_ns", (json_int_t)outage->longest_wait_ns, "detection_ns",
-                  (json_int_t)election->detection_ns, "permission_ns",
-                  (json_int_t)election->permission_ns, "recovery_ns",
-                  (json_int_t)election->recovery_ns, "readmission_ns",
-                  (json_int_t)back->readmission_ns, "refused", (json_int_t)back->refused));
+    histogram_add(&results->silence, e->outage.silence_ns);
+    histogram_add(&results->wait, e->outage.longest_wait_ns);
+    histogram_add(&results->detection, e->election.detection_ns);
+    histogram_add(&results->permission, e->election.permission_ns);
+    histogram_add(&results->recovery, e->election.recovery_ns);
+    histogram_add(&results->readmission, e->back.readmission_ns);
+    histogram_add(&results->fast, e->back.fast_ns);
+    histogram_add(&results->slowdown, e->rate_thousandths);
+    results->refused += e->back.refused;
+    json_t *sample = json_object();
+    const struct {
+        const char *key;
+        uint64_t value;
+    } numbers[] = {
+        {"victim", (uint64_t)e->victim},
+        {"ask_ns", e->election.ask_ns},
+        {"silence_ns", e->outage.silence_ns},
+        {"wait_ns", e->outage.longest_wait_ns},
+        {"detection_ns", e->election.detection_ns},
+        {"permission_ns", e->election.permission_ns},
+        {"recovery_ns", e->election.recovery_ns},
+        {"readmission_ns", e->back.readmission_ns},
+        {"fast_path_ns", e->back.fast_ns},
+        {"rate_thousandths", e->rate_thousandths},
+        {"refused", e->back.refused},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        (void)json_object_set_new(sample, numbers[i].key,
+                                  json_integer((json_int_t)numbers[i].value));
+    }
+    (void)json_array_append_new(results->samples, sample);
 }
 
 // Operations of this replica that others' memory refused.
@@ -201,6 +231,31 @@ static uint64_t refused(const struct local *local, uint16_t replica)
         local_number(fabric, "data", "denied") + local_number(fabric, "background", "denied");
     json_decref(report);
     return sum;
+}
+
+// Waits until the leader decides by all replicas' votes alone; how long that took, 0: it does not.
+static uint64_t wait_fast(const struct local *local)
+{
+    uint64_t start_ns = cli_now_ns();
+    uint64_t fast = 0;
+    uint64_t slow = UINT64_MAX;
+    uint64_t looked_ns = start_ns;
+    while (cli_now_ns() < start_ns + READY_NS) {
+        int leader = local_leader(local);
+        json_t *report = leader < 0 ? NULL : local_status(local, (uint16_t)leader);
+        uint64_t now_fast = local_number(report, "byzantine", "decided_fast");
+        uint64_t now_slow = local_number(report, "byzantine", "decided_slow");
+        json_decref(report);
+        if (now_slow != slow || now_fast < fast) {
+            fast = now_fast; // begin to count
+            slow = now_slow;
+            looked_ns = cli_now_ns();
+        } else if (now_fast >= fast + FAST_SLOTS) {
+            return looked_ns > start_ns ? looked_ns - start_ns : 1;
+        }
+        cli_sleep_ns(LOOK_NS);
+    }
+    return 0;
 }
 
 // Brings the faulty one back. readmission_ns == 0: it did not become a member again.
@@ -242,14 +297,13 @@ static bool wait_connected(const struct local *local)
     return replica == local->config.replica_count;
 }
 
-static enum tacit_status one_fault(struct local *local, struct load *load,
-                                   const struct arguments *arguments, struct results *results,
-                                   struct tacit_error *error)
+// Waits until everybody is a member and connected, so that one may fail, and somebody leads.
+static enum tacit_status wait_sound(const struct local *local, int *leader,
+                                    struct tacit_error *error)
 {
     uint32_t all = (1u << local->config.replica_count) - 1;
-    cli_sleep_ns(REST_NS);
-    int leader = local_leader(local);
-    if (leader < 0 || !local_wait_members(local, all, READY_NS) || !local_may_fail(local)) {
+    if (local_wait_leader(local, -1, READY_NS) < 0 || !local_wait_members(local, all, READY_NS) ||
+        !local_may_fail(local)) {
         return tacit_error_set(error, TACIT_EBUSY, 0,
                                "not everybody is a member: one more fault could be beyond f");
     }
@@ -258,9 +312,18 @@ static enum tacit_status one_fault(struct local *local, struct load *load,
                                "not everybody is connected to everybody: a group that has to wait "
                                "for connections says nothing about fail-over");
     }
-    leader = local_wait_leader(local, -1, READY_NS);
-    struct local_node node = {LOCAL_REPLICA, (uint16_t)leader};
-    uint64_t refused_before = refused(local, node.id);
+    *leader = local_wait_leader(local, -1, READY_NS);
+    return *leader >= 0 ? TACIT_OK : tacit_error_set(error, TACIT_ETIMEDOUT, 0, "nobody leads");
+}
+
+// From the fault until it is over and REST has shown what is served without the victim.
+static enum tacit_status outage(struct local *local, struct load *load,
+                                const struct arguments *arguments, struct local_node node,
+                                struct episode *e, struct tacit_error *error)
+{
+    uint64_t before = load_acknowledged(load);
+    cli_sleep_ns(REST_NS);
+    before = load_acknowledged(load) - before;
     uint64_t fault_ns = cli_now_ns();
     enum tacit_status status =
         local_signal(local, node, arguments->stop ? SIGSTOP : SIGKILL, error);
@@ -268,26 +331,57 @@ static enum tacit_status one_fault(struct local *local, struct load *load,
         return status;
     }
     cli_sleep_ns(HANDS_OFF_NS); // status requests would take the processors that are measured
-    json_t *report = wait_over(local, load, leader);
+    json_t *report = wait_over(local, load, e->victim);
     if (report == NULL) {
-        return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "nobody took over from replica %d",
-                               leader);
+        return tacit_error_set(error, TACIT_ETIMEDOUT, 0,
+                               "nothing was served after the fault of replica %d", e->victim);
     }
+    uint64_t without = load_acknowledged(load);
+    cli_sleep_ns(REST_NS);
+    without = load_acknowledged(load) - without;
+    e->rate_thousandths = before == 0 ? 0 : without * 1000 / before;
     if (arguments->stop && cli_now_ns() < fault_ns + OUTAGE_NS) {
         cli_sleep_ns(fault_ns + OUTAGE_NS - cli_now_ns());
     }
-    struct load_outage outage = load_outage(load, fault_ns, fault_ns + OUTAGE_NS);
-    struct election election = election_of(local, report, fault_ns, outage.silence_ns);
-    struct comeback back = {0};
-    json_decref(report);
-    if (!one_cluster_a_fault(arguments)) {
-        back = bring_back(local, arguments, node, refused_before, error);
-        if (back.readmission_ns == 0) {
-            return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "replica %d did not come back",
-                                   leader);
-        }
+    e->outage = load_outage(load, fault_ns, fault_ns + OUTAGE_NS);
+    if (!arguments->follower) {
+        e->election = election_of(local, report, fault_ns, e->outage.silence_ns);
     }
-    note(results, leader, &outage, &election, &back);
+    json_decref(report);
+    return TACIT_OK;
+}
+
+static enum tacit_status one_fault(struct local *local, struct load *load,
+                                   const struct arguments *arguments, struct results *results,
+                                   struct tacit_error *error)
+{
+    int leader = -1;
+    enum tacit_status status = wait_sound(local, &leader, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    struct episode e = {.victim = leader};
+    if (arguments->follower) { // another one each time
+        uint32_t replicas = local->config.replica_count;
+        e.victim = (int)(((uint32_t)leader + 1 + results->done % (replicas - 1)) % replicas);
+    }
+    struct local_node node = {LOCAL_REPLICA, (uint16_t)e.victim};
+    uint64_t refused_before = refused(local, node.id);
+    status = outage(local, load, arguments, node, &e, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    e.back = bring_back(local, arguments, node, refused_before, error);
+    if (e.back.readmission_ns == 0) {
+        return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "replica %d did not come back", e.victim);
+    }
+    e.back.fast_ns = local_is_byzantine(local) ? wait_fast(local) : 1;
+    if (e.back.fast_ns == 0) {
+        return tacit_error_set(error, TACIT_ETIMEDOUT, 0,
+                               "the fast path did not come back after replica %d was readmitted",
+                               e.victim);
+    }
+    note(results, &e);
     return TACIT_OK;
 }
 
@@ -312,8 +406,7 @@ static enum tacit_status faults_under(struct local *local, struct load *load,
             (void)fprintf(stderr, "\r%llu of %llu", (unsigned long long)results->done,
                           (unsigned long long)arguments->count);
         }
-    } while (results->done < arguments->count && !one_cluster_a_fault(arguments) &&
-             load_acknowledged(load) < arguments->operations);
+    } while (results->done < arguments->count && load_acknowledged(load) < arguments->operations);
     return TACIT_OK;
 }
 
@@ -393,6 +486,7 @@ static json_t *report_results(const struct results *results)
         {"permission", "  permission switch", &results->permission},
         {"recovery", "  catch-up and prepare", &results->recovery},
         {"readmission", "until it was a member again", &results->readmission},
+        {"fast_path", "and then until the fast path", &results->fast},
     };
     json_t *object = json_object();
     (void)printf("%-34s %8s %10s %10s %10s %10s %10s\n", "in us", "count", "p50", "p90", "p99",
@@ -401,6 +495,13 @@ static json_t *report_results(const struct results *results)
         bench_print(rows[i].what, rows[i].histogram);
         (void)json_object_set_new(object, rows[i].name, bench_distribution(rows[i].histogram));
     }
+    (void)printf(
+        "without the victim: %.1f %% of the throughput before (median), at least %.1f %%\n",
+        (double)histogram_quantile(&results->slowdown, 0.5) / 10,
+        (double)histogram_quantile(&results->slowdown, 0.0) / 10);
+    (void)json_object_set_new(
+        object, "rate_thousandths",
+        json_integer((json_int_t)histogram_quantile(&results->slowdown, 0.5)));
     (void)printf("%llu requests acknowledged on %llu clusters, %llu lost; "
                  "%llu operations of leaders that had been stopped were refused\n",
                  (unsigned long long)results->operations, (unsigned long long)results->clusters,
@@ -417,7 +518,7 @@ static json_t *report_results(const struct results *results)
 int bench_failover(int argc, char **argv)
 {
     static const struct argp argp = {
-        options, parse, "",  "What clients wait when the leader is killed or stopped.",
+        options, parse, "",  "What clients wait when a replica is killed or stopped.",
         NULL,    NULL,  NULL};
     struct arguments arguments = {.count = 20, .clients = 1, .operations = OPERATIONS_MAX};
     struct tacit_error error;
