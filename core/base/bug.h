@@ -113,7 +113,9 @@
     X(STATEMENT_WITHOUT_EPOCH, "what is signed does not name the epoch")                           \
     X(COMMIT_WITHOUT_SHARES_IGNORED, "nobody looks for the shares of a COMMIT that was adopted")   \
     X(OPEN_REPLAYED, "an OPEN of a session that is over opens one again")                          \
-    X(CLIENTS_ONE_QUEUE, "signatures of clients are checked in the order in which they come")
+    X(CLIENTS_ONE_QUEUE, "signatures of clients are checked in the order in which they come")      \
+    X(DECIDED_NOT_AGAIN, "a leader never proposes again what it had executed before its view")     \
+    /* the newest is the last */
 
 enum tacit_bug {
 #define TACIT_BUG_ENUM(name, text) TACIT_BUG_##name,

@@ -94,7 +94,9 @@
     X(EPOCH_FILLED, "a leader filled up to the end of an epoch")                                   \
     X(EPOCH_STRANGER_HEARD, "a later incarnation than the member was heard")                       \
     X(FORWARD_BROUGHT, "a slot got a request for which the store had no room")                     \
-    X(CTB_BODY_GAVE_WAY, "a large body of a stream gave way to one that is needed sooner")
+    X(CTB_BODY_GAVE_WAY, "a large body of a stream gave way to one that is needed sooner")         \
+    X(PROPOSED_AGAIN, "a leader proposed again what it had executed, as somebody lacked it")       \
+    /* the newest is the last */
 
 enum tacit_mark {
 #define TACIT_MARK_ENUM(name, text) TACIT_MARK_##name,

@@ -181,11 +181,13 @@ static void reset_view(struct tacit_agree *a, tacit_time_ns_t now_ns)
     a->view = 0;
     a->entered = true;
     a->seal_due = a->newview_sent = false;
+    a->again = a->again_least = a->again_end = 0;
 }
 
-void tacit_agree_start(struct tacit_agree *a, uint64_t epoch, uint64_t base,
-                       const struct tacit_digest *root, const struct tacit_agree_parts *parts,
-                       const struct tacit_agree_calls *calls, tacit_time_ns_t now_ns)
+void tacit_agree_start(struct tacit_agree *a, uint64_t epoch, tacit_node_t first_leader,
+                       uint64_t base, const struct tacit_digest *root,
+                       const struct tacit_agree_parts *parts, const struct tacit_agree_calls *calls,
+                       tacit_time_ns_t now_ns)
 {
     bool again = a->bodies != NULL;
     a->ctb = parts->ctb;
@@ -196,6 +198,7 @@ void tacit_agree_start(struct tacit_agree *a, uint64_t epoch, uint64_t base,
     forget(a, again, base, root);
     reset_view(a, now_ns);
     a->epoch = epoch;
+    a->first_leader = first_leader;
     a->now_ns = now_ns;
     a->applied = a->undecided = a->seen = a->next = a->released = base;
     a->progress_ns = now_ns;
@@ -327,19 +330,19 @@ struct tacit_ctb_calls tacit_agree_ctb_calls(struct tacit_agree *a)
 
 // ---- proposing
 
-static bool has_room(const struct tacit_agree *a)
+static bool has_room(const struct tacit_agree *a, uint64_t number)
 {
     const struct tacit_stream *own = &a->streams[a->config.self];
     return tacit_leads(a) && !a->seal_due && (a->view == 0 || a->entered) &&
-           tacit_stream_in_window(own, a->next) && a->next < tacit_votes_end(a) &&
-           a->next < a->undecided + a->config.inflight && tacit_ctb_has_room(a->ctb);
+           tacit_stream_in_window(own, number) && number < tacit_votes_end(a) &&
+           number < a->undecided + a->config.inflight && tacit_ctb_has_room(a->ctb);
 }
 
-static bool propose(struct tacit_agree *a, const void *body, uint32_t bytes)
+static bool propose(struct tacit_agree *a, uint64_t number, const void *body, uint32_t bytes)
 {
     struct tacit_payload payload = {
-        .kind = TACIT_PAYLOAD_PREPARE, .body_bytes = bytes, .view = a->view, .slot = a->next};
-    struct tacit_slot *slot = tacit_slot_at(a, a->next);
+        .kind = TACIT_PAYLOAD_PREPARE, .body_bytes = bytes, .view = a->view, .slot = number};
+    struct tacit_slot *slot = tacit_slot_at(a, number);
     if (slot == NULL) {
         return false;
     }
@@ -349,10 +352,8 @@ static bool propose(struct tacit_agree *a, const void *body, uint32_t bytes)
         !tacit_slot_vouch(slot, a->view, &payload.digest)) {
         return false;
     }
-    a->next++;
     if (!tacit_ctb_broadcast_digested(a->ctb, &payload, body, a->now_ns)) {
         tacit_slot_unvouch(slot, a->view);
-        a->next--;
         return false;
     }
     (void)tacit_slot_hold(a, slot, &payload);
@@ -364,35 +365,78 @@ bool tacit_agree_can_propose(const struct tacit_agree *a)
 {
     const struct tacit_stream *own = &a->streams[a->config.self];
     // With the state at the base: else what was executed below it would be proposed again.
-    return has_room(a) && a->applied >= a->base && !(a->view > 0 && a->next < own->newview_end);
+    return has_room(a, a->next) && a->applied >= a->base &&
+           !(a->view > 0 && a->next < own->newview_end);
 }
 
 bool tacit_agree_propose(struct tacit_agree *a, const void *body, uint32_t bytes, uint64_t *slot)
 {
     *slot = a->next;
-    return tacit_agree_can_propose(a) && propose(a, body, bytes);
+    if (!tacit_agree_can_propose(a)) {
+        return false;
+    }
+    a->next++; // before: the own broadcast is delivered inside the call
+    if (!propose(a, *slot, body, bytes)) {
+        a->next = *slot;
+        return false;
+    }
+    return true;
 }
 
-// After NEW_VIEW: what it forces, in order, no-ops in between.
-static bool propose_forced(struct tacit_agree *a)
+// Proposes in this slot what NEW_VIEW forces there, or a no-op.
+static bool propose_forced(struct tacit_agree *a, uint64_t number)
+{
+    const struct tacit_stream *own = &a->streams[a->config.self];
+    const struct tacit_slot_value *forced = tacit_stream_force_of(own, number);
+    uint32_t bytes = 0;
+    const uint8_t *body = (const uint8_t *)"";
+    bool is_noop = forced == NULL || tacit_digest_is_equal(&forced->digest, &a->none);
+    if (!is_noop && (body = tacit_agree_body(a, &forced->digest, &bytes)) == NULL) {
+        tacit_ctb_fetch(a->ctb, a->config.self, &forced->digest, a->config.batch_bytes, a->now_ns);
+        return false;
+    }
+    if (!propose(a, number, body, bytes)) {
+        return false;
+    }
+    *(is_noop ? &a->counters.noops : &a->counters.forced) += 1;
+    a->calls.forced(a->calls.context, number, body, bytes);
+    return true;
+}
+
+void tacit_agree_lacks(struct tacit_agree *a, uint64_t number)
+{
+    if (number >= a->again_least && number < a->again && !TACIT_BUG(DECIDED_NOT_AGAIN)) {
+        a->again = number;
+    }
+}
+
+// After NEW_VIEW: what it forces, in order. What this leader has executed is proposed again only
+// when somebody lacks it: on the signed path each slot costs everybody a signature, and new
+// requests would wait for all of them.
+static bool propose_again(struct tacit_agree *a)
 {
     const struct tacit_stream *own = &a->streams[a->config.self];
     bool worked = false;
-    while (has_room(a) && a->view > 0 && a->next < own->newview_end) {
-        const struct tacit_slot_value *forced = tacit_stream_force_of(own, a->next);
-        uint32_t bytes = 0;
-        const uint8_t *body = (const uint8_t *)"";
-        bool is_noop = forced == NULL || tacit_digest_is_equal(&forced->digest, &a->none);
-        if (!is_noop && (body = tacit_agree_body(a, &forced->digest, &bytes)) == NULL) {
-            tacit_ctb_fetch(a->ctb, a->config.self, &forced->digest, a->config.batch_bytes,
-                            a->now_ns);
+    while (a->view > 0 && a->next < own->newview_end && has_room(a, a->next)) {
+        a->next++;
+        if (!propose_forced(a, a->next - 1)) {
+            a->next--;
             break;
         }
-        if (!propose(a, body, bytes)) {
+        worked = true;
+    }
+    uint64_t least = a->base > own->base ? a->base : own->base;
+    a->again = a->again < least ? least : a->again;
+    while (a->view > 0 && a->again < a->again_end && has_room(a, a->again)) {
+        const struct tacit_slot *slot = tacit_slot_at(a, a->again);
+        bool is_done = slot == NULL || tacit_slot_vouched(slot, a->view) != NULL;
+        if (!is_done && !propose_forced(a, a->again)) {
             break;
         }
-        *(is_noop ? &a->counters.noops : &a->counters.forced) += 1;
-        a->calls.forced(a->calls.context, a->next - 1, body, bytes);
+        if (!is_done) {
+            tacit_mark(&a->marker, TACIT_MARK_PROPOSED_AGAIN);
+        }
+        a->again++;
         worked = true;
     }
     return worked;
@@ -539,6 +583,7 @@ static void status_message(struct tacit_agree *a, tacit_node_t from, const uint8
     uint32_t epoch = tacit_message_epoch(message);
     if (epoch == (uint32_t)a->epoch) {
         a->lacks[from] = tacit_get64(message + 24);
+        tacit_agree_lacks(a, a->lacks[from]);
         tacit_votes_status(a, from, a->lacks[from]);
     }
     if (epoch != (uint32_t)a->epoch || tacit_get64(message + 16) < a->newest.base) {
@@ -666,7 +711,7 @@ bool tacit_agree_poll(struct tacit_agree *a, tacit_time_ns_t now_ns)
         worked = tacit_votes_look(a, slot) || worked;
     }
     worked = tacit_agree_advance(a) || worked;
-    worked = propose_forced(a) || worked;
+    worked = propose_again(a) || worked;
     worked = tacit_base_poll(a) || worked;
     worked = tacit_view_poll(a) || worked;
     repeat(a);

@@ -80,10 +80,12 @@ size_t tacit_agree_state_bytes(uint32_t window);
 struct tacit_agree *tacit_agree_init(struct tacit_bump *bump,
                                      const struct tacit_agree_config *config,
                                      struct tacit_marker marker);
-// Begins an epoch at `base`, whose state digest is `root`, with everything in place up to it.
-void tacit_agree_start(struct tacit_agree *agree, uint64_t epoch, uint64_t base,
-                       const struct tacit_digest *root, const struct tacit_agree_parts *parts,
-                       const struct tacit_agree_calls *calls, tacit_time_ns_t now_ns);
+// Begins an epoch at `base`, whose state digest is `root`, with everything in place up to it. View
+// v is led by replica (first_leader + v) mod n, the same at all.
+void tacit_agree_start(struct tacit_agree *agree, uint64_t epoch, tacit_node_t first_leader,
+                       uint64_t base, const struct tacit_digest *root,
+                       const struct tacit_agree_parts *parts, const struct tacit_agree_calls *calls,
+                       tacit_time_ns_t now_ns);
 // Not a member (yet): only looks for the newest certified checkpoint, of whatever epoch, and has it
 // fetched (behind()). Ended by tacit_agree_start().
 void tacit_agree_observe(struct tacit_agree *agree, struct tacit_links *links,

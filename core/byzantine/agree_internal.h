@@ -123,6 +123,7 @@ struct tacit_agree {
     struct tacit_agree_config config;
     uint8_t f;
     uint64_t epoch;
+    tacit_node_t first_leader; // of the epoch's view 0
     struct tacit_ctb *ctb;
     struct tacit_links *links;
     struct tacit_signer *signer;
@@ -142,12 +143,15 @@ struct tacit_agree {
     uint64_t joined[TACIT_REPLICAS_MAX]; // view of the replica's newest SEAL_VIEW that was followed
     tacit_time_ns_t waiting_ns;          // since when something waits here, 0: nothing does
 
-    struct tacit_slot *slots;    // [2 * window]
-    uint64_t applied;            // slots below are executed
-    uint64_t released;           // bodies of slots below were let go
-    uint64_t undecided;          // all slots below are decided or below the base
-    uint64_t seen;               // one above the highest slot with a PREPARE or vote
-    uint64_t next;               // leader: next slot to propose
+    struct tacit_slot *slots; // [2 * window]
+    uint64_t applied;         // slots below are executed
+    uint64_t released;        // bodies of slots below were let go
+    uint64_t undecided;       // all slots below are decided or below the base
+    uint64_t seen;            // one above the highest slot with a PREPARE or vote
+    uint64_t next;            // leader: next slot to propose
+    // Leader: slots in [least, end) were executed here before this view. They are proposed again
+    // from `again` on, the first that somebody lacks.
+    uint64_t again, again_least, again_end;
     tacit_time_ns_t progress_ns; // something was decided
     bool body_missing;
 
@@ -198,7 +202,7 @@ struct tacit_agree {
 static inline tacit_node_t tacit_leader_of(const struct tacit_agree *a, uint64_t view)
 {
     // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): at least 3
-    return (tacit_node_t)(view % a->config.replicas);
+    return (tacit_node_t)((view % a->config.replicas + a->first_leader) % a->config.replicas);
 }
 static inline bool tacit_leads(const struct tacit_agree *a)
 {
@@ -232,6 +236,8 @@ bool tacit_slot_hold(struct tacit_agree *a, struct tacit_slot *slot,
 const uint8_t *tacit_agree_body(struct tacit_agree *a, const struct tacit_digest *digest,
                                 uint32_t *bytes);
 bool tacit_agree_advance(struct tacit_agree *a);
+// Somebody lacks this slot.
+void tacit_agree_lacks(struct tacit_agree *a, uint64_t number);
 // Tells all what this replica lacks; `slot` was CERTIFIED here.
 void tacit_agree_send_status(struct tacit_agree *a, uint64_t slot);
 

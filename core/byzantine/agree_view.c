@@ -653,8 +653,15 @@ static void enter(struct tacit_agree *a)
     a->entered = true;
     a->progress_ns = a->now_ns;
     a->counters.views_entered++;
+    // What is forced and was never seen here is asked for.
+    uint64_t end = a->base + a->config.window;
+    end = leader->newview_end < end ? leader->newview_end : end;
+    a->seen = a->seen > end ? a->seen : end;
     if (tacit_leads(a)) {
-        a->next = leader->newview_base > a->base ? leader->newview_base : a->base;
+        uint64_t from = leader->newview_base > a->base ? leader->newview_base : a->base;
+        a->next = a->applied > from ? a->applied : from;
+        a->again = a->again_end = a->next;
+        a->again_least = from;
     }
     a->calls.entered(a->calls.context, a->view, tacit_leader_of(a, a->view));
     tacit_votes_rescan(a);

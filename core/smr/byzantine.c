@@ -399,7 +399,7 @@ void tacit_smr_byzantine_start(struct tacit_smr *smr)
     (void)tacit_certified_publish(&smr->pages, 0, &root);
     struct tacit_agree_parts parts = {byzantine->ctb, byzantine->links, byzantine->signer,
                                       byzantine->bodies};
-    tacit_agree_start(byzantine->agree, 0, 0, &root, &parts, &calls, smr->now_ns);
+    tacit_agree_start(byzantine->agree, 0, 0, 0, &root, &parts, &calls, smr->now_ns);
 }
 
 // ---- a turn

@@ -51,6 +51,7 @@ struct tacit_smr_byzantine {
     uint64_t epoch;
     tacit_incarnation_t member[TACIT_REPLICAS_MAX]; // of this epoch
     uint64_t replace_view;                          // in which a change was proposed, + 1
+    tacit_node_t first_leader;                      // of the epoch's view 0
     uint64_t replace_slot;                          // whose change waits for shares to be checked
     tacit_time_ns_t owed_ns;                        // since when the leader owes progress, 0: not
     uint64_t owed_progress;

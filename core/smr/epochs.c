@@ -21,7 +21,8 @@ bool tacit_smr_epoch_is_ending(const struct tacit_smr *smr)
 uint64_t tacit_smr_epoch_view(const struct tacit_smr *smr, uint64_t view)
 {
     // The same leader, and larger than any view of older epochs.
-    return view + ((uint64_t)smr->config.replicas << 40) * smr->byzantine.epoch;
+    return view + smr->byzantine.first_leader +
+           ((uint64_t)smr->config.replicas << 40) * smr->byzantine.epoch;
 }
 
 void tacit_smr_epoch_change(struct tacit_smr *smr, tacit_index_t index,
@@ -62,6 +63,10 @@ void tacit_smr_epoch_reached(struct tacit_smr *smr, uint64_t base)
     members->incarnation[members->change_node] = members->change_incarnation;
     members->epoch++;
     members->epoch_base = base;
+    if (members->change_node < smr->config.replicas) {
+        // Whoever is taken in has a state to fetch first: the others would wait for it.
+        members->first_leader = (members->change_node + 1) % smr->config.replicas;
+    }
     members->replaced++;
     members->change_at = members->change_node = members->change_incarnation = 0;
 }
@@ -138,6 +143,7 @@ static void begin(struct tacit_smr *smr)
     const struct tacit_members *members = members_of(smr);
     struct tacit_agree_calls calls = tacit_smr_byzantine_calls(smr);
     byzantine->epoch = members->epoch;
+    byzantine->first_leader = (tacit_node_t)(members->first_leader % smr->config.replicas);
     tacit_smr_epoch_accept(smr);
     tacit_epochs_enter(byzantine->epochs, members->epoch, members->incarnation);
     if (!TACIT_BUG(EPOCH_STREAMS_KEPT)) {
@@ -156,8 +162,8 @@ static void begin(struct tacit_smr *smr)
     tacit_requests_enter_view(byzantine->requests, tacit_smr_epoch_view(smr, 0), smr->now_ns);
     struct tacit_agree_parts parts = {byzantine->ctb, byzantine->links, byzantine->signer,
                                       byzantine->bodies};
-    tacit_agree_start(byzantine->agree, members->epoch, members->epoch_base, &none, &parts, &calls,
-                      smr->now_ns);
+    tacit_agree_start(byzantine->agree, members->epoch, (tacit_node_t)byzantine->first_leader,
+                      members->epoch_base, &none, &parts, &calls, smr->now_ns);
     if (members->change_at != 0) {
         tacit_agree_limit(byzantine->agree, members->change_at);
     }
@@ -227,7 +233,7 @@ bool tacit_smr_epoch_endorse(struct tacit_smr *smr, uint64_t view, uint64_t slot
                              const uint8_t *batch, uint32_t bytes,
                              enum tacit_endorsement *endorsement)
 {
-    tacit_node_t leader = (tacit_node_t)(view % smr->config.replicas);
+    tacit_node_t leader = (tacit_node_t)(tacit_smr_epoch_view(smr, view) % smr->config.replicas);
     struct tacit_wire_item item;
     size_t offset = 0;
     if (tacit_wire_item_decode(&item, batch, bytes, &offset) != TACIT_VERDICT_OK ||

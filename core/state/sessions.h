@@ -40,6 +40,7 @@ struct tacit_members {
     uint64_t change_node;        // then this node ...
     uint64_t change_incarnation; // ... is this incarnation
     uint64_t replaced;           // changes so far
+    uint64_t first_leader;       // of the epoch's view 0
 };
 
 struct tacit_session {

@@ -261,6 +261,33 @@ static bool rule_commit_by_distinct(void)
     return world.node[0].condemned[2];
 }
 
+// What a new leader has executed is proposed again when somebody lacks it, and only then.
+static bool rule_again_for_who_lacks(void)
+{
+    world_open();
+    propose(0, "a");
+    world_pump();
+    suspect_all();
+    world_pass(4 * WORLD_SLOW_NS);
+    assert_int_equal(report_of(1).view, 1);
+    assert_int_equal(report_of(1).counters.proposed, 0);
+    world_open();
+    world.no_vote[2][0] = world.no_vote[2][1] = true;
+    propose(0, "a");
+    propose(0, "b");
+    world_pump();
+    assert_int_equal(report_of(1).decided, 2);
+    assert_int_equal(report_of(2).decided, 0);
+    world.node[0].is_dead = true;
+    world.no_vote[2][1] = false; // ACKs of 0 are lost for good
+    suspect_all();
+    world_pass(20 * WORLD_SLOW_NS);
+    assert_int_equal(report_of(1).view, 1);
+    bool kept = report_of(2).decided == 2;
+    assert_int_equal(kept, world_marks[TACIT_MARK_PROPOSED_AGAIN] > 0);
+    return kept && world_agrees();
+}
+
 static const struct {
     const char *name;
     bool (*rule)(void);
@@ -274,6 +301,7 @@ static const struct {
     {"vouch: once", rule_vouch_once, TACIT_BUG_VOUCH_TWICE},
     {"vouch: legal under NEW_VIEW", rule_newview_obeyed, TACIT_BUG_VOUCH_IGNORES_NEW_VIEW},
     {"forced is endorsed", rule_forced_is_endorsed, TACIT_BUG_FORCED_NEEDS_ENDORSEMENT},
+    {"proposed again for who lacks it", rule_again_for_who_lacks, TACIT_BUG_DECIDED_NOT_AGAIN},
     {"claims are carried", rule_carrying, TACIT_BUG_CLAIMS_NOT_CARRIED},
     {"co-sign: vouched", rule_cosign_what_was_vouched, TACIT_BUG_COSIGN_BLINDLY},
     {"co-sign: base named", rule_cosigner_names_its_base, TACIT_BUG_COSIGN_BELOW_BASE},

@@ -578,7 +578,7 @@ static void world_begin(tacit_node_t r, uint64_t epoch, uint64_t base)
                                             .is_obliged = world_is_obliged};
     struct tacit_digest root = world_root(base);
     struct tacit_agree_parts parts = {world_port(r), world_port(r), &node->signer, node->bodies};
-    tacit_agree_start(node->agree, epoch, base, &root, &parts, &calls, world.now_ns);
+    tacit_agree_start(node->agree, epoch, 0, base, &root, &parts, &calls, world.now_ns);
 }
 
 static void world_node_open(tacit_node_t r)

@@ -25,8 +25,8 @@ static struct {
     struct tacit_members members;
     uint32_t touched;
     // What the modules below were told.
-    uint64_t limit, newest, installed, start_epoch, start_base, reset_epoch, entered_view,
-        entered_epoch;
+    uint64_t limit, newest, installed, start_epoch, start_base, first_leader, reset_epoch,
+        entered_view, entered_epoch;
     uint32_t starts, resets, observed, taken_up, proposals;
     uint32_t proposal_bytes;
     uint64_t entered_members[TACIT_EPOCH_NODES];
@@ -58,9 +58,10 @@ uint64_t tacit_agree_newest(const struct tacit_agree *agree)
     return world.newest;
 }
 
-void tacit_agree_start(struct tacit_agree *agree, uint64_t epoch, uint64_t base,
-                       const struct tacit_digest *root, const struct tacit_agree_parts *parts,
-                       const struct tacit_agree_calls *calls, tacit_time_ns_t now_ns)
+void tacit_agree_start(struct tacit_agree *agree, uint64_t epoch, tacit_node_t first_leader,
+                       uint64_t base, const struct tacit_digest *root,
+                       const struct tacit_agree_parts *parts, const struct tacit_agree_calls *calls,
+                       tacit_time_ns_t now_ns)
 {
     (void)agree;
     (void)root;
@@ -69,6 +70,7 @@ void tacit_agree_start(struct tacit_agree *agree, uint64_t epoch, uint64_t base,
     (void)now_ns;
     world.start_epoch = epoch;
     world.start_base = base;
+    world.first_leader = first_leader;
     world.limit = UINT64_MAX; // as the real one
     world.starts++;
 }
@@ -520,6 +522,25 @@ static void begin__has_everything_anew(void **state)
     assert_false(begins()); // once
 }
 
+// The one that was taken in has a state to fetch: everybody would wait for it as the leader.
+static void begin__is_not_led_by_who_joins(void **state)
+{
+    (void)state;
+    for (uint16_t replaced = 0; replaced < REPLICAS; replaced++) {
+        world_open();
+        change(3, replaced, 1, 2);
+        execute_up_to(12);
+        world.newest = 12;
+        assert_true(begins());
+        assert_int_equal(world.first_leader, (replaced + 1) % REPLICAS);
+        change(15, TACIT_NODE_MEMNODE, 1, 2); // who leads after a memory node's is the same
+        execute_up_to(24);
+        world.newest = 24;
+        assert_true(begins());
+        assert_int_equal(world.first_leader, (replaced + 1) % REPLICAS);
+    }
+}
+
 static void begin__waits_for_the_state(void **state)
 {
     (void)state;
@@ -575,10 +596,12 @@ static void view__grows_over_epochs(void **state)
     uint64_t last = tacit_smr_epoch_view(&world.smr, 1u << 20);
     for (uint64_t epoch = 1; epoch < 100; epoch++) {
         world.smr.byzantine.epoch = epoch;
+        tacit_node_t first = (tacit_node_t)(epoch % REPLICAS);
+        world.smr.byzantine.first_leader = first;
         for (uint64_t view = 0; view < 5; view++) {
             uint64_t grown = tacit_smr_epoch_view(&world.smr, view);
             assert_true(grown > last);
-            assert_int_equal(grown % REPLICAS, view % REPLICAS);
+            assert_int_equal(grown % REPLICAS, (first + view) % REPLICAS); // as agreement has it
             last = grown;
         }
     }
@@ -683,6 +706,7 @@ int main(void)
         cmocka_unit_test(members__change_at_the_checkpoint_and_not_before),
         cmocka_unit_test(memnode__is_replaced_like_a_replica),
         cmocka_unit_test(begin__has_everything_anew),
+        cmocka_unit_test(begin__is_not_led_by_who_joins),
         cmocka_unit_test(begin__waits_for_the_state),
         cmocka_unit_test(begin__with_a_state_from_later),
         cmocka_unit_test(joining__hears_everybody),
