@@ -93,6 +93,7 @@
     X(EPOCH_RESTARTED_COUNTS, "a restarted replica takes part as its old self")                    \
     X(EPOCH_MEMNODE_COUNTS, "a memory node that came back counts before it is admitted")           \
     X(EPOCH_NO_HAND_OUT, "who is behind in an old epoch is not shown the new one")                 \
+    X(REGISTER_JUDGED_EARLY, "a slow read is judged by the time before its completion was polled") \
     X(LINK_LOST_HEAD_PROVES, "what a lost head covered is not written to the memory node again")   \
     X(EPOCH_STRANGER_UNHEARD, "a later incarnation's certificates are not heard before its epoch") \
     X(LACKED_NOT_NAMED, "a leader proposes what others lacked again in each of its views")         \

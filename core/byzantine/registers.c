@@ -40,9 +40,11 @@ struct copy {              // an own register at a node
 
 struct slot { // a place for one read at one node
     bool is_used;
+    bool is_landed; // with a torn sub-slot; not judged yet
     uint32_t read;
     uint64_t number; // of that read: it may have ended and its place be another's
     tacit_time_ns_t posted_ns;
+    tacit_time_ns_t polled_ns; // time of the turn in which its completion was found
 };
 
 struct node {
@@ -85,7 +87,8 @@ struct tacit_registers {
     uint32_t reads_used;
     tacit_incarnation_t owners[TACIT_REPLICAS_MAX];
     struct node nodes[TACIT_MEMNODES_MAX];
-    bool is_stalled; // a post found a full queue
+    bool is_stalled;   // a post found a full queue
+    uint32_t unjudged; // reads that landed torn
     tacit_time_ns_t now_ns;
 };
 
@@ -195,6 +198,21 @@ static void dirty_clear(struct node *node, uint32_t index)
     node->dirty[index / 64] &= ~bit;
 }
 
+// Takes a read that landed out of its slot at a node: NULL if it has ended without this node.
+static struct read *unjudge(struct tacit_registers *registers, struct node *node, uint32_t place)
+{
+    struct slot *slot = &node->slots[place];
+    struct read *read = &registers->reads[slot->read];
+    slot->is_used = slot->is_landed = false;
+    registers->unjudged--;
+    if (!read->is_used || read->number != slot->number) {
+        return NULL;
+    }
+    read->asked[node - registers->nodes] = TACIT_ASKED_NOT;
+    registers->is_stalled = true; // so that it is asked again
+    return read;
+}
+
 void tacit_registers_accept(struct tacit_registers *registers, tacit_node_t memnode,
                             tacit_incarnation_t incarnation)
 {
@@ -214,6 +232,11 @@ void tacit_registers_accept(struct tacit_registers *registers, tacit_node_t memn
         }
         node->due_ns = 0;
         regions_forget(node);
+        for (uint32_t i = 0; i < registers->config.reads; i++) {
+            if (node->slots[i].is_landed) {
+                (void)unjudge(registers, node, i); // it is asked again, as the new one
+            }
+        }
     }
 }
 
@@ -544,33 +567,76 @@ static bool is_settled(const uint8_t *memory)
     return settled;
 }
 
+// The memory shows what it showed at some moments between post and completion.
+static void answer(struct tacit_registers *registers, struct node *node, uint32_t place,
+                   struct read *read)
+{
+    read->asked[node - registers->nodes] = TACIT_ASKED_ANSWERED;
+    take(registers, read, node->memory + (size_t)place * TACIT_REGISTER_BYTES);
+    read_end(registers, read);
+}
+
 static void read_done(struct tacit_registers *registers, struct node *node, uint32_t place,
                       uint8_t status)
 {
     struct slot *slot = &node->slots[place];
     struct read *read = &registers->reads[slot->read];
-    uint32_t index = (uint32_t)(node - registers->nodes);
     slot->is_used = false;
     if (!read->is_used || read->number != slot->number) {
         return; // it has ended without this node
     }
-    read->asked[index] = TACIT_ASKED_NOT;
+    bool counts = status == TACIT_COMPLETION_OK && is_ready(node);
+    if (counts && is_settled(node->memory + (size_t)place * TACIT_REGISTER_BYTES)) {
+        answer(registers, node, place, read);
+    } else if (counts) {
+        slot->is_used = slot->is_landed = true;
+        slot->polled_ns = registers->now_ns;
+        registers->unjudged++;
+    } else {
+        read->asked[node - registers->nodes] = TACIT_ASKED_NOT;
+        ask_all(registers, slot->read);
+    }
+}
+
+// Torn: how long did it take? The turn's time was taken before its completion was polled, and it
+// may have landed at any time between. The time of a later turn is certainly after it.
+static bool judge(struct tacit_registers *registers, struct node *node, uint32_t place)
+{
+    const struct slot *slot = &node->slots[place];
+    if (!slot->is_landed ||
+        (registers->now_ns <= slot->polled_ns && !TACIT_BUG(REGISTER_JUDGED_EARLY))) {
+        return false;
+    }
     // The owner's clock may run a little faster than ours.
     tacit_time_ns_t cooldown_ns = registers->config.cooldown_ns;
     tacit_time_ns_t longest_ns = cooldown_ns - cooldown_ns / 8;
-    bool is_slow =
-        registers->now_ns - slot->posted_ns > longest_ns && !TACIT_BUG(REGISTER_SLOW_READ_TAKEN);
-    if (status == TACIT_COMPLETION_OK && is_ready(node)) {
-        if (!is_slow || is_settled(node->memory + (size_t)place * TACIT_REGISTER_BYTES)) {
-            read->asked[index] = TACIT_ASKED_ANSWERED;
-            take(registers, read, node->memory + (size_t)place * TACIT_REGISTER_BYTES);
-            read_end(registers, read);
-            return;
-        }
-        registers->counters.reads_repeated++;
-        tacit_mark(&registers->marker, TACIT_MARK_REGISTER_READ_REPEATED);
+    tacit_time_ns_t until_ns =
+        TACIT_BUG(REGISTER_JUDGED_EARLY) ? slot->polled_ns : registers->now_ns;
+    bool is_slow = until_ns - slot->posted_ns > longest_ns && !TACIT_BUG(REGISTER_SLOW_READ_TAKEN);
+    uint32_t index = slot->read;
+    struct read *read = unjudge(registers, node, place);
+    if (read == NULL) {
+        return true;
     }
-    ask_all(registers, slot->read);
+    if (!is_slow && is_ready(node)) {
+        answer(registers, node, place, read);
+        return true;
+    }
+    registers->counters.reads_repeated += is_slow;
+    tacit_mark(&registers->marker, TACIT_MARK_REGISTER_READ_REPEATED);
+    ask_all(registers, index);
+    return true;
+}
+
+static bool judge_all(struct tacit_registers *registers)
+{
+    bool worked = false;
+    for (uint32_t i = 0; i < registers->config.memnodes && registers->unjudged > 0; i++) {
+        for (uint32_t place = 0; place < registers->config.reads; place++) {
+            worked = judge(registers, &registers->nodes[i], place) || worked;
+        }
+    }
+    return worked;
 }
 
 void tacit_registers_reset(struct tacit_registers *registers)
@@ -664,7 +730,7 @@ static bool ask_stalled(struct tacit_registers *registers)
 bool tacit_registers_poll(struct tacit_registers *registers, tacit_time_ns_t now_ns)
 {
     registers->now_ns = now_ns;
-    bool worked = false;
+    bool worked = judge_all(registers);
     for (uint32_t i = 0; i < registers->config.memnodes; i++) {
         struct node *node = &registers->nodes[i];
         if (node->dirty_count > 0 && node->due_ns <= now_ns && is_ready(node)) {
@@ -684,6 +750,9 @@ bool tacit_registers_poll(struct tacit_registers *registers, tacit_time_ns_t now
 tacit_time_ns_t tacit_registers_deadline(const struct tacit_registers *registers)
 {
     tacit_time_ns_t at_ns = registers->is_stalled ? registers->now_ns + RETRY_NS : NEVER;
+    if (registers->unjudged > 0) {
+        at_ns = registers->now_ns + 1; // in the next turn
+    }
     for (uint32_t i = 0; i < registers->config.memnodes; i++) {
         const struct node *node = &registers->nodes[i];
         if (node->dirty_count > 0 && is_ready(node) && node->due_ns < at_ns) {

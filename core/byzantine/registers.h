@@ -11,7 +11,9 @@
 // owner; a longer one that met a torn sub-slot is repeated; both torn in a short read means a
 // faulty owner and is EMPTY, which is never evidence against anybody. A write is done at a majority
 // of the memory nodes, a read takes the newest of a majority. The only timing assumption is a
-// bounded clock *rate*.
+// bounded clock *rate*. How long a read took is judged by times that certainly lie before its post
+// and after its completion: the time of the turn that posts it, and that of a turn after the one
+// that found its completion (a turn's time is taken before it polls).
 #ifndef TACIT_BYZANTINE_REGISTERS_H
 #define TACIT_BYZANTINE_REGISTERS_H
 

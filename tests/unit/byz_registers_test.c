@@ -203,6 +203,8 @@ static uint64_t read_now(struct hand *hand)
     for (uint32_t i = 0; i < MEMNODES; i++) {
         land(hand, i);
     }
+    hand->now_ns++; // the turn that judges what was torn
+    hand_pump(hand);
     return hand->was_read == ticket ? hand->number : UINT64_MAX - 1;
 }
 
@@ -333,6 +335,8 @@ static const char *slow_reads(void)
     hand.now_ns += COOLDOWN;
     land(&hand, 0);
     land(&hand, 1);
+    hand.now_ns++;
+    hand_pump(&hand);
     if (hand.calls != 0 || tacit_registers_counters(hand.registers)->reads_repeated != 2) {
         wrong = "a slow read of a torn register counts";
     }
@@ -349,10 +353,75 @@ static const char *slow_reads(void)
     return wrong;
 }
 
+// The turn's time is from before polling: a read that took long meanwhile looks short in it.
+static const char *late_polls(void)
+{
+    uint8_t slots[3][TACIT_REGISTER_SLOT_BYTES];
+    make_slots(slots);
+    struct hand hand;
+    hand_open(&hand);
+    const char *wrong = NULL;
+    for (uint32_t i = 0; i < MEMNODES; i++) {
+        memcpy(hand.other[i], slots[2], sizeof slots[2]);
+        memcpy(hand.other[i] + TACIT_REGISTER_SLOT_BYTES, slots[1], sizeof slots[1]);
+        hand.other[i][40] ^= 1; // being written
+    }
+    assert_true(tacit_registers_read(hand.registers, 1, 0, 5, hand.now_ns));
+    hand.now_ns += 1; // the process stops here, before it polls
+    land(&hand, 0);
+    land(&hand, 1);
+    if (hand.calls != 0 || tacit_registers_deadline(hand.registers) > hand.now_ns + 1) {
+        wrong = "a read is judged by a time before its completion";
+    }
+    hand.now_ns += COOLDOWN;
+    hand_pump(&hand);
+    if (hand.calls != 0 || tacit_registers_counters(hand.registers)->reads_repeated != 2) {
+        wrong = "a read that may have been slow counts";
+    }
+    land(&hand, 0); // the second try: short for sure
+    land(&hand, 1);
+    hand.now_ns += COOLDOWN / 2;
+    hand_pump(&hand);
+    if (wrong == NULL && (hand.calls != 1 || hand.number != 2)) {
+        wrong = "a short read of a torn register does not count";
+    }
+    free(hand.memory);
+    return wrong;
+}
+
+// What landed torn at a node that is replaced before it is judged, says nothing about the new one.
+static void judge__forgets_a_replaced_node(void **state)
+{
+    (void)state;
+    uint8_t slots[3][TACIT_REGISTER_SLOT_BYTES];
+    make_slots(slots);
+    struct hand hand;
+    hand_open(&hand);
+    for (uint32_t i = 0; i < MEMNODES; i++) {
+        memcpy(hand.other[i], slots[2], sizeof slots[2]);
+        hand.other[i][40] ^= 1;
+    }
+    assert_true(tacit_registers_read(hand.registers, 1, 0, 5, hand.now_ns));
+    land(&hand, 0);
+    tacit_registers_accept(hand.registers, memnode(0), 2); // not up yet
+    hand.now_ns += 1;
+    hand_pump(&hand);
+    land(&hand, 1);
+    hand.now_ns += 1;
+    hand_pump(&hand);
+    assert_int_equal(hand.calls, 0); // one of three
+    land(&hand, 2);
+    hand.now_ns += 1;
+    hand_pump(&hand);
+    assert_int_equal(hand.calls, 1);
+    free(hand.memory);
+}
+
 static void read__is_repeated_if_it_was_slow_and_torn(void **state)
 {
     (void)state;
     assert_null(slow_reads());
+    assert_null(late_polls());
 }
 
 // A node is written again right after a write there is done.
@@ -464,6 +533,7 @@ static void bugs__are_found(void **state)
         const char *(*scenario)(void);
     } bugs[] = {{TACIT_BUG_REGISTER_NO_COOLDOWN, restless},
                 {TACIT_BUG_REGISTER_SLOW_READ_TAKEN, slow_reads},
+                {TACIT_BUG_REGISTER_JUDGED_EARLY, late_polls},
                 {TACIT_BUG_REGISTER_CHECK_IGNORED, every_mixture},
                 {TACIT_BUG_REGISTER_OLD_NODE_COUNTS, emptied_node}};
     for (unsigned i = 0; i < sizeof bugs / sizeof bugs[0]; i++) {
@@ -488,6 +558,7 @@ int main(void)
         cmocka_unit_test(read__takes_the_newest_of_a_majority),
         cmocka_unit_test(read__waits_for_regions_that_are_coming),
         cmocka_unit_test(read__is_repeated_if_it_was_slow_and_torn),
+        cmocka_unit_test(judge__forgets_a_replaced_node),
         cmocka_unit_test(read__goes_on_without_a_node_that_hangs),
         cmocka_unit_test(accept__decides_who_counts),
         cmocka_unit_test(reset__forgets),
