@@ -103,8 +103,10 @@ enum tacit_status local_create(struct local *local, const char *directory,
     if (status != TACIT_OK) {
         return status;
     }
-    // The plan knows no waiting policy and no arena: write the file again with them.
+    // The plan knows no waiting policy, no place of broadcasts and no arena: write the file again
+    // with them.
     local->config.waiting = plan->waiting;
+    local->config.broadcast_on = plan->broadcast_on;
     if (plan->arena_bytes != 0) {
         local->config.memory.arena_bytes = plan->arena_bytes;
     }
@@ -524,31 +526,11 @@ bool local_is_byzantine(const struct local *local)
     return local->config.mode == TACIT_CONFIG_BYZANTINE;
 }
 
-// Bit m: memory node m has been started once. In Byzantine mode a later start has lost the
-// registers and counts for nothing.
-static uint32_t original_memnodes(const struct local *local)
-{
-    uint32_t original = 0;
-    for (uint32_t m = 0; m < local->config.memnode_count; m++) {
-        char path[TACIT_CONFIG_PATH_BYTES];
-        unsigned long starts = 0;
-        local_path(local, path, "state/memnode-%u/incarnation", m);
-        FILE *file = fopen(path, "re");
-        if (file != NULL) {
-            char line[32] = "";
-            starts = fgets(line, sizeof line, file) == NULL ? 0 : strtoul(line, NULL, 10);
-            (void)fclose(file);
-        }
-        original |= starts == 1 ? 1u << m : 0;
-    }
-    return original;
-}
-
 // Bit m: memory node m is down, stopped, or the group does not count on it (yet).
 static uint32_t faulty_memnodes(const struct local *local)
 {
     uint32_t counted =
-        local_is_byzantine(local) ? original_memnodes(local) : local_counted_hosts(local);
+        local_is_byzantine(local) ? local_counted_memnodes(local) : local_counted_hosts(local);
     uint32_t faulty = 0;
     for (uint32_t m = 0; m < local->config.memnode_count; m++) {
         struct local_node node = {LOCAL_MEMNODE, (uint16_t)m};
@@ -617,6 +599,6 @@ enum tacit_status local_may_lose(const struct local *local, struct local_node no
         name, is_replica ? "f" : "fm", may, is_replica ? "replicas" : "memory nodes",
         others != 0 ? list : "none",
         local_is_byzantine(local) && !is_replica
-            ? "In Byzantine mode a memory node that was restarted counts as lost here"
+            ? "Bring it back first (`tacit local start`), and wait until `tacit status` counts it"
             : "Bring it back first (`tacit local start`, which waits until it is readmitted)");
 }

@@ -47,7 +47,8 @@ struct local {
 struct local_plan {
     uint32_t replicas, memnodes;
     enum tacit_config_mode mode;
-    enum tacit_config_log_on log_on;
+    enum tacit_config_log_on log_on;             // crash mode
+    enum tacit_config_broadcast_on broadcast_on; // Byzantine mode
     enum tacit_config_waiting waiting;
     uint64_t arena_bytes; // 0: default
 };
@@ -122,6 +123,9 @@ uint32_t local_members(const struct local *local);
 bool local_is_byzantine(const struct local *local);
 // Bit h: the leader writes to log host h and counts on it.
 uint32_t local_counted_hosts(const struct local *local);
+// Byzantine mode. Bit m: all replicas that answer (but liars) count memory node m in its present
+// incarnation; one that was restarted counts when the group has replaced it.
+uint32_t local_counted_memnodes(const struct local *local);
 bool local_wait_members(const struct local *local, uint32_t wanted, uint64_t timeout_ns);
 // Whether one more faulty replica is within f, counting everybody who is down, stopped, or not
 // readmitted yet. Called before each fault.

@@ -23,6 +23,7 @@ enum {
     KEY_MEMNODES,
     KEY_MODE,
     KEY_LOG_ON,
+    KEY_BROADCAST_ON,
     KEY_WAITING,
     KEY_PORT,
     KEY_APP,
@@ -52,7 +53,9 @@ static const struct argp_option options[] = {
     {"replicas", KEY_REPLICAS, "N", 0, "up: replicas (default 3)", 1},
     {"memnodes", KEY_MEMNODES, "N", 0, "up: memory nodes (default 3)", 1},
     {"mode", KEY_MODE, "MODE", 0, "up: crash (default) or byzantine", 1},
-    {"log-on", KEY_LOG_ON, "WHERE", 0, "up: replicas (default) or memnodes", 1},
+    {"log-on", KEY_LOG_ON, "WHERE", 0, "up, crash mode: replicas (default) or memnodes", 1},
+    {"broadcast-on", KEY_BROADCAST_ON, "WHERE", 0,
+     "up, Byzantine mode: replicas (default) or memnodes", 1},
     {"waiting", KEY_WAITING, "HOW", 0, "up: adaptive (default), yield or spin", 1},
     {"port", KEY_PORT, "PORT", 0, "up: of the gateway for Redis clients (default 6380; 0: none)",
      1},
@@ -73,13 +76,19 @@ static const struct argp_option options[] = {
 static void parse_words(struct argp_state *state, struct arguments *arguments, int key,
                         const char *value)
 {
-    if (key == KEY_LOG_ON) {
+    if (key == KEY_LOG_ON || key == KEY_BROADCAST_ON) {
         bool memnodes = strcmp(value, "memnodes") == 0;
         if (!memnodes && strcmp(value, "replicas") != 0) {
-            argp_error(state, "--log-on %s: accepted are replicas and memnodes", value);
+            argp_error(state, "--%s %s: accepted are replicas and memnodes",
+                       key == KEY_LOG_ON ? "log-on" : "broadcast-on", value);
         }
-        arguments->plan.log_on =
-            memnodes ? TACIT_CONFIG_LOG_ON_MEMNODES : TACIT_CONFIG_LOG_ON_REPLICAS;
+        if (key == KEY_LOG_ON) {
+            arguments->plan.log_on =
+                memnodes ? TACIT_CONFIG_LOG_ON_MEMNODES : TACIT_CONFIG_LOG_ON_REPLICAS;
+        } else {
+            arguments->plan.broadcast_on =
+                memnodes ? TACIT_CONFIG_BROADCAST_ON_MEMNODES : TACIT_CONFIG_BROADCAST_ON_REPLICAS;
+        }
         return;
     }
     static const char *const ways[] = {"spin", "yield", "adaptive"};
@@ -114,6 +123,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
         }
         return 0;
     case KEY_LOG_ON:
+    case KEY_BROADCAST_ON:
     case KEY_WAITING:
         parse_words(state, arguments, key, value);
         return 0;

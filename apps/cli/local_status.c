@@ -149,18 +149,39 @@ uint32_t local_members(const struct local *local)
     return members;
 }
 
+static uint32_t mask_of(const json_t *list)
+{
+    uint32_t mask = 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        mask |= 1u << (json_integer_value(json_array_get(list, i)) & 31);
+    }
+    return mask;
+}
+
 uint32_t local_counted_hosts(const struct local *local)
 {
     json_t *leader = NULL;
-    uint32_t hosts = 0;
-    if (find_leader(local, &leader) >= 0) {
-        const json_t *confirmed = json_object_get(leader, "confirmed");
-        for (size_t i = 0; i < json_array_size(confirmed); i++) {
-            hosts |= 1u << (json_integer_value(json_array_get(confirmed, i)) & 31);
-        }
-    }
+    (void)find_leader(local, &leader);
+    uint32_t hosts = leader == NULL ? 0 : mask_of(json_object_get(leader, "confirmed"));
     json_decref(leader);
     return hosts;
+}
+
+uint32_t local_counted_memnodes(const struct local *local)
+{
+    uint32_t liars = local_liars(local);
+    uint32_t counted = UINT32_MAX;
+    bool any = false;
+    for (uint16_t r = 0; r < local->config.replica_count; r++) {
+        json_t *report = (liars >> r & 1u) != 0 ? NULL : local_status(local, r);
+        const char *role = json_string_value(json_object_get(report, "role"));
+        if (role != NULL && strcmp(role, "joining") != 0) {
+            counted &= mask_of(json_object_get(report, "memnodes_up"));
+            any = true;
+        }
+        json_decref(report);
+    }
+    return any ? counted : 0;
 }
 
 bool local_wait_members(const struct local *local, uint32_t wanted, uint64_t timeout_ns)

@@ -77,9 +77,29 @@ static unsigned long long of_engine(const json_t *report, const char *key)
 }
 
 // Paths, signatures and registers of Byzantine mode.
+// Which memory nodes count, and which quorum is not there.
+static void print_quorums(const json_t *report)
+{
+    const json_t *memnodes = json_object_get(report, "memnodes_up");
+    size_t all = (size_t)local_number(report, NULL, "memnodes");
+    size_t replicas = (size_t)local_number(report, NULL, "replicas");
+    size_t connected = json_array_size(json_object_get(report, "up"));
+    print_ids("memory nodes that count", memnodes);
+    if (json_array_size(memnodes) < all / 2 + 1) {
+        (void)printf("  QUORUM MISSING: %zu of %zu memory nodes count, the signed slow path needs "
+                     "%zu; the fast path serves as long as all %zu replicas take part\n",
+                     json_array_size(memnodes), all, all / 2 + 1, replicas);
+    }
+    if (connected < replicas / 2 + 1) {
+        (void)printf("  QUORUM MISSING: %zu of %zu replicas are connected, %zu are needed\n",
+                     connected, replicas, replicas / 2 + 1);
+    }
+}
+
 static void print_byzantine(const json_t *report)
 {
     const json_t *engine = json_object_get(report, "byzantine");
+    print_quorums(report);
     (void)printf("  view %llu%s, led by replica %llu; epoch %llu, slots below %llu are behind a "
                  "certified checkpoint\n",
                  of_engine(report, "view"),

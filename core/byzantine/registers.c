@@ -177,11 +177,11 @@ static bool is_ready(const struct node *node)
 
 uint32_t tacit_registers_nodes_up(const struct tacit_registers *registers)
 {
-    uint32_t count = 0;
+    uint32_t up = 0;
     for (uint32_t i = 0; i < registers->config.memnodes; i++) {
-        count += is_ready(&registers->nodes[i]);
+        up |= is_ready(&registers->nodes[i]) ? 1u << i : 0;
     }
-    return count;
+    return up;
 }
 
 static void dirty_set(struct node *node, uint32_t index)

@@ -73,6 +73,7 @@ bool tacit_registers_read(struct tacit_registers *registers, tacit_node_t owner,
 void tacit_registers_reset(struct tacit_registers *registers);
 bool tacit_registers_poll(struct tacit_registers *registers, tacit_time_ns_t now_ns);
 tacit_time_ns_t tacit_registers_deadline(const struct tacit_registers *registers);
+// Bit m: memory node m is up in the incarnation that counts.
 uint32_t tacit_registers_nodes_up(const struct tacit_registers *registers);
 
 struct tacit_registers_counters {

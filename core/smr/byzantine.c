@@ -795,7 +795,7 @@ void tacit_smr_byzantine_status(const struct tacit_smr *smr, struct tacit_status
     report->malformed += ctb->malformed + agree.counters.malformed + requests->malformed +
                          tacit_links_counters(byzantine->links)->malformed;
     report->unexpected += byzantine->unexpected;
-    report->memnodes_up = (1u << tacit_registers_nodes_up(byzantine->registers)) - 1;
+    report->memnodes_up = tacit_registers_nodes_up(byzantine->registers);
     for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
         bool up = byzantine->peer_up[r] || r == smr->config.self;
         tacit_incarnation_t incarnation =

@@ -28,6 +28,14 @@ static const struct local_plan plan = {.replicas = 3,
                                        .waiting = TACIT_CONFIG_ADAPTIVE,
                                        .arena_bytes = 32u << 20};
 
+// The same, with broadcasts on the memory nodes.
+static const struct local_plan shared_plan = {.replicas = 3,
+                                              .memnodes = 3,
+                                              .mode = TACIT_CONFIG_BYZANTINE,
+                                              .broadcast_on = TACIT_CONFIG_BROADCAST_ON_MEMNODES,
+                                              .waiting = TACIT_CONFIG_ADAPTIVE,
+                                              .arena_bytes = 32u << 20};
+
 // ---- what replicas count -----------------------------------------------------------------------
 
 // Of all replicas together that answer; the views are those of the last one.
@@ -132,6 +140,11 @@ static void hit(const struct local *local, struct local_node node, int signal_nu
     assert_int_equal(local_signal(local, node, signal_number, &error), TACIT_OK);
 }
 
+static struct local_node memnode(uint16_t id)
+{
+    return (struct local_node){LOCAL_MEMNODE, id};
+}
+
 // ---- faults ------------------------------------------------------------------------------------
 
 static void print_outage(const struct local *local, const struct load *load, uint64_t fault_ns,
@@ -211,7 +224,6 @@ static void test_stop_follower_and_kill_memnode(void **state)
     (void)state;
     struct local *local = e2e_cluster(&plan, false);
     struct load *load = e2e_load(local);
-    const struct local_node memnode = {LOCAL_MEMNODE, 1};
     e2e_progress(load, 300);
     uint16_t victim = follower_of(local);
     hit(local, e2e_replica(victim), SIGSTOP);
@@ -225,8 +237,12 @@ static void test_stop_follower_and_kill_memnode(void **state)
     uint64_t slow = of_replica(local, (uint16_t)leader, "decided_slow");
     uint64_t read = of_replica(local, (uint16_t)leader, "register_reads");
     assert_true(slow > 0);
-    hit(local, memnode, SIGKILL);
+    uint64_t killed_ns = cli_now_ns();
+    hit(local, memnode(1), SIGKILL);
     e2e_progress(load, 300);
+    outage = load_outage(load, killed_ns, cli_now_ns());
+    print_message("slow path, memory node killed: clients waited %llu us at most\n",
+                  (unsigned long long)outage.longest_wait_ns / 1000);
     wait_above(local, (uint16_t)leader, "decided_slow", slow);
     wait_above(local, (uint16_t)leader, "register_reads", read); // from the two that are left
     assert_int_equal(local_signal(local, e2e_replica(victim), SIGCONT, NULL), TACIT_OK);
@@ -238,6 +254,162 @@ static void test_stop_follower_and_kill_memnode(void **state)
     e2e_progress(load, 300);
     assert_int_equal(count_all(local).misbehaviour, 0);
     e2e_verdict(load);
+    e2e_cluster_end(local);
+}
+
+// ---- memory nodes -----------------------------------------------------------------------------
+
+// Until exactly these memory nodes count, for every replica that answers.
+static void wait_counted(const struct local *local, uint32_t wanted)
+{
+    uint64_t end_ns = cli_now_ns() + E2E_READY_NS;
+    uint32_t counted;
+    while ((counted = local_counted_memnodes(local)) != wanted) {
+        if (cli_now_ns() > end_ns) {
+            fail_msg("memory nodes %x count, not %x", counted, wanted);
+        }
+        cli_sleep_ns(LOOK_NS);
+    }
+}
+
+// Without its memory it counts for nothing, until an epoch takes it in as another one.
+static void replace_memnode(struct local *local, uint16_t id)
+{
+    struct tacit_error error;
+    uint64_t epoch = of_replica(local, 0, "epoch");
+    uint64_t begin_ns = cli_now_ns();
+    assert_true(local_wait_gone(local, memnode(id), E2E_READY_NS));
+    assert_int_equal(local_start(local, memnode(id), &error), TACIT_OK);
+    wait_counted(local, 7);
+    assert_true(of_replica(local, 0, "epoch") > epoch);
+    print_message("memory node %u is replaced after %llu us\n", id,
+                  (unsigned long long)(cli_now_ns() - begin_ns) / 1000);
+}
+
+// Broadcasts on the memory nodes: one dies in the middle of the traffic and is replaced; then
+// another one dies, so that the new one is needed; and the leader.
+static void test_broadcast_on_memnodes(void **state)
+{
+    (void)state;
+    struct local *local = e2e_cluster(&shared_plan, false);
+    struct load *load = e2e_load(local);
+    e2e_progress(load, 1000);
+    uint64_t killed_ns = cli_now_ns();
+    hit(local, memnode(1), SIGKILL);
+    e2e_progress(load, 1000);
+    wait_counted(local, 5);
+    struct load_outage outage = load_outage(load, killed_ns, cli_now_ns());
+    print_message("memory node killed: clients waited %llu us at most\n",
+                  (unsigned long long)outage.longest_wait_ns / 1000);
+    assert_true(outage.longest_wait_ns < E2E_READY_NS / 10);
+    replace_memnode(local, 1);
+    e2e_progress(load, 300);
+    hit(local, memnode(2), SIGKILL);
+    e2e_progress(load, 300);
+    replace_memnode(local, 2);
+    uint16_t victim = e2e_hit_leader(local, SIGKILL);
+    e2e_progress(load, 300);
+    e2e_bring_back(local, victim);
+    e2e_progress(load, 300);
+    assert_int_equal(count_all(local).misbehaviour, 0);
+    e2e_verdict(load);
+    e2e_cluster_end(local);
+}
+
+// While all replicas take part, nobody needs memory nodes: two of three die, the fast path serves
+// on and says what is missing; started again they are replaced, one an epoch, and then the slow
+// path has them.
+static void test_replace_two_memnodes(void **state)
+{
+    (void)state;
+    struct local *local = e2e_cluster(&plan, false);
+    struct load *load = e2e_load(local);
+    struct tacit_error error;
+    e2e_progress(load, 300);
+    hit(local, memnode(0), SIGKILL);
+    wait_counted(local, 6);
+    assert_int_equal(local_may_lose(local, memnode(1), &error), TACIT_EBUSY);
+    assert_int_equal(local_signal(local, memnode(1), SIGKILL, &error), TACIT_OK);
+    wait_counted(local, 4);
+    e2e_progress(load, 1000);
+    uint64_t begin_ns = cli_now_ns();
+    for (uint16_t m = 0; m < 2; m++) {
+        assert_true(local_wait_gone(local, memnode(m), E2E_READY_NS));
+        assert_int_equal(local_start(local, memnode(m), &error), TACIT_OK);
+    }
+    wait_counted(local, 7);
+    print_message("two memory nodes are replaced after %llu us\n",
+                  (unsigned long long)(cli_now_ns() - begin_ns) / 1000);
+    assert_true(of_replica(local, 0, "epoch") >= 2);
+    uint16_t victim = follower_of(local);
+    uint16_t other = (uint16_t)((victim + 1) % 3);
+    uint64_t read = of_replica(local, other, "register_reads");
+    hit(local, e2e_replica(victim), SIGSTOP);
+    hit(local, memnode(2), SIGKILL); // from the new ones alone
+    e2e_progress(load, 300);
+    wait_above(local, other, "register_reads", read);
+    assert_int_equal(local_signal(local, e2e_replica(victim), SIGCONT, NULL), TACIT_OK);
+    assert_true(local_wait_members(local, 7, E2E_READY_NS));
+    assert_int_equal(count_all(local).misbehaviour, 0);
+    e2e_verdict(load);
+    e2e_cluster_end(local);
+}
+
+// What `tacit status` says of a cluster.
+static void expect_status(const struct local *local, const char *wanted)
+{
+    char command[2 * TACIT_CONFIG_PATH_BYTES + 64];
+    char text[16384];
+    (void)snprintf(command, sizeof command, "'%s/tacit' status --dir '%s' 2>&1", local->programs,
+                   local->directory);
+    FILE *pipe = popen(command, "re");
+    assert_non_null(pipe);
+    size_t got = fread(text, 1, sizeof text - 1, pipe);
+    (void)pclose(pipe);
+    text[got] = '\0';
+    if (strstr(text, wanted) == NULL) {
+        fail_msg("tacit status does not say \"%s\": %s", wanted, text);
+    }
+}
+
+// One replica stopped and two of three memory nodes dead is more than f and fm: service stops, says
+// which quorum is missing, and nothing wrong is done: not by counting on memory nodes that came
+// back empty, either.
+static void test_second_memnode_stops_slow_path(void **state)
+{
+    (void)state;
+    struct local *local = e2e_cluster(&plan, false);
+    struct load *load = e2e_load(local);
+    struct tacit_error error;
+    e2e_progress(load, 300);
+    uint16_t victim = follower_of(local);
+    uint16_t other = (uint16_t)((victim + 1) % 3);
+    hit(local, e2e_replica(victim), SIGSTOP);
+    e2e_progress(load, 300);
+    hit(local, memnode(0), SIGKILL);
+    e2e_progress(load, 300);
+    uint64_t before = of_replica(local, other, "decided_slow");
+    assert_int_equal(local_signal(local, memnode(1), SIGKILL, &error), TACIT_OK);
+    wait_counted(local, 4);
+    cli_sleep_ns(RESTED_NS); // what was under way ends
+    uint64_t answered = load_acknowledged(load);
+    assert_true(of_replica(local, other, "decided_slow") >= before);
+    expect_status(local, "QUORUM MISSING: 1 of 3 memory nodes count");
+    for (uint16_t m = 0; m < 2; m++) {
+        assert_true(local_wait_gone(local, memnode(m), E2E_READY_NS));
+        assert_int_equal(local_start(local, memnode(m), &error), TACIT_OK);
+    }
+    cli_sleep_ns(3 * RESTED_NS);
+    assert_int_equal(load_acknowledged(load), answered);
+    assert_int_equal(local_counted_memnodes(local), 4);
+    expect_status(local, "QUORUM MISSING: 1 of 3 memory nodes count");
+    for (uint16_t r = 0; r < 3; r++) {
+        assert_true(local_pid(local, e2e_replica(r)) != 0);
+    }
+    assert_int_equal(local_signal(local, e2e_replica(victim), SIGCONT, NULL), TACIT_OK);
+    assert_int_equal(count_all(local).misbehaviour, 0);
+    (void)load_stop(load, &error); // the requests under way stay unanswered
+    load_free(load);
     e2e_cluster_end(local);
 }
 
@@ -320,12 +492,12 @@ static void test_passive_memnodes(void **state)
     uint16_t victim = follower_of(local);
     uint64_t before[TACIT_MEMNODES_MAX];
     for (uint16_t m = 0; m < local->config.memnode_count; m++) {
-        before[m] = ticks_of(local, (struct local_node){LOCAL_MEMNODE, m});
+        before[m] = ticks_of(local, memnode(m));
     }
     hit(local, e2e_replica(victim), SIGSTOP); // registers are used now
     e2e_progress(load, 1000);
     for (uint16_t m = 0; m < local->config.memnode_count; m++) {
-        assert_int_equal(ticks_of(local, (struct local_node){LOCAL_MEMNODE, m}), before[m]);
+        assert_int_equal(ticks_of(local, memnode(m)), before[m]);
     }
     assert_int_equal(local_signal(local, e2e_replica(victim), SIGCONT, NULL), TACIT_OK);
     e2e_verdict(load);
@@ -401,6 +573,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_kill_leader),
         cmocka_unit_test(test_stop_and_continue_leader),
         cmocka_unit_test(test_stop_follower_and_kill_memnode),
+        cmocka_unit_test(test_broadcast_on_memnodes),
+        cmocka_unit_test(test_replace_two_memnodes),
+        cmocka_unit_test(test_second_memnode_stops_slow_path),
         cmocka_unit_test(test_steady),
         cmocka_unit_test(test_passive_memnodes),
         cmocka_unit_test(test_gateway),

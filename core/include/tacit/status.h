@@ -32,8 +32,8 @@ struct tacit_status_report {
     uint32_t confirmed;    // leader: bit h = log host h is written to and counted
     uint32_t trusted;      // bit r = replica r is trusted
     uint32_t up;           // bit r = replica r is connected
-    uint32_t memnodes_up;
-    uint32_t waiting;                                // bit r = r waits for admission
+    uint32_t memnodes_up;  // bit m; Byzantine mode: ... and counted in its present incarnation
+    uint32_t waiting;      // bit r = r waits for admission
     tacit_incarnation_t members[TACIT_REPLICAS_MAX]; // admitted incarnation of each replica
 
     // Paths taken, since start.
