@@ -14,11 +14,13 @@
 
 #include <errno.h>
 #include <semaphore.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "apps/lib/signer.h"
 #include "choice/choice.h"
+#include "core/byzantine/requests_internal.h" // what is signed
 #include "sim/sim_signer.h"
 
 enum { REPLICAS = 3, CLIENTS = 2, DOMAIN = TACIT_DOMAIN_TEST + 7 };
@@ -209,6 +211,94 @@ static void pool__serves_in_turn(void **state)
     tacit_signer_pool_close(signer); // with jobs in the queue
 }
 
+// The store of requests above real threads: a client that has its room full of signatures to be
+// checked delays another one's by what is at the signer, no more.
+static enum tacit_requests_standing no_session(void *context, uint32_t client, uint64_t session,
+                                               uint64_t *last)
+{
+    (void)context;
+    (void)client;
+    (void)session;
+    *last = 0;
+    return TACIT_STANDING_OPEN;
+}
+
+static enum tacit_requests_standing new_nonce(void *context, uint32_t client, uint64_t nonce)
+{
+    (void)context;
+    (void)client;
+    (void)nonce;
+    return TACIT_STANDING_AHEAD;
+}
+
+static void put_signed(struct tacit_requests *requests, uint32_t client, uint64_t number)
+{
+    uint8_t payload[TACIT_SIGN_PAYLOAD_MAX];
+    struct tacit_digest digest;
+    struct tacit_signature signature;
+    struct tacit_scope scope = {{1, 2, 3}};
+    uint64_t session = 1ull << 16 | client;
+    tacit_body_digest(&digest, "x", 1);
+    uint32_t bytes =
+        tacit_statement_request(payload, client, session, number, TACIT_REQUEST_APPLY, &digest);
+    tacit_signature_make(&signature, &keys[REPLICAS + client], TACIT_DOMAIN_REQUEST, &scope,
+                         payload, bytes);
+    struct tacit_wire_request request = {.kind = TACIT_REQUEST_APPLY,
+                                         .flags = TACIT_REQUEST_SIGNED,
+                                         .session = session,
+                                         .number = number,
+                                         .body = (const uint8_t *)"x",
+                                         .body_bytes = 1,
+                                         .signature = signature.bytes};
+    assert_int_equal(tacit_requests_put(requests, client, &request, 0), TACIT_PUT_TAKEN);
+}
+
+static void clients__take_turns_at_real_threads(void **state)
+{
+    (void)state;
+    enum { FLOOD = 200 };
+    struct tacit_signer *signer = pool_open(0, 1, 256);
+    struct tacit_requests_config config = {.replicas = REPLICAS,
+                                           .clients = CLIENTS,
+                                           .sessions_per_client = 1,
+                                           .session_pipeline = FLOOD,
+                                           .client_requests = FLOOD,
+                                           .request_bytes = 8,
+                                           .message_bytes = 256,
+                                           .window = 8,
+                                           .lack_after_ns = 1000,
+                                           .retry_ns = 1000};
+    struct tacit_requests_calls calls = {.session = no_session, .nonce = new_nonce};
+    struct tacit_marker marker = {0};
+    struct tacit_bump bump = {0};
+    (void)tacit_requests_init(&bump, &config, signer, &calls, marker);
+    void *memory = aligned_alloc(64, tacit_round_up(bump.used, 64));
+    assert_non_null(memory);
+    bump = (struct tacit_bump){.base = memory};
+    struct tacit_requests *requests = tacit_requests_init(&bump, &config, signer, &calls, marker);
+    for (uint64_t number = 1; number <= FLOOD; number++) {
+        put_signed(requests, 0, number);
+    }
+    // The flood's signatures were made in the meantime: what came back is taken first.
+    struct tacit_signer_done done;
+    while (signer->ops->poll(signer, &done, 1) == 1) {
+        tacit_requests_signer(requests, &done, 0);
+    }
+    uint32_t before = 0;
+    put_signed(requests, 1, 1);
+    while (!tacit_requests_is_obliged(requests) || requests->clients[1].to_check > 0 ||
+           requests->entries[requests->places_each + 1].checking) {
+        done = wait_done(signer);
+        tacit_requests_signer(requests, &done, 0);
+        before++;
+    }
+    assert_true(requests->entries[requests->places_each + 1].is_signed);
+    assert_true(before <= TACIT_CHECKS_OUT + CLIENTS);
+    assert_null(tacit_requests_check(requests));
+    tacit_signer_pool_close(signer);
+    free(memory);
+}
+
 static void pool__refuses_bad_numbers(void **state)
 {
     (void)state;
@@ -371,6 +461,7 @@ int main(void)
         cmocka_unit_test(pool__knows_the_configured_authors),
         cmocka_unit_test(pool__brings_every_job_back_once),
         cmocka_unit_test(pool__serves_in_turn),
+        cmocka_unit_test(clients__take_turns_at_real_threads),
         cmocka_unit_test(pool__refuses_bad_numbers),
         cmocka_unit_test(sim__signs_as_itself_only),
         cmocka_unit_test(sim__takes_its_time),
