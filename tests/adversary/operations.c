@@ -276,8 +276,9 @@ static bool tamper_register(struct adversary *adversary, uint32_t faulty,
         return true;
     }
     struct tacit_ctb_evidence evidence;
+    struct tacit_ctb_evidence old;
     uint32_t known = actor->values < ADVERSARY_VALUES ? actor->values : ADVERSARY_VALUES;
-    switch (choice_u32(adversary->choice, 6)) {
+    switch (choice_u32(adversary->choice, 7)) {
     case 0: // torn for good
         op->copy[0] ^= 1;
         return true;
@@ -293,6 +294,15 @@ static bool tamper_register(struct adversary *adversary, uint32_t faulty,
         if (tacit_ctb_register_decode(&evidence, value) == TACIT_VERDICT_OK) {
             evidence.payload.digest = drawn_digest(adversary);
             tacit_ctb_register_encode(value, &evidence);
+        }
+        break;
+    case 5: // what was signed for another id, under this one
+        if (tacit_ctb_register_decode(&evidence, value) == TACIT_VERDICT_OK &&
+            tacit_ctb_register_decode(&old, actor->value[choice_u32(adversary->choice, known)]) ==
+                TACIT_VERDICT_OK) {
+            old.epoch = evidence.epoch;
+            old.k = evidence.k;
+            tacit_ctb_register_encode(value, &old);
         }
         break;
     default:

@@ -104,6 +104,7 @@ enum {
     KEY_LIST_ATTACKS,
     KEY_PLOT,
     KEY_LIST_PLOTS,
+    KEY_STORM,
 };
 
 static const struct argp_option option_table[] = {
@@ -125,6 +126,7 @@ static const struct argp_option option_table[] = {
     {"attack", KEY_ATTACK, "NAME", 0, "Only this attack (default: drawn)", 0},
     {"plot", KEY_PLOT, "NAME", 0, "Only this plot, or any: an attack that spans views", 0},
     {"list-plots", KEY_LIST_PLOTS, NULL, 0, "List the plots", 0},
+    {"storm", KEY_STORM, NULL, 0, "Leaders change all the time, in the middle of what they do", 0},
     {"list-attacks", KEY_LIST_ATTACKS, NULL, 0, "List the attacks", 0},
     {"bug", KEY_BUG, "NAME", 0, "Switch a seeded bug on (test builds only)", 0},
     {"list-bugs", KEY_LIST_BUGS, NULL, 0, "List the seeded bugs", 0},
@@ -243,6 +245,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         if (options->run.plot < 0) {
             argp_error(state, "there is no plot '%s'; --list-plots lists them", argument);
         }
+        break;
+    case KEY_STORM:
+        options->run.storm = true;
+        remember(options, "storm", "");
         break;
     case KEY_LIST_PLOTS:
         options->list_plots = true;

@@ -179,6 +179,27 @@ static bool has_happened(const struct sim_cluster *cluster, const struct sim_plo
     return true;
 }
 
+// With --verbose: what each replica has come to.
+static void tell(struct sim_cluster *cluster)
+{
+    for (uint32_t r = 0; cluster->verbose && r < cluster->shape.smr.replicas; r++) {
+        const struct tacit_agree *agree = agree_of(cluster, r);
+        if (agree != NULL) {
+            sim_say(
+                cluster,
+                "    %u: view %llu%s base %llu undecided %llu seen %llu vouched %llu acked %llu "
+                "certified %llu committed %llu",
+                r, (unsigned long long)agree->view,
+                agree->view == 0 || agree->entered ? "" : " (waits)",
+                (unsigned long long)agree->base, (unsigned long long)agree->undecided,
+                (unsigned long long)agree->seen, (unsigned long long)agree->counters.vouched,
+                (unsigned long long)agree->counters.acked,
+                (unsigned long long)agree->counters.certified,
+                (unsigned long long)agree->counters.committed);
+        }
+    }
+}
+
 static bool is_split(struct sim_cluster *cluster)
 {
     struct sim_plot *plot = &cluster->byz.plot;
@@ -272,6 +293,7 @@ static void advance(struct sim_cluster *cluster)
         bool late = plot->due_ns != 0 && cluster->net->now_ns >= plot->due_ns;
         plot->timed_out += late;
         plot->fired += !late;
+        tell(cluster);
         plot->at++;
         if (step.act == PLOT_MARK) {
             mark(cluster);

@@ -16,6 +16,7 @@
 #ifndef TACIT_TESTS_SIM_PLOT_H
 #define TACIT_TESTS_SIM_PLOT_H
 
+#include "byzantine/payload.h"
 #include "choice/choice.h"
 #include "sim_fabric.h"
 #include "tacit/crypto.h"
@@ -102,7 +103,7 @@ enum sim_plot_newview {
     PLOT_UNSIGNED,      // shares that do not hold
     PLOT_PARTS_OF,      // correct ones' claims left out
     PLOT_OLDER,         // what an earlier view began with
-    PLOT_LOW_BASE,      // from the start of the epoch on
+    PLOT_LOW_BASE,      // from where they were when they began to hold back checkpoints
     PLOT_NEW_VIEW_KINDS,
 };
 enum sim_plot_commit {
@@ -151,6 +152,9 @@ struct sim_plot {
     struct sim_plot_ghost ghost[SIM_PLOT_GHOSTS];
     uint32_t ghosts;
     uint32_t craft;    // enum sim_plot_newview + 1: to be made as soon as that is possible
+    uint64_t low_base; // certified when holding back checkpoints began
+    struct tacit_digest low_root;
+    struct tacit_certificate low_certificate;
     uint64_t old_base; // body of the first NEW_VIEW that liars saw
     uint32_t old_bytes;
     uint8_t old[SIM_PLOT_OLD_BYTES];

@@ -142,6 +142,11 @@ static void hold_back(struct sim_cluster *cluster, struct tacit_agree *agree)
     agree->config.inflight = (holds & PLOT_NO_PROPOSAL) != 0 ? 0 : cluster->shape.smr.inflight;
     agree->newview_sent =
         agree->newview_sent || (holds & PLOT_NO_NEW_VIEW) != 0 || cluster->byz.plot.craft != 0;
+    if ((holds & PLOT_NO_BASE) == 0) {
+        cluster->byz.plot.low_base = agree->base;
+        cluster->byz.plot.low_root = agree->root;
+        cluster->byz.plot.low_certificate = agree->base_certificate;
+    }
     for (tacit_node_t r = 0; (holds & PLOT_NO_BASE) != 0 && r < agree->config.replicas; r++) {
         // One that is newer than all that will come, each another.
         struct tacit_base_share never = {.known = true, .valid = true, .base = UINT64_MAX};
@@ -218,8 +223,9 @@ static void propose_noop(struct sim_cluster *cluster, struct tacit_agree *agree,
         struct tacit_payload payload = {
             .kind = TACIT_PAYLOAD_PREPARE, .view = agree->view, .slot = sim_plot_slot(cluster)};
         (void)tacit_ctb_broadcast(agree->ctb, &payload, "", 0, agree->now_ns);
-    } else if (tacit_agree_can_propose(agree)) {
-        (void)tacit_agree_propose(agree, "", 0, &slot);
+    } else if (tacit_agree_can_propose(agree) && tacit_agree_propose(agree, "", 0, &slot)) {
+        sim_say(cluster, "replica %u proposes a no-op in slot %llu, view %llu", agree->config.self,
+                (unsigned long long)slot, (unsigned long long)agree->view);
     }
 }
 

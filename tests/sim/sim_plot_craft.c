@@ -113,7 +113,6 @@ static size_t put_state(struct sim_cluster *cluster, uint32_t liar, tacit_node_t
 static size_t make_new_view(struct sim_cluster *cluster, uint32_t liar, uint32_t how,
                             uint64_t *base, uint8_t *out)
 {
-    static const struct tacit_certificate none;
     const struct sim_plot *plot = &cluster->byz.plot;
     const struct tacit_agree *agree = cluster->process[liar].smr->byzantine.agree;
     bool low = how == PLOT_LOW_BASE;
@@ -122,10 +121,11 @@ static size_t make_new_view(struct sim_cluster *cluster, uint32_t liar, uint32_t
         *base = plot->old_base;
         return plot->old_bytes;
     }
-    *base = low ? agree->start_base : agree->base;
+    *base = low ? plot->low_base : agree->base;
     tacit_put64(out, *base);
     size_t at =
-        8 + tacit_base_encode(&agree->root, low ? &none : &agree->base_certificate, out + 8);
+        8 + tacit_base_encode(low ? &plot->low_root : &agree->root,
+                              low ? &plot->low_certificate : &agree->base_certificate, out + 8);
     uint32_t states = 0;
     for (tacit_node_t r = 0; r < agree->config.replicas && states <= agree->f; r++) {
         if ((plot->ignored >> r & 1) != 0 && how != PLOT_OWN_TWICE) {

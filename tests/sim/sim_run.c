@@ -115,11 +115,25 @@ static void draw_injections(struct sim_shape *shape, struct choice *choice)
     shape->restart_ns = 1000u << choice_range(choice, 4, 13);
 }
 
+// Leaders change all the time, in the middle of what they do, and links between replicas with them.
+static void draw_storm(struct sim_shape *shape, struct choice *choice)
+{
+    shape->inject_ns[SIM_INJECT_CRASH] = ONE_OF(choice, 0, 0, 3000000);
+    shape->inject_ns[SIM_INJECT_SUSPICION] = ONE_OF(choice, 100000, 200000, 400000);
+    shape->inject_ns[SIM_INJECT_PARTITION] = ONE_OF(choice, 100000, 200000, 600000);
+    shape->strike_rate = ONE_OF(choice, 500, 2000, 4000);
+    shape->suspicion_ns = ONE_OF(choice, 100000, 400000, 1000000);
+    shape->partition_ns = ONE_OF(choice, 200000, 1000000, 4000000);
+    shape->detect_ns = 50000;
+    shape->real_detector = false;
+    shape->think_ns = ONE_OF(choice, 0, 10000, 100000);
+}
+
 // A small run in which little happens that the plot does not want.
 static void draw_plot_shape(struct sim_shape *shape, struct choice *choice)
 {
-    shape->smr.byzantine.window = 8;
-    shape->smr.byzantine.slow_after_ns = ONE_OF(choice, 50000, 100000);
+    shape->smr.byzantine.window = ONE_OF(choice, 8, 16);
+    shape->smr.byzantine.slow_after_ns = ONE_OF(choice, 50000, 100000, 400000);
     shape->smr.byzantine.retry_ns = ONE_OF(choice, 200000, 500000);
     shape->smr.byzantine.view_timeout_ns = ONE_OF(choice, 2000000, 4000000, 8000000);
     shape->smr.batch_requests = 1;
@@ -129,14 +143,14 @@ static void draw_plot_shape(struct sim_shape *shape, struct choice *choice)
     shape->client_sessions = 1;
     shape->session_length = 0;
     shape->client_pipeline = 1;
-    shape->think_ns = ONE_OF(choice, 0, 100000, 500000);
+    shape->think_ns = ONE_OF(choice, 0, 100000, 300000);
     shape->spin = true;
     shape->poll_ns = 300;
     shape->starve_rate = 0;
     shape->drift_ppm = 0;
     shape->real_detector = false;
     shape->safety_ns = 20000000;
-    shape->sign_ns = ONE_OF(choice, 5000, 20000);
+    shape->sign_ns = ONE_OF(choice, 2000, 5000, 20000);
     shape->verify_ns = 2 * shape->sign_ns;
     shape->linear = false;
 }
@@ -191,6 +205,9 @@ static void draw_shape(struct sim_shape *shape, struct choice *choice,
         draw_plot_shape(shape, choice);
     } else {
         draw_injections(shape, choice);
+    }
+    if (options->storm) {
+        draw_storm(shape, choice);
     }
 }
 

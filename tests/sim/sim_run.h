@@ -16,6 +16,7 @@ struct sim_run_options {
     uint32_t extra_faults;
     uint32_t faulty; // Byzantine mode: replicas that are Byzantine, at most
     uint32_t attack; // ADVERSARY_ATTACKS: drawn
+    bool storm;      // leaders change all the time
     int plot;        // which plot (sim_plot.h), SIM_PLOT_ANY, -1: none
 };
 
