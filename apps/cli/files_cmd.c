@@ -314,17 +314,8 @@ static uint64_t log_region(const struct tacit_config *config)
 static uint64_t host_control(const struct tacit_config *config)
 {
     struct tacit_smr_config smr = smr_of(config);
-    if (config->mode == TACIT_CONFIG_BYZANTINE) { // rings of peers are a part of their own
-        return tacit_smr_replica_layout(&smr).page_bytes;
-    }
     struct tacit_host_layout layout = tacit_smr_memnode_layout(&smr);
     return layout.page_bytes + layout.control_bytes * config->replica_count;
-}
-
-static uint64_t replica_per_peer(const struct tacit_config *config)
-{
-    struct tacit_smr_config smr = smr_of(config);
-    return tacit_smr_replica_layout(&smr).control_bytes;
 }
 
 static uint64_t memnode_registers(const struct tacit_config *config)
@@ -333,20 +324,20 @@ static uint64_t memnode_registers(const struct tacit_config *config)
     return tacit_smr_memnode_layout(&smr).registers_bytes * config->replica_count;
 }
 
-// The figures add the arena twice (live and checkpoint); the rest of a replica's memory is its
-// tables.
-static uint64_t replica_tables(const struct tacit_config *config)
+static uint32_t replica_parts(const struct tacit_config *config,
+                              struct tacit_config_figure_part *parts, uint32_t max)
 {
     struct tacit_smr_config smr = smr_of(config);
-    uint64_t all = tacit_smr_size(&smr) + tacit_smr_replica_layout(&smr).state_bytes;
-    uint64_t arenas = 2 * config->memory.arena_bytes;
-    return all > arenas ? all - arenas : all;
-}
-
-static uint64_t replica_per_client(const struct tacit_config *config)
-{
-    struct tacit_smr_config smr = smr_of(config);
-    return tacit_smr_replica_layout(&smr).requests_bytes;
+    struct tacit_smr_memory memory;
+    tacit_smr_memory(&smr, &memory);
+    uint32_t count = memory.count < max ? memory.count : max;
+    for (uint32_t i = 0; i < count; i++) {
+        parts[i] = (struct tacit_config_figure_part){.what = memory.parts[i].what,
+                                                     .is_known = true,
+                                                     .count = memory.parts[i].count,
+                                                     .each_bytes = memory.parts[i].each_bytes};
+    }
+    return count;
 }
 
 static uint64_t client_per_replica(const struct tacit_config *config)
@@ -361,9 +352,7 @@ static int check_file(const char *path, struct tacit_config *config,
     static const struct tacit_config_sizes sizes = {
         .log_region = log_region,
         .host_control = host_control,
-        .replica_tables = replica_tables,
-        .replica_per_client = replica_per_client,
-        .replica_per_peer = replica_per_peer,
+        .replica_parts = replica_parts,
         .memnode_registers = memnode_registers,
         .client_per_replica = client_per_replica,
     };

@@ -51,16 +51,16 @@ void tacit_config_figures_fill(struct tacit_config_figures *out, const struct ta
     const uint64_t has_memnodes = config->memnode_count != 0;
     *out = (struct tacit_config_figures){
         .replica.is_complete = true, .memnode.is_complete = true, .client.is_complete = true};
-    struct tacit_config_figure *replica = &out->replica;
-    add_part(replica, "application arena and its checkpoint", 2, true, config->memory.arena_bytes);
-    ask_part(replica, "log regions of candidates", on_memnodes ? 0 : regions, config,
-             sizes->log_region);
-    ask_part(replica, "pages and control words", 1, config, sizes->host_control);
-    ask_part(replica, "protocol tables", 1, config, sizes->replica_tables);
-    ask_part(replica, "rings of clients", config->limits.clients_max, config,
-             sizes->replica_per_client);
-    ask_part(replica, "rings and cells of other replicas", is_crash ? 0 : n - 1, config,
-             sizes->replica_per_peer);
+    struct tacit_config_figure_part parts[TACIT_CONFIG_FIGURE_PARTS_MAX];
+    uint32_t known = sizes->replica_parts == NULL
+                         ? 0
+                         : sizes->replica_parts(config, parts, TACIT_CONFIG_FIGURE_PARTS_MAX);
+    for (uint32_t i = 0; i < known; i++) {
+        add_part(&out->replica, parts[i].what, parts[i].count, true, parts[i].each_bytes);
+    }
+    if (known == 0) {
+        add_part(&out->replica, "all of it", 1, false, 0);
+    }
     struct tacit_config_figure *memnode = &out->memnode;
     ask_part(memnode, "log regions of candidates", on_memnodes ? regions : 0, config,
              sizes->log_region);

@@ -65,7 +65,7 @@
     K(log_entries, COUNT, log_entries, 64, 65536, 512, IMMUTABLE | CRASH | POWER_OF_TWO, \
       "entries of a log before positions are reused; more than 2 x inflight") \
     K(inflight, COUNT, inflight, 1, 1024, 16, IMMUTABLE | CRASH, "batches under way at once") \
-    K(clients_max, COUNT, clients_max, 1, 64, 16, IMMUTABLE, \
+    K(clients_max, COUNT, clients_max, 1, 64, 8, IMMUTABLE, \
       "clients connected at a time; client ids are below it") \
     K(sessions_per_client, COUNT, sessions_per_client, 1, 4096, 64, IMMUTABLE, \
       "open sessions of a client; beyond it the oldest closes") \

@@ -292,9 +292,12 @@ static void init_lower(struct tacit_smr *smr, struct tacit_bump *bump)
     struct tacit_bodies_config bodies;
     tacit_bodies_shape(&bodies, &needs);
     byzantine->links = tacit_links_init(bump, &links, smr->fabric, smr->marker);
+    tacit_smr_note(smr, bump, "copies of what was sent to each replica");
     byzantine->registers =
         tacit_registers_init(bump, &registers, smr->fabric, &register_calls, smr->marker);
+    tacit_smr_note(smr, bump, "registers");
     byzantine->bodies = tacit_bodies_init(bump, &bodies);
+    tacit_smr_note(smr, bump, "batches and other bodies");
     byzantine->message_bytes = links.message_bytes;
     byzantine->message = tacit_bump_take(bump, tacit_round_up(links.message_bytes, 64), 64);
     byzantine->batch = tacit_bump_take(bump, config->batch_bytes, 64);
@@ -342,6 +345,7 @@ void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
                                        .join_after_ns = config->byzantine.join_after_ns,
                                        .behind_after_ns = config->byzantine.retry_ns};
     byzantine->agree = tacit_agree_init(bump, &agree, smr->marker);
+    tacit_smr_note(smr, bump, "slots, votes and view change");
     struct tacit_ctb_config ctb = {.replicas = config->replicas,
                                    .self = config->self,
                                    .tail = config->byzantine.tail,
@@ -356,7 +360,9 @@ void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
     }
     byzantine->ctb = tacit_ctb_init(bump, &ctb, 0, byzantine->links, byzantine->registers,
                                     byzantine->signer, byzantine->bodies, &calls, smr->marker);
+    tacit_smr_note(smr, bump, "tails of broadcasts");
     byzantine->requests = init_requests(smr, bump);
+    tacit_smr_note(smr, bump, "requests of clients");
     struct tacit_epochs_config epochs = {.replicas = config->replicas,
                                          .memnodes = config->memnodes,
                                          .self = config->self,
@@ -366,6 +372,7 @@ void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
     byzantine->replace_slot = TACIT_SLOT_NONE;
     tacit_fetch_init(&byzantine->fetch, bump, smr->fabric, &smr->pages, config->replicas,
                      16 * config->byzantine.retry_ns, smr->marker);
+    tacit_smr_note(smr, bump, "state transfer and epochs");
     byzantine->timer_ns = config->byzantine.view_timeout_ns;
     byzantine->trusted = (1u << config->replicas) - 1;
 }

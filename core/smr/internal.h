@@ -59,6 +59,8 @@ struct tacit_smr {
     struct tacit_marker marker;
     tacit_time_ns_t now_ns;
     size_t memory_bytes;
+    struct tacit_smr_memory *measured; // while it is only measured, by purpose; else NULL
+    size_t measured_bytes;             // so far
 
     struct tacit_pages pages;
     struct tacit_sessions sessions;
@@ -118,6 +120,14 @@ struct tacit_smr {
 };
 
 #define TACIT_BATCH_EXTRA 4u // membership items beside requests
+
+// smr.c. How much tacit_smr_init takes, and, unless memory is NULL, for what.
+size_t tacit_smr_measure(const struct tacit_smr_config *config, struct tacit_smr_memory *memory);
+// Pages of the replicated state: sessions, then the application's.
+uint32_t tacit_smr_pages(const struct tacit_smr_config *config);
+
+// memory.c. What was taken since the last note is for `what`; NULL: belongs to the state's pages.
+void tacit_smr_note(struct tacit_smr *smr, const struct tacit_bump *bump, const char *what);
 
 // clients.c
 void tacit_smr_client_up(struct tacit_smr *smr, const struct tacit_event *event);

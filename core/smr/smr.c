@@ -82,7 +82,7 @@ static struct tacit_sessions_shape sessions_shape(const struct tacit_smr_config 
                                          .reply_bytes = config->reply_bytes};
 }
 
-static uint32_t page_count(const struct tacit_smr_config *config)
+uint32_t tacit_smr_pages(const struct tacit_smr_config *config)
 {
     struct tacit_sessions_shape shape = sessions_shape(config);
     return tacit_sessions_pages(&shape) + (uint32_t)(config->arena_bytes / TACIT_PAGE_BYTES);
@@ -105,8 +105,8 @@ static struct tacit_ring_shape reply_shape(const struct tacit_smr_config *config
 static size_t state_bytes(const struct tacit_smr_config *config)
 {
     return config->engine == TACIT_ENGINE_BYZANTINE
-               ? tacit_certified_region_bytes(page_count(config))
-               : tacit_pages_region_bytes(page_count(config));
+               ? tacit_certified_region_bytes(tacit_smr_pages(config))
+               : tacit_pages_region_bytes(tacit_smr_pages(config));
 }
 
 struct tacit_host_layout tacit_smr_replica_layout(const struct tacit_smr_config *config)
@@ -175,27 +175,38 @@ static struct tacit_smr *lay_out(struct tacit_bump *bump, const struct tacit_smr
                             sizeof(*smr->askers),
                         64);
     smr->askers_index = tacit_bump_take(bump, smr->askers_rows * sizeof(*smr->askers_index), 64);
+    tacit_smr_note(smr, bump, "requests and replies in the making");
     if (config->engine == TACIT_ENGINE_BYZANTINE) {
         struct tacit_sessions_shape shape = sessions_shape(config);
-        tacit_certified_init(&smr->pages, bump, state, page_count(config),
+        tacit_certified_init(&smr->pages, bump, state, tacit_smr_pages(config),
                              tacit_sessions_pages(&shape), smr->marker);
+        tacit_smr_note(smr, bump, NULL);
         tacit_smr_byzantine_init(smr, bump);
         return smr;
     }
-    tacit_pages_init(&smr->pages, bump, state, page_count(config));
+    tacit_pages_init(&smr->pages, bump, state, tacit_smr_pages(config));
+    tacit_smr_note(smr, bump, NULL);
     tacit_transfer_init(&smr->transfer, bump, fabric, &smr->pages, config->replicas,
                         4 * config->suspicion_ns, smr->marker);
+    tacit_smr_note(smr, bump, "state transfer");
     tacit_crash_init(&smr->crash, bump, &smr->config, fabric, smr->marker, now_ns);
+    tacit_smr_note(smr, bump, "journal, elections and followers");
     return smr;
 }
 
-size_t tacit_smr_size(const struct tacit_smr_config *config)
+size_t tacit_smr_measure(const struct tacit_smr_config *config, struct tacit_smr_memory *memory)
 {
     struct tacit_bump bump = {NULL, 0};
     static const struct tacit_smr zero;
     struct tacit_smr scratch = zero;
+    scratch.measured = memory;
     (void)lay_out(&bump, config, NULL, &scratch, NULL, 0);
     return tacit_round_up(bump.used, 64);
+}
+
+size_t tacit_smr_size(const struct tacit_smr_config *config)
+{
+    return tacit_smr_measure(config, NULL);
 }
 
 static void touch(struct tacit_app_host *host, const void *address, size_t bytes)

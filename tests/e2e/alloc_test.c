@@ -85,11 +85,13 @@ static void *run_member(void *context)
     return NULL;
 }
 
-static void test_no_allocation_on_the_protocol_thread(void **state)
+static void check_mode(enum tacit_config_mode mode)
 {
-    (void)state;
-    const struct local_plan plan = {
-        .replicas = 3, .memnodes = 1, .waiting = TACIT_CONFIG_ADAPTIVE, .arena_bytes = 4u << 20};
+    const struct local_plan plan = {.mode = mode,
+                                    .replicas = 3,
+                                    .memnodes = 1,
+                                    .waiting = TACIT_CONFIG_ADAPTIVE,
+                                    .arena_bytes = 4u << 20};
     struct tacit_error error;
     struct local *local = calloc(1, sizeof *local);
     struct member *members = calloc(3, sizeof *members);
@@ -142,9 +144,22 @@ static void test_no_allocation_on_the_protocol_thread(void **state)
     e2e_cluster_end(local);
 }
 
+static void test_no_allocation_on_the_protocol_thread(void **state)
+{
+    (void)state;
+    check_mode(TACIT_CONFIG_CRASH);
+}
+
+static void test_nor_in_byzantine_mode(void **state)
+{
+    (void)state;
+    check_mode(TACIT_CONFIG_BYZANTINE);
+}
+
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_allocation_on_the_protocol_thread)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_allocation_on_the_protocol_thread),
+                                       cmocka_unit_test(test_nor_in_byzantine_mode)};
     e2e_begin(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

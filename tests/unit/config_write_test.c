@@ -409,6 +409,23 @@ static uint64_t huge(const struct tacit_config *unused)
     return UINT64_MAX / 2;
 }
 
+static uint32_t two_parts(const struct tacit_config *with, struct tacit_config_figure_part *parts,
+                          uint32_t max)
+{
+    assert_true(max >= 2);
+    parts[0] = (struct tacit_config_figure_part){"arena", true, 2, with->memory.arena_bytes};
+    parts[1] = (struct tacit_config_figure_part){"tables", true, 1, 10};
+    return 2;
+}
+
+static uint32_t huge_parts(const struct tacit_config *with, struct tacit_config_figure_part *parts,
+                           uint32_t max)
+{
+    (void)max;
+    parts[0] = (struct tacit_config_figure_part){"tables", true, 4, huge(with)};
+    return 1;
+}
+
 static void figures_follow_the_configuration(void **state)
 {
     (void)state;
@@ -416,14 +433,12 @@ static void figures_follow_the_configuration(void **state)
     const uint64_t region = 128 + 512 * slot;
     struct tacit_config_figures figures;
     struct tacit_config_plan plan = crash_plan();
-    const struct tacit_config_sizes all = {
-        tacit_config_log_region_bytes, ten, ten, ten, ten, ten, ten};
+    const struct tacit_config_sizes all = {tacit_config_log_region_bytes, ten, two_parts, ten, ten};
     assert_int_equal(tacit_config_plan_fill(&config, &plan, &error), TACIT_OK);
     assert_true(tacit_config_log_region_bytes(&config) == region);
     tacit_config_figures_fill(&figures, &config, &all);
     assert_true(figures.replica.is_complete);
-    assert_true(figures.replica.total_bytes ==
-                2 * config.memory.arena_bytes + 6 * region + 10 + 10 + 16 * 10);
+    assert_true(figures.replica.total_bytes == 2 * config.memory.arena_bytes + 10);
     assert_int_equal(figures.memnode.part_count, 0);
     assert_true(figures.client.total_bytes == 3 * 10);
     // Logs on memory nodes.
@@ -431,28 +446,26 @@ static void figures_follow_the_configuration(void **state)
     plan.log_on = TACIT_CONFIG_LOG_ON_MEMNODES;
     assert_int_equal(tacit_config_plan_fill(&config, &plan, &error), TACIT_OK);
     tacit_config_figures_fill(&figures, &config, &all);
-    assert_true(figures.replica.total_bytes == 2 * config.memory.arena_bytes + 20 + 160);
     assert_true(figures.memnode.total_bytes == 6 * region + 10);
     // Byzantine mode: registers and rings between replicas, no logs.
     plan = byzantine_plan();
     assert_int_equal(tacit_config_plan_fill(&config, &plan, &error), TACIT_OK);
     tacit_config_figures_fill(&figures, &config, &all);
-    assert_true(figures.replica.total_bytes == 2 * config.memory.arena_bytes + 20 + 160 + 4 * 10);
     assert_true(figures.memnode.total_bytes == 10);
     // What nobody knows is said so, and a sum beyond 64 bits does not wrap.
     tacit_config_figures_fill(&figures, &config, &(struct tacit_config_sizes){0});
     assert_false(figures.replica.is_complete);
-    assert_true(figures.replica.total_bytes == 2 * config.memory.arena_bytes);
+    assert_true(figures.replica.total_bytes == 0);
     char *text = NULL;
     size_t bytes = 0;
     FILE *out = open_memstream(&text, &bytes);
     assert_non_null(out);
     assert_true(tacit_config_figures_print(out, &figures));
     assert_int_equal(fclose(out), 0);
-    assert_non_null(strstr(text, "each replica: 32 MiB and what is not known below"));
-    assert_non_null(strstr(text, "rings of clients: 16 x not known"));
+    assert_non_null(strstr(text, "each replica: 0 B and what is not known below"));
+    assert_non_null(strstr(text, "all of it: 1 x not known"));
     free(text);
-    const struct tacit_config_sizes large = {.replica_per_client = huge};
+    const struct tacit_config_sizes large = {.replica_parts = huge_parts};
     tacit_config_figures_fill(&figures, &config, &large);
     assert_true(figures.replica.total_bytes == UINT64_MAX);
 }

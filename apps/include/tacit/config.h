@@ -297,6 +297,13 @@ TACIT_CONFIG_CHECKED bool tacit_node_file_keys_print(FILE *out);
 
 // --- Memory figures -----------------------------------------------------------------------------
 
+struct tacit_config_figure_part {
+    const char *what; // static text
+    bool is_known;
+    uint64_t count;
+    uint64_t each_bytes; // 0 when not known
+};
+
 // How large each part is, in bytes, asked from the code that lays it out. An entry may be NULL:
 // then that part is listed as not known instead of guessed. No entry may keep its arguments.
 struct tacit_config_sizes {
@@ -304,12 +311,9 @@ struct tacit_config_sizes {
     uint64_t (*log_region)(const struct tacit_config *config);
     // What else a host publishes to and takes from its peers: pages, control words, beats.
     uint64_t (*host_control)(const struct tacit_config *config);
-    // Protocol state of a replica: sessions, replies kept, requests, windows; without the arena.
-    uint64_t (*replica_tables)(const struct tacit_config *config);
-    // At a replica for one client: its request ring and what goes with it.
-    uint64_t (*replica_per_client)(const struct tacit_config *config);
-    // At a replica for one other replica: rings and cells (Byzantine mode).
-    uint64_t (*replica_per_peer)(const struct tacit_config *config);
+    // All of a replica, part by part: fills in up to `max`, all known, and returns their number.
+    uint32_t (*replica_parts)(const struct tacit_config *config,
+                              struct tacit_config_figure_part *parts, uint32_t max);
     // All registers on one memory node (Byzantine mode).
     uint64_t (*memnode_registers)(const struct tacit_config *config);
     // In a client for one replica: its reply ring and what goes with it.
@@ -320,14 +324,7 @@ struct tacit_config_sizes {
 // 64 bytes; and a line of 64 bytes}. Fits the entry log_region of tacit_config_sizes.
 uint64_t tacit_config_log_region_bytes(const struct tacit_config *config);
 
-#define TACIT_CONFIG_FIGURE_PARTS_MAX 8u
-
-struct tacit_config_figure_part {
-    const char *what; // static text
-    bool is_known;
-    uint64_t count;
-    uint64_t each_bytes; // 0 when not known
-};
+#define TACIT_CONFIG_FIGURE_PARTS_MAX 16u
 
 // One kind of node: the sum over the parts that are known.
 struct tacit_config_figure {

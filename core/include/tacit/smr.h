@@ -96,6 +96,24 @@ enum tacit_status tacit_smr_config_check(const struct tacit_smr_config *config,
                                          struct tacit_error *error);
 // Bytes that init() needs, 64-aligned.
 size_t tacit_smr_size(const struct tacit_smr_config *config);
+
+// What a replica's memory is for: what init() takes, and all regions that it exposes when everybody
+// is connected. Nothing is allocated after the start.
+#define TACIT_SMR_MEMORY_PARTS_MAX 16u
+struct tacit_smr_memory_part {
+    const char *what; // static text
+    uint64_t count, each_bytes;
+};
+struct tacit_smr_memory {
+    uint32_t count;
+    struct tacit_smr_memory_part parts[TACIT_SMR_MEMORY_PARTS_MAX];
+    uint64_t total_bytes;
+    uint64_t arena_bytes;        // of these: the application's arena, its checkpoints and digests
+    uint64_t state_tables_bytes; // of init()'s: digests of pages, contained in the first two parts
+};
+// The configuration is one that tacit_smr_config_check() accepts.
+void tacit_smr_memory(const struct tacit_smr_config *config, struct tacit_smr_memory *memory);
+
 // The regions that a replica, a memory node and a client have to expose under this configuration.
 struct tacit_host_layout tacit_smr_replica_layout(const struct tacit_smr_config *config);
 struct tacit_host_layout tacit_smr_memnode_layout(const struct tacit_smr_config *config);
