@@ -762,6 +762,7 @@ void tacit_smr_byzantine_status(const struct tacit_smr *smr, struct tacit_status
     report->view = agree.view;
     report->epoch = byzantine->epoch;
     report->replaced = smr->sessions.members->replaced;
+    memcpy(report->memnode_members, byzantine->memnode_member, sizeof report->memnode_members);
     report->view_entered = smr->active && agree.entered;
     report->window_base = agree.base;
     report->commit = agree.decided;

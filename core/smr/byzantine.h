@@ -50,6 +50,7 @@ struct tacit_smr_byzantine {
     // Epochs (epochs.c).
     uint64_t epoch;
     tacit_incarnation_t member[TACIT_REPLICAS_MAX]; // of this epoch
+    tacit_incarnation_t memnode_member[TACIT_MEMNODES_MAX];
     uint64_t replace_view;                          // in which a change was proposed, + 1
     tacit_node_t first_leader;                      // of the epoch's view 0
     uint64_t replace_slot;                          // whose change waits for shares to be checked

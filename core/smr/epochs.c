@@ -105,6 +105,7 @@ void tacit_smr_epoch_accept(struct tacit_smr *smr)
     for (tacit_node_t m = 0; m < smr->config.memnodes; m++) {
         tacit_node_t node = (tacit_node_t)(TACIT_NODE_MEMNODE + m);
         tacit_incarnation_t incarnation = (tacit_incarnation_t)members->incarnation[node];
+        byzantine->memnode_member[m] = incarnation;
         if (on_memnodes) {
             tacit_links_accept(byzantine->links, node, incarnation);
         }

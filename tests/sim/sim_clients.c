@@ -63,6 +63,15 @@ bool sim_client_done(const struct sim_process *process)
     return process->to_submit == 0 && process->outstanding == 0 && process->staged == CHECKER_OPS;
 }
 
+void sim_clients_more(struct sim_cluster *cluster, uint32_t operations)
+{
+    uint32_t first = cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
+    for (uint32_t i = first; i < cluster->processes; i++) {
+        cluster->process[i].to_submit += operations;
+        sim_poll_at(cluster, i, cluster->net->now_ns);
+    }
+}
+
 static struct sim_client_session *session_of(struct sim_process *process, uint32_t handle)
 {
     for (uint32_t i = 0; i < SIM_CLIENT_SESSIONS; i++) {

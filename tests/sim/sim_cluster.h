@@ -219,6 +219,8 @@ void sim_detector_heal(struct sim_cluster *cluster);
 // sim_clients.c
 void sim_client_start(struct sim_cluster *cluster, struct sim_process *process);
 void sim_client_poll(struct sim_cluster *cluster, struct sim_process *process);
+// Every client has so many operations more to do.
+void sim_clients_more(struct sim_cluster *cluster, uint32_t operations);
 bool sim_client_done(const struct sim_process *process);
 
 // sim_faults.c

@@ -3,8 +3,8 @@
 // What goes wrong in a run besides the fabric's own troubles: crashes, restarts, pauses,
 // partitions, broken connections, wrong suspicions; and the end of it all before the liveness
 // phase. Before each crash it is asserted that no more than f replicas are down or not admitted
-// again, and no more than fm memory nodes ever lost their memory: that is the claim, and a run that
-// breaks it would prove nothing.
+// again, and no more than fm memory nodes have lost their memory (and were not replaced since, in
+// Byzantine mode): that is the claim, and a run that breaks it would prove nothing.
 #include <assert.h>
 
 #include "sim_cluster.h"
@@ -72,8 +72,35 @@ static bool may_lose_replica(const struct sim_cluster *cluster, uint32_t slot)
     return sim_faulty(cluster) + 1 - already <= cluster->faults_max;
 }
 
-static bool may_lose_memnode(const struct sim_cluster *cluster, uint32_t memnode)
+// Whether every correct replica that is up takes part in an epoch in which this incarnation of the
+// memory node is a member: then nothing that the group needs was on the older one. A replica that
+// does not know yet may still need a majority of the old epoch's memory nodes.
+static bool is_admitted(const struct sim_cluster *cluster, uint32_t memnode)
 {
+    const struct sim_process *node = &cluster->process[cluster->shape.smr.replicas + memnode];
+    bool all = sim_is_byzantine(&cluster->shape) && node->node->alive;
+    for (uint32_t r = 0; r < cluster->shape.smr.replicas && all; r++) {
+        const struct sim_process *process = &cluster->process[r];
+        bool counts = process->node->alive && !process->frozen && !sim_is_faulty(cluster, r) &&
+                      !(process->incarnation > 1 && process->status.role == TACIT_ROLE_JOINING);
+        all = !counts || process->status.memnode_members[memnode] == node->incarnation;
+    }
+    return all;
+}
+
+static void forgive_memnodes(struct sim_cluster *cluster)
+{
+    for (uint32_t m = 0; m < cluster->shape.smr.memnodes; m++) {
+        if ((cluster->memnodes_lost >> m & 1) != 0 && is_admitted(cluster, m)) {
+            cluster->memnodes_lost &= ~(1ull << m);
+            sim_say(cluster, "memory node %u counts again", m);
+        }
+    }
+}
+
+static bool may_lose_memnode(struct sim_cluster *cluster, uint32_t memnode)
+{
+    forgive_memnodes(cluster);
     uint32_t lost = (uint32_t)__builtin_popcountll(cluster->memnodes_lost | 1ull << memnode);
     return lost <= (cluster->shape.smr.memnodes - 1u) / 2u;
 }

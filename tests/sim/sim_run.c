@@ -11,6 +11,8 @@
 #include "tacit/wire.h"
 
 #define LIVENESS_NS 2000000000ull // everything pending must be done within this after healing
+#define REST_NS 20000000ull
+#define FAST_ROUNDS 4u // operations of each client after that, the last one must be fast
 
 static uint32_t one_of(struct choice *choice, uint32_t count, const uint32_t *values)
 {
@@ -313,6 +315,38 @@ static void tell_statuses(struct sim_cluster *cluster)
     }
 }
 
+// Byzantine mode, with everybody up and honest: whether every incarnation that runs is a member for
+// every replica, in one epoch.
+static bool is_whole(const struct sim_cluster *cluster)
+{
+    const struct tacit_smr_config *smr = &cluster->shape.smr;
+    for (uint32_t i = 0; i < smr->replicas; i++) {
+        const struct tacit_status_report *now = &cluster->process[i].status;
+        bool whole = now->epoch == cluster->process[0].status.epoch;
+        for (uint32_t r = 0; r < smr->replicas; r++) {
+            whole = whole && now->members[r] == cluster->process[r].incarnation;
+        }
+        for (uint32_t m = 0; m < smr->memnodes; m++) {
+            whole =
+                whole && now->memnode_members[m] == cluster->process[smr->replicas + m].incarnation;
+        }
+        if (!whole) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool all_are_well(const struct sim_cluster *cluster)
+{
+    bool well = sim_is_byzantine(&cluster->shape);
+    for (uint32_t i = 0; i < cluster->processes && well; i++) {
+        well = cluster->process[i].node->alive && !cluster->process[i].frozen &&
+               !sim_is_faulty(cluster, i);
+    }
+    return well;
+}
+
 static void report_stuck(struct sim_cluster *cluster)
 {
     char text[300];
@@ -357,6 +391,64 @@ static void conclude(struct sim_cluster *cluster, struct sim_result *result)
     result->gave_up = checker_finish(cluster->checker, kept, cluster->shape.linear);
 }
 
+static bool step_until(struct sim_cluster *cluster, bool (*done)(const struct sim_cluster *))
+{
+    uint64_t end_ns = cluster->net->now_ns + LIVENESS_NS;
+    while (sim_cluster_violation(cluster) == NULL && !done(cluster)) {
+        if (cluster->net->now_ns > end_ns || !sim_cluster_step(cluster)) {
+            report_stuck(cluster);
+            return false;
+        }
+    }
+    return sim_cluster_violation(cluster) == NULL;
+}
+
+static bool converged_whole(const struct sim_cluster *cluster)
+{
+    return converged(cluster) && is_whole(cluster);
+}
+
+// With everybody up and honest everything must be as at the start: all are members, and what
+// clients ask for is decided without signatures again.
+static void check_fast_path(struct sim_cluster *cluster)
+{
+    uint64_t fast[TACIT_REPLICAS_MAX];
+    uint64_t slow[TACIT_REPLICAS_MAX];
+    // What takes longer than `slow_after_ns` to land is rightly not waited for.
+    cluster->net->model.tear_rate = 0;
+    cluster->net->model.check_gap_rate = 0;
+    cluster->net->model.late_land_rate = 0;
+    cluster->net->model.late_store = false;
+    for (uint32_t round = 0; round < FAST_ROUNDS; round++) {
+        if (!step_until(cluster, converged_whole)) {
+            return;
+        }
+        // What the signed path has left to check delays what comes behind it.
+        uint64_t rested_ns = cluster->net->now_ns + REST_NS;
+        while (sim_cluster_violation(cluster) == NULL && cluster->net->now_ns < rested_ns &&
+               sim_cluster_step(cluster)) {
+        }
+        for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
+            fast[i] = cluster->process[i].status.decided_fast;
+            slow[i] = cluster->process[i].status.decided_slow;
+        }
+        sim_clients_more(cluster, 1);
+    }
+    if (!step_until(cluster, converged_whole)) {
+        return;
+    }
+    for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
+        const struct tacit_status_report *now = &cluster->process[i].status;
+        if (now->decided_slow != slow[i] || now->decided_fast == fast[i]) {
+            checker_group_fail(cluster->checker,
+                               "replica %u: %llu fast and %llu slow decisions in the last round", i,
+                               (unsigned long long)(now->decided_fast - fast[i]),
+                               (unsigned long long)(now->decided_slow - slow[i]));
+            return;
+        }
+    }
+}
+
 static void run_phases(struct sim_cluster *cluster, struct sim_result *result)
 {
     while (sim_cluster_violation(cluster) == NULL && !clients_done(cluster) &&
@@ -366,12 +458,11 @@ static void run_phases(struct sim_cluster *cluster, struct sim_result *result)
         return;
     }
     sim_faults_heal(cluster);
-    uint64_t end_ns = cluster->net->now_ns + LIVENESS_NS;
-    while (sim_cluster_violation(cluster) == NULL && !converged(cluster)) {
-        if (cluster->net->now_ns > end_ns || !sim_cluster_step(cluster)) {
-            report_stuck(cluster);
-            return;
-        }
+    if (!step_until(cluster, converged)) {
+        return;
+    }
+    if (all_are_well(cluster)) {
+        check_fast_path(cluster);
     }
     if (sim_cluster_violation(cluster) == NULL) {
         conclude(cluster, result);

@@ -54,7 +54,8 @@ struct tacit_status_report {
     bool byzantine;
     bool view_entered; // NEW_VIEW of this view is here
     uint64_t epoch, view;
-    uint64_t replaced;    // changes of members so far
+    uint64_t replaced;                                       // changes of members so far
+    tacit_incarnation_t memnode_members[TACIT_MEMNODES_MAX]; // admitted incarnations
     uint64_t window_base; // slots below are covered by a certified checkpoint
     uint32_t condemned;   // bit r: replica r was found out
     uint64_t decided_fast, decided_slow, vouched, acked, certified, committed;
