@@ -522,6 +522,11 @@ void tacit_agree_suspect(struct tacit_agree *a)
     }
 }
 
+void tacit_agree_gone(struct tacit_agree *a, uint32_t gone)
+{
+    a->gone = gone;
+}
+
 tacit_time_ns_t tacit_agree_gathered_ns(const struct tacit_agree *a)
 {
     return a->gathered_ns;
@@ -737,7 +742,7 @@ tacit_time_ns_t tacit_agree_deadline(const struct tacit_agree *a)
         if (slot->slot == s && slot->slow) {
             due = slot->look_ns;
         } else if (slot->slot == s && slot->delivered && !slot->decided) {
-            due = slot->delivered_ns + a->config.slow_after_ns;
+            due = slot->delivered_ns + tacit_slow_after_ns(a);
         }
         at = due < at ? due : at;
     }

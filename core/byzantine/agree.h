@@ -114,6 +114,9 @@ void tacit_agree_endorsable(struct tacit_agree *agree, uint64_t number);
 // Leaves the present view: an obligation's timer fired, or the leader is known to be dead. Nothing
 // happens before f+1 replicas have come to this view.
 void tacit_agree_suspect(struct tacit_agree *agree);
+// Replicas whose death is certain (bit r): while there is one, no fast decision can come, so the
+// slow path starts with the PREPARE.
+void tacit_agree_gone(struct tacit_agree *agree, uint32_t gone);
 // Since when f+1 replicas are in the present view: no timer of it began before. UINT64_MAX: they
 // are not yet.
 tacit_time_ns_t tacit_agree_gathered_ns(const struct tacit_agree *agree);

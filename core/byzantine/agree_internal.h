@@ -137,6 +137,7 @@ struct tacit_agree {
     bool entered;
     uint64_t
         lacks[TACIT_REPLICAS_MAX]; // slot that the replica says it lacks, TACIT_SLOT_NONE: none
+    uint32_t gone;                 // bit r: replica r is certainly dead
     uint32_t helped; // views left since the last decision because of another one's SEAL_VIEW
     bool seal_due;   // SEAL_VIEW(view - 1) waits for room
     tacit_time_ns_t gathered_ns; // since when f+1 replicas are in this view, UINT64_MAX: are not
@@ -211,6 +212,12 @@ static inline bool tacit_leads(const struct tacit_agree *a)
 static inline bool tacit_is_peer(const struct tacit_agree *a, tacit_node_t r)
 {
     return r < a->config.replicas && r != a->config.self;
+}
+
+// How long after its PREPARE a slot waits for ACKs from all.
+static inline tacit_time_ns_t tacit_slow_after_ns(const struct tacit_agree *a)
+{
+    return a->gone != 0 ? 0 : a->config.slow_after_ns;
 }
 
 // Slots from here on are not voted for. A replica votes no more than a window above what it has

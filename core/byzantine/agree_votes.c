@@ -542,7 +542,7 @@ bool tacit_votes_look(struct tacit_agree *a, struct tacit_slot *slot)
         news = look_at_acks(a, slot);
     }
     if (slot->has_prepare && slot->delivered && !slot->decided && !slot->slow &&
-        a->now_ns - slot->delivered_ns >= a->config.slow_after_ns) {
+        a->now_ns - slot->delivered_ns >= tacit_slow_after_ns(a)) {
         slot->slow = true;
         news = true;
         tacit_mark(&a->marker, TACIT_MARK_SLOW_PATH);

@@ -374,6 +374,7 @@ void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
                      16 * config->byzantine.retry_ns, smr->marker);
     tacit_smr_note(smr, bump, "state transfer and epochs");
     byzantine->timer_ns = config->byzantine.view_timeout_ns;
+    byzantine->quorum_ns = UINT64_MAX;
     byzantine->trusted = (1u << config->replicas) - 1;
 }
 
@@ -582,15 +583,35 @@ static bool propose(struct tacit_smr *smr)
     return worked;
 }
 
-// When the timer of an obligation fires; it does not begin before f+1 replicas are in the view.
+// Since when f+1 members are connected, this one included. With fewer nobody could be made leader:
+// whoever starts first would leave the first views before the others are there.
+static void note_quorum(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    uint32_t here = 1;
+    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
+        here += r != smr->config.self && byzantine->peer_up[r] &&
+                byzantine->peer_incarnation[r] == byzantine->member[r];
+    }
+    if (here <= smr->config.replicas / 2u) {
+        byzantine->quorum_ns = UINT64_MAX;
+        byzantine->owed_ns = 0; // begins anew
+    } else if (byzantine->quorum_ns == UINT64_MAX) {
+        byzantine->quorum_ns = smr->now_ns;
+    }
+}
+
+// When the timer of an obligation fires; it does not begin before f+1 replicas are connected and in
+// the view.
 static tacit_time_ns_t view_timer(const struct tacit_smr *smr)
 {
     const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     tacit_time_ns_t timer = tacit_requests_timer(byzantine->requests, byzantine->timer_ns);
     tacit_time_ns_t gathered = tacit_agree_gathered_ns(byzantine->agree);
-    if (timer == UINT64_MAX || gathered == UINT64_MAX) {
+    if (timer == UINT64_MAX || gathered == UINT64_MAX || byzantine->quorum_ns == UINT64_MAX) {
         return UINT64_MAX;
     }
+    gathered = gathered > byzantine->quorum_ns ? gathered : byzantine->quorum_ns;
     return timer > gathered + byzantine->timer_ns ? timer : gathered + byzantine->timer_ns;
 }
 
@@ -598,6 +619,11 @@ static void watch_leader(struct tacit_smr *smr)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     struct tacit_agree_report report;
+    note_quorum(smr);
+    tacit_agree_gone(byzantine->agree, byzantine->dead);
+    if (byzantine->quorum_ns == UINT64_MAX) {
+        return;
+    }
     if (view_timer(smr) <= smr->now_ns || tacit_smr_epoch_is_late(smr)) {
         tacit_agree_suspect(byzantine->agree);
         return;

@@ -38,8 +38,9 @@ struct tacit_smr_byzantine {
     uint64_t view;                         // as told by agreement
     tacit_time_ns_t sealed_ns, entered_ns; // when a view was left and entered last
     tacit_time_ns_t timer_ns;              // present value of the view timer
-    tacit_index_t checkpoint;              // wanted from the pages; root not told yet, 0: none
-    bool must_fetch;                       // the state is behind or wrong
+    tacit_time_ns_t quorum_ns; // since when f+1 members are connected; UINT64_MAX: are not
+    tacit_index_t checkpoint;  // wanted from the pages; root not told yet, 0: none
+    bool must_fetch;           // the state is behind or wrong
     tacit_index_t fetch_index;
     struct tacit_digest fetch_root;
     struct tacit_digest stable_root;
@@ -51,10 +52,10 @@ struct tacit_smr_byzantine {
     uint64_t epoch;
     tacit_incarnation_t member[TACIT_REPLICAS_MAX]; // of this epoch
     tacit_incarnation_t memnode_member[TACIT_MEMNODES_MAX];
-    uint64_t replace_view;                          // in which a change was proposed, + 1
-    tacit_node_t first_leader;                      // of the epoch's view 0
-    uint64_t replace_slot;                          // whose change waits for shares to be checked
-    tacit_time_ns_t owed_ns;                        // since when the leader owes progress, 0: not
+    uint64_t replace_view;     // in which a change was proposed, + 1
+    tacit_node_t first_leader; // of the epoch's view 0
+    uint64_t replace_slot;     // whose change waits for shares to be checked
+    tacit_time_ns_t owed_ns;   // since when the leader owes progress, 0: not
     uint64_t owed_progress;
 };
 
