@@ -41,6 +41,27 @@ static void slow_path__decides_with_one_dead(void **state)
     assert_true(world_marks[TACIT_MARK_SLOW_PATH] > 0);
 }
 
+// No time passes: nobody waits for the ACK of a replica whose death is certain.
+static void slow_path__starts_at_once_without_the_dead(void **state)
+{
+    (void)state;
+    for (unsigned gone = 0; gone < 2; gone++) {
+        world_open();
+        world.node[2].is_dead = true;
+        for (tacit_node_t r = 0; r < 2; r++) {
+            tacit_agree_gone(agree_of(r), gone == 0 ? 0 : 1u << 2);
+        }
+        propose(0, "a");
+        world_pump();
+        for (tacit_node_t r = 0; r < 2; r++) {
+            assert_int_equal(world.voted[TACIT_VOTE_CERTIFY][r][1 - r][0], gone);
+        }
+        if (gone == 0) {
+            world_close();
+        }
+    }
+}
+
 // A decision of one replica alone survives the view change that the others make without it.
 static void view_change__keeps_a_decision_of_one(void **state)
 {
@@ -377,6 +398,42 @@ static void jump(unsigned slots)
     assert_true(world_agrees());
 }
 
+// One replica adopts a state that has a COMMIT, whose certificate it never gets, and the other
+// that COMMITTED is silent: it decides by the shares that both left in its cells.
+static bool holds__an_adopted_commit_is_followed_up(void)
+{
+    static uint8_t bytes[WORLD_BODY];
+    world_open();
+    struct world_node *node = &world.node[2];
+    for (tacit_node_t r = 0; r < 2; r++) {
+        world.no_lock[2][r] = world.no_message[2][r] = true;
+    }
+    decide_more(0, 1);
+    assert_int_equal(report_of(0).decided, 1);
+    assert_int_equal(report_of(2).decided, 0);
+    world.node[1].is_dead = true;
+    node->inbox_count = 0;
+    size_t size = tacit_stream_encode(&agree_of(0)->streams[0], bytes);
+    node->locked[0] = node->next[0] = world.id_count[0];
+    assert_true(node->calls.adopt(node->calls.context, 0, node->next[0] - 1, bytes, size));
+    world.no_lock[2][0] = world.no_message[2][0] = false;
+    world_pass(8 * WORLD_RETRY_NS);
+    return report_of(2).decided == 1 && world_agrees();
+}
+
+static void adopt__of_a_commit_is_followed_up(void **state)
+{
+    (void)state;
+    assert_true(holds__an_adopted_commit_is_followed_up());
+    world_close();
+#if defined(TACIT_SEEDED_BUGS) && TACIT_SEEDED_BUGS
+    tacit_seeded_bug = TACIT_BUG_COMMIT_WITHOUT_SHARES_IGNORED;
+    bool held = holds__an_adopted_commit_is_followed_up();
+    tacit_seeded_bug = TACIT_BUG_NONE;
+    assert_false(held);
+#endif
+}
+
 static void window__jumps_with_a_certificate(void **state)
 {
     (void)state;
@@ -393,6 +450,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fast_path__needs_no_signature),
         cmocka_unit_test(slow_path__decides_with_one_dead),
+        cmocka_unit_test(slow_path__starts_at_once_without_the_dead),
+        cmocka_unit_test(adopt__of_a_commit_is_followed_up),
         cmocka_unit_test(view_change__keeps_a_decision_of_one),
         cmocka_unit_test(signature__after_the_seal_says_nothing),
         cmocka_unit_test(check__of_a_share_after_the_seal_commits_nothing),
