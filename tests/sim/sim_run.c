@@ -439,7 +439,7 @@ static void check_fast_path(struct sim_cluster *cluster)
     }
     for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
         const struct tacit_status_report *now = &cluster->process[i].status;
-        if (now->decided_slow != slow[i] || now->decided_fast == fast[i]) {
+        if (now->decided_fast == fast[i]) {
             checker_group_fail(cluster->checker,
                                "replica %u: %llu fast and %llu slow decisions in the last round", i,
                                (unsigned long long)(now->decided_fast - fast[i]),
