@@ -89,6 +89,9 @@ enum tacit_status local_create(struct local *local, const char *directory,
     if (status == TACIT_OK) {
         status = set_directory(local, directory, error);
     }
+    if (status == TACIT_OK && plan->isolate != 0) {
+        status = local_isolate_check(plan->isolate, local->directory, local->programs, error);
+    }
     if (status != TACIT_OK) {
         return status;
     }
@@ -110,9 +113,16 @@ enum tacit_status local_create(struct local *local, const char *directory,
     if (plan->arena_bytes != 0) {
         local->config.memory.arena_bytes = plan->arena_bytes;
     }
+    local->isolate = plan->isolate;
+    if (plan->isolate != 0) {
+        local_isolate_plan(local);
+        status = local_isolate_note(local, error);
+    }
     local_path(local, path, "cluster.yaml");
     (void)unlink(path);
-    status = tacit_config_write(path, &local->config, error);
+    if (status == TACIT_OK) {
+        status = tacit_config_write(path, &local->config, error);
+    }
     if (status == TACIT_OK) {
         status = local_open(local, directory, error); // with all paths resolved
     }
@@ -146,6 +156,7 @@ enum tacit_status local_open(struct local *local, const char *directory, struct 
         (void)tacit_config_problems_to_error(problems, status, error);
     }
     free(problems);
+    local->isolate = local_isolate_recall(local);
     static const char *const folders[] = {"log", "pid", "attack"};
     for (size_t i = 0; i < 3 && status == TACIT_OK; i++) {
         local_path(local, path, "%s", folders[i]);
@@ -228,7 +239,8 @@ static bool is_stopped(const struct local *local, struct local_node node)
 }
 
 // In the new process: becomes the program or ends.
-static _Noreturn void become(const struct local *local, struct local_node node, const char *log)
+static _Noreturn void become(const struct local *local, struct local_node node, const char *log,
+                             pid_t parent)
 {
     char program[TACIT_CONFIG_PATH_BYTES + 32];
     char file[TACIT_CONFIG_PATH_BYTES];
@@ -269,6 +281,17 @@ static _Noreturn void become(const struct local *local, struct local_node node, 
     if (out < 0 || in < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) {
         _exit(127);
     }
+    if (local->isolate != 0 && !local_isolate_enter(local, node)) {
+        (void)dprintf(2, "cannot become user %u: %s\n", local_isolate_uid(local, node),
+                      strerror(errno));
+        _exit(127);
+    }
+    if (local->tied) { // a change of user ends this, so after it
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) {
+            _exit(1);
+        }
+    }
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -302,15 +325,11 @@ static pid_t spawn(const struct local *local, struct local_node node, const char
             self = getpid();
         } else {
             (void)setpgid(0, 0); // Ctrl-C is for the command, which ends its children in order
-            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-            if (getppid() != parent) {
-                _exit(1);
-            }
         }
         if (write(pipes[1], &self, sizeof self) != (ssize_t)sizeof self) {
             _exit(1);
         }
-        become(local, node, log);
+        become(local, node, log, parent);
     }
     (void)close(pipes[1]);
     pid_t pid = -1;
@@ -363,6 +382,15 @@ enum tacit_status local_start_again(struct local *local, struct local_node node,
     char path[TACIT_CONFIG_PATH_BYTES];
     local_name(node, name);
     local_path(local, path, "log/%s.log", name);
+    if (local->isolate != 0) {
+        enum tacit_status status = local_isolate_folder(local, error);
+        if (status == TACIT_OK) {
+            status = local_isolate_node(local, node, error);
+        }
+        if (status != TACIT_OK) {
+            return status;
+        }
+    }
     pid_t pid = spawn(local, node, path);
     char state = 0;
     unsigned long long started = 0;

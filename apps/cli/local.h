@@ -10,6 +10,7 @@
 //   DIR/attack/replica-N                     makes this replica a liar, and says how (tests/attack)
 //   DIR/pid/NAME                             process id and start time (so that a reused id is
 //   noticed)
+//   DIR/isolate                              each process has a user of its own (local_isolate.c)
 #ifndef TACIT_APPS_CLI_LOCAL_H
 #define TACIT_APPS_CLI_LOCAL_H
 
@@ -23,7 +24,11 @@
 #define LOCAL_COMMAND_CLIENT 1u // of `tacit kv`
 #define LOCAL_LOAD_CLIENT 2u    // first of those that demo and bench use
 #define LOCAL_DIRECTORY "./tacit-local"
-#define LOCAL_ATTACKER "tacit-attacker"           // program of a liar
+#define LOCAL_ATTACKER "tacit-attacker" // program of a liar
+#define LOCAL_ISOLATE_BASE 61000u       // default of --isolate
+#define LOCAL_ISOLATE_USERS 64u         // users and one group from there on
+#define LOCAL_ISOLATE_MIN 1000u
+#define LOCAL_ISOLATE_MAX 4000000000u
 #define LOCAL_ATTACK_VARIABLE "TACIT_ATTACK_PAGE" // tells it where its page is
 
 enum local_kind { LOCAL_REPLICA = 0, LOCAL_MEMNODE, LOCAL_GATEWAY };
@@ -42,6 +47,8 @@ struct local {
     bool unreplicated;
     const char *app; // of the replicas; NULL: kv
     uint16_t port;   // of the gateway; 0: none
+    // Not 0: each process has a user of its own; number of the group that they share.
+    uint32_t isolate;
 };
 
 struct local_plan {
@@ -51,6 +58,7 @@ struct local_plan {
     enum tacit_config_broadcast_on broadcast_on; // Byzantine mode
     enum tacit_config_waiting waiting;
     uint64_t arena_bytes; // 0: default
+    uint32_t isolate;     // as in struct local
 };
 
 // Makes the folder and everything in it, and founds the group. Errors: TACIT_EEXIST when the folder
@@ -65,6 +73,24 @@ void local_name(struct local_node node, char out[TACIT_CONFIG_NAME_BYTES]);
 // Path of a file in the folder.
 void local_path(const struct local *local, char out[TACIT_CONFIG_PATH_BYTES], const char *format,
                 ...) __attribute__((format(printf, 3, 4)));
+
+// A user for each process (local_isolate.c). Whether it can be done: TACIT_EPERM when this is not
+// root, or the folders cannot be entered by others; TACIT_EEXIST when one of the users exists.
+enum tacit_status local_isolate_check(uint32_t base, const char *directory, const char *programs,
+                                      struct tacit_error *error);
+uint32_t local_isolate_uid(const struct local *local, struct local_node node);
+// Gives the files of the cluster, and those of one node, to whom they belong. Again before each
+// start: what root wrote meanwhile is root's.
+enum tacit_status local_isolate_folder(const struct local *local, struct tacit_error *error);
+enum tacit_status local_isolate_node(const struct local *local, struct local_node node,
+                                     struct tacit_error *error);
+// A folder for the socket of each node, in a configuration that is not written yet.
+void local_isolate_plan(struct local *local);
+// Writes and reads DIR/isolate; 0: there is none.
+enum tacit_status local_isolate_note(const struct local *local, struct tacit_error *error);
+uint32_t local_isolate_recall(const struct local *local);
+// Becomes the node's user, for good. False: it cannot (errno).
+bool local_isolate_enter(const struct local *local, struct local_node node);
 
 // Starts a process. TACIT_EBUSY: it runs already. Does not wait until it is of use.
 enum tacit_status local_start(struct local *local, struct local_node node,

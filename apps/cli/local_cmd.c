@@ -30,7 +30,8 @@ enum {
     KEY_REPLACE,
     KEY_FORCE,
     KEY_ATTACK,
-    KEY_BREAK
+    KEY_BREAK,
+    KEY_ISOLATE
 };
 
 struct arguments {
@@ -62,6 +63,10 @@ static const struct argp_option options[] = {
     {"app", KEY_APP, "APP", 0, "up: kv (default), flip or FILE.so", 1},
     {"replace", KEY_REPLACE, NULL, 0,
      "up: found a new, empty group where more than f replicas have been stopped", 1},
+    {"isolate", KEY_ISOLATE, "BASE", OPTION_ARG_OPTIONAL,
+     "up, as root, of a new cluster: each process gets a user of its own, from number BASE on "
+     "(default 61000), and can neither read another's key nor signal it nor look into it",
+     1},
     {"force", KEY_FORCE, NULL, 0,
      "kill, stop: also when more than f replicas would then be down, stopped or not readmitted", 2},
     {"attack", KEY_ATTACK, "[ID=]NAME", 0,
@@ -137,6 +142,14 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_REPLACE:
         arguments->replace = true;
+        return 0;
+    case KEY_ISOLATE:
+        number = LOCAL_ISOLATE_BASE;
+        if (value != NULL && !cli_number(value, LOCAL_ISOLATE_MIN, LOCAL_ISOLATE_MAX, &number)) {
+            argp_error(state, "--isolate=%s: a user number from %u to %u is accepted", value,
+                       LOCAL_ISOLATE_MIN, LOCAL_ISOLATE_MAX);
+        }
+        arguments->plan.isolate = (uint32_t)number;
         return 0;
     case KEY_FORCE:
         arguments->force = true;
@@ -278,6 +291,14 @@ static int up(const struct arguments *arguments)
     }
     local->port = (uint16_t)arguments->port;
     local->app = absolute_app(arguments->app, app);
+    if (status == TACIT_OK && !is_new && arguments->plan.isolate != 0 &&
+        arguments->plan.isolate != local->isolate) {
+        status = tacit_error_set(&error, TACIT_EEXIST, 0,
+                                 "the cluster in %s was made %s: whose its files are is not "
+                                 "changed afterwards; make another with --dir",
+                                 local->directory,
+                                 local->isolate == 0 ? "without --isolate" : "with other users");
+    }
     if (status == TACIT_OK && !is_new) {
         status = found_again(local, arguments->replace, &error);
     }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,6 +60,13 @@ static const char *role_name(enum tacit_config_role role)
                                           : "operator";
 }
 
+static void folder_of(const char *path, char out[TACIT_CONFIG_PATH_BYTES])
+{
+    const char *slash = strrchr(path, '/');
+    (void)snprintf(out, TACIT_CONFIG_PATH_BYTES, "%.*s", slash == NULL ? 0 : (int)(slash - path),
+                   path);
+}
+
 enum tacit_status tacit_node_status_path(const struct tacit_config *config, uint16_t replica,
                                          char out[TACIT_CONFIG_PATH_BYTES],
                                          struct tacit_error *error)
@@ -68,6 +76,9 @@ enum tacit_status tacit_node_status_path(const struct tacit_config *config, uint
     enum tacit_status status = tacit_config_runtime_dir(config, directory, error);
     if (status != TACIT_OK) {
         return status;
+    }
+    if (config->replicas[replica].socket_path[0] != '\0') { // beside the replica's own socket
+        folder_of(config->replicas[replica].socket_path, directory);
     }
     tacit_config_node_name(TACIT_CONFIG_REPLICA, replica, name);
     int length = snprintf(out, TACIT_CONFIG_PATH_BYTES, "%s/%s.status", directory, name);
@@ -238,6 +249,12 @@ enum tacit_status tacit_node_enter(struct tacit_node *node, struct tacit_error *
     }
     if (status != TACIT_OK) {
         return status;
+    }
+    char folder[TACIT_CONFIG_PATH_BYTES];
+    struct stat facts;
+    folder_of(node->shm.path, folder);
+    if (stat(folder, &facts) == 0 && (facts.st_mode & S_ISGID) != 0) {
+        node->shm.socket_gid = facts.st_gid;
     }
     node->shm.incarnation = node->state.incarnation;
     node->shm.group = node->state.group;

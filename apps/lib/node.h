@@ -32,7 +32,9 @@ enum tacit_status tacit_node_load(struct tacit_node **out, const char *node_path
                                   const char *cluster_path, enum tacit_config_role role,
                                   struct tacit_error *error);
 // Enters the state directory, which counts this start, and completes `smr` and `shm`. After this
-// the node may speak. Errors: as tacit_statedir_enter.
+// the node may speak. Where the folder of its socket has the set-group-ID bit, the socket belongs
+// to that folder's group, which may then connect: nodes of several users. Errors: as
+// tacit_statedir_enter.
 enum tacit_status tacit_node_enter(struct tacit_node *node, struct tacit_error *error);
 // Leaves the state directory, wipes the key, frees. NULL is allowed.
 void tacit_node_free(struct tacit_node *node);
