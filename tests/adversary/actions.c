@@ -69,7 +69,7 @@ static uint32_t some_message(struct adversary *adversary, uint32_t faulty, uint8
     }
 }
 
-static void flood(struct adversary *adversary, uint32_t faulty)
+void adversary_flood(struct adversary *adversary, uint32_t faulty)
 {
     uint8_t message[ADVERSARY_MESSAGE_BYTES];
     uint32_t receiver = choice_u32(adversary->choice, adversary->replicas);
@@ -89,9 +89,8 @@ static void flood(struct adversary *adversary, uint32_t faulty)
 
 // Forgets or changes what it ACKed, so that its SEAL_VIEW, its summaries and its state shares all
 // lie alike.
-static void change_claims(struct adversary *adversary, struct tacit_agree *agree)
+void adversary_change_claims(struct tacit_agree *agree, uint32_t style)
 {
-    uint32_t style = choice_u32(adversary->choice, 4);
     for (uint32_t i = 0; i < 2 * agree->config.window; i++) {
         struct tacit_slot *slot = &agree->slots[i];
         if (slot->slot == TACIT_SLOT_NONE || slot->slot < agree->base) {
@@ -120,7 +119,7 @@ static void seal(struct adversary *adversary, uint32_t faulty)
 {
     struct tacit_agree *agree = adversary_smr(adversary, faulty)->byzantine.agree;
     if (adversary_hits(adversary, ADVERSARY_CLAIMS)) {
-        change_claims(adversary, agree);
+        adversary_change_claims(agree, adversary_style(adversary, ADVERSARY_CLAIMS, 4));
     }
     uint64_t view = agree->view + (choice_u32(adversary->choice, 4) == 3);
     adversary_note(adversary, "replica %u seals view %llu out of the blue", faulty,
@@ -130,8 +129,9 @@ static void seal(struct adversary *adversary, uint32_t faulty)
 }
 
 // Vouched whatever anybody claims: it co-signs any state.
-static void vouch_all(struct tacit_agree *agree)
+bool adversary_vouch_all(struct tacit_agree *agree)
 {
+    bool any = false;
     for (tacit_node_t r = 0; r < agree->config.replicas; r++) {
         const struct tacit_stream *stream = &agree->streams[r];
         for (uint32_t i = 0; i < stream->claim_count; i++) {
@@ -139,9 +139,11 @@ static void vouch_all(struct tacit_agree *agree)
             if (slot != NULL) {
                 slot->vouches = 0;
                 tacit_slot_vouch(slot, stream->claims[i].view, &stream->claims[i].digest);
+                any = true;
             }
         }
     }
+    return any;
 }
 
 void adversary_act(struct adversary *adversary, uint32_t faulty)
@@ -151,15 +153,16 @@ void adversary_act(struct adversary *adversary, uint32_t faulty)
         return;
     }
     if (adversary_hits(adversary, ADVERSARY_FLOOD)) {
-        flood(adversary, faulty);
+        adversary_flood(adversary, faulty);
     }
     if (adversary_hits(adversary, ADVERSARY_SEAL)) {
         seal(adversary, faulty);
     }
     if (adversary_hits(adversary, ADVERSARY_CLAIMS)) {
-        change_claims(adversary, smr->byzantine.agree);
+        adversary_change_claims(smr->byzantine.agree,
+                                adversary_style(adversary, ADVERSARY_CLAIMS, 4));
     }
     if (adversary_hits(adversary, ADVERSARY_COSIGN)) {
-        vouch_all(smr->byzantine.agree);
+        (void)adversary_vouch_all(smr->byzantine.agree);
     }
 }

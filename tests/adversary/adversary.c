@@ -68,6 +68,12 @@ bool adversary_hits(struct adversary *adversary, enum adversary_attack attack)
     return true;
 }
 
+uint32_t adversary_style(struct adversary *adversary, enum adversary_attack attack, uint32_t bound)
+{
+    uint32_t style = adversary->how[attack].style;
+    return style > 0 && style <= bound ? style - 1 : choice_u32(adversary->choice, bound);
+}
+
 struct tacit_smr *adversary_smr(const struct adversary *adversary, uint32_t faulty)
 {
     return adversary->world.smr(adversary->world.context, faulty);

@@ -44,7 +44,9 @@
     X(OVERSIZED, "oversized", "lengths beyond what a place can hold, in rings, bodies, payloads")  \
     X(FORGE, "forge", "certificates and claims that it made up, for all")                          \
     X(CLIENT, "client", "a client sends different bytes under one number, or not to all")          \
-    X(CLIENT_EDIT, "client-edit", "a client's requests are changed, signatures right or wrong")
+    X(CLIENT_EDIT, "client-edit", "a client's requests are changed, signatures right or wrong")    \
+    X(CLIENT_REPLAY, "client-replay", "a client sends an older request again, of any session")     \
+    X(CLIENT_FLOOD, "client-flood", "a client sends many requests of sessions that it never had")
 
 enum adversary_attack {
 #define ADVERSARY_ENUM(id, name, text) ADVERSARY_##id,
@@ -116,11 +118,18 @@ struct adversary_world {
     void (*wake)(void *context, uint32_t replica); // give it a turn soon
     // How likely an attack happens where it could, in 1/65536.
     uint32_t (*rate)(void *context, enum adversary_attack attack);
-    // Whether faulty replicas do not say this to the receiver: a ring message, or (NULL) a vote of
-    // that kind. NULL: they say everything.
-    bool (*mutes)(void *context, uint32_t receiver, const uint8_t *message, uint32_t bytes,
-                  unsigned vote);
+    // Whether the replica does not say this to the receiver: a ring message, or (NULL) a vote of
+    // that kind. NULL: it says everything.
+    bool (*mutes)(void *context, uint32_t replica, uint32_t receiver, const uint8_t *message,
+                  uint32_t bytes, unsigned vote);
     void (*note)(void *context, const char *text); // NULL: nobody listens
+};
+
+// How an attack is made, where somebody says so; else it is drawn each time.
+struct adversary_how {
+    uint8_t style; // 1 + the kind of change, in the order of the code; 0: drawn
+    uint8_t only;  // EQUIVOCATE: payloads of this kind; 0: of all
+    uint32_t to;   // EQUIVOCATE, CLIENT: bits of those who are told something else; 0: drawn
 };
 
 struct adversary {
@@ -129,6 +138,7 @@ struct adversary {
     uint8_t replicas;
     uint32_t clients, window;
     uint64_t done[ADVERSARY_ATTACKS];
+    struct adversary_how how[ADVERSARY_ATTACKS];
     struct adversary_actor actor[ADVERSARY_REPLICAS];
     struct adversary_instead instead[ADVERSARY_INSTEADS];
     uint32_t insteads;
@@ -148,11 +158,19 @@ bool adversary_tamper(struct adversary *adversary, uint32_t faulty, uint32_t rec
                       struct adversary_write *op);
 // What `faulty` does of its own accord now. Assertions of production code may fail in here.
 void adversary_act(struct adversary *adversary, uint32_t faulty);
+// Its parts, for scripts. Own ACKs: 0 are forgotten, 1 get the present view, 2 are of a no-op, 3 of
+// something else. Vouching all: true if there was anything to vouch.
+struct tacit_agree;
+void adversary_change_claims(struct tacit_agree *agree, uint32_t style);
+bool adversary_vouch_all(struct tacit_agree *agree);
+void adversary_flood(struct adversary *adversary, uint32_t faulty);
 
 // ---- between the files
 
 // Whether this attack happens now; counts it.
 bool adversary_hits(struct adversary *adversary, enum adversary_attack attack);
+// How it is done, below `bound`.
+uint32_t adversary_style(struct adversary *adversary, enum adversary_attack attack, uint32_t bound);
 struct tacit_smr *adversary_smr(const struct adversary *adversary, uint32_t faulty);
 void adversary_sign(struct adversary *adversary, uint32_t faulty, tacit_domain_t domain,
                     const uint8_t *payload, uint32_t bytes, struct tacit_signature *out);

@@ -53,7 +53,7 @@ static void make_batch(struct adversary *adversary, const struct tacit_ctb_messa
 {
     uint32_t known =
         adversary->batches < ADVERSARY_BATCHES ? adversary->batches : ADVERSARY_BATCHES;
-    uint32_t style = choice_u32(adversary->choice, 4);
+    uint32_t style = adversary_style(adversary, ADVERSARY_EQUIVOCATE, 4);
     instead->bytes = 0;
     if (style == 1 && known > 0) {
         const struct adversary_message *old =
@@ -86,7 +86,7 @@ static void make_commit(struct adversary *adversary, uint32_t faulty,
     const struct tacit_agree *agree = adversary_smr(adversary, faulty)->byzantine.agree;
     struct tacit_links *links = adversary_smr(adversary, faulty)->byzantine.links;
     struct tacit_digest digest;
-    uint32_t style = choice_u32(adversary->choice, 4);
+    uint32_t style = adversary_style(adversary, ADVERSARY_EQUIVOCATE, 4);
     memcpy(digest.bytes, lock->body, TACIT_DIGEST_BYTES);
     const struct adversary_instead *other = adversary_instead_of(adversary, &digest);
     if (other != NULL && other->to != 0) {
@@ -163,7 +163,7 @@ static void make_claims(struct adversary *adversary, const struct tacit_ctb_mess
                             lock->body_bytes) != TACIT_VERDICT_OK) {
         return;
     }
-    switch (choice_u32(adversary->choice, 4)) {
+    switch (adversary_style(adversary, ADVERSARY_EQUIVOCATE, 4)) {
     case 0:
         count = 0;
         break;
@@ -196,6 +196,10 @@ void adversary_instead_consider(struct adversary *adversary, uint32_t faulty,
     if (adversary_instead_of(adversary, &lock->payload.digest) != NULL ||
         (lock->carries != TACIT_CTB_INLINE && lock->payload.body_bytes != 0) ||
         lock->body_bytes > TACIT_BYZ_INLINE_BYTES) {
+        return;
+    }
+    const struct adversary_how *how = &adversary->how[ADVERSARY_EQUIVOCATE];
+    if (how->only != 0 && how->only != lock->payload.kind) {
         return;
     }
     struct adversary_instead *instead = adversary_instead_new(adversary, &lock->payload.digest);
@@ -232,8 +236,9 @@ void adversary_instead_consider(struct adversary *adversary, uint32_t faulty,
     tacit_body_digest(&instead->told, instead->body, instead->bytes);
     instead->has_body = true;
     uint32_t all = (1u << adversary->replicas) - 1;
-    bool to_all = forges || choice_u32(adversary->choice, 3) == 2;
-    instead->to = to_all ? all : 1 + choice_u32(adversary->choice, all);
+    bool to_all = forges || (how->to == 0 && choice_u32(adversary->choice, 3) == 2);
+    uint32_t some = how->to != 0 ? how->to : 1 + choice_u32(adversary->choice, all);
+    instead->to = to_all ? all : some;
     adversary_note(adversary,
                    "replica %u tells %x another payload of kind %u, view %llu, slot %llu, id %llu",
                    faulty, instead->to, lock->payload.kind, (unsigned long long)lock->payload.view,

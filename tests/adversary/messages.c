@@ -225,8 +225,9 @@ bool adversary_edit(struct adversary *adversary, uint32_t faulty, uint32_t recei
         return true;
     }
     uint8_t kind = message[0];
-    bool muted = adversary->world.mutes != NULL &&
-                 adversary->world.mutes(adversary->world.context, receiver, message, *bytes, 0);
+    bool muted =
+        adversary->world.mutes != NULL &&
+        adversary->world.mutes(adversary->world.context, faulty, receiver, message, *bytes, 0);
     if (muted || is_silent(adversary, faulty, receiver, kind)) {
         return false;
     }

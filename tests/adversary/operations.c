@@ -195,7 +195,7 @@ static void tamper_cell(struct adversary *adversary, uint32_t faulty, uint32_t r
     }
     if (adversary_hits(adversary, ADVERSARY_VOTE)) {
         changed = true;
-        switch (choice_u32(adversary->choice, 4)) {
+        switch (adversary_style(adversary, ADVERSARY_VOTE, 4)) {
         case 0:
             digest = drawn_digest(adversary);
             break;
@@ -253,7 +253,7 @@ static bool tamper_area(struct adversary *adversary, uint32_t faulty, uint32_t r
     unsigned kind =
         offset < layout->cells[TACIT_VOTE_CERTIFY] ? TACIT_VOTE_ACK : TACIT_VOTE_CERTIFY;
     bool muted = adversary->world.mutes != NULL &&
-                 adversary->world.mutes(adversary->world.context, receiver, NULL, 0, kind);
+                 adversary->world.mutes(adversary->world.context, faulty, receiver, NULL, 0, kind);
     if (muted || ((adversary->actor[faulty].no_votes >> receiver & 1) != 0 &&
                   adversary_hits(adversary, ADVERSARY_NO_VOTE))) {
         return false;
@@ -278,7 +278,7 @@ static bool tamper_register(struct adversary *adversary, uint32_t faulty,
     struct tacit_ctb_evidence evidence;
     struct tacit_ctb_evidence old;
     uint32_t known = actor->values < ADVERSARY_VALUES ? actor->values : ADVERSARY_VALUES;
-    switch (choice_u32(adversary->choice, 7)) {
+    switch (adversary_style(adversary, ADVERSARY_REGISTER, 7)) {
     case 0: // torn for good
         op->copy[0] ^= 1;
         return true;
@@ -335,7 +335,7 @@ static bool tamper_reply(struct adversary *adversary, uint32_t faulty, struct ad
     if (tacit_wire_reply_decode(&reply, copy, length) != TACIT_VERDICT_OK) {
         return true;
     }
-    switch (choice_u32(adversary->choice, 7)) {
+    switch (adversary_style(adversary, ADVERSARY_REPLY, 7)) {
     case 0:
         reply.index += choice_u32(adversary->choice, 3) - 1u;
         break;

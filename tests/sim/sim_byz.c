@@ -7,6 +7,7 @@
 
 #include "byzantine/payload.h"
 #include "sim_cluster.h"
+#include "sim_script.h"
 
 static uint32_t draw_rate(struct choice *choice)
 {
@@ -60,6 +61,8 @@ void sim_byz_draw(struct sim_byz_shape *byz, struct choice *choice, uint32_t rep
     if (byz->faulty_clients > 0) {
         byz->rate[ADVERSARY_CLIENT] = draw_rate(choice);
         byz->rate[ADVERSARY_CLIENT_EDIT] = choice_u32(choice, 2) * draw_rate(choice);
+        byz->rate[ADVERSARY_CLIENT_REPLAY] = choice_u32(choice, 2) * draw_rate(choice);
+        byz->rate[ADVERSARY_CLIENT_FLOOD] = choice_u32(choice, 2) * draw_rate(choice);
     }
 }
 
@@ -120,12 +123,16 @@ static void wake(void *context, uint32_t replica)
     sim_poll_at(cluster, replica, cluster->net->now_ns);
 }
 
-static bool mutes(void *context, uint32_t receiver, const uint8_t *message, uint32_t bytes,
-                  unsigned vote)
+static bool mutes(void *context, uint32_t replica, uint32_t receiver, const uint8_t *message,
+                  uint32_t bytes, unsigned vote)
 {
-    const struct sim_cluster *cluster = context;
-    return message == NULL ? sim_plot_mutes_vote(cluster, receiver, vote)
-                           : sim_plot_mutes_message(cluster, receiver, message, bytes);
+    struct sim_cluster *cluster = context;
+    if (message == NULL) {
+        return sim_plot_mutes_vote(cluster, receiver, vote);
+    }
+    return sim_plot_mutes_message(cluster, receiver, message, bytes) ||
+           (cluster->play != NULL &&
+            !sim_script_message(cluster, replica, receiver, message, bytes));
 }
 
 // Some go on while a core is healed: a correct one must cope with them for ever.
@@ -143,6 +150,22 @@ static uint32_t rate(void *context, enum adversary_attack attack)
 static void note(void *context, const char *text)
 {
     sim_say(context, "%s", text);
+}
+
+static void draw_faulty(struct sim_cluster *cluster)
+{
+    struct sim_byz *byz = &cluster->byz;
+    const struct sim_byz_shape *shape = &cluster->shape.byz;
+    byz->faulty = draw_set(cluster->choice, cluster->shape.smr.replicas, shape->faulty_replicas);
+    if (shape->plot >= 0 && sim_plot_lines[shape->plot].leads >= 0) {
+        // Those that lead the first views from that one on.
+        uint32_t first = (uint32_t)sim_plot_lines[shape->plot].leads;
+        byz->faulty = 0;
+        for (uint32_t i = 0; i < shape->faulty_replicas; i++) {
+            byz->faulty |= 1u << (first + i) % cluster->shape.smr.replicas;
+        }
+    }
+    byz->faulty_clients = draw_set(cluster->choice, cluster->shape.clients, shape->faulty_clients);
 }
 
 void sim_byz_start(struct sim_cluster *cluster)
@@ -166,16 +189,14 @@ void sim_byz_start(struct sim_cluster *cluster)
     if (shape->faulty_replicas == 0 && shape->faulty_clients == 0) {
         return;
     }
-    byz->faulty = draw_set(cluster->choice, cluster->shape.smr.replicas, shape->faulty_replicas);
-    if (shape->plot >= 0 && sim_plot_lines[shape->plot].leads >= 0) {
-        // Those that lead the first views from that one on.
-        uint32_t first = (uint32_t)sim_plot_lines[shape->plot].leads;
-        byz->faulty = 0;
-        for (uint32_t i = 0; i < shape->faulty_replicas; i++) {
-            byz->faulty |= 1u << (first + i) % cluster->shape.smr.replicas;
-        }
+    byz->faulty = shape->liars;
+    byz->faulty_clients = shape->lying_clients;
+    if ((byz->faulty | byz->faulty_clients) == 0) {
+        draw_faulty(cluster);
     }
-    byz->faulty_clients = draw_set(cluster->choice, cluster->shape.clients, shape->faulty_clients);
+    if (cluster->shape.has_twin) {
+        return; // says everything twice, nothing else
+    }
     byz->from_ns = shape->from_ns;
     byz->pace_ns = shape->pace_ns;
     memcpy(byz->rate, shape->rate, sizeof byz->rate);
@@ -230,9 +251,18 @@ bool sim_byz_tamper(void *context, uint32_t peer, uint32_t host, struct sim_op *
     if (!sim_is_faulty(cluster, peer) || peer == host || op->op.kind != TACIT_OP_WRITE) {
         return true;
     }
+    if (cluster->play != NULL && !sim_script_write(cluster, peer, host, op, delay_ns)) {
+        return false;
+    }
     if (process->role == SIM_CLIENT) {
-        return op->region->key.region_class != TACIT_REGION_REQUESTS ||
-               sim_byz_tamper_client(cluster, process->id, host, op);
+        if (op->region->key.region_class != TACIT_REGION_REQUESTS) {
+            return true;
+        }
+        if (!sim_byz_tamper_client(cluster, process->id, host, op)) {
+            return false;
+        }
+        sim_byz_client_ring(cluster, process->id, host, op);
+        return true;
     }
     if (adversary_hits(&cluster->byz.adversary, ADVERSARY_DELAY)) {
         *delay_ns += choice_spread_ns(cluster->choice, 1000000);

@@ -6,6 +6,7 @@
 // sim_byz.c           who is faulty, which attacks a run has, operations on their way
 // sim_byz_clients.c   faulty clients
 // sim_plot.h          plots: attacks that span views
+// sim_byz_client_ring.c   the same: messages more than production code writes
 //
 // Every decision is a draw; 0 behaves.
 #ifndef TACIT_TESTS_SIM_BYZ_H
@@ -27,6 +28,16 @@ struct sim_byz_change {
     uint32_t operation; // in the checker
 };
 
+// The ring of a faulty client at a replica, and what it wrote there.
+struct sim_byz_ring {
+    uint64_t seen;  // newest number that production code gave
+    uint64_t shift; // messages more than that
+};
+struct sim_byz_sent {
+    struct adversary_message kept[ADVERSARY_KEPT];
+    uint32_t count;
+};
+
 struct sim_byz {
     struct adversary adversary;
     uint32_t faulty, faulty_clients; // bit sets
@@ -35,6 +46,8 @@ struct sim_byz {
     uint32_t pace_ns; // mean time between actions
     struct sim_byz_change change[SIM_BYZ_CLIENTS][SIM_BYZ_CHANGES];
     uint32_t changes[SIM_BYZ_CLIENTS];
+    struct sim_byz_ring ring[SIM_BYZ_CLIENTS][ADVERSARY_REPLICAS];
+    struct sim_byz_sent sent[SIM_BYZ_CLIENTS];
     // A faulty replica may fail its own assertions: it is silent from then on.
     jmp_buf escape;
     bool may_escape;
@@ -53,7 +66,8 @@ struct sim_byz_shape {
     uint64_t from_ns;
     uint32_t pace_ns;
     uint32_t rate[ADVERSARY_ATTACKS];
-    int plot; // line of sim_plot.h, -1: none
+    int plot;                      // line of sim_plot.h, -1: none
+    uint32_t liars, lying_clients; // who they are, if not drawn: bit sets
 };
 // `plot`: this line of sim_plot.h, SIM_PLOT_ANY; -1: none.
 void sim_byz_draw(struct sim_byz_shape *byz, struct choice *choice, uint32_t replicas,
@@ -70,5 +84,10 @@ void sim_byz_lie(void *context, uint32_t peer, uint32_t host, const struct sim_o
 // sim_byz_clients.c
 bool sim_byz_tamper_client(struct sim_cluster *cluster, uint32_t client, uint32_t replica,
                            struct sim_op *op);
+
+// sim_byz_client_ring.c
+// What a faulty client writes more than that, and where that puts what it was about to write.
+void sim_byz_client_ring(struct sim_cluster *cluster, uint32_t client, uint32_t replica,
+                         struct sim_op *op);
 
 #endif

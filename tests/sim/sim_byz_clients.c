@@ -34,7 +34,9 @@ static struct sim_byz_change *change_of(struct sim_cluster *cluster, uint32_t cl
         op.argument += 0x10000;
         change->operation = checker_submit(cluster->checker, &op);
         uint32_t all = (1u << cluster->shape.smr.replicas) - 1;
-        change->to = change->operation == CHECKER_OPS ? 0 : 1 + choice_u32(cluster->choice, all);
+        uint32_t split = cluster->byz.adversary.how[ADVERSARY_CLIENT].to;
+        split = split != 0 ? split : 1 + choice_u32(cluster->choice, all);
+        change->to = change->operation == CHECKER_OPS ? 0 : split;
     }
     return change;
 }
@@ -56,7 +58,7 @@ static void sign(struct sim_cluster *cluster, uint32_t client,
 static void spoil(struct sim_cluster *cluster, uint32_t client, struct tacit_wire_request *request,
                   struct tacit_signature *signature)
 {
-    switch (choice_u32(cluster->choice, 4)) {
+    switch (adversary_style(&cluster->byz.adversary, ADVERSARY_CLIENT_EDIT, 4)) {
     case 0: // a signature that does not hold
         signature->bytes[choice_u32(cluster->choice, TACIT_SIGNATURE_BYTES)] ^= 1;
         request->flags |= TACIT_REQUEST_SIGNED;
@@ -112,7 +114,8 @@ bool sim_byz_tamper_client(struct sim_cluster *cluster, uint32_t client, uint32_
         sign(cluster, client, &request, &signature);
     }
     if (adversary_hits(&cluster->byz.adversary, ADVERSARY_CLIENT_EDIT)) {
-        if (choice_u32(cluster->choice, 3) == 2) {
+        if (cluster->byz.adversary.how[ADVERSARY_CLIENT_EDIT].style == 0 &&
+            choice_u32(cluster->choice, 3) == 2) {
             return false; // to some only
         }
         spoil(cluster, client, &request, &signature);

@@ -11,6 +11,8 @@
 
 #include "base/mark.h"
 #include "sim_app.h"
+#include "sim_script.h"
+#include "sim_twins.h"
 
 #define OP_BYTES 16384u
 #define NET_MEMORY_BYTES (256u << 20)
@@ -158,6 +160,9 @@ static void on_mark(void *context, uint32_t mark)
     const struct probe_context *probe = context;
     if (mark < SIM_MARKS_MAX) {
         probe->cluster->marks[mark]++;
+    }
+    if (probe->cluster->play != NULL) {
+        sim_script_mark(probe->cluster, probe->slot, mark);
     }
 }
 
@@ -487,6 +492,9 @@ static void poll_process(struct sim_cluster *cluster, struct sim_process *proces
             sim_process_escaped(cluster, slot);
             return;
         }
+        if (cluster->byz.may_escape && cluster->play != NULL) {
+            sim_script_before_turn(cluster, slot);
+        }
         poll_replica(cluster, process, now_ns, &busy, &deadline_ns);
         cluster->byz.may_escape = false;
         sim_plot_polled(cluster, slot);
@@ -564,9 +572,18 @@ bool sim_cluster_step(struct sim_cluster *cluster)
     case SIM_TIMER_PLOT:
         sim_plot_timer(cluster);
         break;
+    case SIM_TIMER_SCRIPT:
+        sim_script_timer(cluster, &timer);
+        break;
+    case SIM_TIMER_TWINS:
+        sim_twins_round(cluster, timer.a);
+        break;
     default:
         sim_faults_timer(cluster, &timer);
         break;
+    }
+    if (cluster->play != NULL) {
+        sim_script_look(cluster);
     }
     return true;
 }
@@ -615,6 +632,9 @@ static void connect_all(struct sim_cluster *cluster)
             enum sim_role to = cluster->process[host].role;
             // Memory nodes use nobody's memory, but are told which replicas are there.
             bool wanted = from == SIM_REPLICA || to == SIM_REPLICA;
+            // Of twins all but the memory nodes reach one, at first the first.
+            bool is_second = peer == cluster->net->twin_second || host == cluster->net->twin_second;
+            wanted = wanted && (!is_second || from == SIM_MEMNODE || to == SIM_MEMNODE);
             if (wanted) {
                 sim_net_connect(cluster->net, peer, host);
             }
@@ -651,6 +671,11 @@ void sim_cluster_start(struct sim_cluster *cluster, struct choice *choice,
     }
     for (uint32_t i = 0; i < shape->clients; i++) {
         add_process(cluster, SIM_CLIENT, i, tacit_smr_client_layout(&shape->smr));
+    }
+    if (shape->has_twin) {
+        cluster->net->twin_first = sim_replica_slot(shape->twin);
+        cluster->net->twin_second = cluster->processes;
+        add_process(cluster, SIM_REPLICA, shape->twin, tacit_smr_replica_layout(&shape->smr));
     }
     connect_all(cluster);
     sim_byz_start(cluster);

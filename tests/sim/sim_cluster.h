@@ -37,6 +37,8 @@ enum sim_timer_kind {                // above SIM_NET_TIMERS
     SIM_TIMER_FAULT,                 // c: enum sim_injection
     SIM_TIMER_BYZANTINE,             // a: replica
     SIM_TIMER_PLOT,
+    SIM_TIMER_SCRIPT, // a: event of the scenario
+    SIM_TIMER_TWINS,  // a: round
     SIM_TIMER_STRIKE, // a, b: peer and host of a write that has just landed, or half
 };
 
@@ -81,6 +83,9 @@ struct sim_shape {
     uint32_t sign_ns, verify_ns; // Byzantine mode
     struct sim_byz_shape byz;
     bool linear;
+    bool is_scripted; // the safety phase has its full length, and nobody is left out after it
+    bool has_twin;    // replica `twin` exists twice, as what lies
+    uint32_t twin;
 };
 
 struct sim_client_session {
@@ -147,6 +152,8 @@ struct sim_cluster {
     bool verbose;
     uint32_t faults_max; // replicas that may be faulty at a time; normally f
     struct sim_byz byz;
+    struct sim_play *play;              // the scenario of this run, NULL: none
+    const struct sim_twins_plan *twins; // the plan of this run, NULL: none
 };
 
 // Memory for one cluster after another; NULL when there is not enough.
@@ -228,6 +235,13 @@ void sim_faults_start(struct sim_cluster *cluster);
 void sim_faults_timer(struct sim_cluster *cluster, const struct sim_timer *timer);
 // Replicas that are down or not yet admitted again.
 uint32_t sim_faulty(const struct sim_cluster *cluster);
+// For scenarios. Crashes a process for good or until it is restarted. False: it is dead, or that
+// would be more than the claim allows.
+bool sim_faults_crash(struct sim_cluster *cluster, uint32_t slot);
+bool sim_faults_may_lose(const struct sim_cluster *cluster, uint32_t slot);
+// Blocks a direction, for so long (0: until mend()), and frees all.
+void sim_faults_cut(struct sim_cluster *cluster, uint32_t from, uint32_t to, uint64_t span_ns);
+void sim_faults_mend(struct sim_cluster *cluster);
 // Ends all faults but those outside of a core; the core can make progress from now on.
 void sim_faults_heal(struct sim_cluster *cluster);
 

@@ -274,6 +274,22 @@ void sim_net_connect(struct sim_net *net, uint32_t peer, uint32_t host)
     }
 }
 
+void sim_net_route(struct sim_net *net, uint32_t peer, bool to_second)
+{
+    uint32_t old = sim_net_routed(net, peer, net->twin_first);
+    net->to_second[peer] = to_second;
+    uint32_t new = sim_net_routed(net, peer, net->twin_first);
+    if (old == new) {
+        return;
+    }
+    conn_of(net, peer, old)->wanted = conn_of(net, old, peer)->wanted = false;
+    sim_conn_break(net, peer, old, false);
+    sim_conn_break(net, old, peer, false);
+    conn_of(net, peer, new)->wanted = conn_of(net, new, peer)->wanted = true;
+    sim_conn_kick(net, peer, new);
+    sim_conn_kick(net, new, peer);
+}
+
 void sim_net_break(struct sim_net *net, uint32_t peer, uint32_t host)
 {
     if (conn_of(net, peer, host)->up) {

@@ -16,8 +16,9 @@ static bool truly_alive(const struct sim_cluster *cluster, uint32_t observer, ui
 static void look(struct sim_cluster *cluster, uint32_t observer, uint32_t observed)
 {
     struct sim_process *process = &cluster->process[observer];
-    if (!process->node->alive) {
-        return;
+    observed = sim_net_routed(cluster->net, observer, observed);
+    if (!process->node->alive || process->id == cluster->process[observed].id) {
+        return; // dead, or its own twin
     }
     const struct sim_conn *conn = &cluster->net->node[observer].conn[observed];
     uint32_t bit = 1u << cluster->process[observed].id;

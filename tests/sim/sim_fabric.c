@@ -63,6 +63,23 @@ uint32_t sim_net_slot(const struct sim_net *net, tacit_node_t node)
     return SIM_SLOTS;
 }
 
+uint32_t sim_net_routed(const struct sim_net *net, uint32_t peer, uint32_t slot)
+{
+    bool is_twin = slot == net->twin_first || slot == net->twin_second;
+    if (!is_twin || slot >= SIM_SLOTS) {
+        return slot;
+    }
+    return net->to_second[peer] ? net->twin_second : net->twin_first;
+}
+
+// The slot that a node reaches under that number; net->slots or above: nobody.
+static uint32_t slot_from(const struct sim_node *node, tacit_node_t host)
+{
+    return host == node->fabric.self
+               ? node->slot
+               : sim_net_routed(node->net, node->slot, sim_net_slot(node->net, host));
+}
+
 // ---- events
 // ------------------------------------------------------------------------------------------
 
@@ -154,7 +171,7 @@ static int32_t fabric_region(struct tacit_fabric *fabric, tacit_node_t host,
                              struct tacit_region_key key)
 {
     struct sim_node *node = (struct sim_node *)fabric;
-    uint32_t slot = host == fabric->self ? node->slot : sim_net_slot(node->net, host);
+    uint32_t slot = slot_from(node, host);
     if (slot >= node->net->slots || !node->conn[slot].seen_up) {
         return -1;
     }
@@ -324,7 +341,7 @@ static bool fabric_post(struct tacit_fabric *fabric, const struct tacit_op *op)
 {
     struct sim_node *node = (struct sim_node *)fabric;
     struct sim_net *net = node->net;
-    uint32_t slot = op->host == fabric->self ? node->slot : sim_net_slot(net, op->host);
+    uint32_t slot = slot_from(node, op->host);
     if (slot >= net->slots || op->plane >= TACIT_PLANES || !node->conn[slot].seen_up) {
         return false;
     }
@@ -412,7 +429,7 @@ static void fabric_ring(struct tacit_fabric *fabric, tacit_node_t host)
 {
     struct sim_node *node = (struct sim_node *)fabric;
     struct sim_net *net = node->net;
-    uint32_t slot = host == fabric->self ? node->slot : sim_net_slot(net, host);
+    uint32_t slot = slot_from(node, host);
     if (slot >= net->slots || !node->conn[slot].seen_up || node->role == SIM_MEMNODE) {
         return;
     }
@@ -444,7 +461,7 @@ void sim_net_ring(struct sim_net *net, uint32_t peer, uint32_t host)
 static void fabric_reset(struct tacit_fabric *fabric, tacit_node_t host)
 {
     struct sim_node *node = (struct sim_node *)fabric;
-    uint32_t slot = host == fabric->self ? node->slot : sim_net_slot(node->net, host);
+    uint32_t slot = slot_from(node, host);
     if (slot < node->net->slots && slot != node->slot) {
         sim_net_break(node->net, node->slot, slot);
     }

@@ -231,6 +231,10 @@ struct sim_net {
     tacit_node_t violator;
     uint32_t slots;
     bool blocked[SIM_SLOTS][SIM_SLOTS]; // [from][to]
+    // Two nodes with one number, one incarnation and one key; SIM_SLOTS: none. Each peer reaches
+    // one of them and is reached by it; memory nodes serve both, as one owner of one region.
+    uint32_t twin_first, twin_second;
+    bool to_second[SIM_SLOTS]; // by peer
     struct sim_node node[SIM_SLOTS];
     struct sim_host host[SIM_HOSTS];
     uint32_t hosts;
@@ -305,8 +309,13 @@ bool sim_net_forge(struct sim_net *net, uint32_t peer, uint32_t host, struct tac
 void sim_net_ring(struct sim_net *net, uint32_t peer, uint32_t host);
 // True if the timer was the fabric's (and was handled). net->now_ns is the timer's time already.
 bool sim_net_timer(struct sim_net *net, const struct sim_timer *timer);
-// Slot of a node number, or SIM_SLOTS.
+// Slot of a node number, or SIM_SLOTS; of twins the first.
 uint32_t sim_net_slot(const struct sim_net *net, tacit_node_t node);
+// Which of the twins the peer reaches, if the slot is one of theirs; else the slot itself.
+uint32_t sim_net_routed(const struct sim_net *net, uint32_t peer, uint32_t slot);
+// Makes the peer (a replica or client) reach the second or the first twin from now on: what it had
+// with the other one breaks.
+void sim_net_route(struct sim_net *net, uint32_t peer, bool to_second);
 
 // Checks of the fabric's users report here; the first one counts.
 void sim_net_violation(struct sim_net *net, tacit_node_t node, const char *text);

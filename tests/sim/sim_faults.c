@@ -66,7 +66,7 @@ static uint32_t restarts(const struct sim_cluster *cluster)
     return count;
 }
 
-static bool may_lose_replica(const struct sim_cluster *cluster, uint32_t slot)
+bool sim_faults_may_lose(const struct sim_cluster *cluster, uint32_t slot)
 {
     uint32_t already = faulty(cluster, &cluster->process[slot]) ? 1u : 0u;
     return sim_faulty(cluster) + 1 - already <= cluster->faults_max;
@@ -105,7 +105,7 @@ static bool may_lose_memnode(struct sim_cluster *cluster, uint32_t memnode)
     return lost <= (cluster->shape.smr.memnodes - 1u) / 2u;
 }
 
-static bool crash(struct sim_cluster *cluster, uint32_t slot)
+bool sim_faults_crash(struct sim_cluster *cluster, uint32_t slot)
 {
     struct sim_process *process = &cluster->process[slot];
     if (!process->node->alive || process->frozen) {
@@ -115,7 +115,7 @@ static bool crash(struct sim_cluster *cluster, uint32_t slot)
         if (sim_is_faulty(cluster, slot)) {
             return false; // it does worse
         }
-        if (!may_lose_replica(cluster, slot) || restarts(cluster) >= RESTARTS_MAX) {
+        if (!sim_faults_may_lose(cluster, slot) || restarts(cluster) >= RESTARTS_MAX) {
             return false;
         }
     } else if (process->role == SIM_MEMNODE) {
@@ -133,7 +133,7 @@ static bool crash(struct sim_cluster *cluster, uint32_t slot)
 static void crash_and_restart(struct sim_cluster *cluster, uint32_t slot)
 {
     // A memory node that comes back is empty; it stays among the lost ones.
-    if (crash(cluster, slot) && choice_u32(cluster->choice, 8) != 7) {
+    if (sim_faults_crash(cluster, slot) && choice_u32(cluster->choice, 8) != 7) {
         sim_cluster_after(cluster, 1 + choice_spread_ns(cluster->choice, cluster->shape.restart_ns),
                           (struct sim_timer){.kind = SIM_TIMER_RESTART, .a = (uint8_t)slot});
     }
@@ -170,7 +170,7 @@ static void pause_somebody(struct sim_cluster *cluster)
     pause_for_a_while(cluster, choice_u32(cluster->choice, cluster->processes));
 }
 
-static void block(struct sim_cluster *cluster, uint32_t from, uint32_t to)
+void sim_faults_cut(struct sim_cluster *cluster, uint32_t from, uint32_t to, uint64_t span_ns)
 {
     if (from == to || cluster->net->blocked[from][to]) {
         return;
@@ -181,9 +181,19 @@ static void block(struct sim_cluster *cluster, uint32_t from, uint32_t to)
     sim_net_block(cluster->net, from, to, true);
     sim_detector_pair_changed(cluster, from, to);
     sim_detector_pair_changed(cluster, to, from);
-    sim_cluster_after(
-        cluster, 1 + choice_spread_ns(cluster->choice, cluster->shape.partition_ns),
-        (struct sim_timer){.kind = SIM_TIMER_UNBLOCK, .a = (uint8_t)from, .b = (uint8_t)to});
+    if (span_ns != 0) {
+        sim_cluster_after(
+            cluster, span_ns,
+            (struct sim_timer){.kind = SIM_TIMER_UNBLOCK, .a = (uint8_t)from, .b = (uint8_t)to});
+    }
+}
+
+static void block(struct sim_cluster *cluster, uint32_t from, uint32_t to)
+{
+    if (from != to && !cluster->net->blocked[from][to]) {
+        sim_faults_cut(cluster, from, to,
+                       1 + choice_spread_ns(cluster->choice, cluster->shape.partition_ns));
+    }
 }
 
 static void unblock(struct sim_cluster *cluster, uint32_t from, uint32_t to)
@@ -194,6 +204,15 @@ static void unblock(struct sim_cluster *cluster, uint32_t from, uint32_t to)
         sim_net_block(cluster->net, from, to, false);
         sim_detector_pair_changed(cluster, from, to);
         sim_detector_pair_changed(cluster, to, from);
+    }
+}
+
+void sim_faults_mend(struct sim_cluster *cluster)
+{
+    for (uint32_t from = 0; from < cluster->processes; from++) {
+        for (uint32_t to = 0; to < cluster->processes; to++) {
+            unblock(cluster, from, to);
+        }
     }
 }
 
@@ -245,7 +264,7 @@ static void crash_client(struct sim_cluster *cluster)
 {
     uint32_t first = cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
     uint32_t slot = first + choice_u32(cluster->choice, cluster->shape.clients);
-    if (cluster->process[slot].starts < 6 && crash(cluster, slot)) {
+    if (cluster->process[slot].starts < 6 && sim_faults_crash(cluster, slot)) {
         sim_cluster_after(cluster, 1 + choice_spread_ns(cluster->choice, cluster->shape.restart_ns),
                           (struct sim_timer){.kind = SIM_TIMER_RESTART, .a = (uint8_t)slot});
     }
@@ -352,7 +371,7 @@ static void freeze(struct sim_cluster *cluster, uint32_t first, uint32_t count, 
             }
             bool candidate = pass == 0
                                  ? faulty(cluster, process)
-                                 : !faulty(cluster, process) && may_lose_replica(cluster, slot);
+                                 : !faulty(cluster, process) && sim_faults_may_lose(cluster, slot);
             if (candidate && choice_u32(cluster->choice, 4) == 3) {
                 if (process->node->alive) {
                     sim_process_pause(cluster, slot, true);
@@ -376,12 +395,8 @@ void sim_faults_heal(struct sim_cluster *cluster)
     model->deny_break_rate = 0;
     model->full_rate = 0;
     cluster->shape.starve_rate = 0;
-    for (uint32_t from = 0; from < cluster->processes; from++) {
-        for (uint32_t to = 0; to < cluster->processes; to++) {
-            unblock(cluster, from, to);
-        }
-    }
-    uint32_t frozen = frozen_count(cluster);
+    sim_faults_mend(cluster);
+    uint32_t frozen = cluster->shape.is_scripted ? cluster->faults_max : frozen_count(cluster);
     freeze(cluster, 0, cluster->shape.smr.replicas,
            cluster->faults_max > frozen ? cluster->faults_max - frozen : 0);
     assert(sim_faulty(cluster) <= cluster->faults_max);

@@ -19,6 +19,8 @@
 #include "base/bug.h"
 #include "base/mark.h"
 #include "sim_run.h"
+#include "sim_scenarios.h"
+#include "sim_twins.h"
 
 #ifndef TACIT_COMMIT
 #define TACIT_COMMIT "unknown"
@@ -31,7 +33,13 @@ struct options {
     uint64_t seed;
     uint64_t seeds;
     uint32_t jobs;
+    bool seeds_given;
     bool verbose, marks, list_bugs, list_attacks, list_plots, keep_going;
+    const char *scenario; // file or folder, NULL: none
+    struct sim_scenarios scenarios;
+    bool twins;
+    uint32_t rounds;
+    uint64_t each; // runs of each scenario, if given
     const char *record, *replay;
     uint32_t bug;
     struct sim_run_options run;
@@ -105,6 +113,9 @@ enum {
     KEY_PLOT,
     KEY_LIST_PLOTS,
     KEY_STORM,
+    KEY_SCENARIO,
+    KEY_TWINS,
+    KEY_ROUNDS,
 };
 
 static const struct argp_option option_table[] = {
@@ -128,6 +139,11 @@ static const struct argp_option option_table[] = {
     {"list-plots", KEY_LIST_PLOTS, NULL, 0, "List the plots", 0},
     {"storm", KEY_STORM, NULL, 0, "Leaders change all the time, in the middle of what they do", 0},
     {"list-attacks", KEY_LIST_ATTACKS, NULL, 0, "List the attacks", 0},
+    {"scenario", KEY_SCENARIO, "FILE", 0,
+     "Run what FILE, or each *.scn of the folder FILE, says; --seeds N: N times each", 0},
+    {"twins", KEY_TWINS, NULL, 0,
+     "The liar is two honest copies: all partitions, with --seed the first one's number", 0},
+    {"rounds", KEY_ROUNDS, "R", 0, "Rounds of --twins, 1 to 4 (default 2)", 0},
     {"bug", KEY_BUG, "NAME", 0, "Switch a seeded bug on (test builds only)", 0},
     {"list-bugs", KEY_LIST_BUGS, NULL, 0, "List the seeded bugs", 0},
     {"extra-faults", KEY_EXTRA_FAULTS, "N", 0,
@@ -201,6 +217,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case KEY_SEEDS:
         options->seeds = number(state, argument, 1, UINT64_MAX / 2);
+        options->seeds_given = true;
         break;
     case KEY_SEED:
         options->seed = number(state, argument, 0, UINT64_MAX / 2);
@@ -256,6 +273,15 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_LIST_ATTACKS:
         options->list_attacks = true;
         break;
+    case KEY_SCENARIO:
+        options->scenario = argument;
+        break;
+    case KEY_TWINS:
+        options->twins = true;
+        break;
+    case KEY_ROUNDS:
+        options->rounds = (uint32_t)number(state, argument, 1, SIM_TWINS_ROUNDS_MAX);
+        break;
     case KEY_BUG:
         choose_bug(state, options, argument);
         break;
@@ -290,13 +316,23 @@ static struct {
     struct report *report;
     uint64_t seed;
     const struct choice *choice;
+    const struct sim_script *script; // NULL: none
 } present;
 
 static void reproduction(char *line, size_t max, const struct options *options, uint64_t seed,
                          uint64_t trace, const char *text)
 {
     char source[300];
-    const char *mode = options->run.byzantine ? "byzantine" : "crash";
+    char how[600];
+    bool byzantine = options->run.byzantine || options->twins || present.script != NULL;
+    const char *mode = byzantine ? "byzantine" : "crash";
+    if (present.script != NULL) {
+        snprintf(how, sizeof how, "--scenario %s", present.script->path);
+    } else if (options->twins) {
+        snprintf(how, sizeof how, "--twins --rounds %u", options->rounds);
+    } else {
+        snprintf(how, sizeof how, "--mode %s", mode);
+    }
     if (options->replay != NULL) {
         snprintf(source, sizeof source, "--replay %s", options->replay);
     } else {
@@ -304,8 +340,8 @@ static void reproduction(char *line, size_t max, const struct options *options, 
     }
     snprintf(line, max,
              "sim: VIOLATION: %s | commit %s mode %s seed %llu trace %016llx | "
-             "tacit sim --mode %s%s --seeds 1 %s",
-             text, TACIT_COMMIT, mode, (unsigned long long)seed, (unsigned long long)trace, mode,
+             "tacit sim %s%s --seeds 1 %s",
+             text, TACIT_COMMIT, mode, (unsigned long long)seed, (unsigned long long)trace, how,
              options->command, source);
 }
 
@@ -390,6 +426,21 @@ static void add_result(struct report *report, const struct sim_result *result)
     __atomic_add_fetch(&report->runs, 1, __ATOMIC_RELEASE);
 }
 
+// Seed or number -> run, of whichever kind.
+static void run_one(struct sim_cluster *cluster, struct choice *choice,
+                    const struct options *options, uint64_t seed, struct sim_result *result)
+{
+    if (present.script != NULL) {
+        sim_run_script(cluster, choice, present.script, result);
+    } else if (options->twins) {
+        static struct sim_twins_plan plan;
+        sim_twins_plan(&plan, options->rounds, seed - 1);
+        sim_twins_run(cluster, choice, &plan, result);
+    } else {
+        sim_run(cluster, choice, &options->run, result);
+    }
+}
+
 static void one_seed(struct sim_cluster *cluster, const struct options *options, uint64_t seed,
                      uint8_t *tape, size_t tape_count, struct report *report)
 {
@@ -400,7 +451,7 @@ static void one_seed(struct sim_cluster *cluster, const struct options *options,
     present.seed = seed;
     present.choice = &choice;
     cluster->verbose = options->verbose;
-    sim_run(cluster, &choice, &options->run, &result);
+    run_one(cluster, &choice, options, seed, &result);
     save_tape(options, &choice);
     if (result.violation) {
         note_violation(report, options, seed, result.trace, result.text);
@@ -408,7 +459,7 @@ static void one_seed(struct sim_cluster *cluster, const struct options *options,
         struct sim_result again;
         start_choice(&choice, options, seed, tape, tape_count);
         cluster->verbose = false;
-        sim_run(cluster, &choice, &options->run, &again);
+        run_one(cluster, &choice, options, seed, &again);
         if (again.trace != result.trace) {
             note_violation(report, options, seed, again.trace,
                            "not deterministic: the second execution has another trace");
@@ -445,7 +496,12 @@ static int work(const struct options *options, uint32_t job, struct report *repo
     present.report = report;
     tacit_assert_hook = on_assert;
     for (uint64_t i = job; i < options->seeds; i += options->jobs) {
-        one_seed(cluster, options, options->seed + i, tape, tape_count, report);
+        uint64_t run = i;
+        if (options->scenario != NULL) {
+            uint64_t each = options->seeds_given ? options->each : 0;
+            present.script = sim_scenarios_find(&options->scenarios, each, i, &run);
+        }
+        one_seed(cluster, options, options->seed + run, tape, tape_count, report);
         memcpy(report->marks, cluster->marks, sizeof report->marks);
         bool stop = false;
         for (uint32_t other = 0; other < options->jobs && !options->keep_going; other++) {
@@ -601,6 +657,13 @@ static int summarize(const struct options *options, const struct report *reports
         printf("sim: %llu runs had a configuration that the replica refuses\n",
                (unsigned long long)sum.invalid);
     }
+    if (options->twins) {
+        printf("sim: twins: %llu of %llu configurations of %u rounds\n",
+               (unsigned long long)sum.runs, (unsigned long long)sim_twins_count(options->rounds),
+               options->rounds);
+    } else if (options->scenario != NULL) {
+        printf("sim: %u scenarios\n", options->scenarios.count);
+    }
     printf("sim: %llu runs, %llu faults injected, %llu violations\n", (unsigned long long)sum.runs,
            (unsigned long long)sum.faults, (unsigned long long)sum.violations);
     if (worst > 1) {
@@ -624,6 +687,31 @@ static size_t load_tape(const struct options *options, uint8_t *tape)
     return count;
 }
 
+// How many runs a set of scenarios or all twins are. False: they cannot be run.
+static bool choose_runs(struct options *options)
+{
+    char error[1024] = "";
+    if (options->scenario != NULL) {
+        if (!sim_scenarios_open(&options->scenarios, options->scenario, error, sizeof error)) {
+            fprintf(stderr, "sim: %s\n", error);
+            return false;
+        }
+        options->each = options->seeds;
+        options->seeds =
+            sim_scenarios_runs(&options->scenarios, options->seeds_given ? options->each : 0);
+    } else if (options->twins) {
+        uint64_t all = sim_twins_count(options->rounds);
+        if (options->seed < 1 || options->seed > all) {
+            fprintf(stderr, "sim: configurations of %u rounds have numbers from 1 to %llu\n",
+                    options->rounds, (unsigned long long)all);
+            return false;
+        }
+        uint64_t rest = all - options->seed + 1;
+        options->seeds = options->seeds_given && options->seeds < rest ? options->seeds : rest;
+    }
+    return true;
+}
+
 int tacit_sim_main(int argc, char **argv)
 {
     static const struct argp parser = {
@@ -638,6 +726,7 @@ int tacit_sim_main(int argc, char **argv)
     options = (struct options){
         .seed = 1,
         .seeds = 1000,
+        .rounds = 2,
         .run = {.log_on = -1, .broadcast_on = -1, .attack = ADVERSARY_ATTACKS, .plot = -1}};
     options.jobs = cores < 1 ? 1 : cores > JOBS_MAX ? JOBS_MAX : (uint32_t)cores;
     (void)argp_parse(&parser, argc, argv, 0, NULL, &options);
@@ -663,6 +752,9 @@ int tacit_sim_main(int argc, char **argv)
     if (options.record != NULL || options.replay != NULL) {
         options.seeds = 1;
     }
+    if (!choose_runs(&options)) {
+        return 2;
+    }
     if (options.jobs > options.seeds) {
         options.jobs = (uint32_t)options.seeds;
     }
@@ -679,6 +771,7 @@ int tacit_sim_main(int argc, char **argv)
     int worst = run_jobs(&options, reports, tape, tape_count);
     int status = summarize(&options, reports, worst);
     munmap(reports, bytes);
+    sim_scenarios_close(&options.scenarios);
     free(tape);
     return status;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "log/entry.h"
+#include "sim_script.h"
 #include "tacit/layout.h"
 #include "tacit/wire.h"
 
@@ -451,7 +452,8 @@ static void check_fast_path(struct sim_cluster *cluster)
 
 static void run_phases(struct sim_cluster *cluster, struct sim_result *result)
 {
-    while (sim_cluster_violation(cluster) == NULL && !clients_done(cluster) &&
+    bool whole = cluster->shape.is_scripted;
+    while (sim_cluster_violation(cluster) == NULL && (whole || !clients_done(cluster)) &&
            cluster->net->now_ns < cluster->shape.safety_ns && sim_cluster_step(cluster)) {
     }
     if (sim_cluster_violation(cluster) != NULL) {
@@ -467,51 +469,20 @@ static void run_phases(struct sim_cluster *cluster, struct sim_result *result)
     if (sim_cluster_violation(cluster) == NULL) {
         conclude(cluster, result);
     }
+    if (cluster->play != NULL && sim_cluster_violation(cluster) == NULL) {
+        sim_script_judge(cluster);
+    }
 }
 
-void sim_run(struct sim_cluster *cluster, struct choice *choice,
-             const struct sim_run_options *options, struct sim_result *result)
+static void finish(struct sim_cluster *cluster, struct sim_result *result)
 {
-    struct sim_shape shape;
-    struct sim_model model;
-    memset(result, 0, sizeof *result);
-    draw_shape(&shape, choice, options);
-    if (options->byzantine && shape.byz.plot >= 0) {
-        draw_plot_model(&model, choice);
-    } else {
-        sim_model_draw(&model, choice, 1);
-    }
-    struct tacit_error error = {0};
-    if (tacit_smr_config_check(&shape.smr, &error) != TACIT_OK) {
-        result->invalid = true;
-        snprintf(result->text, sizeof result->text, "%s", error.text);
-        return;
-    }
-    sim_cluster_start(cluster, choice, &shape, &model);
-    sim_say(cluster,
-            "%u replicas, %u memory nodes, %u clients, %u log entries, inflight %u, batch %u (%u "
-            "bytes), pipeline %u, arena %zu",
-            shape.smr.replicas, shape.smr.memnodes, shape.clients, shape.smr.log_entries,
-            shape.smr.inflight, shape.smr.batch_requests, shape.smr.batch_bytes,
-            shape.smr.session_pipeline, shape.smr.arena_bytes);
-    cluster->faults_max += options->extra_faults;
-    if (cluster->faults_max < shape.byz.faulty_replicas) {
-        cluster->faults_max = shape.byz.faulty_replicas; // deliberately too many
-    }
-    run_phases(cluster, result);
-    if (cluster->verbose) {
-        tell_statuses(cluster);
-        if (!options->byzantine) {
-            dump_logs(cluster);
-        }
-    }
     const char *violation = sim_cluster_violation(cluster);
     if (violation != NULL) {
         result->violation = true;
         snprintf(result->text, sizeof result->text, "%s", violation);
     }
-    for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
-        if (cluster->process[i].node->alive) {
+    for (uint32_t i = 0; i < cluster->processes; i++) {
+        if (cluster->process[i].role == SIM_REPLICA && cluster->process[i].node->alive) {
             tacit_smr_fini(cluster->process[i].smr);
         }
     }
@@ -532,4 +503,85 @@ void sim_run(struct sim_cluster *cluster, struct choice *choice,
     for (size_t i = 0; i < count; i++) {
         result->acknowledged += ops[i].return_ns != CHECKER_NEVER;
     }
+}
+
+bool sim_run_start(struct sim_cluster *cluster, struct choice *choice,
+                   const struct sim_shape *shape, const struct sim_model *model,
+                   struct sim_result *result)
+{
+    memset(result, 0, sizeof *result);
+    struct tacit_error error = {0};
+    if (tacit_smr_config_check(&shape->smr, &error) != TACIT_OK) {
+        result->invalid = true;
+        snprintf(result->text, sizeof result->text, "%s", error.text);
+        return false;
+    }
+    sim_cluster_start(cluster, choice, shape, model);
+    if (cluster->faults_max < shape->byz.faulty_replicas) {
+        cluster->faults_max = shape->byz.faulty_replicas; // deliberately too many
+    }
+    return true;
+}
+
+void sim_run_finish(struct sim_cluster *cluster, struct sim_result *result)
+{
+    run_phases(cluster, result);
+    if (cluster->verbose) {
+        tell_statuses(cluster);
+        if (!sim_is_byzantine(&cluster->shape)) {
+            dump_logs(cluster);
+        }
+    }
+    finish(cluster, result);
+}
+
+void sim_run_script(struct sim_cluster *cluster, struct choice *choice,
+                    const struct sim_script *script, struct sim_result *result)
+{
+    static struct sim_play play;
+    struct sim_shape shape;
+    struct sim_model model = sim_model_calm();
+    sim_script_shape(script, &shape);
+    if (script->rough) {
+        sim_model_draw(&model, choice, 1);
+    } else {
+        model.jitter_ns = 500;
+    }
+    play = (struct sim_play){.script = script};
+    cluster->play = &play;
+    if (sim_run_start(cluster, choice, &shape, &model, result)) {
+        sim_script_start(cluster);
+        sim_run_finish(cluster, result);
+    } else {
+        result->violation = true; // what is written down is not drawn again
+    }
+    cluster->play = NULL;
+    if (sim_script_expects_violation(script)) {
+        result->violation = !result->violation;
+        snprintf(result->text, sizeof result->text, "no violation, although one is expected");
+    }
+}
+
+void sim_run(struct sim_cluster *cluster, struct choice *choice,
+             const struct sim_run_options *options, struct sim_result *result)
+{
+    struct sim_shape shape;
+    struct sim_model model;
+    draw_shape(&shape, choice, options);
+    if (options->byzantine && shape.byz.plot >= 0) {
+        draw_plot_model(&model, choice);
+    } else {
+        sim_model_draw(&model, choice, 1);
+    }
+    if (!sim_run_start(cluster, choice, &shape, &model, result)) {
+        return;
+    }
+    sim_say(cluster,
+            "%u replicas, %u memory nodes, %u clients, %u log entries, inflight %u, batch %u (%u "
+            "bytes), pipeline %u, arena %zu",
+            shape.smr.replicas, shape.smr.memnodes, shape.clients, shape.smr.log_entries,
+            shape.smr.inflight, shape.smr.batch_requests, shape.smr.batch_bytes,
+            shape.smr.session_pipeline, shape.smr.arena_bytes);
+    cluster->faults_max += options->extra_faults;
+    sim_run_finish(cluster, result);
 }

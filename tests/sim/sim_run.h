@@ -6,6 +6,7 @@
 #define TACIT_TESTS_SIM_RUN_H
 
 #include "sim_cluster.h"
+#include "sim_script.h"
 
 struct sim_run_options {
     bool byzantine;    // engine
@@ -34,6 +35,15 @@ struct sim_result {
     uint32_t operations, acknowledged;
 };
 
+// A run in parts, for whoever fixes its shape: start() is false, with an invalid result, when a
+// replica refuses the configuration; finish() runs both phases and fills in the result.
+bool sim_run_start(struct sim_cluster *cluster, struct choice *choice,
+                   const struct sim_shape *shape, const struct sim_model *model,
+                   struct sim_result *result);
+void sim_run_finish(struct sim_cluster *cluster, struct sim_result *result);
+// A run of a scenario; a violation is also what it expects and did not see.
+void sim_run_script(struct sim_cluster *cluster, struct choice *choice,
+                    const struct sim_script *script, struct sim_result *result);
 void sim_run(struct sim_cluster *cluster, struct choice *choice,
              const struct sim_run_options *options, struct sim_result *result);
 
