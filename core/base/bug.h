@@ -116,7 +116,8 @@
     X(OPEN_REPLAYED, "an OPEN of a session that is over opens one again")                          \
     X(CLIENTS_ONE_QUEUE, "signatures of clients are checked in the order in which they come")      \
     X(DECIDED_NOT_AGAIN, "a leader never proposes again what it had executed before its view")     \
-    /* the newest is the last */
+    /* the newest is the last */                                                                   \
+    X(PASSED_OVER_STAYS, "what a summary passed over is waited for until somebody else moves")
 
 enum tacit_bug {
 #define TACIT_BUG_ENUM(name, text) TACIT_BUG_##name,

@@ -7,7 +7,8 @@
 
 #define SHARE_BYTES (32u + TACIT_DIGEST_BYTES + TACIT_SIGNATURE_BYTES)
 #define HELP_DOUBLINGS 10u
-#define STATE_SHARE_BYTES 80u // in NEW_VIEW: u64 signer, u64 base, 64 signature
+#define PASSED_OVER_PATIENCE 4u // what was passed over may yet be decided by the votes of others
+#define STATE_SHARE_BYTES 80u   // in NEW_VIEW: u64 signer, u64 base, 64 signature
 
 static struct tacit_state_share *share_of(const struct tacit_agree *a, tacit_node_t stream,
                                           tacit_node_t from)
@@ -245,11 +246,11 @@ void tacit_view_checked(struct tacit_agree *a, uint64_t value, bool valid)
 // How long nothing was decided before another one's SEAL_VIEW counts: twice as long each time,
 // until something is decided. Otherwise one liar that seals every view would take each from its
 // leader before the signed path can decide in it.
-static bool is_idle(const struct tacit_agree *a)
+static bool is_idle(const struct tacit_agree *a, uint32_t times)
 {
     uint32_t doubled = a->helped < HELP_DOUBLINGS ? a->helped : HELP_DOUBLINGS;
     tacit_time_ns_t since = a->progress_ns > a->waiting_ns ? a->progress_ns : a->waiting_ns;
-    return a->now_ns - since >= a->config.join_after_ns << doubled;
+    return a->now_ns - since >= times * (a->config.join_after_ns << doubled);
 }
 
 // A replica that sealed this view lacks a slot that was decided here and that no certified
@@ -258,7 +259,7 @@ static bool is_idle(const struct tacit_agree *a)
 // all.
 static bool is_needed(const struct tacit_agree *a)
 {
-    if (!is_idle(a)) {
+    if (!is_idle(a, 1)) {
         return false;
     }
     for (tacit_node_t r = 0; r < a->config.replicas; r++) {
@@ -301,6 +302,21 @@ static void gather(struct tacit_agree *a)
     }
 }
 
+// The lowest undecided slot was proposed in this view at an id that a summary passed over: the
+// PREPARE will never be delivered here, so this replica can neither CERTIFY nor COMMIT it. Whoever
+// decided it may have nothing more to do, and then nobody's timer runs: only a later view, in which
+// it is proposed again, brings it here.
+static bool is_passed_over(const struct tacit_agree *a)
+{
+    uint64_t s = a->undecided;
+    const struct tacit_stream *leader = &a->streams[tacit_leader_of(a, a->view)];
+    const struct tacit_slot *slot = &a->slots[s % (2ull * a->config.window)];
+    bool was_proposed = tacit_stream_in_window(leader, s) && leader->view == a->view &&
+                        leader->used[s % leader->window] == s + 1;
+    bool is_here = slot->slot == s && (slot->decided || (slot->delivered && slot->view == a->view));
+    return s < a->seen && was_proposed && !is_here && !TACIT_BUG(PASSED_OVER_STAYS);
+}
+
 // Views that f+1 others have sealed are left; one of these is correct.
 static void join(struct tacit_agree *a)
 {
@@ -326,8 +342,18 @@ static void join(struct tacit_agree *a)
     } else if (a->waiting_ns == 0) {
         a->waiting_ns = a->now_ns;
     }
+    if (!is_idle(a, 1)) {
+        return;
+    }
+    if (waits && is_passed_over(a) && is_idle(a, PASSED_OVER_PATIENCE) &&
+        a->gathered_ns != UINT64_MAX) {
+        tacit_mark(&a->marker, TACIT_MARK_SEAL_PASSED_OVER);
+        a->helped++;
+        tacit_view_seal(a, a->view);
+        return;
+    }
     tacit_node_t r = one_ahead(a);
-    if (r == TACIT_NODE_NONE || !is_idle(a)) {
+    if (r == TACIT_NODE_NONE) {
         return;
     }
     if (waits) {

@@ -434,6 +434,41 @@ static void adopt__of_a_commit_is_followed_up(void **state)
 #endif
 }
 
+// As before, but the shares of the other one are not seen either: what is decided elsewhere can
+// only come in a later view, and nobody else has a reason to leave this one.
+static bool holds__what_was_passed_over_is_decided(void)
+{
+    static uint8_t bytes[WORLD_BODY];
+    world_open();
+    struct world_node *node = &world.node[2];
+    world.no_vote[2][1] = true;
+    for (tacit_node_t r = 0; r < 2; r++) {
+        world.no_lock[2][r] = world.no_message[2][r] = true;
+    }
+    decide_more(0, 1);
+    node->inbox_count = 0;
+    size_t size = tacit_stream_encode(&agree_of(0)->streams[0], bytes);
+    node->locked[0] = node->next[0] = world.id_count[0];
+    assert_true(node->calls.adopt(node->calls.context, 0, node->next[0] - 1, bytes, size));
+    world.no_lock[2][0] = world.no_message[2][0] = false;
+    assert_int_equal(report_of(2).view, 0);
+    world_pass(16 * WORLD_JOIN_NS);
+    return report_of(2).view > 0 && report_of(2).condemned == 0 && world_agrees();
+}
+
+static void adopt__of_what_was_passed_over(void **state)
+{
+    (void)state;
+    assert_true(holds__what_was_passed_over_is_decided());
+    world_close();
+#if defined(TACIT_SEEDED_BUGS) && TACIT_SEEDED_BUGS
+    tacit_seeded_bug = TACIT_BUG_PASSED_OVER_STAYS;
+    bool held = holds__what_was_passed_over_is_decided();
+    tacit_seeded_bug = TACIT_BUG_NONE;
+    assert_false(held);
+#endif
+}
+
 static void window__jumps_with_a_certificate(void **state)
 {
     (void)state;
@@ -452,6 +487,7 @@ int main(void)
         cmocka_unit_test(slow_path__decides_with_one_dead),
         cmocka_unit_test(slow_path__starts_at_once_without_the_dead),
         cmocka_unit_test(adopt__of_a_commit_is_followed_up),
+        cmocka_unit_test(adopt__of_what_was_passed_over),
         cmocka_unit_test(view_change__keeps_a_decision_of_one),
         cmocka_unit_test(signature__after_the_seal_says_nothing),
         cmocka_unit_test(check__of_a_share_after_the_seal_commits_nothing),
