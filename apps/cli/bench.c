@@ -102,6 +102,9 @@ int cli_bench(int argc, char **argv)
     if (strcmp(which, "failover") == 0) {
         return bench_failover(argc - 1, argv + 1);
     }
-    (void)cli_complain("bench: accepted are latency and failover");
+    if (strcmp(which, "faults") == 0) {
+        return bench_faults(argc - 1, argv + 1);
+    }
+    (void)cli_complain("bench: accepted are latency, failover and faults");
     return 2;
 }

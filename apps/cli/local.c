@@ -588,6 +588,18 @@ bool local_may_fail(const struct local *local)
     return (uint32_t)__builtin_popcount(faulty_replicas(local)) + 1 <= local->config.f;
 }
 
+bool local_wait_healthy(const struct local *local, uint64_t timeout_ns)
+{
+    uint64_t end_ns = cli_now_ns() + timeout_ns;
+    while (faulty_replicas(local) != 0) {
+        if (cli_now_ns() > end_ns) {
+            return false;
+        }
+        cli_sleep_ns(LOOK_NS);
+    }
+    return true;
+}
+
 enum tacit_status local_may_lose(const struct local *local, struct local_node node,
                                  struct tacit_error *error)
 {

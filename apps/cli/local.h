@@ -156,6 +156,10 @@ bool local_wait_members(const struct local *local, uint32_t wanted, uint64_t tim
 // Whether one more faulty replica is within f, counting everybody who is down, stopped, or not
 // readmitted yet. Called before each fault.
 bool local_may_fail(const struct local *local);
+// Waits until every replica is a member, none has lied since it was started, and none is down or
+// stopped: the state in which a fault may be made. False: it did not come in time. (Asked while a
+// view changes, nobody leads and nobody is known to be a member.)
+bool local_wait_healthy(const struct local *local, uint64_t timeout_ns);
 // How many replicas were members once and do not run now.
 uint32_t local_lost_replicas(const struct local *local);
 // Whether this node may be killed or stopped without leaving the fault model: at most f replicas

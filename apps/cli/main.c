@@ -29,14 +29,14 @@ static int no_tests(int argc, char **argv)
 #endif
 
 static const struct command commands[] = {
-    {"demo", cli_demo, "watch a cluster survive the death of its leader"},
-    {"local", cli_local, "a cluster on this machine: up, down, status, kill, start, stop, ..."},
+    {"demo", cli_demo, "watch a cluster survive replicas that lie and die"},
+    {"local", cli_local, "a cluster on this machine: up, down, status, kill, start, attack, ..."},
     {"kv", cli_kv, "get, put, del in the replicated key-value store"},
     {"status", cli_status, "what the replicas of a cluster say of themselves"},
     {"check", cli_check, "check a cluster file: every problem, and the memory of each node"},
     {"keygen", cli_keygen, "make a cluster file and keys, or one key"},
     {"bootstrap", cli_bootstrap, "found a group: once, before the first start"},
-    {"bench", cli_bench, "measure: latency, failover"},
+    {"bench", cli_bench, "measure: latency, failover, faults"},
     {"sim", tacit_sim_main, "run whole clusters in virtual time under every fault"},
 };
 

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tacit bench faults: what a replica that lies costs. Traffic before, while one replica attacks,
+// and after it was stopped, started honest and readmitted; every answer is judged.
+#include <argp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit.h"
+#include "bench.h"
+#include "cli.h"
+#include "load.h"
+#include "scratch.h"
+
+#define READY_NS UINT64_C(20000000000)
+#define WARM_NS UINT64_C(500000000)
+#define LOOK_NS 10000000u
+
+enum { KEY_ATTACK = 256, KEY_ON, KEY_SECONDS, KEY_CLIENTS, KEY_JSON };
+enum { PART_BEFORE = 0, PART_DURING, PART_AFTER, PARTS };
+
+struct arguments {
+    const char *attack, *json;
+    bool on_leader;
+    uint64_t seconds, clients;
+};
+
+// What the correct replicas counted together, and the view that the one furthest on entered.
+struct counts {
+    uint64_t fast, slow, seals, bad, malformed, condemned;
+};
+
+struct part {
+    struct histogram latency;
+    uint64_t operations, duration_ns, longest_wait_ns;
+    struct counts counts;
+};
+
+struct bench {
+    struct local local;
+    struct load *load;
+    uint16_t liar;
+    bool led;
+    uint64_t readmission_ns;
+    struct part parts[PARTS];
+    struct histogram begin, end; // scratch
+};
+
+static const struct argp_option options[] = {
+    {"attack", KEY_ATTACK, "NAME", 0, "How a replica lies: `tacit local attack` lists the names",
+     0},
+    {"on", KEY_ON, "WHO", 0, "follower (default) or leader: who lies", 0},
+    {"seconds", KEY_SECONDS, "N", 0, "Length of each of the three parts (default 3)", 0},
+    {"clients", KEY_CLIENTS, "N", 0, "Clients, 1 to 7 (default 3)", 0},
+    {"json", KEY_JSON, "FILE", 0, "Write the results there, too", 0},
+    {0},
+};
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case KEY_ATTACK:
+        arguments->attack = value;
+        return 0;
+    case KEY_ON:
+        arguments->on_leader = strcmp(value, "leader") == 0;
+        if (!arguments->on_leader && strcmp(value, "follower") != 0) {
+            argp_error(state, "--on %s: accepted are follower and leader", value);
+        }
+        return 0;
+    case KEY_SECONDS:
+        if (!cli_number(value, 1, 600, &arguments->seconds)) {
+            argp_error(state, "--seconds %s: 1 to 600 is accepted", value);
+        }
+        return 0;
+    case KEY_CLIENTS:
+        if (!cli_number(value, 1, LOAD_CLIENTS_MAX, &arguments->clients)) {
+            argp_error(state, "--clients %s: 1 to %u is accepted", value, LOAD_CLIENTS_MAX);
+        }
+        return 0;
+    case KEY_JSON:
+        arguments->json = value;
+        return 0;
+    case ARGP_KEY_END:
+        if (arguments->attack == NULL) {
+            argp_error(state, "--attack NAME is needed; `tacit local attack` lists the names");
+        }
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+// ---- measuring ---------------------------------------------------------------------------------
+
+static struct counts count(const struct bench *bench)
+{
+    struct counts counts = {0};
+    for (uint16_t r = 0; r < bench->local.config.replica_count; r++) {
+        json_t *report = r == bench->liar ? NULL : local_status(&bench->local, r);
+        const json_t *list = json_object_get(json_object_get(report, "byzantine"), "condemned");
+        counts.fast += local_number(report, "byzantine", "decided_fast");
+        counts.slow += local_number(report, "byzantine", "decided_slow");
+        counts.seals += local_number(report, "byzantine", "seals");
+        counts.bad += local_number(report, "byzantine", "signatures_bad");
+        counts.malformed += local_number(report, "counters", "malformed");
+        for (size_t i = 0; i < json_array_size(list); i++) {
+            counts.condemned +=
+                json_integer_value(json_array_get(list, i)) == (json_int_t)bench->liar;
+        }
+        json_decref(report);
+    }
+    return counts;
+}
+
+static enum tacit_status measure(struct bench *bench, struct part *part, uint64_t duration_ns,
+                                 struct tacit_error *error)
+{
+    uint64_t begin_ns = cli_now_ns();
+    uint64_t answered = load_acknowledged(bench->load);
+    struct counts before = count(bench);
+    load_histogram(bench->load, &bench->begin);
+    while (cli_now_ns() < begin_ns + duration_ns) {
+        if (scratch_interrupted()) {
+            return tacit_error_set(error, TACIT_ECLOSED, 0, "interrupted");
+        }
+        if (load_failed(bench->load)) {
+            return TACIT_EIO; // load_stop() says why
+        }
+        cli_sleep_ns(LOOK_NS);
+    }
+    struct counts now = count(bench);
+    load_histogram(bench->load, &bench->end);
+    part->latency = bench->end;
+    histogram_subtract(&part->latency, &bench->begin);
+    part->operations = load_acknowledged(bench->load) - answered;
+    part->duration_ns = cli_now_ns() - begin_ns;
+    part->longest_wait_ns = load_outage(bench->load, begin_ns, cli_now_ns()).longest_wait_ns;
+    part->counts = (struct counts){.fast = now.fast - before.fast,
+                                   .slow = now.slow - before.slow,
+                                   .seals = now.seals - before.seals,
+                                   .bad = now.bad - before.bad,
+                                   .malformed = now.malformed - before.malformed,
+                                   .condemned = now.condemned};
+    return TACIT_OK;
+}
+
+// Everybody is a member and nobody has lied: one more may be faulty.
+static enum tacit_status require_healthy(const struct bench *bench, struct tacit_error *error)
+{
+    return local_wait_healthy(&bench->local, READY_NS)
+               ? TACIT_OK
+               : tacit_error_set(error, TACIT_EBUSY, 0,
+                                 "not every replica is a member and honest: a fault could be "
+                                 "beyond f");
+}
+
+static enum tacit_status cure(struct bench *bench, struct tacit_error *error)
+{
+    struct local_node node = {LOCAL_REPLICA, bench->liar};
+    (void)local_signal(&bench->local, node, SIGKILL, error);
+    if (!local_wait_gone(&bench->local, node, READY_NS)) {
+        return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "replica %u does not end", bench->liar);
+    }
+    local_attack_clear(&bench->local, bench->liar);
+    bench->readmission_ns = scratch_readmit(&bench->local, bench->liar, READY_NS, error);
+    return bench->readmission_ns != 0 ? require_healthy(bench, error) : TACIT_ETIMEDOUT;
+}
+
+static enum tacit_status all_parts(struct bench *bench, const struct arguments *arguments,
+                                   struct tacit_error *error)
+{
+    uint64_t part_ns = arguments->seconds * 1000000000u;
+    enum tacit_status status = measure(bench, &bench->parts[PART_BEFORE], WARM_NS, error);
+    if (status == TACIT_OK) {
+        status = require_healthy(bench, error);
+    }
+    int leader = local_wait_leader(&bench->local, -1, READY_NS);
+    bench->led = arguments->on_leader;
+    bench->liar = (uint16_t)((uint32_t)(leader < 0 ? 0 : leader + !arguments->on_leader) %
+                             bench->local.config.replica_count);
+    if (status == TACIT_OK) {
+        status = measure(bench, &bench->parts[PART_BEFORE], part_ns, error);
+    }
+    if (status == TACIT_OK) {
+        status = require_healthy(bench, error);
+    }
+    if (status == TACIT_OK) {
+        status = local_attack_set(&bench->local, bench->liar, arguments->attack, error);
+    }
+    if (status == TACIT_OK) {
+        status = measure(bench, &bench->parts[PART_DURING], part_ns, error);
+    }
+    if (status == TACIT_OK) {
+        status = cure(bench, error);
+    }
+    if (status == TACIT_OK) {
+        status = measure(bench, &bench->parts[PART_AFTER], part_ns, error);
+    }
+    return status;
+}
+
+// ---- results -----------------------------------------------------------------------------------
+
+static json_t *report_part(const char *name, const struct part *part)
+{
+    double rate = (double)part->operations * 1e9 / (double)part->duration_ns;
+    (void)printf("%-8s %10.0f/s  p50 %8.1f us  p99 %9.1f us  longest %9.1f us  fast %llu, signed "
+                 "%llu, views left %llu, refused %llu\n",
+                 name, rate, (double)histogram_quantile(&part->latency, 0.5) / 1e3,
+                 (double)histogram_quantile(&part->latency, 0.99) / 1e3,
+                 (double)part->longest_wait_ns / 1e3, (unsigned long long)part->counts.fast,
+                 (unsigned long long)part->counts.slow, (unsigned long long)part->counts.seals,
+                 (unsigned long long)(part->counts.bad + part->counts.malformed));
+    return json_pack("{s:I,s:I,s:f,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "operations",
+                     (json_int_t)part->operations, "duration_ns", (json_int_t)part->duration_ns,
+                     "operations_per_second", rate, "latency", bench_distribution(&part->latency),
+                     "longest_wait_ns", (json_int_t)part->longest_wait_ns, "decided_fast",
+                     (json_int_t)part->counts.fast, "decided_slow", (json_int_t)part->counts.slow,
+                     "views_left", (json_int_t)part->counts.seals, "signatures_bad",
+                     (json_int_t)part->counts.bad, "malformed", (json_int_t)part->counts.malformed,
+                     "condemned_by", (json_int_t)part->counts.condemned);
+}
+
+static json_t *report_all(const struct bench *bench, const struct arguments *arguments,
+                          const struct audit *audit)
+{
+    static const char *const names[PARTS] = {"before", "during", "after"};
+    json_t *object = json_object();
+    (void)printf("attack %s by replica %u (%s); counters are those of the correct replicas\n",
+                 arguments->attack, bench->liar, bench->led ? "the leader" : "a follower");
+    for (unsigned i = 0; i < PARTS; i++) {
+        (void)json_object_set_new(object, names[i], report_part(names[i], &bench->parts[i]));
+    }
+    (void)printf("proven by %llu of the correct replicas; cured and readmitted after %.1f ms\n"
+                 "%llu requests acknowledged, %llu lost, %s\n",
+                 (unsigned long long)bench->parts[PART_DURING].counts.condemned,
+                 (double)bench->readmission_ns / 1e6, (unsigned long long)audit->operations,
+                 (unsigned long long)audit->lost,
+                 audit->linearizable ? "0 wrong, linearizable" : audit->text);
+    (void)json_object_set_new(object, "attack", json_string(arguments->attack));
+    (void)json_object_set_new(object, "on", json_string(bench->led ? "leader" : "follower"));
+    (void)json_object_set_new(object, "readmission_ns",
+                              json_integer((json_int_t)bench->readmission_ns));
+    (void)json_object_set_new(object, "acknowledged", json_integer((json_int_t)audit->operations));
+    (void)json_object_set_new(object, "lost", json_integer((json_int_t)audit->lost));
+    (void)json_object_set_new(object, "wrong", json_integer(audit->linearizable ? 0 : 1));
+    (void)json_object_set_new(object, "linearizable", json_boolean(audit->linearizable));
+    return object;
+}
+
+// Every replica runs the attacking program, which behaves until told otherwise: who leads, and so
+// who is to lie, is known only when the cluster is up.
+static enum tacit_status start(struct bench *bench, const struct arguments *arguments,
+                               struct tacit_error *error)
+{
+    enum tacit_status status = TACIT_OK;
+    for (uint32_t r = 0; r < bench->local.config.replica_count && status == TACIT_OK; r++) {
+        status = local_attack_set(&bench->local, (uint16_t)r, arguments->attack, error);
+        if (status == TACIT_OK) {
+            status = local_attack_set(&bench->local, (uint16_t)r, "none", error);
+        }
+    }
+    if (status == TACIT_OK) {
+        status = local_up(&bench->local, error);
+    }
+    return status == TACIT_OK
+               ? load_start(&bench->load, &bench->local, (unsigned)arguments->clients, 0, error)
+               : status;
+}
+
+static enum tacit_status run(struct bench *bench, const struct arguments *arguments,
+                             struct audit *audit, struct tacit_error *error)
+{
+    enum tacit_status status = start(bench, arguments, error);
+    if (bench->load == NULL) {
+        return status;
+    }
+    status = all_parts(bench, arguments, error);
+    // A client that gave up is the cause of what was missed after it, and says why.
+    bool is_cause = status == TACIT_OK || load_failed(bench->load);
+    struct tacit_error other;
+    enum tacit_status of_load = load_stop(bench->load, is_cause ? error : &other);
+    status = is_cause ? of_load : status;
+    if (status == TACIT_OK) {
+        *audit = audit_run(bench->load);
+    }
+    return status;
+}
+
+int bench_faults(int argc, char **argv)
+{
+    static const struct argp argp = {
+        options, parse, "",  "What a replica that lies costs its group, and its clients.",
+        NULL,    NULL,  NULL};
+    static const struct local_plan plan = {.replicas = 3,
+                                           .memnodes = 3,
+                                           .mode = TACIT_CONFIG_BYZANTINE,
+                                           .waiting = TACIT_CONFIG_ADAPTIVE};
+    struct arguments arguments = {.seconds = 3, .clients = 3};
+    struct audit audit = {0};
+    struct tacit_error error;
+    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
+        return 2;
+    }
+    struct bench *bench = calloc(1, sizeof *bench);
+    if (bench == NULL) {
+        return cli_complain("no memory");
+    }
+    enum tacit_status status = scratch_open(&bench->local, &plan, &error);
+    if (status == TACIT_OK) {
+        status = run(bench, &arguments, &audit, &error);
+        scratch_close(&bench->local);
+    }
+    int result = status == TACIT_OK
+                     ? bench_write(arguments.json, "faults", report_all(bench, &arguments, &audit))
+                     : cli_fail(&error);
+    if (status == TACIT_OK && (!audit.linearizable || audit.lost != 0)) {
+        result = 1;
+    }
+    load_free(bench->load);
+    free(bench);
+    return result;
+}
