@@ -99,8 +99,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 static struct counts count(const struct bench *bench)
 {
     struct counts counts = {0};
-    for (uint16_t r = 0; r < bench->local.config.replica_count; r++) {
-        json_t *report = r == bench->liar ? NULL : local_status(&bench->local, r);
+    for (uint32_t r = 0; r < bench->local.config.replica_count; r++) {
+        json_t *report = r == bench->liar ? NULL : local_status(&bench->local, (uint16_t)r);
         const json_t *list = json_object_get(json_object_get(report, "byzantine"), "condemned");
         counts.fast += local_number(report, "byzantine", "decided_fast");
         counts.slow += local_number(report, "byzantine", "decided_slow");
@@ -207,6 +207,7 @@ static enum tacit_status all_parts(struct bench *bench, const struct arguments *
 
 static json_t *report_part(const char *name, const struct part *part)
 {
+    uint64_t refused = part->counts.bad + part->counts.malformed;
     double rate = (double)part->operations * 1e9 / (double)part->duration_ns;
     (void)printf("%-8s %10.0f/s  p50 %8.1f us  p99 %9.1f us  longest %9.1f us  fast %llu, signed "
                  "%llu, views left %llu, refused %llu\n",
@@ -214,7 +215,7 @@ static json_t *report_part(const char *name, const struct part *part)
                  (double)histogram_quantile(&part->latency, 0.99) / 1e3,
                  (double)part->longest_wait_ns / 1e3, (unsigned long long)part->counts.fast,
                  (unsigned long long)part->counts.slow, (unsigned long long)part->counts.seals,
-                 (unsigned long long)(part->counts.bad + part->counts.malformed));
+                 (unsigned long long)refused);
     return json_pack("{s:I,s:I,s:f,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "operations",
                      (json_int_t)part->operations, "duration_ns", (json_int_t)part->duration_ns,
                      "operations_per_second", rate, "latency", bench_distribution(&part->latency),

@@ -82,9 +82,9 @@ static bool assert_only(struct demo *demo, struct local_node node)
 
 static bool under_attack(struct demo *demo, const char *name, const char *what)
 {
-    struct tally before[TACIT_REPLICAS_MAX];
-    for (uint16_t r = 0; r < demo->local.config.replica_count; r++) {
-        before[r] = tally_of(demo, r, LIAR);
+    struct tally before[TACIT_REPLICAS_MAX] = {{0}};
+    for (uint32_t r = 0; r < demo->local.config.replica_count; r++) {
+        before[r] = tally_of(demo, (uint16_t)r, LIAR);
     }
     if (!assert_only(demo, (struct local_node){LOCAL_REPLICA, LIAR}) ||
         local_attack_set(&demo->local, LIAR, name, &demo->error) != TACIT_OK) {
@@ -95,11 +95,11 @@ static bool under_attack(struct demo *demo, const char *name, const char *what)
     if (!demo_watch(demo)) {
         return false;
     }
-    for (uint16_t r = 0; r < demo->local.config.replica_count; r++) {
+    for (uint32_t r = 0; r < demo->local.config.replica_count; r++) {
         if (r == LIAR) {
             continue;
         }
-        struct tally now = tally_of(demo, r, LIAR);
+        struct tally now = tally_of(demo, (uint16_t)r, LIAR);
         (void)printf("  replica %u: %s; decided %llu fast and %llu with signatures, left %llu "
                      "views; refused %llu signatures, %llu messages\n",
                      r, now.accuses ? "holds proof that it lies" : "holds no proof against it",
