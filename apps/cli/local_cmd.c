@@ -235,45 +235,57 @@ static enum tacit_status found_again(struct local *local, bool replace, struct t
                            lost, local->config.replica_count, local->directory, local->config.f);
 }
 
-// ID=NAME: who lies how. A replica that runs already changes at once if it was started as a liar;
-// all others that do not run will be honest.
+// ID=NAME.
+static enum tacit_status parse_liar(const struct local *local, const char *text, uint16_t *id,
+                                    const char **name, struct tacit_error *error)
+{
+    char id_text[8] = "";
+    uint64_t number = 0;
+    const char *equals = strchr(text, '=');
+    size_t length = equals == NULL ? 0 : (size_t)(equals - text);
+    if (length > 0 && length < sizeof id_text) {
+        memcpy(id_text, text, length);
+    }
+    if (!cli_number(id_text, 0, local->config.replica_count - 1, &number)) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "--attack %s: accepted is ID=NAME with an ID below %u, such as "
+                               "2=equivocate",
+                               text, local->config.replica_count);
+    }
+    *id = (uint16_t)number;
+    *name = equals + 1;
+    return TACIT_OK;
+}
+
+// Who lies how. A replica that runs already changes at once if it was started as a liar; all others
+// that do not run will be honest.
 static enum tacit_status choose_liars(const struct local *local, const struct arguments *arguments,
                                       struct tacit_error *error)
 {
-    uint32_t liars = 0;
+    uint16_t ids[ATTACKS_MAX] = {0};
+    const char *names[ATTACKS_MAX] = {NULL};
+    enum tacit_status status = TACIT_OK;
     for (uint32_t r = 0; r < local->config.replica_count; r++) {
         if (local_pid(local, (struct local_node){LOCAL_REPLICA, (uint16_t)r}) == 0) {
             local_attack_clear(local, (uint16_t)r);
         }
     }
-    liars = local_liars(local);
-    for (unsigned i = 0; i < arguments->attack_count; i++) {
-        char id_text[8] = "";
-        uint64_t id = 0;
-        const char *equals = strchr(arguments->attacks[i], '=');
-        size_t length = equals == NULL ? 0 : (size_t)(equals - arguments->attacks[i]);
-        if (length > 0 && length < sizeof id_text) {
-            memcpy(id_text, arguments->attacks[i], length);
-        }
-        if (!cli_number(id_text, 0, local->config.replica_count - 1, &id)) {
-            return tacit_error_set(error, TACIT_EINVAL, 0,
-                                   "--attack %s: accepted is ID=NAME with an ID below %u, such as "
-                                   "2=equivocate",
-                                   arguments->attacks[i], local->config.replica_count);
-        }
-        liars |= 1u << id;
-        if (!arguments->breaks && (uint32_t)__builtin_popcount(liars) > local->config.f) {
-            return tacit_error_set(error, TACIT_EBUSY, 0,
-                                   "--attack %s: that would be more liars than f = %u, which the "
-                                   "group is not made for; --break-assumption does it all the same",
-                                   arguments->attacks[i], local->config.f);
-        }
-        enum tacit_status status = local_attack_set(local, (uint16_t)id, equals + 1, error);
-        if (status != TACIT_OK) {
-            return status;
-        }
+    uint32_t liars = local_liars(local);
+    for (unsigned i = 0; i < arguments->attack_count && status == TACIT_OK; i++) {
+        status = parse_liar(local, arguments->attacks[i], &ids[i], &names[i], error);
+        liars |= names[i] != NULL && strcmp(names[i], "none") != 0 ? 1u << ids[i] : 0;
     }
-    return TACIT_OK;
+    if (status == TACIT_OK && !arguments->breaks &&
+        (uint32_t)__builtin_popcount(liars) > local->config.f) {
+        status = tacit_error_set(error, TACIT_EBUSY, 0,
+                                 "--attack: that would be more liars than f = %u, which the group "
+                                 "is not made for; --break-assumption does it all the same",
+                                 local->config.f);
+    }
+    for (unsigned i = 0; i < arguments->attack_count && status == TACIT_OK; i++) {
+        status = local_attack_set(local, ids[i], names[i], error);
+    }
+    return status;
 }
 
 static int up(const struct arguments *arguments)

@@ -11,6 +11,7 @@
 // messages.c    ring messages: edits with the signatures made right again
 // instead.c     equivocation: what some are told instead, and all that goes with it
 // actions.c     at drawn moments: floods, SEAL_VIEWs, changes of own memory
+// requests.c    faulty clients: requests that are changed
 //
 // Every decision is a draw; 0 behaves. One thread.
 #ifndef TACIT_TESTS_ADVERSARY_H
@@ -111,6 +112,8 @@ struct adversary_world {
     struct tacit_smr *(*smr)(void *context, uint32_t replica);
     void (*sign)(void *context, uint32_t replica, tacit_domain_t domain, const uint8_t *payload,
                  uint32_t bytes, struct tacit_signature *out);
+    void (*sign_client)(void *context, uint32_t client, tacit_domain_t domain,
+                        const uint8_t *payload, uint32_t bytes, struct tacit_signature *out);
     // Writes into a region of its own at another replica, past production code; false: not now.
     bool (*forge)(void *context, uint32_t replica, uint32_t host, struct tacit_region_key key,
                   uint64_t offset, const void *bytes, uint32_t count);
@@ -164,6 +167,20 @@ struct tacit_agree;
 void adversary_change_claims(struct tacit_agree *agree, uint32_t style);
 bool adversary_vouch_all(struct tacit_agree *agree);
 void adversary_flood(struct adversary *adversary, uint32_t faulty);
+
+// requests.c. A request of faulty client `client` to `receiver`: changes its ring slot. False: it
+// never lands. Some receivers get other bytes under the same number (CLIENT), signatures and
+// sessions are wrong (CLIENT_EDIT).
+struct tacit_smr_config;
+bool adversary_tamper_request(struct adversary *adversary, uint32_t client, uint32_t receiver,
+                              const struct tacit_smr_config *smr, struct adversary_write *op);
+// Its parts, for a simulator that has to know what a changed request asks for.
+struct tacit_wire_request;
+void adversary_sign_request(struct adversary *adversary, uint32_t client,
+                            const struct tacit_wire_request *request, struct tacit_signature *out);
+// Says nothing about what is executed: nobody shall take it.
+void adversary_spoil_request(struct adversary *adversary, uint32_t client,
+                             struct tacit_wire_request *request, struct tacit_signature *signature);
 
 // ---- between the files
 

@@ -3,10 +3,13 @@
 // Replicas that lie, as real processes: one after the other, each with another attack, is switched
 // on under load, stopped, started again without its memory and readmitted. Meanwhile no client may
 // see anything wrong or wait for ever, and no correct replica may end, stop answering, accuse
-// another correct one, or grow. With TACIT_SOAK_SECONDS set: every attack in turn, for so long.
+// another correct one, or grow. A client lies, too, all the time. With TACIT_SOAK_SECONDS set:
+// every attack in turn, for so long.
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "attack/attacks.h"
@@ -16,6 +19,7 @@
 #define STEP 20u                       // answers that may not take longer than E2E_READY_NS
 #define CLUSTER_ATTACKS 6u             // then the clients' histories are judged
 #define REPORT_AGE_US 2000000u         // a correct replica's report is never older
+#define LYING_CLIENT 9u                // not one of the load's
 #define GROWTH_KIB 4096u               // of a correct replica's own memory since it was a member
 
 static const struct local_plan plan = {.replicas = 3,
@@ -30,7 +34,37 @@ struct soak {
     pid_t pid[TACIT_REPLICAS_MAX];
     uint64_t own_kib[TACIT_REPLICAS_MAX]; // when it was a member first
     uint16_t victim;                      // of the next attack
+    pid_t client;                         // that lies
 };
+
+// ---- a client that lies ------------------------------------------------------------------------
+
+static pid_t start_client(const struct local *local)
+{
+    char program[TACIT_CONFIG_PATH_BYTES + 32];
+    char node[TACIT_CONFIG_PATH_BYTES];
+    char name[] = "tacit-lying-client";
+    char option[] = "--node";
+    char *const argv[] = {name, option, node, NULL};
+    (void)snprintf(program, sizeof program, "%s/%s", local->programs, name);
+    local_path(local, node, "client-%u.yaml", LYING_CLIENT);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)execv(program, argv);
+        _exit(127);
+    }
+    assert_true(child > 0);
+    return child;
+}
+
+static void end_client(const struct soak *soak)
+{
+    int status = -1;
+    assert_int_equal(kill(soak->client, SIGTERM), 0);
+    assert_int_equal(waitpid(soak->client, &status, 0), soak->client);
+    assert_int_equal(status, 0); // it lied to the end
+}
 
 // ---- correct replicas --------------------------------------------------------------------------
 
@@ -184,6 +218,7 @@ static void soak_begin(struct soak *soak)
     e2e_start(soak->local);
     soak->load = e2e_load(soak->local);
     e2e_progress(soak->load, 300);
+    soak->client = start_client(soak->local);
     for (uint16_t r = 0; r < soak->local->config.replica_count; r++) {
         know(soak, r);
     }
@@ -192,6 +227,7 @@ static void soak_begin(struct soak *soak)
 static void soak_end(struct soak *soak)
 {
     e2e_progress(soak->load, 300);
+    end_client(soak);
     e2e_verdict(soak->load);
     e2e_cluster_end(soak->local);
 }

@@ -651,6 +651,29 @@ static void test_full_state_directory(void **state)
     end_cluster(local);
 }
 
+static void expect_no_liar(const struct local *local, const char *attack, const char *other,
+                           const char *said)
+{
+    const char *argv[] = {"tacit",    "local", "up",  "--dir", local->directory, "--port", "0",
+                          "--attack", attack,  other, NULL};
+    struct run run = run_words(local, argv);
+    expect_refusal(&run, said);
+    assert_int_equal(local_liars(local), 0);
+}
+
+static void test_attacks(void **state)
+{
+    (void)state;
+    struct local *local = make_cluster();
+    expect_no_liar(local, "2=lie", NULL, "accepted are none, silent, ");
+    expect_no_liar(local, "3=silent", NULL, "an ID below 3");
+    expect_no_liar(local, "silent", NULL, "accepted is ID=NAME");
+    expect_no_liar(local, "2=silent", "--attack=1=slow", "more liars than f = 1");
+    expect_no_liar(local, "2=silent", NULL, "need --mode byzantine");
+    expect_unused(local, "replica-2");
+    end_cluster(local);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -673,6 +696,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_missing_permission),
         cmocka_unit_test(test_file_size_limit),
         cmocka_unit_test(test_full_state_directory),
+        // Attacks that there are not, too many of them, in crash mode.
+        cmocka_unit_test(test_attacks),
     };
     e2e_begin(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,6 +104,14 @@ static void sign(void *context, uint32_t replica, tacit_domain_t domain, const u
     sim_signer_sign(cluster->process[replica].signer, domain, payload, bytes, out);
 }
 
+static void sign_client(void *context, uint32_t client, tacit_domain_t domain,
+                        const uint8_t *payload, uint32_t bytes, struct tacit_signature *out)
+{
+    const struct sim_cluster *cluster = context;
+    uint32_t first = (uint32_t)cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
+    sim_signer_sign(cluster->process[first + client].signer, domain, payload, bytes, out);
+}
+
 static bool forge(void *context, uint32_t replica, uint32_t host, struct tacit_region_key key,
                   uint64_t offset, const void *bytes, uint32_t count)
 {
@@ -175,6 +183,7 @@ void sim_byz_start(struct sim_cluster *cluster)
     const struct adversary_world world = {.context = cluster,
                                           .smr = smr_of,
                                           .sign = sign,
+                                          .sign_client = sign_client,
                                           .forge = forge,
                                           .ring = ring,
                                           .wake = wake,

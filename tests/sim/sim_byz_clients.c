@@ -41,45 +41,6 @@ static struct sim_byz_change *change_of(struct sim_cluster *cluster, uint32_t cl
     return change;
 }
 
-static void sign(struct sim_cluster *cluster, uint32_t client,
-                 const struct tacit_wire_request *request, struct tacit_signature *out)
-{
-    uint32_t first = (uint32_t)cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
-    uint8_t statement[TACIT_SIGN_PAYLOAD_MAX];
-    struct tacit_digest body;
-    tacit_body_digest(&body, request->body, request->body_bytes);
-    uint32_t bytes = tacit_statement_request(statement, client, request->session, request->number,
-                                             request->kind, &body);
-    sim_signer_sign(cluster->process[first + client].signer, TACIT_DOMAIN_REQUEST, statement, bytes,
-                    out);
-}
-
-// Says nothing about what is executed: nobody shall take it.
-static void spoil(struct sim_cluster *cluster, uint32_t client, struct tacit_wire_request *request,
-                  struct tacit_signature *signature)
-{
-    switch (adversary_style(&cluster->byz.adversary, ADVERSARY_CLIENT_EDIT, 4)) {
-    case 0: // a signature that does not hold
-        signature->bytes[choice_u32(cluster->choice, TACIT_SIGNATURE_BYTES)] ^= 1;
-        request->flags |= TACIT_REQUEST_SIGNED;
-        break;
-    case 1: // never signs
-        request->flags &= (uint8_t)~TACIT_REQUEST_SIGNED;
-        break;
-    case 2: // of no session, or out of order; a CLOSE does no harm to others
-        request->kind = TACIT_REQUEST_CLOSE;
-        request->body_bytes = 0;
-        request->session ^=
-            choice_u32(cluster->choice, 4) == 3 ? choice_u32(cluster->choice, 8) : 0;
-        request->number += choice_u32(cluster->choice, 3);
-        sign(cluster, client, request, signature);
-        break;
-    default:
-        request->flags |= TACIT_REQUEST_FULL;
-        break;
-    }
-}
-
 bool sim_byz_tamper_client(struct sim_cluster *cluster, uint32_t client, uint32_t replica,
                            struct sim_op *op)
 {
@@ -111,14 +72,14 @@ bool sim_byz_tamper_client(struct sim_cluster *cluster, uint32_t client, uint32_
         checker_body_encode(body, &checker_ops(cluster->checker, &count)[change->operation],
                             change->operation);
         request.body = body;
-        sign(cluster, client, &request, &signature);
+        adversary_sign_request(&cluster->byz.adversary, client, &request, &signature);
     }
     if (adversary_hits(&cluster->byz.adversary, ADVERSARY_CLIENT_EDIT)) {
         if (cluster->byz.adversary.how[ADVERSARY_CLIENT_EDIT].style == 0 &&
             choice_u32(cluster->choice, 3) == 2) {
             return false; // to some only
         }
-        spoil(cluster, client, &request, &signature);
+        adversary_spoil_request(&cluster->byz.adversary, client, &request, &signature);
         changed = true;
     }
     if (changed) {
