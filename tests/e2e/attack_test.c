@@ -16,11 +16,12 @@
 #include "e2e.h"
 
 #define ATTACK_NS UINT64_C(3000000000) // of one attack
-#define STEP 20u                       // answers that may not take longer than E2E_READY_NS
-#define CLUSTER_ATTACKS 6u             // then the clients' histories are judged
-#define REPORT_AGE_US 2000000u         // a correct replica's report is never older
-#define LYING_CLIENT 9u                // not one of the load's
-#define GROWTH_KIB 4096u               // of a correct replica's own memory since it was a member
+#define STEP 20u                       // answers that may not take 15 s
+#define LOOK_NS 2000000u
+#define CLUSTER_ATTACKS 6u     // then the clients' histories are judged
+#define REPORT_AGE_US 2000000u // a correct replica's report is never older
+#define LYING_CLIENT 9u        // not one of the load's
+#define GROWTH_KIB 4096u       // of a correct replica's own memory since it was a member
 
 static const struct local_plan plan = {.replicas = 3,
                                        .memnodes = 3,
@@ -128,6 +129,26 @@ static void check_correct(const struct soak *soak, uint16_t liar)
 
 // ---- one attack --------------------------------------------------------------------------------
 
+// Waits for some answers more; says how every replica is, should they not come.
+static void require_progress(const struct soak *soak)
+{
+    uint64_t enough = load_acknowledged(soak->load) + STEP;
+    uint64_t end_ns = cli_now_ns() + E2E_READY_NS / 2; // clients give up after all of it
+    while (load_acknowledged(soak->load) < enough && !load_failed(soak->load)) {
+        if (cli_now_ns() > end_ns) {
+            for (uint16_t r = 0; r < soak->local->config.replica_count; r++) {
+                json_t *report = local_status(soak->local, r);
+                (void)json_dumpf(report, stderr, JSON_COMPACT);
+                (void)fprintf(stderr, "\n");
+                json_decref(report);
+            }
+            fail_msg("clients wait for ever; above is what each replica says");
+        }
+        cli_sleep_ns(LOOK_NS);
+    }
+    assert_false(load_failed(soak->load));
+}
+
 // What the correct replicas counted.
 struct tally {
     uint64_t fast, slow, views, accused;
@@ -170,7 +191,7 @@ static void under_attack(struct soak *soak, const char *name)
         fail_msg("%s", error.text);
     }
     while (cli_now_ns() < start_ns + ATTACK_NS) {
-        e2e_progress(soak->load, STEP);
+        require_progress(soak);
         check_correct(soak, liar);
     }
     struct load_outage outage = load_outage(soak->load, start_ns, cli_now_ns());
