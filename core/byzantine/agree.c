@@ -201,6 +201,8 @@ void tacit_agree_start(struct tacit_agree *a, uint64_t epoch, tacit_node_t first
     a->first_leader = first_leader;
     a->now_ns = now_ns;
     a->applied = a->undecided = a->seen = a->next = a->released = base;
+    a->grown = base;
+    a->grown_ns = now_ns;
     a->progress_ns = now_ns;
     a->base = a->start_base = a->own_base = base;
     a->root = a->own_root = *root;
@@ -532,6 +534,14 @@ tacit_time_ns_t tacit_agree_gathered_ns(const struct tacit_agree *a)
     return a->gathered_ns;
 }
 
+tacit_time_ns_t tacit_agree_stalled_ns(const struct tacit_agree *a)
+{
+    if (a->seen <= a->undecided || a->fetching || TACIT_BUG(STALL_UNNOTICED)) {
+        return UINT64_MAX;
+    }
+    return a->progress_ns > a->grown_ns ? a->progress_ns : a->grown_ns;
+}
+
 void tacit_agree_diverged(struct tacit_agree *a)
 {
     a->fetching = true;
@@ -715,6 +725,10 @@ bool tacit_agree_poll(struct tacit_agree *a, tacit_time_ns_t now_ns)
         }
         worked = tacit_votes_look(a, slot) || worked;
     }
+    if (a->seen != a->grown) {
+        a->grown = a->seen;
+        a->grown_ns = now_ns;
+    }
     worked = tacit_agree_advance(a) || worked;
     worked = propose_again(a) || worked;
     worked = tacit_base_poll(a) || worked;
@@ -729,7 +743,10 @@ tacit_time_ns_t tacit_agree_deadline(const struct tacit_agree *a)
     for (tacit_node_t r = 0; r < 2 * a->config.replicas; r++) {
         checks = checks || a->checks[r].active;
     }
-    bool waits = checks || a->seen > a->undecided || (a->view > 0 && !a->entered) ||
+    // The body of a decided slot is asked for again: the ctb gives up after a few tries.
+    bool lacks_body = a->applied < a->undecided && a->applied < a->limit && !a->fetching &&
+                      !TACIT_BUG(DECIDED_BODY_FORGOTTEN);
+    bool waits = checks || lacks_body || a->seen > a->undecided || (a->view > 0 && !a->entered) ||
                  a->base > a->applied || a->own_base > a->base || a->seal_due || a->announce_due ||
                  a->rumour || a->observer || a->newest.base > a->applied;
     if (!waits) {

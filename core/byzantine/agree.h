@@ -120,6 +120,10 @@ void tacit_agree_gone(struct tacit_agree *agree, uint32_t gone);
 // Since when f+1 replicas are in the present view: no timer of it began before. UINT64_MAX: they
 // are not yet.
 tacit_time_ns_t tacit_agree_gathered_ns(const struct tacit_agree *agree);
+// Since when a slot waits here for its decision while nothing new is decided or proposed,
+// UINT64_MAX: none does. In a group that works, a checkpoint brings what was missed; in an idle one
+// only another view does.
+tacit_time_ns_t tacit_agree_stalled_ns(const struct tacit_agree *agree);
 void tacit_agree_checkpointed(struct tacit_agree *agree, uint64_t base,
                               const struct tacit_digest *root);
 // The owner found its state to be wrong: nothing is executed until one is installed.

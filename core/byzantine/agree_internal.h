@@ -149,6 +149,8 @@ struct tacit_agree {
     uint64_t released;        // bodies of slots below were let go
     uint64_t undecided;       // all slots below are decided or below the base
     uint64_t seen;            // one above the highest slot with a PREPARE or vote
+    uint64_t grown;           // `seen` at ...
+    tacit_time_ns_t grown_ns; // ... the time when it grew last
     uint64_t next;            // leader: next slot to propose
     // Leader: slots in [least, end) were executed here before this view. They are proposed again
     // from `again` on, the first that somebody lacks.

@@ -9,6 +9,7 @@
 #include "internal.h"
 
 #define MESSAGES_PER_TURN 64u
+#define STALLED_TIMERS 2u // a request that waits is the sooner reason to leave a view
 #define BODY_SLOTS 8u
 
 static uint32_t body_bytes(const struct tacit_smr_config *config)
@@ -601,13 +602,17 @@ static void note_quorum(struct tacit_smr *smr)
     }
 }
 
-// When the timer of an obligation fires; it does not begin before f+1 replicas are connected and in
-// the view.
+// When the timer of an obligation fires, or that of a slot which waits here while nothing else
+// happens; neither begins before f+1 replicas are connected and in the view.
 static tacit_time_ns_t view_timer(const struct tacit_smr *smr)
 {
     const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     tacit_time_ns_t timer = tacit_requests_timer(byzantine->requests, byzantine->timer_ns);
     tacit_time_ns_t gathered = tacit_agree_gathered_ns(byzantine->agree);
+    tacit_time_ns_t stalled = tacit_agree_stalled_ns(byzantine->agree);
+    if (stalled != UINT64_MAX && stalled + STALLED_TIMERS * byzantine->timer_ns < timer) {
+        timer = stalled + STALLED_TIMERS * byzantine->timer_ns;
+    }
     if (timer == UINT64_MAX || gathered == UINT64_MAX || byzantine->quorum_ns == UINT64_MAX) {
         return UINT64_MAX;
     }

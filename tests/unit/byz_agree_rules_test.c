@@ -288,6 +288,18 @@ static bool rule_again_for_who_lacks(void)
     return kept && world_agrees();
 }
 
+// A slot that is not decided while nothing else happens is noticed, also when no client waits.
+static bool rule_stall_is_noticed(void)
+{
+    world_open();
+    world.no_vote[2][0] = world.no_vote[2][1] = true;
+    propose(0, "a");
+    world_pump();
+    assert_int_equal(report_of(0).decided, 1);
+    assert_true(tacit_agree_stalled_ns(agree_of(0)) == UINT64_MAX);
+    return tacit_agree_stalled_ns(agree_of(2)) == world.now_ns;
+}
+
 static const struct {
     const char *name;
     bool (*rule)(void);
@@ -302,6 +314,7 @@ static const struct {
     {"vouch: legal under NEW_VIEW", rule_newview_obeyed, TACIT_BUG_VOUCH_IGNORES_NEW_VIEW},
     {"forced is endorsed", rule_forced_is_endorsed, TACIT_BUG_FORCED_NEEDS_ENDORSEMENT},
     {"proposed again for who lacks it", rule_again_for_who_lacks, TACIT_BUG_DECIDED_NOT_AGAIN},
+    {"a stall is noticed", rule_stall_is_noticed, TACIT_BUG_STALL_UNNOTICED},
     {"claims are carried", rule_carrying, TACIT_BUG_CLAIMS_NOT_CARRIED},
     {"co-sign: vouched", rule_cosign_what_was_vouched, TACIT_BUG_COSIGN_BLINDLY},
     {"co-sign: base named", rule_cosigner_names_its_base, TACIT_BUG_COSIGN_BELOW_BASE},

@@ -77,7 +77,7 @@ static struct world {
     uint32_t jobs_most; // that a signer takes at a time, 0: any number
     // What is held up: [at or to][of or from].
     bool no_deliver[WORLD_N][WORLD_N], no_lock[WORLD_N][WORLD_N], no_locked[WORLD_N][WORLD_N],
-        no_message[WORLD_N][WORLD_N], no_vote[WORLD_N][WORLD_N], no_signer[WORLD_N];
+        no_message[WORLD_N][WORLD_N], no_vote[WORLD_N][WORLD_N], no_signer[WORLD_N], no_fetch;
 } world;
 
 static uint64_t world_marks[TACIT_MARKS];
@@ -328,7 +328,7 @@ void tacit_ctb_fetch(struct tacit_ctb *ctb, tacit_node_t owner, const struct tac
     struct world_node *node = world_of(ctb);
     uint32_t found, have;
     (void)now_ns;
-    for (tacit_node_t r = 0; r < WORLD_N; r++) {
+    for (tacit_node_t r = 0; r < WORLD_N && !world.no_fetch; r++) {
         const uint8_t *body = tacit_bodies_find(world.node[r].bodies, digest, &found);
         if (body != NULL && found <= bytes &&
             tacit_bodies_find(node->bodies, digest, &have) == NULL) {
