@@ -116,8 +116,7 @@
     X(OPEN_REPLAYED, "an OPEN of a session that is over opens one again")                          \
     X(CLIENTS_ONE_QUEUE, "signatures of clients are checked in the order in which they come")      \
     X(DECIDED_NOT_AGAIN, "a leader never proposes again what it had executed before its view")     \
-    /* the newest is the last */                                                                   \
-    X(PASSED_OVER_STAYS, "what a summary passed over is waited for until somebody else moves")
+    X(PASSED_OVER_STAYS, "what a summary passed over is waited for until somebody else moves")     \
     X(STALL_UNNOTICED, "a replica waits for ever for a slot that an idle group has decided")       \
     X(DECIDED_BODY_FORGOTTEN, "nobody wakes up to ask again for the body of a decided slot")       \
     /* the newest is the last */

@@ -96,8 +96,8 @@
     X(FORWARD_BROUGHT, "a slot got a request for which the store had no room")                     \
     X(CTB_BODY_GAVE_WAY, "a large body of a stream gave way to one that is needed sooner")         \
     X(PROPOSED_AGAIN, "a leader proposed again what it had executed, as somebody lacked it")       \
-    /* the newest is the last */                                                                   \
-    X(SEAL_PASSED_OVER, "a replica left a view since a summary passed over what it lacks")
+    X(SEAL_PASSED_OVER, "a replica left a view since a summary passed over what it lacks")         \
+    /* the newest is the last */
 
 enum tacit_mark {
 #define TACIT_MARK_ENUM(name, text) TACIT_MARK_##name,
