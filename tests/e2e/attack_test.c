@@ -129,19 +129,25 @@ static void check_correct(const struct soak *soak, uint16_t liar)
 
 // ---- one attack --------------------------------------------------------------------------------
 
-// Waits for some answers more; says how every replica is, should they not come.
+// What every replica says, for whoever has to find out why nothing goes on.
+static void dump(const struct soak *soak)
+{
+    for (uint16_t r = 0; r < soak->local->config.replica_count; r++) {
+        json_t *report = local_status(soak->local, r);
+        (void)json_dumpf(report, stderr, JSON_COMPACT);
+        (void)fprintf(stderr, "\n");
+        json_decref(report);
+    }
+}
+
+// Waits for some answers more.
 static void require_progress(const struct soak *soak)
 {
     uint64_t enough = load_acknowledged(soak->load) + STEP;
     uint64_t end_ns = cli_now_ns() + E2E_READY_NS / 2; // clients give up after all of it
     while (load_acknowledged(soak->load) < enough && !load_failed(soak->load)) {
         if (cli_now_ns() > end_ns) {
-            for (uint16_t r = 0; r < soak->local->config.replica_count; r++) {
-                json_t *report = local_status(soak->local, r);
-                (void)json_dumpf(report, stderr, JSON_COMPACT);
-                (void)fprintf(stderr, "\n");
-                json_decref(report);
-            }
+            dump(soak);
             fail_msg("clients wait for ever; above is what each replica says");
         }
         cli_sleep_ns(LOOK_NS);
@@ -220,6 +226,7 @@ static void cure(struct soak *soak)
     }
     if (local_attack_set(soak->local, soak->victim, "none", &error) != TACIT_OK ||
         scratch_readmit(soak->local, soak->victim, E2E_READY_NS, &error) == 0) {
+        dump(soak);
         fail_msg("after %s: %s", text, error.text);
     }
     print_message("                readmitted after %.0f ms (%s)\n",
