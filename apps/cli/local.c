@@ -188,11 +188,17 @@ static bool process_stat(pid_t pid, char *state, unsigned long long *started)
         return false;
     }
     at++;
+    unsigned long threads = 0;
     for (int field = 3; field < 22; field++) {
         at = strchr(at + 1, ' ');
         if (at == NULL) {
             return false;
         }
+        threads = field + 1 == 20 ? strtoul(at, NULL, 10) : threads;
+    }
+    // Of who was killed the other threads go one by one, and hold its locks and sockets until then.
+    if (*state == 'Z' && threads > 1) {
+        *state = 'D';
     }
     *started = strtoull(at, NULL, 10);
     return *started != 0;

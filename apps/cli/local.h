@@ -98,7 +98,8 @@ enum tacit_status local_start(struct local *local, struct local_node node,
 // The same right behind a SIGKILL, while the kernel may still be taking the old process apart.
 enum tacit_status local_start_again(struct local *local, struct local_node node,
                                     struct tacit_error *error);
-// Process id, 0 if it does not run (anybody's process that reused the id does not count).
+// Process id, 0 if it does not run (anybody's process that reused the id does not count). Who was
+// killed runs until its last thread is gone, and with it what it holds.
 pid_t local_pid(const struct local *local, struct local_node node);
 // Sends a signal. TACIT_ENOENT: it does not run.
 enum tacit_status local_signal(const struct local *local, struct local_node node, int signal_number,
