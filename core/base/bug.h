@@ -119,6 +119,7 @@
     X(PASSED_OVER_STAYS, "what a summary passed over is waited for until somebody else moves")     \
     X(STALL_UNNOTICED, "a replica waits for ever for a slot that an idle group has decided")       \
     X(DECIDED_BODY_FORGOTTEN, "nobody wakes up to ask again for the body of a decided slot")       \
+    X(UNVOUCHED_LOCK_COUNTS, "LOCKED that says \"not vouched\" counts for an ACK")                 \
     /* the newest is the last */
 
 enum tacit_bug {

@@ -97,6 +97,8 @@
     X(CTB_BODY_GAVE_WAY, "a large body of a stream gave way to one that is needed sooner")         \
     X(PROPOSED_AGAIN, "a leader proposed again what it had executed, as somebody lacked it")       \
     X(SEAL_PASSED_OVER, "a replica left a view since a summary passed over what it lacks")         \
+    X(CTB_ABSTAINED, "LOCKED of a PREPARE was said without a vouch")                               \
+    X(CTB_LOCKED_AGAIN, "LOCKED was said again to who waits for it")                               \
     /* the newest is the last */
 
 enum tacit_mark {

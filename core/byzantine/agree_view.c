@@ -65,6 +65,7 @@ void tacit_view_seal(struct tacit_agree *a, uint64_t view)
     a->gathered_ns = UINT64_MAX;
     a->seal_due = true;
     a->progress_ns = a->now_ns;
+    tacit_ctb_leave(a->ctb, a->view); // so that others can deliver what was not vouched here
     tacit_ctb_hurry(a->ctb);
     a->calls.sealed(a->calls.context, a->view);
 }

@@ -290,8 +290,11 @@ void tacit_votes_locked(struct tacit_agree *a, tacit_node_t stream, uint64_t k,
         return; // what is of a later view is looked at when that is entered
     }
     struct tacit_slot *slot = tacit_slot_at(a, payload->slot);
-    if (slot == NULL || payload->slot < a->base ||
-        (slot->has_prepare && slot->view >= payload->view)) {
+    if (payload->slot < a->base) {
+        tacit_ctb_abstain(a->ctb, stream, k); // finished: the others need not wait for a vouch
+        return;
+    }
+    if (slot == NULL || (slot->has_prepare && slot->view >= payload->view)) {
         return;
     }
     slot->has_prepare = true;

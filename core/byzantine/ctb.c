@@ -106,6 +106,7 @@ void tacit_ctb_reset(struct tacit_ctb *ctb, uint64_t epoch, tacit_time_ns_t now_
     TACIT_ASSERT(epoch > ctb->epoch || ctb->generation == 0);
     ctb->now_ns = now_ns;
     ctb->epoch = epoch;
+    ctb->view = 0;
     ctb->generation++;
     for (tacit_node_t s = 0; s < ctb->config.replicas; s++) {
         TACIT_ASSERT(!ctb->streams[s].busy);
@@ -163,14 +164,36 @@ static struct tacit_ctb_message about(const struct tacit_ctb *ctb, uint8_t kind,
     return message;
 }
 
-static void say_locked(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot)
+static struct tacit_ctb_message locked_message(const struct tacit_ctb *ctb, tacit_node_t s,
+                                               const struct tacit_ctb_slot *slot)
+{
+    struct tacit_ctb_message message = about(ctb, TACIT_MESSAGE_LOCKED, s, slot);
+    message.unvouched = (slot->flags & TACIT_CTB_VOUCHED) == 0;
+    return message;
+}
+
+// Once per id: who says that it did not vouch never vouches later, and the other way round.
+static void say_locked(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot,
+                       bool vouched)
 {
     if (s == ctb->config.self || (slot->flags & TACIT_CTB_SAID) != 0) {
         return;
     }
     slot->flags |= TACIT_CTB_SAID;
-    struct tacit_ctb_message message = about(ctb, TACIT_MESSAGE_LOCKED, s, slot);
+    if (vouched) {
+        slot->flags |= TACIT_CTB_VOUCHED;
+    } else {
+        tacit_mark(&ctb->marker, TACIT_MARK_CTB_ABSTAINED);
+    }
+    struct tacit_ctb_message message = locked_message(ctb, s, slot);
     tacit_ctb_send_all(ctb, &message);
+}
+
+void tacit_ctb_resay(struct tacit_ctb *ctb, tacit_node_t to, tacit_node_t s,
+                     const struct tacit_ctb_slot *slot)
+{
+    struct tacit_ctb_message message = locked_message(ctb, s, slot);
+    tacit_ctb_send(ctb, to, &message);
 }
 
 // A small body goes along. A large one is not sent again: whoever lacks it fetches it.
@@ -187,9 +210,9 @@ void tacit_ctb_send_lock(struct tacit_ctb *ctb, tacit_node_t to, const struct ta
     tacit_ctb_send(ctb, to, &message);
 }
 
-// Whether all who count have locked what this slot holds.
-static bool is_unanimous(const struct tacit_ctb *ctb, tacit_node_t s,
-                         const struct tacit_ctb_slot *slot)
+// Whether all others have locked what this slot holds; `vouched`: and vouched it.
+static bool is_by_all(const struct tacit_ctb *ctb, tacit_node_t s,
+                      const struct tacit_ctb_slot *slot, bool vouched)
 {
     uint8_t n = ctb->config.replicas;
     const struct tacit_ctb_heard *heard =
@@ -198,6 +221,7 @@ static bool is_unanimous(const struct tacit_ctb *ctb, tacit_node_t s,
     for (tacit_node_t w = 0; w < n; w++) {
         if (w != s && w != ctb->config.self &&
             !(heard[w].is && heard[w].k == slot->k &&
+              (!vouched || heard[w].vouched || TACIT_BUG(UNVOUCHED_LOCK_COUNTS)) &&
               tacit_payload_is_equal(&heard[w].payload, &slot->payload))) {
             missing++;
         }
@@ -215,23 +239,23 @@ static void count_unanimous(struct tacit_ctb *ctb)
     }
 }
 
-// Looks whether the lock has become unanimous.
+// Looks whether all have locked it, and whether all have vouched it.
 static void consider(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot)
 {
-    if ((slot->flags & TACIT_CTB_UNANIMOUS) != 0 || !is_unanimous(ctb, s, slot)) {
-        return;
-    }
-    slot->flags |= TACIT_CTB_UNANIMOUS;
+    bool by_all = (slot->flags & TACIT_CTB_BY_ALL) == 0 && is_by_all(ctb, s, slot, false);
+    bool unanimous = (slot->flags & TACIT_CTB_UNANIMOUS) == 0 && is_by_all(ctb, s, slot, true);
     uint64_t k = slot->k;
     struct tacit_payload payload = slot->payload;
-    if (s == ctb->config.self) {
+    slot->flags |= (uint16_t)((by_all ? TACIT_CTB_BY_ALL : 0) |
+                              (unanimous ? TACIT_CTB_UNANIMOUS : 0)); // before: deliver() may ask
+    if (by_all && s == ctb->config.self) {
         count_unanimous(ctb);
-    } else if (k < ctb->streams[s].next) {
+    } else if (by_all && k < ctb->streams[s].next) {
         tacit_mark(&ctb->marker, TACIT_MARK_CTB_LATE_UNANIMOUS);
-    } else {
+    } else if (by_all) {
         tacit_ctb_agreed(ctb, s, slot, true);
     }
-    if (!ctb->streams[s].condemned) {
+    if (unanimous && !ctb->streams[s].condemned) {
         ctb->calls.unanimous(ctb->calls.context, s, k, &payload);
     }
 }
@@ -270,6 +294,14 @@ void tacit_ctb_seen(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k)
     tacit_ctb_exists(ctb, s);
 }
 
+// A PREPARE of a view that was left.
+static void abstain_if_left(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot)
+{
+    if (slot->payload.kind == TACIT_PAYLOAD_PREPARE && slot->payload.view < ctb->view) {
+        say_locked(ctb, s, slot, false);
+    }
+}
+
 // Locks what the message of the broadcaster names; it is in the window, and not locked.
 void tacit_ctb_lock(struct tacit_ctb *ctb, const struct tacit_ctb_message *message)
 {
@@ -297,6 +329,7 @@ void tacit_ctb_lock(struct tacit_ctb *ctb, const struct tacit_ctb_message *messa
         tacit_ctb_got_body(ctb, s, slot, false);
     }
     if (!stream->condemned && tacit_ctb_locked_slot(ctb, s, k) == slot) {
+        abstain_if_left(ctb, s, slot);
         consider(ctb, s, slot);
     }
 }
@@ -307,7 +340,7 @@ void tacit_ctb_got_body(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_
     struct tacit_payload payload = slot->payload;
     uint64_t k = slot->k;
     if (payload.kind != TACIT_PAYLOAD_PREPARE) {
-        say_locked(ctb, s, slot);
+        say_locked(ctb, s, slot, true);
     }
     if (late) {
         tacit_mark(&ctb->marker, TACIT_MARK_CTB_BODY_FETCHED);
@@ -365,7 +398,8 @@ static void on_locked(struct tacit_ctb *ctb, tacit_node_t from,
     if (heard->is && heard->k >= k) {
         return; // the first counts
     }
-    *heard = (struct tacit_ctb_heard){.is = true, .k = k, .payload = message->payload};
+    *heard = (struct tacit_ctb_heard){
+        .is = true, .vouched = !message->unvouched, .k = k, .payload = message->payload};
     if (k >= stream->rumour_end) {
         stream->rumour_end = k + 1;
         tacit_ctb_exists(ctb, s);
@@ -533,7 +567,7 @@ bool tacit_ctb_broadcast_digested(struct tacit_ctb *ctb, const struct tacit_payl
     }
     uint64_t k = own->lock_end++;
     struct tacit_ctb_slot *slot = tacit_ctb_slot_of(ctb, self, k);
-    if ((slot->flags & TACIT_CTB_LOCKED) != 0 && (slot->flags & TACIT_CTB_UNANIMOUS) == 0) {
+    if ((slot->flags & TACIT_CTB_LOCKED) != 0 && (slot->flags & TACIT_CTB_BY_ALL) == 0) {
         ctb->unanimous_run = 0;
     }
     slot_release(ctb, self, slot);
@@ -586,11 +620,40 @@ static bool relock_poll(struct tacit_ctb *ctb)
 
 // ---- surface -----------------------------------------------------------------------------------
 
-void tacit_ctb_vouch(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k)
+static void say_of_prepare(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k, bool vouched)
 {
     struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, k);
     if (!ctb->streams[s].condemned && slot != NULL && slot->payload.kind == TACIT_PAYLOAD_PREPARE) {
-        say_locked(ctb, s, slot);
+        say_locked(ctb, s, slot, vouched);
+    }
+}
+
+void tacit_ctb_vouch(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k)
+{
+    say_of_prepare(ctb, s, k, true);
+}
+
+void tacit_ctb_abstain(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k)
+{
+    say_of_prepare(ctb, s, k, false);
+}
+
+// What was consumed here is among it: others may still wait for it.
+void tacit_ctb_leave(struct tacit_ctb *ctb, uint64_t view)
+{
+    TACIT_ASSERT(view >= ctb->view);
+    ctb->view = view;
+    for (tacit_node_t s = 0; s < ctb->config.replicas; s++) {
+        const struct tacit_ctb_stream *stream = &ctb->streams[s];
+        uint32_t tail = ctb->config.tail;
+        uint64_t from = stream->lock_end > tail ? stream->lock_end - tail : 0;
+        for (uint64_t k = from; k < stream->lock_end && !stream->condemned; k++) {
+            struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, k);
+            bool certified = stream->known.is && stream->known.k >= k; // nobody needs it
+            if (slot != NULL && !certified) {
+                abstain_if_left(ctb, s, slot);
+            }
+        }
     }
 }
 

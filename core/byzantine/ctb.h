@@ -6,7 +6,9 @@
 // it adopts a summary.
 //
 // Fast, no signature: LOCK(k, x) to all; a receiver locks x for k (write-once) and tells all others
-// LOCKED(k, x); who locked x and heard LOCKED of the same x from all other receivers delivers.
+// LOCKED(k, x), once; who locked x and heard LOCKED of the same x from all other receivers
+// delivers. LOCKED of a PREPARE says besides whether it is *vouched* (agree.h). Delivery does not
+// ask for that, since it rests on the locks alone; only unanimous() does.
 // Slow, signed: SIGNED(k, signature); a receiver that locked x checks it, writes (k, x, signature)
 // into its own register for (broadcaster, k mod tail), waits for a majority of memory nodes, then
 // reads that register of every other receiver. A validly signed different x for this k proves the
@@ -45,16 +47,17 @@ enum tacit_take {
 struct tacit_ctb_calls {
     void *context;
     // `payload` is locked for (stream, k), its body is held if it is inline, else perhaps later.
-    // For a PREPARE nothing was told to the others: LOCKED is a vouch, given by tacit_ctb_vouch(),
-    // now or later. For all other kinds LOCKED is sent by this module as soon as the body is held.
+    // For a PREPARE nothing was told to the others: LOCKED waits for tacit_ctb_vouch() or
+    // tacit_ctb_abstain(), now or later, or for tacit_ctb_leave(). For all other kinds LOCKED is
+    // sent by this module as soon as the body is held.
     void (*locked)(void *context, tacit_node_t stream, uint64_t k,
                    const struct tacit_payload *payload);
     // A body that was missing at locked() or deliver() is held now (one reference, the module's
     // own, at least until the id is delivered; a batch until it leaves the tail).
     void (*body_held)(void *context, tacit_node_t stream, uint64_t k,
                       const struct tacit_payload *payload);
-    // LOCKED of exactly the locked payload has come from every replica but this one and the
-    // broadcaster (own stream: from all others). Once per id, before or after its delivery.
+    // LOCKED, vouched, of exactly the locked payload has come from every replica but this one and
+    // the broadcaster (own stream: from all others). Once per id, before or after its delivery.
     void (*unanimous)(void *context, tacit_node_t stream, uint64_t k,
                       const struct tacit_payload *payload);
     // Next of the stream, agreed. Called again, with the same, after LATER. `body` is NULL if it is
@@ -92,8 +95,14 @@ bool tacit_ctb_broadcast_digested(struct tacit_ctb *ctb, const struct tacit_payl
                                   const void *body, tacit_time_ns_t now_ns);
 // Room for an ordinary payload now.
 bool tacit_ctb_has_room(const struct tacit_ctb *ctb);
-// Sends LOCKED for a locked PREPARE, to all others; at most once per id.
+// Sends LOCKED, vouched, for a locked PREPARE, to all others. Of each id LOCKED is said once, with
+// the vouch or without it: the first call counts.
 void tacit_ctb_vouch(struct tacit_ctb *ctb, tacit_node_t stream, uint64_t k);
+// The same without the vouch: the caller will never vouch this id.
+void tacit_ctb_abstain(struct tacit_ctb *ctb, tacit_node_t stream, uint64_t k);
+// The caller vouches nothing of views below `view` any more (views only grow within an epoch):
+// abstains from all that is locked of them, and from what is locked of them later.
+void tacit_ctb_leave(struct tacit_ctb *ctb, uint64_t view);
 bool tacit_ctb_is_unanimous(const struct tacit_ctb *ctb, tacit_node_t stream, uint64_t k);
 // deliver() said LATER; look again.
 void tacit_ctb_resume(struct tacit_ctb *ctb, tacit_node_t stream);

@@ -22,12 +22,14 @@
 
 enum tacit_ctb_flag {
     TACIT_CTB_LOCKED = 1,
-    TACIT_CTB_HELD = 2,   // one reference to the body is ours
-    TACIT_CTB_SAID = 4,   // LOCKED was sent
-    TACIT_CTB_AGREED = 8, // may be delivered
-    TACIT_CTB_UNANIMOUS = 16,
-    TACIT_CTB_LEFT = 32,   // a register proved that the id left the tail
-    TACIT_CTB_LOOKED = 64, // for the body beside the LOCK: a correct broadcaster sends it once
+    TACIT_CTB_HELD = 2,       // one reference to the body is ours
+    TACIT_CTB_SAID = 4,       // LOCKED was sent
+    TACIT_CTB_AGREED = 8,     // may be delivered
+    TACIT_CTB_UNANIMOUS = 16, // LOCKED, vouched, came from all others
+    TACIT_CTB_LEFT = 32,      // a register proved that the id left the tail
+    TACIT_CTB_LOOKED = 64,    // for the body beside the LOCK: a correct broadcaster sends it once
+    TACIT_CTB_BY_ALL = 128,   // LOCKED came from all others
+    TACIT_CTB_VOUCHED = 256,  // what was SAID is vouched; never changes once it was SAID
 };
 // Signature of a slot: to be checked (own: made), at the signer, held.
 enum tacit_ctb_signed { TACIT_CTB_NONE = 0, TACIT_CTB_WAIT, TACIT_CTB_PENDING, TACIT_CTB_VALID };
@@ -38,13 +40,14 @@ struct tacit_ctb_slot {
     struct tacit_signature signature;
     tacit_time_ns_t locked_ns;
     tacit_time_ns_t signed_ns;
-    uint8_t flags; // 0: free
+    uint16_t flags; // 0: free
     uint8_t sign;
 };
 
 // What somebody else says that it locked.
 struct tacit_ctb_heard {
     bool is;
+    bool vouched;
     uint64_t k;
     struct tacit_payload payload;
 };
@@ -142,8 +145,9 @@ struct tacit_ctb_stream {
     struct tacit_ctb_certified known; // newest certificate
     uint8_t share_sign;               // enum tacit_ctb_signed; of `made`
     struct tacit_signature share;
-    struct tacit_ctb_check *checks; // [replicas]
-    tacit_time_ns_t answer_due_ns[TACIT_REPLICAS_MAX];
+    struct tacit_ctb_check *checks;                    // [replicas]
+    tacit_time_ns_t answer_due_ns[TACIT_REPLICAS_MAX]; // with a summary
+    tacit_time_ns_t resay_due_ns[TACIT_REPLICAS_MAX];  // with LOCKED
     struct tacit_ctb_want wants[TACIT_CTB_WANTS];
     // What was fetched for the engine because of this replica, a ring.
     struct tacit_digest fetched[TACIT_CTB_FETCHED];
@@ -161,6 +165,7 @@ struct tacit_ctb {
     struct tacit_ctb_config config;
     uint8_t quorum; // f+1
     uint64_t epoch;
+    uint64_t view;       // of lower views nothing is vouched any more
     uint32_t generation; // of completions; one a reset
     uint64_t serial;     // of attempts
     tacit_time_ns_t now_ns;
@@ -184,9 +189,9 @@ struct tacit_ctb {
 };
 
 // ---- layouts (ctb_message.c) -------------------------------------------------------------------
-// u8 kind | u8 stream | u8 carries | u8[5] 0 | u64 epoch | u64 k | then by kind:
+// u8 kind | u8 stream | u8 carries | u8 unvouched | u8[4] 0 | u64 epoch | u64 k | then by kind:
 //   LOCK           payload | u64 ticket | body if inline
-//   LOCKED         payload
+//   LOCKED         payload                     (unvouched: 0, or 1 for a PREPARE)
 //   NUDGE          u64 lacks: bit i: the LOCK of k+i is not here
 //   SIGNED         payload | signature
 //   SUMMARY_SHARE  digest | signature
@@ -200,6 +205,7 @@ struct tacit_ctb_message {
     uint8_t kind;
     tacit_node_t stream;
     uint8_t carries;
+    bool unvouched; // LOCKED of a PREPARE only
     uint64_t epoch;
     uint64_t k;
     uint64_t word; // ticket or lacks
@@ -236,6 +242,9 @@ void tacit_ctb_seen(struct tacit_ctb *ctb, tacit_node_t stream, uint64_t k);
 void tacit_ctb_got_body(struct tacit_ctb *ctb, tacit_node_t stream, struct tacit_ctb_slot *slot,
                         bool late);
 void tacit_ctb_send_lock(struct tacit_ctb *ctb, tacit_node_t to, const struct tacit_ctb_slot *slot);
+// Says LOCKED again, as it was said before.
+void tacit_ctb_resay(struct tacit_ctb *ctb, tacit_node_t to, tacit_node_t stream,
+                     const struct tacit_ctb_slot *slot);
 
 // ---- ctb_slow.c --------------------------------------------------------------------------------
 void tacit_ctb_on_nudge(struct tacit_ctb *ctb, tacit_node_t from,

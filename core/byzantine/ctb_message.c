@@ -60,6 +60,7 @@ uint32_t tacit_ctb_encode(uint8_t *out, const struct tacit_ctb_message *message)
     out[0] = message->kind;
     out[1] = (uint8_t)message->stream;
     out[2] = message->carries;
+    out[3] = message->unvouched;
     put(out + 8, message->epoch);
     uint8_t *at = put(out + 16, message->k);
     switch (message->kind) {
@@ -129,6 +130,13 @@ static enum tacit_verdict get_payload(struct tacit_ctb_message *message, const u
                                       : tacit_payload_decode(&message->payload, at);
 }
 
+static enum tacit_verdict get_locked(struct tacit_ctb_message *message, const uint8_t *at)
+{
+    enum tacit_verdict verdict = get_payload(message, at, TACIT_PAYLOAD_BYTES);
+    bool fits = !message->unvouched || message->payload.kind == TACIT_PAYLOAD_PREPARE;
+    return fits ? verdict : TACIT_VERDICT_MALFORMED;
+}
+
 static enum tacit_verdict get_lock(struct tacit_ctb_message *message, const uint8_t *at,
                                    uint32_t left)
 {
@@ -175,28 +183,29 @@ static enum tacit_verdict get_digest(struct tacit_ctb_message *message, const ui
 enum tacit_verdict tacit_ctb_decode(struct tacit_ctb_message *message, const uint8_t *bytes,
                                     uint32_t size, uint8_t quorum, uint8_t replicas)
 {
-    static const uint8_t zero[5];
-    if (size < HEAD_BYTES || size > TACIT_CTB_MESSAGE_BYTES || memcmp(bytes + 3, zero, 5) != 0) {
+    static const uint8_t zero[4];
+    if (size < HEAD_BYTES || size > TACIT_CTB_MESSAGE_BYTES || memcmp(bytes + 4, zero, 4) != 0) {
         return TACIT_VERDICT_MALFORMED;
     }
     message->kind = bytes[0];
     message->stream = bytes[1];
     message->carries = bytes[2];
+    message->unvouched = bytes[3] != 0;
     message->epoch = get(bytes + 8);
     message->k = get(bytes + 16);
     const uint8_t *at = bytes + HEAD_BYTES;
     uint32_t left = size - HEAD_BYTES;
     bool carries = message->kind == TACIT_MESSAGE_LOCK || message->kind == TACIT_MESSAGE_BODY;
     if (message->stream >= replicas || message->k >= TACIT_CTB_ID_MAX ||
-        (!carries && message->carries != 0)) {
+        (!carries && message->carries != 0) ||
+        bytes[3] > (message->kind == TACIT_MESSAGE_LOCKED ? 1 : 0)) {
         return TACIT_VERDICT_MALFORMED;
     }
     switch (message->kind) {
     case TACIT_MESSAGE_LOCK:
         return get_lock(message, at, left);
     case TACIT_MESSAGE_LOCKED:
-        return left == TACIT_PAYLOAD_BYTES ? get_payload(message, at, left)
-                                           : TACIT_VERDICT_MALFORMED;
+        return left == TACIT_PAYLOAD_BYTES ? get_locked(message, at) : TACIT_VERDICT_MALFORMED;
     case TACIT_MESSAGE_NUDGE:
         message->word = left == 8 ? get(at) : 0;
         return left == 8 ? TACIT_VERDICT_OK : TACIT_VERDICT_MALFORMED;

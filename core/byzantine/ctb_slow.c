@@ -10,6 +10,7 @@
 #include "../base/bug.h"
 #include "ctb_internal.h"
 
+#define RESAY_AFTER 2u      // retry_ns that the registers have before the fast path is asked again
 #define SLOW_AFTER_MOST 64u // times the configured floor: a liar cannot stretch the estimate beyond
 
 // ---- when to ask -------------------------------------------------------------------------------
@@ -59,9 +60,13 @@ tacit_time_ns_t tacit_ctb_nudge_due(const struct tacit_ctb *ctb, tacit_node_t s)
     const struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, stream->next);
     tacit_time_ns_t since_ns = stream->pending_ns;
     if (slot != NULL) {
-        if ((slot->flags & (TACIT_CTB_AGREED | TACIT_CTB_LEFT)) != 0 ||
-            slot->sign != TACIT_CTB_NONE) {
+        if ((slot->flags & (TACIT_CTB_AGREED | TACIT_CTB_LEFT)) != 0) {
             return TACIT_CTB_NEVER;
+        }
+        if (slot->sign != TACIT_CTB_NONE) {
+            // The registers may be of no use: then what was lost of the fast path has to come.
+            tacit_time_ns_t again_ns = slot->signed_ns + RESAY_AFTER * ctb->config.retry_ns;
+            return again_ns > stream->nudge_due_ns ? again_ns : stream->nudge_due_ns;
         }
         since_ns = slot->locked_ns;
     }
@@ -90,7 +95,7 @@ static bool nudge_poll(struct tacit_ctb *ctb, tacit_node_t s)
                                         .epoch = ctb->epoch,
                                         .k = stream->next,
                                         .word = lacks};
-    tacit_ctb_send(ctb, s, &message);
+    tacit_ctb_send_all(ctb, &message); // the broadcaster for its id, the others for their LOCKED
     ctb->counters.nudges++;
     stream->nudged_ns = ctb->now_ns;
     stream->nudge_due_ns = ctb->now_ns + stream->nudge_wait_ns;
@@ -128,6 +133,23 @@ static void relapse(struct tacit_ctb *ctb)
     tacit_mark(&ctb->marker, TACIT_MARK_CTB_RELAPSED);
 }
 
+// Somebody waits for ids of another's stream: LOCKED may have been lost on the way to it.
+static void resay(struct tacit_ctb *ctb, tacit_node_t from, tacit_node_t s, uint64_t k)
+{
+    struct tacit_ctb_stream *stream = &ctb->streams[s];
+    if (stream->condemned || from == s || ctb->now_ns < stream->resay_due_ns[from]) {
+        return;
+    }
+    stream->resay_due_ns[from] = ctb->now_ns + ctb->config.retry_ns / 4;
+    for (uint32_t i = 0; i < TACIT_CTB_BATCH; i++) {
+        const struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, k + i);
+        if (slot != NULL && (slot->flags & TACIT_CTB_SAID) != 0) {
+            tacit_mark(&ctb->marker, TACIT_MARK_CTB_LOCKED_AGAIN);
+            tacit_ctb_resay(ctb, from, s, slot);
+        }
+    }
+}
+
 void tacit_ctb_on_nudge(struct tacit_ctb *ctb, tacit_node_t from,
                         const struct tacit_ctb_message *message)
 {
@@ -135,8 +157,11 @@ void tacit_ctb_on_nudge(struct tacit_ctb *ctb, tacit_node_t from,
     struct tacit_ctb_stream *own = &ctb->streams[self];
     struct tacit_ctb_peer *peer = &ctb->peers[from];
     uint64_t k = message->k;
-    if (message->stream != self || own->condemned || k >= own->lock_end ||
-        ctb->now_ns < peer->nudge_due_ns) {
+    if (message->stream != self) {
+        resay(ctb, from, message->stream, k);
+        return;
+    }
+    if (own->condemned || k >= own->lock_end || ctb->now_ns < peer->nudge_due_ns) {
         return;
     }
     peer->nudge_due_ns = ctb->now_ns + ctb->config.retry_ns / 4;

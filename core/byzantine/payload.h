@@ -46,8 +46,8 @@ void tacit_body_digest(struct tacit_digest *out, const void *body, size_t bytes)
 enum tacit_message_kind {
     // ctb.h
     TACIT_MESSAGE_LOCK = 1,      // broadcaster: id, payload, body (inline or a ticket)
-    TACIT_MESSAGE_LOCKED,        // receiver to all others: stream, id, payload
-    TACIT_MESSAGE_NUDGE,         // receiver to broadcaster: please sign from this id on
+    TACIT_MESSAGE_LOCKED,        // receiver to all others: stream, id, payload, vouched or not
+    TACIT_MESSAGE_NUDGE,         // receiver to all others: from this id on sign, say LOCKED again
     TACIT_MESSAGE_SIGNED,        // broadcaster: id, payload, signature
     TACIT_MESSAGE_SUMMARY_SHARE, // receiver to broadcaster: id, state digest, signature
     TACIT_MESSAGE_SUMMARY,       // anybody: stream, id, state digest, certificate

@@ -76,7 +76,7 @@ static void sign_again(struct adversary *adversary, uint32_t faulty, struct taci
 
 static void change_ctb(struct adversary *adversary, struct tacit_ctb_message *m)
 {
-    switch (choice_u32(adversary->choice, 7)) {
+    switch (choice_u32(adversary->choice, 8)) {
     case 0:
         m->k = near(adversary, m->k);
         break;
@@ -91,6 +91,9 @@ static void change_ctb(struct adversary *adversary, struct tacit_ctb_message *m)
         break;
     case 4:
         change_digest(adversary, &m->digest);
+        break;
+    case 5:
+        m->unvouched = m->kind == TACIT_MESSAGE_LOCKED && !m->unvouched;
         break;
     default:
         change_payload(adversary, &m->payload);

@@ -53,7 +53,7 @@ struct world_node {
     void *memory[2];
     uint32_t locked[WORLD_N], next[WORLD_N]; // ids of streams
     bool is_later[WORLD_N], condemned[WORLD_N];
-    bool vouched[WORLD_N][WORLD_IDS], unanimous[WORLD_N][WORLD_IDS];
+    bool vouched[WORLD_N][WORLD_IDS], abstained[WORLD_N][WORLD_IDS], unanimous[WORLD_N][WORLD_IDS];
     struct tacit_signer_done jobs[WORLD_JOBS];
     uint32_t job_count;
     struct world_message inbox[WORLD_INBOX];
@@ -292,7 +292,19 @@ bool tacit_ctb_broadcast_digested(struct tacit_ctb *ctb, const struct tacit_payl
 
 void tacit_ctb_vouch(struct tacit_ctb *ctb, tacit_node_t stream, uint64_t k)
 {
-    world_of(ctb)->vouched[stream][k] = true;
+    world_of(ctb)->vouched[stream][k] |= !world_of(ctb)->abstained[stream][k];
+}
+
+// Of an id the first word counts. Delivery is the broadcast's affair: here it is up to the test.
+void tacit_ctb_abstain(struct tacit_ctb *ctb, tacit_node_t stream, uint64_t k)
+{
+    world_of(ctb)->abstained[stream][k] |= !world_of(ctb)->vouched[stream][k];
+}
+
+void tacit_ctb_leave(struct tacit_ctb *ctb, uint64_t view)
+{
+    (void)ctb;
+    (void)view;
 }
 
 bool tacit_ctb_is_unanimous(const struct tacit_ctb *ctb, tacit_node_t stream, uint64_t k)
