@@ -49,7 +49,7 @@ void tacit_ctb_let_go(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_sl
     if ((slot->flags & TACIT_CTB_HELD) != 0) {
         tacit_bodies_release(ctb->bodies, s, &slot->payload.digest);
     }
-    slot->flags &= (uint8_t)~TACIT_CTB_HELD;
+    slot->flags &= (uint16_t)~TACIT_CTB_HELD;
 }
 
 void tacit_ctb_let_go_certified(struct tacit_ctb *ctb, tacit_node_t s)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Consistent tail broadcast, what its files share: ctb.c (locks, fast path, delivery in order),
-// ctb_slow.c (signatures and registers), ctb_summary.c (summaries, gaps), ctb_body.c (bodies that
-// are not inline), ctb_message.c (layouts).
+// Consistent tail broadcast, what its files share: ctb.c (locks, delivery in order),
+// ctb_locked.c (LOCKED, fast path), ctb_slow.c (signatures and registers), ctb_summary.c
+// (summaries, gaps), ctb_body.c (bodies that are not inline), ctb_message.c (layouts).
 #ifndef TACIT_BYZANTINE_CTB_INTERNAL_H
 #define TACIT_BYZANTINE_CTB_INTERNAL_H
 
@@ -242,9 +242,22 @@ void tacit_ctb_seen(struct tacit_ctb *ctb, tacit_node_t stream, uint64_t k);
 void tacit_ctb_got_body(struct tacit_ctb *ctb, tacit_node_t stream, struct tacit_ctb_slot *slot,
                         bool late);
 void tacit_ctb_send_lock(struct tacit_ctb *ctb, tacit_node_t to, const struct tacit_ctb_slot *slot);
-// Says LOCKED again, as it was said before.
+
+// ---- ctb_locked.c ------------------------------------------------------------------------------
+// Says LOCKED to all others, unless it was said: who says that it did not vouch never vouches
+// later.
+void tacit_ctb_say_locked(struct tacit_ctb *ctb, tacit_node_t stream, struct tacit_ctb_slot *slot,
+                          bool vouched);
+// Says it again, as it was said.
 void tacit_ctb_resay(struct tacit_ctb *ctb, tacit_node_t to, tacit_node_t stream,
                      const struct tacit_ctb_slot *slot);
+// The slot may hold a PREPARE of a view that was left.
+void tacit_ctb_abstain_if_left(struct tacit_ctb *ctb, tacit_node_t stream,
+                               struct tacit_ctb_slot *slot);
+// Looks whether all have locked it, and whether all have vouched it; delivers, tells unanimous().
+void tacit_ctb_consider(struct tacit_ctb *ctb, tacit_node_t stream, struct tacit_ctb_slot *slot);
+void tacit_ctb_on_locked(struct tacit_ctb *ctb, tacit_node_t from,
+                         const struct tacit_ctb_message *message);
 
 // ---- ctb_slow.c --------------------------------------------------------------------------------
 void tacit_ctb_on_nudge(struct tacit_ctb *ctb, tacit_node_t from,

@@ -35,11 +35,12 @@ enum {
 
 struct world_options {
     uint8_t replicas;
-    uint8_t liars; // the highest ids; at most f
-    bool quiet;    // no faults at all,
-    bool late;     // but that replica 1 is absent for a moment at the start
-    bool epochs;   // all go on to a second epoch in the middle
-    uint32_t ids;  // that each replica broadcasts in an epoch
+    uint8_t liars;  // the highest ids; at most f
+    bool quiet;     // no faults at all,
+    bool late;      // but that replica 1 is absent for a moment at the start
+    bool epochs;    // all go on to a second epoch in the middle
+    bool no_memory; // no register is ever written or read
+    uint32_t ids;   // that each replica broadcasts in an epoch
 };
 
 struct world_message {
@@ -109,7 +110,7 @@ struct world_replica {
     uint32_t broadcasts;
     uint64_t vouch_k[WORLD_N][WORLD_TAIL];
     uint64_t vouch_ns[WORLD_N][WORLD_TAIL];
-    bool dead, lies;
+    bool dead, lies, has_left;
     uint32_t lie_rate, deaf_rate;
     uint16_t other_side; // receivers that are told something else
 };

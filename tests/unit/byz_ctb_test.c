@@ -116,7 +116,7 @@ static void seeded_bugs_are_noticed(void **state)
         TACIT_BUG_CTB_READ_NOBODY,       TACIT_BUG_CTB_READ_BEFORE_WRITTEN,
         TACIT_BUG_CTB_REGISTER_UNSIGNED, TACIT_BUG_CTB_OLD_SIGNATURE_FRAMES,
         TACIT_BUG_CTB_SUMMARY_UNCHECKED, TACIT_BUG_CTB_GAP_IGNORED,
-        TACIT_BUG_STATEMENT_WITHOUT_ID,
+        TACIT_BUG_STATEMENT_WITHOUT_ID,  TACIT_BUG_UNVOUCHED_LOCK_COUNTS,
     };
     const struct world_options options = {.replicas = 3, .liars = 1, .ids = 60};
     (void)state;

@@ -15,7 +15,14 @@ static void world_locked(void *context, tacit_node_t s, uint64_t k,
                          const struct tacit_payload *payload)
 {
     struct world_replica *replica = context;
-    if (payload->kind != TACIT_PAYLOAD_PREPARE || choice_chance(world.choice, world.vouch_never)) {
+    if (payload->kind != TACIT_PAYLOAD_PREPARE) {
+        return;
+    }
+    if (choice_chance(world.choice, world.vouch_never)) {
+        if (!world.options.quiet && choice_u32(world.choice, 2) == 1) {
+            tacit_ctb_abstain(replica->ctb, s, k);
+            tacit_ctb_vouch(replica->ctb, s, k); // too late
+        }
         return;
     }
     bool is_late = !world.options.quiet && choice_u32(world.choice, 3) == 2;
@@ -46,6 +53,17 @@ static void world_unanimous(void *context, tacit_node_t s, uint64_t k,
     struct world_replica *replica = context;
     uint32_t r = (uint32_t)(replica - world.replica);
     (void)payload;
+    for (uint32_t w = 0; w < world.options.replicas && world_is_correct(r); w++) {
+        const struct world_replica *other = &world.replica[w];
+        const struct tacit_ctb_slot *slot =
+            w == r || w == s || !world_is_correct(w) || other->epoch != replica->epoch
+                ? NULL
+                : tacit_ctb_locked_slot(other->ctb, s, k);
+        if (slot != NULL && (slot->flags & TACIT_CTB_SAID) != 0 &&
+            (slot->flags & TACIT_CTB_VOUCHED) == 0) {
+            world_violate("unanimous without a vouch", r, s, k);
+        }
+    }
     if (k < WORLD_IDS) {
         uint64_t *word = &world.unanimous_seen[r][s][k / 64];
         if ((*word >> k % 64 & 1) != 0 && world_is_correct(r)) {
@@ -178,6 +196,11 @@ static void world_engine_turn(uint32_t r)
             }
         }
     }
+    bool leaves = world.healing || (!world.options.quiet && choice_u32(world.choice, 256) == 255);
+    if (leaves && world.options.no_memory && !replica->has_left) {
+        replica->has_left = true;
+        tacit_ctb_leave(replica->ctb, 1000);
+    }
     if (replica->broadcasts >= world.options.ids || world.now_ns < replica->next_broadcast_ns) {
         return;
     }
@@ -228,7 +251,7 @@ static void world_edit(uint32_t from, uint32_t to, struct tacit_ctb_message *mes
 {
     struct choice *choice = world.choice;
     uint8_t bytes[TACIT_CTB_MESSAGE_BYTES];
-    switch (choice_u32(choice, 9)) {
+    switch (choice_u32(choice, 10)) {
     case 0:
         return; // silence
     case 1:
@@ -260,9 +283,13 @@ static void world_edit(uint32_t from, uint32_t to, struct tacit_ctb_message *mes
         break;
     }
     case 7:
+        message->unvouched = message->kind == TACIT_MESSAGE_LOCKED && !message->unvouched;
+        break;
+    case 8:
         message->kind =
             choice_u32(choice, 2) == 0 ? TACIT_MESSAGE_NUDGE : TACIT_MESSAGE_FETCH_SUMMARY;
         message->carries = 0;
+        message->unvouched = false;
         break;
     default: {
         struct world_message *old = &world.old[choice_u32(choice, WORLD_OLD)];
@@ -543,6 +570,10 @@ static void world_faults(void)
     world.large = choice_u32(choice, 2) == 1;
     if (choice_u32(choice, 4) == 3) {
         world.memory_down_ns = choice_u32(choice, 400000);
+    }
+    if (world.options.no_memory) {
+        world.memory_down_ns = UINT64_MAX - 1;
+        world.vouch_never = rates[2 + choice_u32(choice, 2)];
     }
     for (uint32_t i = 0; i < world.options.liars; i++) {
         struct world_replica *liar = &world.replica[world.options.replicas - 1u - i];

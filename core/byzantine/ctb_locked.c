@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Consistent tail broadcast, LOCKED: what this replica says of what it locked, once per id, with
+// its vouch or without it; and what follows when all others have said it. See ctb.h.
+#include "../base/bug.h"
+#include "ctb_internal.h"
+
+// ---- said --------------------------------------------------------------------------------------
+
+static struct tacit_ctb_message locked_message(const struct tacit_ctb *ctb, tacit_node_t s,
+                                               const struct tacit_ctb_slot *slot)
+{
+    struct tacit_ctb_message message = {
+        .kind = TACIT_MESSAGE_LOCKED, .stream = s, .epoch = ctb->epoch};
+    message.k = slot->k;
+    message.payload = slot->payload;
+    message.unvouched = (slot->flags & TACIT_CTB_VOUCHED) == 0;
+    return message;
+}
+
+void tacit_ctb_say_locked(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot,
+                          bool vouched)
+{
+    if (s == ctb->config.self || (slot->flags & TACIT_CTB_SAID) != 0) {
+        return;
+    }
+    slot->flags |= TACIT_CTB_SAID;
+    if (vouched) {
+        slot->flags |= TACIT_CTB_VOUCHED;
+    } else {
+        tacit_mark(&ctb->marker, TACIT_MARK_CTB_ABSTAINED);
+    }
+    struct tacit_ctb_message message = locked_message(ctb, s, slot);
+    tacit_ctb_send_all(ctb, &message);
+}
+
+void tacit_ctb_resay(struct tacit_ctb *ctb, tacit_node_t to, tacit_node_t s,
+                     const struct tacit_ctb_slot *slot)
+{
+    struct tacit_ctb_message message = locked_message(ctb, s, slot);
+    tacit_ctb_send(ctb, to, &message);
+}
+
+void tacit_ctb_abstain_if_left(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot)
+{
+    if (slot->payload.kind == TACIT_PAYLOAD_PREPARE && slot->payload.view < ctb->view) {
+        tacit_ctb_say_locked(ctb, s, slot, false);
+    }
+}
+
+static void say_of_prepare(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k, bool vouched)
+{
+    struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, k);
+    if (!ctb->streams[s].condemned && slot != NULL && slot->payload.kind == TACIT_PAYLOAD_PREPARE) {
+        tacit_ctb_say_locked(ctb, s, slot, vouched);
+    }
+}
+
+void tacit_ctb_vouch(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k)
+{
+    say_of_prepare(ctb, s, k, true);
+}
+
+void tacit_ctb_abstain(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k)
+{
+    say_of_prepare(ctb, s, k, false);
+}
+
+// What was consumed here is among it: others may still wait for it.
+void tacit_ctb_leave(struct tacit_ctb *ctb, uint64_t view)
+{
+    TACIT_ASSERT(view >= ctb->view);
+    ctb->view = view;
+    for (tacit_node_t s = 0; s < ctb->config.replicas; s++) {
+        const struct tacit_ctb_stream *stream = &ctb->streams[s];
+        uint32_t tail = ctb->config.tail;
+        uint64_t from = stream->lock_end > tail ? stream->lock_end - tail : 0;
+        for (uint64_t k = from; k < stream->lock_end && !stream->condemned; k++) {
+            struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, k);
+            bool certified = stream->known.is && stream->known.k >= k; // nobody needs it
+            if (slot != NULL && !certified) {
+                tacit_ctb_abstain_if_left(ctb, s, slot);
+            }
+        }
+    }
+}
+
+// ---- heard -------------------------------------------------------------------------------------
+
+// Whether all others have locked what this slot holds; `vouched`: and vouched it.
+static bool is_by_all(const struct tacit_ctb *ctb, tacit_node_t s,
+                      const struct tacit_ctb_slot *slot, bool vouched)
+{
+    uint8_t n = ctb->config.replicas;
+    const struct tacit_ctb_heard *heard =
+        &ctb->streams[s].heard[(size_t)(slot->k % ctb->config.tail) * n];
+    unsigned missing = 0;
+    for (tacit_node_t w = 0; w < n; w++) {
+        if (w != s && w != ctb->config.self &&
+            !(heard[w].is && heard[w].k == slot->k &&
+              (!vouched || heard[w].vouched || TACIT_BUG(UNVOUCHED_LOCK_COUNTS)) &&
+              tacit_payload_is_equal(&heard[w].payload, &slot->payload))) {
+            missing++;
+        }
+    }
+    return missing <= (TACIT_BUG(CTB_FAST_ONE_SHORT) ? 1u : 0u);
+}
+
+// The own stream counts how often in a row all could follow.
+static void count_unanimous(struct tacit_ctb *ctb)
+{
+    ctb->unanimous_run++;
+    if (ctb->slow && ctb->unanimous_run >= ctb->fast_after) {
+        ctb->slow = false;
+        tacit_mark(&ctb->marker, TACIT_MARK_CTB_FAST_AGAIN);
+    }
+}
+
+void tacit_ctb_consider(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot)
+{
+    bool by_all = (slot->flags & TACIT_CTB_BY_ALL) == 0 && is_by_all(ctb, s, slot, false);
+    bool may = by_all || (slot->flags & TACIT_CTB_BY_ALL) != 0;
+    bool unanimous =
+        may && (slot->flags & TACIT_CTB_UNANIMOUS) == 0 && is_by_all(ctb, s, slot, true);
+    uint64_t k = slot->k;
+    struct tacit_payload payload = slot->payload;
+    slot->flags |= (uint16_t)((by_all ? TACIT_CTB_BY_ALL : 0) |
+                              (unanimous ? TACIT_CTB_UNANIMOUS : 0)); // before: deliver() may ask
+    if (by_all && s == ctb->config.self) {
+        count_unanimous(ctb);
+    } else if (by_all && k < ctb->streams[s].next) {
+        tacit_mark(&ctb->marker, TACIT_MARK_CTB_LATE_UNANIMOUS);
+    } else if (by_all) {
+        tacit_ctb_agreed(ctb, s, slot, true);
+    }
+    if (unanimous && !ctb->streams[s].condemned) {
+        ctb->calls.unanimous(ctb->calls.context, s, k, &payload);
+    }
+}
+
+void tacit_ctb_on_locked(struct tacit_ctb *ctb, tacit_node_t from,
+                         const struct tacit_ctb_message *message)
+{
+    tacit_node_t s = message->stream;
+    struct tacit_ctb_stream *stream = &ctb->streams[s];
+    uint64_t k = message->k;
+    uint32_t tail = ctb->config.tail;
+    uint64_t end = s == ctb->config.self ? stream->lock_end : stream->next + tail;
+    if (from == s || k >= end || end - k > 2ull * tail) {
+        return;
+    }
+    struct tacit_ctb_heard *heard =
+        &stream->heard[(size_t)(k % tail) * ctb->config.replicas + from];
+    if (heard->is && heard->k >= k) {
+        return; // the first counts
+    }
+    *heard = (struct tacit_ctb_heard){
+        .is = true, .vouched = !message->unvouched, .k = k, .payload = message->payload};
+    if (k >= stream->rumour_end) {
+        stream->rumour_end = k + 1;
+        tacit_ctb_exists(ctb, s);
+    }
+    struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, k);
+    if (slot != NULL) {
+        tacit_ctb_consider(ctb, s, slot);
+    } else {
+        tacit_mark(&ctb->marker, TACIT_MARK_CTB_EARLY_LOCKED);
+    }
+}
+
+bool tacit_ctb_is_unanimous(const struct tacit_ctb *ctb, tacit_node_t s, uint64_t k)
+{
+    const struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, k);
+    return slot != NULL && (slot->flags & TACIT_CTB_UNANIMOUS) != 0;
+}
