@@ -139,12 +139,12 @@ static void propose(struct explorer *x, const struct state *s, int v)
     }
 }
 
-// Could LOCKED of this content have come from all other receivers?
-static bool others_locked(const struct state *s, int v, int r, int k, int content)
+// Could LOCKED of this content have come from all other receivers? `vouched`: with their vouch.
+static bool others_locked(const struct state *s, int v, int r, int k, int content, bool vouched)
 {
     for (int c = 0; c < CORRECT; c++) {
         if (c != r && c != rules.leader[v] &&
-            (s->locked[v][c][k] != content || (rules.vouch && !s->vouched[v][c][k]))) {
+            (s->locked[v][c][k] != content || (rules.vouch && vouched && !s->vouched[v][c][k]))) {
             return false;
         }
     }
@@ -173,7 +173,7 @@ static void lock(struct explorer *x, const struct state *s, int v, int r, int k,
     int q = slot_of(content);
     int d = value_of(content);
     bool present = in_view(s, r, v);
-    if (!s->locked[v][r][k] && (!rules.vouch || (rules.stepwise && present))) {
+    if (!s->locked[v][r][k] && (!rules.vouch || (rules.stepwise && (present || rules.abstain)))) {
         struct state next = *s;
         next.locked[v][r][k] = (uint8_t)content;
         EXPLORER_STEP(x, "correct %d locks PREPARE(view %d, slot %d, %s) id %d", r, v, q,
@@ -229,7 +229,7 @@ static void deliver(struct explorer *x, const struct state *s, int v, int r, int
         (must_have_locked && !s->locked[v][r][k])) {
         return;
     }
-    if (others_locked(s, v, r, k, content)) {
+    if (others_locked(s, v, r, k, content, !rules.abstain)) {
         deliver_by(x, s, v, r, k, content, true);
     }
     bool faulty_leader = rules.leader[v] == NOBODY;
@@ -274,7 +274,7 @@ static bool may_ack(const struct state *s, int v, int r, int q, int d)
     for (int k = 0; k < IDS && !unanimous; k++) {
         bool mine = r == rules.leader[v] ? s->proposed[v][k] == content
                                          : s->vouched[v][r][k] && s->locked[v][r][k] == content;
-        unanimous = mine && others_locked(s, v, r, k, content);
+        unanimous = mine && others_locked(s, v, r, k, content, rules.abstain < 2);
     }
     if (rules.tentative && q == 1) {
         bool chained = s->acked[v][r][0] != 0 || s->decided[0] != 0;

@@ -40,7 +40,8 @@ static void forget_prepares(struct state *s, int v, int r, bool all_sealed)
         if (all_sealed && !is_open_from(s, v)) {
             s->vouched[v][r][k] = 0;
         }
-        if (sealed && !s->vouched[v][r][k] && !s->written[v][r][k]) {
+        if (sealed && !s->vouched[v][r][k] && !s->written[v][r][k] &&
+            (all_sealed || !rules.abstain)) {
             s->locked[v][r][k] = 0;
         }
     }

@@ -78,7 +78,7 @@ static struct {
     int decide_locked, decide_quorum, mixed_views;
     int carry, whole_state, outrank, fall_back;
     int evidence, seal_first, refuse, cosign_legal, cosign_endorsed, forced_endorsed;
-    int checkpoint, tentative, stepwise;
+    int checkpoint, tentative, stepwise, abstain;
     int past_lost, symmetry, stuck;
 } rules;
 
@@ -151,6 +151,8 @@ static const struct explorer_option fastpath_options[] = {
     {"tentative", &rules.tentative, 0, NULL,
      "1: tentative replies to slot 1; 2: on a chain of ACKs of any view"},
     {"stepwise", &rules.stepwise, 0, NULL, "1: lock, register write, read as separate steps"},
+    {"abstain", &rules.abstain, 0, NULL,
+     "1 (stepwise): LOCKED without a vouch, of each lock, delivers; 2: it counts for ACKs, too"},
     {"past_lost", &rules.past_lost, 0, NULL, "1: do not stop at \"lost\""},
     {"symmetry", &rules.symmetry, 1, NULL, "0: do not rename values (readable runs)"},
     {"stuck", &rules.stuck, 1, NULL, "0: do not look for stuck states"},
