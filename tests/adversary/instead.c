@@ -41,6 +41,9 @@ struct adversary_instead *adversary_instead_new(struct adversary *adversary,
 
 void adversary_alter(uint8_t *body, uint32_t bytes, uint32_t seed)
 {
+    if (bytes == 0) {
+        return;
+    }
     body[seed % bytes] ^= (uint8_t)(1u << (seed >> 24) % 8);
     if ((seed >> 16 & 3) == 0) {
         body[(seed >> 4) % bytes] ^= 0x55;

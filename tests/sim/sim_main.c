@@ -765,6 +765,7 @@ int tacit_sim_main(int argc, char **argv)
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (reports == MAP_FAILED) {
         fprintf(stderr, "sim: not enough memory\n");
+        free(tape);
         return 2;
     }
     fflush(stdout);

@@ -226,6 +226,7 @@ static uint32_t leader_of(const struct sim_cluster *cluster)
             view = own > view ? own : view;
         }
     }
+    // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): at least 3
     return (uint32_t)(view % cluster->shape.smr.replicas);
 }
 

@@ -165,7 +165,7 @@ static size_t put_share(struct sim_cluster *cluster, uint32_t faulty, struct tac
 static uint32_t compose(struct sim_cluster *cluster, uint32_t faulty, struct tacit_agree *a,
                         enum sim_step step, uint8_t *body, size_t max)
 {
-    struct states states;
+    struct states states = {0};
     find_states(a, &states);
     if (states.count <= a->f ||
         max < tacit_agree_body_bytes(a->config.replicas, a->config.window)) {
