@@ -88,6 +88,7 @@ static const struct row byzantine_rows[] = {
     {"ACK_AFTER_SEAL", BYZANTINE " --faulty 1 --plot after-seal", SAFETY, 800, false},
     {"COMMIT_AFTER_SEAL", BYZANTINE " --faulty 1 --plot late-commit", SAFETY, 400, false},
     {"ACK_WITHOUT_UNANIMITY", BYZANTINE " --faulty 1", LIVENESS, 300, false},
+    {"UNVOUCHED_LOCK_COUNTS", BYZANTINE " --faulty 1", LIVENESS, 500, false},
     {"FORCED_NEEDS_ENDORSEMENT", BYZANTINE " --faulty 1", LIVENESS, 2000, false},
     {"EPOCH_NO_HAND_OUT", BYZANTINE " --faulty 0", LIVENESS, 80, false},
     {"EPOCH_JOINS_BLINDLY", BYZANTINE " --faulty 0", LIVENESS, 300, false},
