@@ -338,11 +338,14 @@ static void reproduction(char *line, size_t max, const struct options *options, 
     } else {
         snprintf(source, sizeof source, "--seed %llu", (unsigned long long)seed);
     }
-    snprintf(line, max,
-             "sim: VIOLATION: %s | commit %s mode %s seed %llu trace %016llx | "
-             "tacit sim %s%s --seeds 1 %s",
-             text, TACIT_COMMIT, mode, (unsigned long long)seed, (unsigned long long)trace, how,
-             options->command, source);
+    int used = snprintf(line, max,
+                        "sim: VIOLATION: %s | commit %s mode %s seed %llu trace %016llx | "
+                        "tacit sim %s%s --seeds 1 %s",
+                        text, TACIT_COMMIT, mode, (unsigned long long)seed,
+                        (unsigned long long)trace, how, options->command, source);
+    if (used < 0 || (size_t)used >= max) {
+        line[max - 1] = '\0'; // cut, and still one line
+    }
 }
 
 static void save_tape(const struct options *options, const struct choice *choice)

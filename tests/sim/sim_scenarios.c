@@ -36,14 +36,22 @@ static bool take_folder(struct sim_scenarios *scenarios, const char *path, DIR *
     uint32_t count = 0;
     const struct dirent *entry = readdir(folder);
     for (; entry != NULL; entry = readdir(folder)) {
-        if (is_scenario(entry->d_name) && count < SIM_SCENARIOS_MAX) {
+        if (is_scenario(entry->d_name) && count == SIM_SCENARIOS_MAX) {
+            snprintf(error, error_max, "more than %u scenarios in %s", SIM_SCENARIOS_MAX, path);
+            return false;
+        }
+        if (is_scenario(entry->d_name)) {
             snprintf(names[count++], sizeof names[0], "%s", entry->d_name);
         }
     }
     qsort(names, count, sizeof names[0], by_name);
     for (uint32_t i = 0; i < count; i++) {
         char whole[1024];
-        snprintf(whole, sizeof whole, "%s/%s", path, names[i]);
+        int used = snprintf(whole, sizeof whole, "%s/%s", path, names[i]);
+        if (used < 0 || (size_t)used >= sizeof whole) {
+            snprintf(error, error_max, "the path of %s is too long", names[i]);
+            return false;
+        }
         if (!take(scenarios, whole, error, error_max)) {
             return false;
         }
