@@ -206,7 +206,8 @@ static void check_member_ids(struct loader *loader, enum schema_section section,
 static void check_client_ids(struct loader *loader)
 {
     const struct tacit_config *config = loader->config;
-    const bool has_limit =
+    const bool has_limit = // else the limit may be what is missing
+        list_is_good(loader, TACIT_CONTAINER_limits) &&
         loader_is_good(loader, TACIT_SECTION_LIMITS, 0, TACIT_LIMITS_clients_max);
     for (uint32_t i = 0; i < config->client_count; i++) {
         const struct tacit_config_client *client = &config->clients[i];
@@ -374,7 +375,8 @@ static void check_limits(struct loader *loader)
                      "%" PRIu64,
                      limits->log_entries, 2 * limits->inflight, (limits->log_entries - 1) / 2);
     }
-    if (loader_is_good(loader, TACIT_SECTION_LIMITS, 0, TACIT_LIMITS_clients_max) &&
+    if (list_is_good(loader, TACIT_CONTAINER_limits) &&
+        loader_is_good(loader, TACIT_SECTION_LIMITS, 0, TACIT_LIMITS_clients_max) &&
         loader->config->client_count > limits->clients_max) {
         loader_error(loader, TACIT_SECTION_LIMITS, 0, TACIT_LIMITS_clients_max,
                      "%" PRIu64 " is less than the %" PRIu32 " clients listed; accepted: %" PRIu32

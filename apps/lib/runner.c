@@ -125,8 +125,8 @@ static unsigned turns_before_sleep(const struct tacit_runner *runner, unsigned b
     if (!tacit_smr_is_hot(runner->smr)) {
         return TURNS_TIMER;
     }
-    if (runner->is_crowded) {
-        return TACIT_WAITING_YIELDS;
+    if (runner->is_crowded) { // a timer alone is no reason to expect more
+        return budget < TACIT_WAITING_YIELDS ? budget : TACIT_WAITING_YIELDS;
     }
     bool is_shared =
         runner->turned_ns < runner->shared_until_ns || tacit_smr_is_unsettled(runner->smr);

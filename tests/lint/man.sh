@@ -29,6 +29,7 @@ help_of() { # PROGRAM
             bench)
                 "$programs/tacit" bench latency --help
                 "$programs/tacit" bench failover --help
+                "$programs/tacit" bench faults --help
                 ;;
             *) "$programs/tacit" "$command" --help ;;
             esac
