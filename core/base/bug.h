@@ -120,6 +120,7 @@
     X(STALL_UNNOTICED, "a replica waits for ever for a slot that an idle group has decided")       \
     X(DECIDED_BODY_FORGOTTEN, "nobody wakes up to ask again for the body of a decided slot")       \
     X(UNVOUCHED_LOCK_COUNTS, "LOCKED that says \"not vouched\" counts for an ACK")                 \
+    X(FETCHED_OUTLIVES_EPOCH, "what was fetched in an epoch keeps its places in the next ones")    \
     /* the newest is the last */
 
 enum tacit_bug {

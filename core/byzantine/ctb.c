@@ -108,6 +108,9 @@ void tacit_ctb_reset(struct tacit_ctb *ctb, uint64_t epoch, tacit_time_ns_t now_
     ctb->epoch = epoch;
     ctb->view = 0;
     ctb->generation++;
+    if (!TACIT_BUG(FETCHED_OUTLIVES_EPOCH)) {
+        tacit_ctb_body_reset(ctb); // first: the streams know what it lets go of
+    }
     for (tacit_node_t s = 0; s < ctb->config.replicas; s++) {
         TACIT_ASSERT(!ctb->streams[s].busy);
         stream_reset(ctb, s);
@@ -116,7 +119,6 @@ void tacit_ctb_reset(struct tacit_ctb *ctb, uint64_t epoch, tacit_time_ns_t now_
         tacit_registers_reset(ctb->registers);
     }
     memset(ctb->shares, 0, sizeof ctb->shares);
-    tacit_ctb_body_reset(ctb);
     ctb->hurry = false;
     ctb->slow = false;
     ctb->fast_after = 0;
