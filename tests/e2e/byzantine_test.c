@@ -134,6 +134,7 @@ static uint16_t follower_of(const struct local *local)
 static void hit(const struct local *local, struct local_node node, int signal_number)
 {
     struct tacit_error error = {.text = ""};
+    assert_true(local_wait_leader(local, -1, E2E_READY_NS) >= 0); // a view change may be under way
     if (local_may_lose(local, node, &error) != TACIT_OK) {
         fail_msg("beyond the fault model: %s", error.text);
     }
