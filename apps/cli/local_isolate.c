@@ -113,18 +113,23 @@ static enum tacit_status give_state(const char *path, uint32_t user, struct taci
                                                     path, strerror(errno));
     }
     const struct dirent *entry;
+    int failed = 0; // why a file could not be given away: its node could not start
     while ((entry = readdir(folder)) != NULL) {
         struct stat facts;
         int file = openat(dirfd(folder), entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         if (file >= 0 && fstat(file, &facts) == 0 && S_ISREG(facts.st_mode) && facts.st_uid == 0 &&
-            facts.st_nlink == 1) {
-            (void)fchownat(file, "", user, user, AT_EMPTY_PATH); // else the node cannot start
+            facts.st_nlink == 1 && fchownat(file, "", user, user, AT_EMPTY_PATH) != 0) {
+            failed = errno;
         }
         if (file >= 0) {
             (void)close(file);
         }
     }
     (void)closedir(folder);
+    if (failed != 0) {
+        return tacit_error_set(error, TACIT_EIO, failed, "cannot give what is in %s to user %u: %s",
+                               path, user, strerror(failed));
+    }
     return set_owner(path, user, user, 0700, error);
 }
 
@@ -215,7 +220,9 @@ uint32_t local_isolate_recall(const struct local *local)
     local_path(local, path, "isolate");
     FILE *file = fopen(path, "re");
     if (file != NULL) {
-        (void)fgets(text, sizeof text, file);
+        if (fgets(text, sizeof text, file) == NULL) {
+            text[0] = '\0'; // as if it were not there
+        }
         (void)fclose(file);
         text[strcspn(text, "\n")] = '\0';
     }

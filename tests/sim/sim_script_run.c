@@ -21,7 +21,7 @@ static uint32_t no_draw(void *context, uint32_t bound)
 
 static void shape_smr(const struct sim_script *script, struct tacit_smr_config *smr)
 {
-    static struct tacit_signer placeholder; // each replica gets its own
+    static struct tacit_signer no_signer; // each replica gets its own
     *smr = (struct tacit_smr_config){.engine = TACIT_ENGINE_BYZANTINE,
                                      .log_on = TACIT_LOG_ON_REPLICAS,
                                      .replicas = (uint8_t)script->replicas,
@@ -56,7 +56,7 @@ static void shape_smr(const struct sim_script *script, struct tacit_smr_config *
         .join_after_ns = 1000000,
         .view_timeout_ns = script->view_timeout_ns,
         .view_timeout_max_ns = 50 * script->view_timeout_ns,
-        .signer = &placeholder};
+        .signer = &no_signer};
 }
 
 void sim_script_shape(const struct sim_script *script, struct sim_shape *shape)

@@ -7,6 +7,7 @@
 // TACIT_SEEDED: yes
 #include "byz_agree_steps.h"
 #include "choice/choice.h"
+#include "support/rules.h"
 
 enum { HALF = WORLD_WINDOW / 2 };
 
@@ -127,11 +128,7 @@ static bool rule_hand_out(void)
     return world.node[2].told_behind == 2 * WORLD_WINDOW;
 }
 
-static const struct {
-    const char *name;
-    bool (*rule)(void);
-    uint32_t bug;
-} rules[] = {
+static const struct rule rules[] = {
     {"cut", rule_cut, TACIT_BUG_EPOCH_NOT_CUT},
     {"cut, for the leader", rule_cut_of_the_leader, TACIT_BUG_EPOCH_NOT_CUT},
     {"NEW_VIEW: of this epoch", rule_states_of_this_epoch, TACIT_BUG_STATEMENT_WITHOUT_EPOCH},
@@ -141,28 +138,13 @@ static const struct {
 static void rules__are_kept(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        if (!rules[i].rule()) {
-            fail_msg("not kept: %s", rules[i].name);
-        }
-    }
+    rules_are_kept(rules, sizeof rules / sizeof rules[0]);
 }
 
 static void rules__are_broken_by_the_bugs(void **state)
 {
     (void)state;
-#if TACIT_SEEDED_BUGS
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        tacit_seeded_bug = rules[i].bug;
-        bool kept = rules[i].rule();
-        tacit_seeded_bug = TACIT_BUG_NONE;
-        if (kept) {
-            fail_msg("kept in spite of the bug: %s", rules[i].name);
-        }
-    }
-#else
-    skip();
-#endif
+    rules_are_broken_by_the_bugs(rules, sizeof rules / sizeof rules[0]);
 }
 
 // ---- across two epochs

@@ -5,6 +5,7 @@
 // TACIT_SEEDED: yes
 #include "byz_agree_steps.h"
 #include "choice/choice.h"
+#include "support/rules.h"
 
 // decide: ACK from all n.
 static bool rule_all_acks(void)
@@ -300,11 +301,7 @@ static bool rule_stall_is_noticed(void)
     return tacit_agree_stalled_ns(agree_of(2)) == world.now_ns;
 }
 
-static const struct {
-    const char *name;
-    bool (*rule)(void);
-    uint32_t bug;
-} rules[] = {
+static const struct rule rules[] = {
     {"all ACKs decide, not LOCKED", rule_all_acks, TACIT_BUG_DECIDE_ON_LOCKED},
     {"all ACKs decide, not f+1", rule_all_acks, TACIT_BUG_DECIDE_ON_QUORUM_ACKS},
     {"ACK needs unanimity", rule_unanimity, TACIT_BUG_ACK_WITHOUT_UNANIMITY},
@@ -329,28 +326,13 @@ static const struct {
 static void rules__are_kept(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        if (!rules[i].rule()) {
-            fail_msg("not kept: %s", rules[i].name);
-        }
-    }
+    rules_are_kept(rules, sizeof rules / sizeof rules[0]);
 }
 
 static void rules__are_broken_by_the_bugs(void **state)
 {
     (void)state;
-#if TACIT_SEEDED_BUGS
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        tacit_seeded_bug = rules[i].bug;
-        bool kept = rules[i].rule();
-        tacit_seeded_bug = TACIT_BUG_NONE;
-        if (kept) {
-            fail_msg("kept in spite of the bug: %s", rules[i].name);
-        }
-    }
-#else
-    skip();
-#endif
+    rules_are_broken_by_the_bugs(rules, sizeof rules / sizeof rules[0]);
 }
 
 int main(void)

@@ -20,6 +20,7 @@
 #include "core/base/bug.h"
 #include "core/byzantine/epochs.h"
 #include "sim/sim_signer.h"
+#include "support/rules.h"
 
 enum { REPLICAS_MOST = 5, MEMNODES = 3, RETRY_NS = 1000, SIGN_NS = 10 };
 
@@ -285,11 +286,7 @@ static bool rule_distinct_signers(void)
     return endorse(1, 0, &change) == TACIT_EPOCHS_NEVER;
 }
 
-static const struct {
-    const char *name;
-    bool (*rule)(void);
-    uint32_t bug;
-} rules[] = {
+static const struct rule rules[] = {
     {"f+1 SUSPECTs, n = 3", rule_quorum, TACIT_BUG_EPOCH_F_SUFFICES},
     {"f+1 SUSPECTs, n = 5", rule_quorum_of_five, TACIT_BUG_EPOCH_F_SUFFICES},
     {"SUSPECT is signed", rule_signed, TACIT_BUG_SUSPECT_UNCHECKED},
@@ -306,28 +303,13 @@ static const struct {
 static void rules__are_kept(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        if (!rules[i].rule()) {
-            fail_msg("not kept: %s", rules[i].name);
-        }
-    }
+    rules_are_kept(rules, sizeof rules / sizeof rules[0]);
 }
 
 static void rules__are_broken_by_the_bugs(void **state)
 {
     (void)state;
-#if TACIT_SEEDED_BUGS
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        tacit_seeded_bug = rules[i].bug;
-        bool kept = rules[i].rule();
-        tacit_seeded_bug = TACIT_BUG_NONE;
-        if (kept) {
-            fail_msg("kept in spite of the bug: %s", rules[i].name);
-        }
-    }
-#else
-    skip();
-#endif
+    rules_are_broken_by_the_bugs(rules, sizeof rules / sizeof rules[0]);
 }
 
 // ---- suspecting

@@ -31,7 +31,7 @@ static uint32_t no_draw(void *context, uint32_t bound)
 
 static struct sim_shape calm_shape(uint8_t replicas)
 {
-    static struct tacit_signer placeholder; // each replica gets its own
+    static struct tacit_signer no_signer; // each replica gets its own
     return (struct sim_shape){
         .smr = {.engine = TACIT_ENGINE_BYZANTINE,
                 .replicas = replicas,
@@ -64,7 +64,7 @@ static struct sim_shape calm_shape(uint8_t replicas)
                               .join_after_ns = 1000 * UNIT_NS,
                               .view_timeout_ns = 1000 * UNIT_NS,
                               .view_timeout_max_ns = 4000 * UNIT_NS,
-                              .signer = &placeholder}},
+                              .signer = &no_signer}},
         .clients = 1,
         .operations = OPERATIONS,
         .client_sessions = 1,

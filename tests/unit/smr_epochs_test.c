@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "core/smr/internal.h"
+#include "support/rules.h"
 
 enum { REPLICAS = 3, MEMNODES = 3, SELF = 0, WINDOW = 8, HALF = WINDOW / 2, NODES = 32 };
 
@@ -402,11 +403,7 @@ static bool rule_alone(void)
     return endorsement == TACIT_ENDORSE_NEVER;
 }
 
-static const struct {
-    const char *name;
-    bool (*rule)(void);
-    uint32_t bug;
-} rules[] = {
+static const struct rule rules[] = {
     {"effect at the first checkpoint at or above s+W", rule_effect, TACIT_BUG_EPOCH_EARLY},
     {"one change an epoch", rule_one_change, TACIT_BUG_EPOCH_SECOND_CHANGE},
     {"a change is of a member", rule_change_of_a_member, TACIT_BUG_EPOCH_STALE_CHANGE},
@@ -425,28 +422,13 @@ static const struct {
 static void rules__are_kept(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        if (!rules[i].rule()) {
-            fail_msg("not kept: %s", rules[i].name);
-        }
-    }
+    rules_are_kept(rules, sizeof rules / sizeof rules[0]);
 }
 
 static void rules__are_broken_by_the_bugs(void **state)
 {
     (void)state;
-#if TACIT_SEEDED_BUGS
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        tacit_seeded_bug = rules[i].bug;
-        bool kept = rules[i].rule();
-        tacit_seeded_bug = TACIT_BUG_NONE;
-        if (kept) {
-            fail_msg("kept in spite of the bug: %s", rules[i].name);
-        }
-    }
-#else
-    skip();
-#endif
+    rules_are_broken_by_the_bugs(rules, sizeof rules / sizeof rules[0]);
 }
 
 // ---- the end of an epoch
