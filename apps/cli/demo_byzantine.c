@@ -39,7 +39,7 @@ static struct tally tally_of(const struct demo *demo, uint16_t replica, uint16_t
 
 static void print_members(const struct demo *demo)
 {
-    int leader = local_leader(&demo->local);
+    int leader = local_wait_leader(&demo->local, -1, DEMO_READY_NS);
     json_t *report = leader < 0 ? NULL : local_status(&demo->local, (uint16_t)leader);
     const json_t *members = json_object_get(report, "members");
     (void)printf("  asserted: every replica is a member (incarnations");
