@@ -4,11 +4,12 @@
 // change, above consistent tail broadcast. n = 2f+1 replicas, f of them arbitrary. The rules and
 // why they hold are in README.md of this folder; they were explored with the models in tests/model.
 //
-//   agree.c        life, slots, proposing, executing
-//   agree_votes.c  vouch, ACK, CERTIFY, COMMIT, decide
-//   agree_base.c   checkpoints and their certificates
-//   agree_view.c   SEAL_VIEW, co-signing, NEW_VIEW, entering a view
-//   agree_check.c  checking the signatures of a certificate, some at a time
+//   agree.c          life, slots, executing, messages, a turn
+//   agree_propose.c  what a leader proposes
+//   agree_votes.c    vouch, ACK, CERTIFY, COMMIT, decide
+//   agree_base.c     checkpoints and their certificates
+//   agree_view.c     SEAL_VIEW, co-signing, NEW_VIEW, entering a view
+//   agree_check.c    checking the signatures of a certificate, some at a time
 //
 // No part trusts another replica: everything that comes in is a value to be checked here.
 #ifndef TACIT_BYZANTINE_AGREE_H

@@ -245,14 +245,18 @@ bool tacit_slot_hold(struct tacit_agree *a, struct tacit_slot *slot,
 const uint8_t *tacit_agree_body(struct tacit_agree *a, const struct tacit_digest *digest,
                                 uint32_t *bytes);
 bool tacit_agree_advance(struct tacit_agree *a);
-// Somebody lacks this slot.
-void tacit_agree_lacks(struct tacit_agree *a, uint64_t number);
 // Tells all what this replica lacks; `slot` was CERTIFIED here.
 void tacit_agree_send_status(struct tacit_agree *a, uint64_t slot);
 
 // Whether this PREPARE can be of a batch at all: no larger than one, and without a body only if its
 // digest is that of nothing (a no-op).
 bool tacit_prepare_is_sane(const struct tacit_agree *a, const struct tacit_payload *payload);
+
+// agree_propose.c
+// Somebody lacks this slot.
+void tacit_agree_lacks(struct tacit_agree *a, uint64_t number);
+// After NEW_VIEW: proposes what it forces, in order.
+bool tacit_agree_propose_again(struct tacit_agree *a);
 
 // agree_votes.c
 void tacit_votes_locked(struct tacit_agree *a, tacit_node_t stream, uint64_t k,

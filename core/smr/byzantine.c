@@ -10,87 +10,6 @@
 
 #define MESSAGES_PER_TURN 64u
 #define STALLED_TIMERS 2u // a request that waits is the sooner reason to leave a view
-#define BODY_SLOTS 8u
-
-static uint32_t body_bytes(const struct tacit_smr_config *config)
-{
-    size_t most = tacit_agree_body_bytes(config->replicas, config->byzantine.window);
-    size_t request = tacit_wire_request_max(config->request_bytes, true);
-    most = most > config->batch_bytes ? most : config->batch_bytes;
-    return (uint32_t)tacit_round_up(most > request ? most : request, 64);
-}
-
-// Largest batch: of requests, or of one change of members.
-static uint32_t batch_bytes(const struct tacit_smr_config *config)
-{
-    return config->batch_bytes > TACIT_EPOCH_BATCH_BYTES ? config->batch_bytes
-                                                         : TACIT_EPOCH_BATCH_BYTES;
-}
-
-static struct tacit_links_config links_config(const struct tacit_smr_config *config)
-{
-    return (struct tacit_links_config){
-        .place = config->byzantine.broadcast_on == TACIT_BROADCAST_ON_MEMNODES
-                     ? TACIT_LINKS_ON_MEMNODES
-                     : TACIT_LINKS_ON_REPLICAS,
-        .replicas = config->replicas,
-        .memnodes = config->memnodes,
-        .self = config->self,
-        .slots = 2 * config->byzantine.tail + 64,
-        .message_bytes = TACIT_BYZ_INLINE_BYTES + 256 + 65 * config->replicas,
-        .bodies = BODY_SLOTS,
-        .body_bytes = body_bytes(config),
-        .window = config->byzantine.window};
-}
-
-static struct tacit_registers_config registers_config(const struct tacit_smr_config *config)
-{
-    return (struct tacit_registers_config){.replicas = config->replicas,
-                                           .memnodes = config->memnodes,
-                                           .self = config->self,
-                                           .registers = config->replicas * config->byzantine.tail,
-                                           .reads = 4u * config->replicas * config->replicas,
-                                           .cooldown_ns = config->byzantine.cooldown_ns,
-                                           .patience_ns = 64 * config->byzantine.cooldown_ns +
-                                                          4 * config->byzantine.retry_ns};
-}
-
-size_t tacit_smr_byzantine_control_bytes(const struct tacit_smr_config *config)
-{
-    struct tacit_links_config links = links_config(config);
-    return links.place == TACIT_LINKS_ON_REPLICAS ? tacit_links_region_bytes(&links)
-                                                  : TACIT_CONTROL_REGION_BYTES;
-}
-
-size_t tacit_smr_byzantine_registers_bytes(const struct tacit_smr_config *config)
-{
-    struct tacit_links_config links = links_config(config);
-    struct tacit_registers_config registers = registers_config(config);
-    size_t bytes = tacit_registers_region_bytes(&registers);
-    if (links.place == TACIT_LINKS_ON_MEMNODES) {
-        bytes += tacit_links_region_bytes(&links);
-    }
-    return tacit_round_up(bytes, 64);
-}
-
-enum tacit_status tacit_smr_byzantine_check(const struct tacit_smr_config *config,
-                                            const char **problem)
-{
-    const struct tacit_byzantine_config *byzantine = &config->byzantine;
-    *problem = NULL;
-    if (config->replicas < 3 || config->replicas % 2 == 0) {
-        *problem = "mode byzantine: 2f+1 replicas are accepted: 3, 5, 7, 9, 11, 13 or 15";
-    } else if (config->memnodes % 2 == 0) {
-        *problem = "mode byzantine: an odd number of memory nodes is accepted, 1 to 15";
-    } else if (byzantine->window < 4 || byzantine->window > 4096 || byzantine->window % 2 != 0) {
-        *problem = "mode byzantine: window: an even number from 4 to 4096 is accepted";
-    } else if (byzantine->tail < 16 || byzantine->tail > 1024 || byzantine->tail % 2 != 0) {
-        *problem = "mode byzantine: tail: an even number from 16 to 1024 is accepted";
-    } else if (byzantine->signer == NULL) {
-        *problem = "mode byzantine: a replica needs its signing pool";
-    }
-    return *problem == NULL ? TACIT_OK : TACIT_EINVAL;
-}
 
 // ---- what agreement asks
 
@@ -276,8 +195,8 @@ static void init_lower(struct tacit_smr *smr, struct tacit_bump *bump)
 {
     const struct tacit_smr_config *config = &smr->config;
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    struct tacit_links_config links = links_config(config);
-    struct tacit_registers_config registers = registers_config(config);
+    struct tacit_links_config links = tacit_smr_byzantine_links(config);
+    struct tacit_registers_config registers = tacit_smr_byzantine_registers(config);
     links.offset =
         links.place == TACIT_LINKS_ON_MEMNODES ? tacit_registers_region_bytes(&registers) : 0;
     struct tacit_registers_calls register_calls = {
@@ -287,9 +206,9 @@ static void init_lower(struct tacit_smr *smr, struct tacit_bump *bump)
         .self = config->self,
         .window = config->byzantine.window,
         .tail = config->byzantine.tail,
-        .batch_bytes = batch_bytes(config),
+        .batch_bytes = tacit_smr_byzantine_batch_bytes(config),
         .seal_bytes = (uint32_t)tacit_claims_bytes_max(config->byzantine.window),
-        .body_bytes = body_bytes(config)};
+        .body_bytes = tacit_smr_byzantine_body_bytes(config)};
     struct tacit_bodies_config bodies;
     tacit_bodies_shape(&bodies, &needs);
     byzantine->links = tacit_links_init(bump, &links, smr->fabric, smr->marker);
@@ -339,8 +258,8 @@ void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
                                        .self = config->self,
                                        .window = config->byzantine.window,
                                        .inflight = config->inflight,
-                                       .batch_bytes = batch_bytes(config),
-                                       .body_bytes = body_bytes(config),
+                                       .batch_bytes = tacit_smr_byzantine_batch_bytes(config),
+                                       .body_bytes = tacit_smr_byzantine_body_bytes(config),
                                        .slow_after_ns = config->byzantine.slow_after_ns,
                                        .retry_ns = config->byzantine.retry_ns,
                                        .join_after_ns = config->byzantine.join_after_ns,
@@ -352,7 +271,7 @@ void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
                                    .tail = config->byzantine.tail,
                                    .state_bytes =
                                        (uint32_t)tacit_agree_state_bytes(config->byzantine.window),
-                                   .body_bytes = body_bytes(config),
+                                   .body_bytes = tacit_smr_byzantine_body_bytes(config),
                                    .slow_after_ns = config->byzantine.slow_after_ns,
                                    .retry_ns = config->byzantine.retry_ns};
     struct tacit_ctb_calls calls = {0};
@@ -771,94 +690,4 @@ tacit_time_ns_t tacit_smr_byzantine_deadline(const struct tacit_smr *smr)
         at = smr->now_ns;
     }
     return at;
-}
-
-// ---- telling
-
-void tacit_smr_byzantine_status(const struct tacit_smr *smr, struct tacit_status_report *report)
-{
-    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    struct tacit_agree_report agree;
-    tacit_agree_status(byzantine->agree, &agree);
-    const struct tacit_ctb_counters *ctb = tacit_ctb_counters(byzantine->ctb);
-    const struct tacit_requests_counters *requests = tacit_requests_counters(byzantine->requests);
-    const struct tacit_registers_counters *registers =
-        tacit_registers_counters(byzantine->registers);
-    report->byzantine = true;
-    report->role = !smr->active                       ? TACIT_ROLE_JOINING
-                   : agree.leader != smr->config.self ? TACIT_ROLE_FOLLOWER
-                   : agree.entered                    ? TACIT_ROLE_LEADER
-                                                      : TACIT_ROLE_RECOVERING;
-    report->leader = smr->active ? agree.leader : TACIT_NODE_NONE;
-    report->view = agree.view;
-    report->epoch = byzantine->epoch;
-    report->replaced = smr->sessions.members->replaced;
-    memcpy(report->memnode_members, byzantine->memnode_member, sizeof report->memnode_members);
-    report->view_entered = smr->active && agree.entered;
-    report->window_base = agree.base;
-    report->commit = agree.decided;
-    report->condemned = agree.condemned;
-    report->trusted = byzantine->trusted & ~byzantine->dead;
-    report->batches_proposed = agree.counters.proposed;
-    report->decided_fast = agree.counters.decided_fast;
-    report->decided_slow = agree.counters.decided_slow;
-    report->vouched = agree.counters.vouched;
-    report->acked = agree.counters.acked;
-    report->certified = agree.counters.certified;
-    report->committed = agree.counters.committed;
-    report->seals = agree.counters.seals;
-    report->views_entered = agree.counters.views_entered;
-    report->newviews = agree.counters.newviews;
-    report->forced = agree.counters.forced;
-    report->checkpoints_taken = agree.counters.checkpoints;
-    report->state_transfers = byzantine->fetch.counters.transfers;
-    report->state_pages_fetched = byzantine->fetch.counters.pages;
-    report->broadcasts = ctb->broadcasts;
-    report->delivered_fast = ctb->delivered_fast;
-    report->delivered_slow = ctb->delivered_slow;
-    report->nudges = ctb->nudges;
-    report->summaries = ctb->summaries;
-    report->summaries_adopted = ctb->summaries_adopted;
-    report->gaps = ctb->gaps;
-    report->bodies_fetched = ctb->bodies_fetched;
-    report->signatures_made = byzantine->signer->signatures_made;
-    report->signatures_checked = byzantine->signer->signatures_checked;
-    report->signatures_bad =
-        ctb->bad_signatures + agree.counters.bad_signatures + requests->bad_signatures;
-    report->register_writes = registers->writes;
-    report->register_reads = registers->reads;
-    report->last_sealed_ns = byzantine->sealed_ns;
-    report->last_entered_ns = byzantine->entered_ns;
-    report->lacks = requests->lacks_sent;
-    report->obligations = requests->obligations;
-    report->malformed += ctb->malformed + agree.counters.malformed + requests->malformed +
-                         tacit_links_counters(byzantine->links)->malformed;
-    report->unexpected += byzantine->unexpected;
-    report->memnodes_up = tacit_registers_nodes_up(byzantine->registers);
-    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
-        bool up = byzantine->peer_up[r] || r == smr->config.self;
-        tacit_incarnation_t incarnation =
-            r == smr->config.self ? smr->config.incarnation : byzantine->peer_incarnation[r];
-        report->up |= up ? 1u << r : 0;
-        report->waiting |= up && report->members[r] != incarnation ? 1u << r : 0;
-    }
-}
-
-const char *tacit_smr_byzantine_invariants(const struct tacit_smr *smr)
-{
-    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    const char *broken = tacit_agree_check(byzantine->agree);
-    if (broken == NULL) {
-        broken = tacit_ctb_check(byzantine->ctb);
-    }
-    if (broken == NULL) {
-        broken = tacit_requests_check(byzantine->requests);
-    }
-    if (broken == NULL) {
-        broken = tacit_bodies_check(byzantine->bodies);
-    }
-    if (broken == NULL) {
-        broken = tacit_certified_check(&smr->pages);
-    }
-    return broken;
 }

@@ -59,11 +59,20 @@ struct tacit_smr_byzantine {
     uint64_t owed_progress;
 };
 
+// byzantine_shape.c
 // What the layouts need.
 size_t tacit_smr_byzantine_control_bytes(const struct tacit_smr_config *config);
 size_t tacit_smr_byzantine_registers_bytes(const struct tacit_smr_config *config);
 enum tacit_status tacit_smr_byzantine_check(const struct tacit_smr_config *config,
                                             const char **problem);
+// Largest body and largest batch, in bytes.
+uint32_t tacit_smr_byzantine_body_bytes(const struct tacit_smr_config *config);
+uint32_t tacit_smr_byzantine_batch_bytes(const struct tacit_smr_config *config);
+// With offset 0, whatever they lie behind.
+struct tacit_links_config tacit_smr_byzantine_links(const struct tacit_smr_config *config);
+struct tacit_registers_config tacit_smr_byzantine_registers(const struct tacit_smr_config *config);
+
+// byzantine.c
 // Measures with bump->base NULL.
 void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump);
 // Begins epoch 0 as a first member.
@@ -72,8 +81,10 @@ void tacit_smr_byzantine_event(struct tacit_smr *smr, const struct tacit_event *
 bool tacit_smr_byzantine_poll(struct tacit_smr *smr);
 tacit_time_ns_t tacit_smr_byzantine_deadline(const struct tacit_smr *smr);
 void tacit_smr_byzantine_suspicion(struct tacit_smr *smr, uint32_t trusted, uint32_t dead);
-void tacit_smr_byzantine_status(const struct tacit_smr *smr, struct tacit_status_report *report);
 struct tacit_agree_calls tacit_smr_byzantine_calls(struct tacit_smr *smr);
+
+// byzantine_report.c
+void tacit_smr_byzantine_status(const struct tacit_smr *smr, struct tacit_status_report *report);
 const char *tacit_smr_byzantine_invariants(const struct tacit_smr *smr);
 
 // epochs.c
