@@ -398,4 +398,16 @@ static uint32_t proposals(struct net *net, uint32_t node)
     return fill(net, node, out, sizeof out, &used);
 }
 
+// As a peer would send it on; false: it has no encoding.
+static inline bool forward_of(uint32_t client, struct tacit_wire_request request, uint8_t *message,
+                              uint32_t *bytes)
+{
+    size_t size = tacit_wire_request_encode(message + TACIT_REQUEST_HEADER_BYTES,
+                                            MESSAGE - TACIT_REQUEST_HEADER_BYTES, &request);
+    struct tacit_message_request header = {.client = (uint16_t)client, .bytes = (uint32_t)size};
+    tacit_message_request_encode(message, &header);
+    *bytes = TACIT_REQUEST_HEADER_BYTES + (uint32_t)size;
+    return size > 0;
+}
+
 #endif

@@ -135,18 +135,6 @@ static const struct rule rules[] = {
     {"who is behind is shown the certificate", rule_hand_out, TACIT_BUG_EPOCH_NO_HAND_OUT},
 };
 
-static void rules__are_kept(void **state)
-{
-    (void)state;
-    rules_are_kept(rules, sizeof rules / sizeof rules[0]);
-}
-
-static void rules__are_broken_by_the_bugs(void **state)
-{
-    (void)state;
-    rules_are_broken_by_the_bugs(rules, sizeof rules / sizeof rules[0]);
-}
-
 // ---- across two epochs
 
 // With all that is on its way from the old one: late messages, completions, and votes in the cells.
@@ -180,8 +168,7 @@ static void epochs__go_on_from_the_checkpoint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rules__are_kept),
-        cmocka_unit_test(rules__are_broken_by_the_bugs),
+        RULE_TESTS(rules),
         cmocka_unit_test(epochs__go_on_from_the_checkpoint),
     };
     return cmocka_run_group_tests_name("byz_agree_epochs", tests, NULL, close_world);

@@ -323,23 +323,10 @@ static const struct rule rules[] = {
     {"COMMIT: signers distinct", rule_commit_by_distinct, TACIT_BUG_SIGNER_REPEATED},
 };
 
-static void rules__are_kept(void **state)
-{
-    (void)state;
-    rules_are_kept(rules, sizeof rules / sizeof rules[0]);
-}
-
-static void rules__are_broken_by_the_bugs(void **state)
-{
-    (void)state;
-    rules_are_broken_by_the_bugs(rules, sizeof rules / sizeof rules[0]);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rules__are_kept),
-        cmocka_unit_test(rules__are_broken_by_the_bugs),
+        RULE_TESTS(rules),
     };
     return cmocka_run_group_tests_name("byz_agree_rules", tests, NULL, close_world);
 }

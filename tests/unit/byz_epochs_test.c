@@ -300,18 +300,6 @@ static const struct rule rules[] = {
     {"REPLACE: signers distinct", rule_distinct_signers, TACIT_BUG_SIGNER_REPEATED},
 };
 
-static void rules__are_kept(void **state)
-{
-    (void)state;
-    rules_are_kept(rules, sizeof rules / sizeof rules[0]);
-}
-
-static void rules__are_broken_by_the_bugs(void **state)
-{
-    (void)state;
-    rules_are_broken_by_the_bugs(rules, sizeof rules / sizeof rules[0]);
-}
-
 // ---- suspecting
 
 static void suspect__is_said_of_larger_incarnations_only(void **state)
@@ -559,8 +547,7 @@ static int close_world(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rules__are_kept),
-        cmocka_unit_test(rules__are_broken_by_the_bugs),
+        RULE_TESTS(rules),
         cmocka_unit_test(suspect__is_said_of_larger_incarnations_only),
         cmocka_unit_test(suspect__is_repeated_more_and_more_rarely),
         cmocka_unit_test(suspects__count_for_one_incarnation),

@@ -7,7 +7,7 @@
 // TACIT_SEEDED: yes
 #include "tests/support/requests_net.h"
 
-#include "core/base/bug.h"
+#include "tests/unit/support/rules.h"
 
 // Node 1 lacks what node 0, leading, proposed in `slot`.
 static void lack(struct net *net, struct tacit_wire_request request, uint64_t view, uint64_t slot)
@@ -69,26 +69,12 @@ static bool holds__what_finds_no_room_is_endorsed(void)
     return held;
 }
 
-static void rules__hold_and_their_bugs_are_seen(void **state)
-{
-    (void)state;
-    static const struct {
-        bool (*holds)(void);
-        enum tacit_bug bug;
-    } rules[] = {
-        {holds__what_was_lacked_is_not_proposed_again, TACIT_BUG_LACKED_NOT_NAMED},
-        {holds__what_finds_no_room_is_endorsed, TACIT_BUG_LACKED_NOT_BROUGHT},
-    };
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        assert_true(rules[i].holds());
-#if defined(TACIT_SEEDED_BUGS) && TACIT_SEEDED_BUGS
-        tacit_seeded_bug = rules[i].bug;
-        bool seen = !rules[i].holds();
-        tacit_seeded_bug = TACIT_BUG_NONE;
-        assert_true(seen);
-#endif
-    }
-}
+static const struct rule rules[] = {
+    {"what was lacked is proposed with a signature only",
+     holds__what_was_lacked_is_not_proposed_again, TACIT_BUG_LACKED_NOT_NAMED},
+    {"what finds no room is endorsed", holds__what_finds_no_room_is_endorsed,
+     TACIT_BUG_LACKED_NOT_BROUGHT},
+};
 
 // A slot that was executed was lacked by nobody in the end; and a leader names no client of whom it
 // only heard in views that others led.
@@ -146,7 +132,7 @@ static void proposed__gives_way_to_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rules__hold_and_their_bugs_are_seen),
+        RULE_TESTS(rules),
         cmocka_unit_test(name__only_what_was_in_the_way),
         cmocka_unit_test(proposed__gives_way_to_nothing),
     };

@@ -2,190 +2,12 @@
 //
 // The store of requests (n = 3): what is endorsed, what waits, what a leader proposes, how a
 // lacking request is brought to a follower, for what a timer runs; and random floods of hostile
-// input with the invariants checked. Rules with a seeded bug are scenarios that hold without it and
-// must not hold with it.
+// input with the invariants checked. Rules with a seeded bug are in byz_requests_rules_test.c.
 //
 // TACIT_SEEDED: yes
 #include "tests/support/requests_net.h"
 
-#include "core/base/bug.h"
 #include "core/byzantine/requests_internal.h" // what is signed
-
-// ---- rules with a seeded bug
-// ---------------------------------------------------------------------------
-
-static bool forward_of(struct net *net, uint32_t client, struct tacit_wire_request request,
-                       uint8_t *message, uint32_t *bytes)
-{
-    size_t size = tacit_wire_request_encode(message + TACIT_REQUEST_HEADER_BYTES,
-                                            MESSAGE - TACIT_REQUEST_HEADER_BYTES, &request);
-    (void)net;
-    struct tacit_message_request header = {.client = (uint16_t)client, .bytes = (uint32_t)size};
-    tacit_message_request_encode(message, &header);
-    *bytes = TACIT_REQUEST_HEADER_BYTES + (uint32_t)size;
-    return size > 0;
-}
-
-static bool holds__a_forward_needs_a_signature(void)
-{
-    struct net *net = net_open();
-    uint64_t session = net_session(net, 1, 0, 5);
-    struct tacit_wire_request forged = make(TACIT_REQUEST_APPLY, session, 1, "forged");
-    struct tacit_signature signature = {{3}};
-    uint8_t message[MESSAGE];
-    uint32_t bytes;
-    forged.flags = TACIT_REQUEST_SIGNED;
-    forged.signature = signature.bytes;
-    assert_true(forward_of(net, 1, forged, message, &bytes));
-    tacit_requests_message(net->node[1].requests, 2, message, bytes, net->now);
-    net_run(net, MS);
-    bool held = !endorses(net, 1, 1, forged);
-    net_close(net);
-    return held;
-}
-
-static bool holds__bytes_have_to_be_equal(void)
-{
-    struct net *net = net_open();
-    uint64_t session = net_session(net, 1, 0, 5);
-    put_all(net, 1, make(TACIT_REQUEST_APPLY, session, 1, "x"));
-    bool held = !endorses(net, 1, 1, make(TACIT_REQUEST_APPLY, session, 1, "y")) &&
-                !endorses(net, 1, 1, make(TACIT_REQUEST_APPLY, session, 1, "xx"));
-    assert_true(endorses(net, 1, 1, make(TACIT_REQUEST_APPLY, session, 1, "x")));
-    net_close(net);
-    return held;
-}
-
-static bool holds__no_timer_without_a_signature(void)
-{
-    struct net *net = net_open();
-    uint64_t session = net_session(net, 1, 0, 5);
-    put_all(net, 1, make(TACIT_REQUEST_APPLY, session, 1, "x"));
-    net_run(net, MS);
-    bool held = tacit_requests_timer(net->node[1].requests, MS) == UINT64_MAX;
-    net_close(net);
-    return held;
-}
-
-static bool holds__execution_with_other_bytes_cancels(void)
-{
-    struct net *net = net_open();
-    uint64_t session = net_session(net, 1, 0, 5);
-    put_signed(net, 1, 1, make(TACIT_REQUEST_APPLY, session, 1, "x"));
-    net_run(net, MS);
-    assert_true(tacit_requests_timer(net->node[1].requests, MS) != UINT64_MAX);
-    net_execute(net, 1, session); // whatever it was
-    bool held = tacit_requests_timer(net->node[1].requests, MS) == UINT64_MAX;
-    net_close(net);
-    return held;
-}
-
-static bool holds__accusers_are_limited(void)
-{
-    struct net *net = net_open();
-    for (uint32_t client = 0; client < CLIENTS; client++) {
-        uint64_t session = net_session(net, client, 0, 5);
-        put_all(net, client, make(TACIT_REQUEST_APPLY, session, 1, "x"));
-        struct tacit_message_lack lack = {.key = {.kind = TACIT_REQUEST_APPLY,
-                                                  .client = (uint16_t)client,
-                                                  .session = session,
-                                                  .number = 1}};
-        uint8_t message[TACIT_LACK_BYTES];
-        tacit_message_lack_encode(message, &lack);
-        tacit_requests_message(net->node[0].requests, 2, message, sizeof message, net->now);
-    }
-    bool held = net->node[0].asks == 2; // f + 1
-    net_close(net);
-    return held;
-}
-
-static bool holds__a_named_client_needs_all_echoes(void)
-{
-    struct net *net = net_open();
-    for (uint32_t i = 0; i < NODES; i++) {
-        tacit_requests_name(net->node[i].requests, 1);
-    }
-    uint64_t session = net_session(net, 1, 0, 5);
-    struct tacit_wire_request request = make(TACIT_REQUEST_APPLY, session, 1, "x");
-    assert_int_equal(put(net, 0, 1, request), TACIT_PUT_TAKEN);
-    net_step(net, US);
-    assert_int_equal(proposals(net, 0), 0);
-    assert_int_equal(put(net, 1, 1, request), TACIT_PUT_TAKEN); // echoes
-    net_step(net, US);
-    bool held = proposals(net, 0) == 0;
-    if (held) {
-        assert_int_equal(put(net, 2, 1, request), TACIT_PUT_TAKEN);
-        net_step(net, US);
-        assert_int_equal(proposals(net, 0), 1);
-    }
-    net_close(net);
-    return held;
-}
-
-// Three clients have all their room full of signatures to be checked when the fourth one comes.
-static bool holds__clients_take_turns(void)
-{
-    struct net *net = net_open();
-    uint64_t sessions[CLIENTS];
-    for (uint32_t client = 0; client < CLIENTS; client++) {
-        sessions[client] = net_session(net, client, 0, 1);
-    }
-    for (uint32_t client = 1; client < CLIENTS; client++) {
-        for (uint64_t number = 1; number <= P; number++) {
-            put_signed(net, 1, client, make(TACIT_REQUEST_APPLY, sessions[client], number, "x"));
-        }
-        for (uint64_t nonce = 2; nonce < 2 + S; nonce++) {
-            put_signed(net, 1, client, make(TACIT_REQUEST_OPEN, 0, nonce, ""));
-        }
-    }
-    put_signed(net, 1, 0, make(TACIT_REQUEST_APPLY, sessions[0], 1, "mine"));
-    struct tacit_requests *store = net->node[1].requests;
-    uint32_t before = 0;
-    struct tacit_requests_key key = {
-        .kind = TACIT_REQUEST_APPLY, .client = 0, .session = sessions[0], .number = 1};
-    uint32_t place = tacit_requests_find(store, &key);
-    for (uint32_t i = 0; i < 10000 && !store->entries[place].is_signed; i++) {
-        net_step(net, 5 * US);
-    }
-    bool is_signed = store->entries[place].is_signed;
-    for (uint32_t other = store->places_each; other < CLIENTS * store->places_each; other++) {
-        before += store->entries[other].is_signed;
-    }
-    net_run(net, 5 * MS); // and nobody's is forgotten
-    uint32_t all = 0;
-    for (uint32_t other = store->places_each; other < CLIENTS * store->places_each; other++) {
-        all += store->entries[other].is_signed;
-    }
-    net_close(net);
-    // At the signer, and one of each other client.
-    return is_signed && before <= TACIT_CHECKS_OUT + CLIENTS && all == (CLIENTS - 1) * (P + S);
-}
-
-static void rules__hold_and_their_bugs_are_seen(void **state)
-{
-    (void)state;
-    static const struct {
-        bool (*holds)(void);
-        enum tacit_bug bug;
-    } rules[] = {
-        {holds__a_forward_needs_a_signature, TACIT_BUG_FORWARD_UNCHECKED},
-        {holds__bytes_have_to_be_equal, TACIT_BUG_ENDORSE_BY_NUMBER},
-        {holds__no_timer_without_a_signature, TACIT_BUG_OBLIGATION_UNSIGNED},
-        {holds__execution_with_other_bytes_cancels, TACIT_BUG_OBLIGATION_NOT_CANCELLED},
-        {holds__accusers_are_limited, TACIT_BUG_LACKS_UNLIMITED},
-        {holds__a_named_client_needs_all_echoes, TACIT_BUG_ECHO_QUORUM_SUFFICES},
-        {holds__clients_take_turns, TACIT_BUG_CLIENTS_ONE_QUEUE},
-    };
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        assert_true(rules[i].holds());
-#if defined(TACIT_SEEDED_BUGS) && TACIT_SEEDED_BUGS
-        tacit_seeded_bug = rules[i].bug;
-        bool seen = !rules[i].holds();
-        tacit_seeded_bug = TACIT_BUG_NONE;
-        assert_true(seen);
-#endif
-    }
-}
 
 // ---- endorsement and the store
 // -------------------------------------------------------------------------
@@ -242,7 +64,7 @@ static void client__that_sends_two_things_harms_itself(void **state)
     sign(net, 1, &y, &signature);
     uint8_t message[MESSAGE];
     uint32_t bytes;
-    assert_true(forward_of(net, 1, y, message, &bytes));
+    assert_true(forward_of(1, y, message, &bytes));
     tacit_requests_message(net->node[1].requests, 2, message, bytes, net->now);
     net_run(net, 200 * US);
     assert_true(endorses(net, 1, 1, y));
@@ -555,7 +377,7 @@ static void forwards__are_charged_to_who_forwards(void **state)
         struct tacit_wire_request request = make(TACIT_REQUEST_APPLY, session, number, "z");
         request.flags = TACIT_REQUEST_SIGNED;
         request.signature = forged.bytes;
-        assert_true(forward_of(net, 1, request, message, &bytes));
+        assert_true(forward_of(1, request, message, &bytes));
         tacit_requests_message(net->node[0].requests, 2, message, bytes, net->now);
     }
     const struct tacit_requests_counters *counters = tacit_requests_counters(net->node[0].requests);
@@ -567,7 +389,7 @@ static void forwards__are_charged_to_who_forwards(void **state)
     struct tacit_signature signature;
     put_signed(net, 0, 1, one);
     sign(net, 1, &two, &signature);
-    assert_true(forward_of(net, 1, two, message, &bytes));
+    assert_true(forward_of(1, two, message, &bytes));
     tacit_requests_message(net->node[0].requests, 1, message, bytes, net->now);
     net_run(net, 250 * US);
     assert_true(endorses(net, 0, 1, two));
@@ -577,12 +399,12 @@ static void forwards__are_charged_to_who_forwards(void **state)
     // Unsigned, of no session, or too long for a request: not even looked at.
     uint64_t checks = counters->checks;
     struct tacit_wire_request plain = make(TACIT_REQUEST_APPLY, session, 3, "x");
-    assert_true(forward_of(net, 1, plain, message, &bytes));
+    assert_true(forward_of(1, plain, message, &bytes));
     tacit_requests_message(net->node[0].requests, 2, message, bytes, net->now);
     assert_int_equal(counters->malformed, 1);
     struct tacit_wire_request stranger = make(TACIT_REQUEST_APPLY, session, 3, "x");
     sign(net, 2, &stranger, &signature);
-    assert_true(forward_of(net, 2, stranger, message, &bytes));
+    assert_true(forward_of(2, stranger, message, &bytes));
     tacit_requests_message(net->node[0].requests, 2, message, bytes, net->now);
     assert_int_equal(counters->checks, checks);
     net_close(net);
@@ -791,7 +613,6 @@ static void random__input_breaks_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rules__hold_and_their_bugs_are_seen),
         cmocka_unit_test(put__judges_by_the_executed_state),
         cmocka_unit_test(client__that_sends_two_things_harms_itself),
         cmocka_unit_test(flood__displaces_the_floods_own_only),

@@ -419,18 +419,6 @@ static const struct rule rules[] = {
     {"a change is alone in its batch", rule_alone, TACIT_BUG_REPLACE_IN_COMPANY},
 };
 
-static void rules__are_kept(void **state)
-{
-    (void)state;
-    rules_are_kept(rules, sizeof rules / sizeof rules[0]);
-}
-
-static void rules__are_broken_by_the_bugs(void **state)
-{
-    (void)state;
-    rules_are_broken_by_the_bugs(rules, sizeof rules / sizeof rules[0]);
-}
-
 // ---- the end of an epoch
 
 static void members__change_at_the_checkpoint_and_not_before(void **state)
@@ -683,8 +671,7 @@ static void owed__is_late_without_progress(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rules__are_kept),
-        cmocka_unit_test(rules__are_broken_by_the_bugs),
+        RULE_TESTS(rules),
         cmocka_unit_test(members__change_at_the_checkpoint_and_not_before),
         cmocka_unit_test(memnode__is_replaced_like_a_replica),
         cmocka_unit_test(begin__has_everything_anew),

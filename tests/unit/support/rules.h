@@ -21,31 +21,43 @@ struct rule {
     uint32_t bug;
 };
 
-static inline void rules_are_kept(const struct rule *rules, size_t count)
+struct rule_table {
+    const struct rule *rules;
+    size_t count;
+};
+
+static inline void rules__are_kept(void **state)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (!rules[i].is_kept()) {
-            fail_msg("not kept: %s", rules[i].name);
+    const struct rule_table *table = *state;
+    for (size_t i = 0; i < table->count; i++) {
+        if (!table->rules[i].is_kept()) {
+            fail_msg("not kept: %s", table->rules[i].name);
         }
     }
 }
 
-static inline void rules_are_broken_by_the_bugs(const struct rule *rules, size_t count)
+static inline void rules__are_broken_by_the_bugs(void **state)
 {
 #if defined(TACIT_SEEDED_BUGS) && TACIT_SEEDED_BUGS
-    for (size_t i = 0; i < count; i++) {
-        tacit_seeded_bug = rules[i].bug;
-        bool kept = rules[i].is_kept();
+    const struct rule_table *table = *state;
+    for (size_t i = 0; i < table->count; i++) {
+        tacit_seeded_bug = table->rules[i].bug;
+        bool kept = table->rules[i].is_kept();
         tacit_seeded_bug = TACIT_BUG_NONE;
         if (kept) {
-            fail_msg("kept in spite of the bug: %s", rules[i].name);
+            fail_msg("kept in spite of the bug: %s", table->rules[i].name);
         }
     }
 #else
-    (void)rules;
-    (void)count;
+    (void)state;
     skip();
 #endif
 }
+
+// The two tests of an array of rules, as entries of the list in main().
+#define RULE_TABLE(array) (&(struct rule_table){(array), sizeof(array) / sizeof((array)[0])})
+#define RULE_TESTS(array)                                                                          \
+    cmocka_unit_test_prestate(rules__are_kept, RULE_TABLE(array)),                                 \
+        cmocka_unit_test_prestate(rules__are_broken_by_the_bugs, RULE_TABLE(array))
 
 #endif
