@@ -393,6 +393,9 @@ static void begin_stop(struct tacit_server *server, tacit_time_ns_t now_ns)
 
 // ---- loop -----------------------------------------------------------------------------
 
+_Static_assert(TACIT_SERVER_LOOKS_OUTSTANDING % TACIT_SERVER_LOOKS_A_SOCKET_LOOK == 0,
+               "sockets are looked at after each sleep, however long nothing is answered");
+
 static bool look_at_sockets(struct tacit_server *server, int timeout_ms)
 {
     struct epoll_event events[TACIT_SERVER_EVENTS];
@@ -485,9 +488,7 @@ void tacit_server_run(struct tacit_server *server)
         if (awaited && looks >= TACIT_SERVER_LOOKS_OUTSTANDING &&
             server->config.waiting == TACIT_CHANNEL_ADAPTIVE) {
             sleep_for_reply(server);
-            looks = TACIT_SERVER_LOOKS_A_SOCKET_LOOK *
-                        (TACIT_SERVER_LOOKS_OUTSTANDING / TACIT_SERVER_LOOKS_A_SOCKET_LOOK) -
-                    1;
+            looks = TACIT_SERVER_LOOKS_OUTSTANDING; // the next turn looks at the sockets
         } else {
             sched_yield();
         }
