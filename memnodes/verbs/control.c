@@ -265,7 +265,7 @@ static void tick_connection(struct tacit_verbs *v, struct verbs_connection *conn
 static tacit_time_ns_t tick(struct tacit_verbs *v)
 {
     tacit_time_ns_t now_ns = tacit_verbs_now_ns();
-    tacit_time_ns_t next_ns = now_ns + IDLE_NS;
+    tacit_time_ns_t next_ns = now_ns + (tacit_verbs_links_settle(v) ? TICK_NS : IDLE_NS);
     for (unsigned i = 0; i < TACIT_VERBS_CONNECTIONS; i++) {
         struct verbs_connection *connection = &v->connections[i];
         if (connection->state != TACIT_VERBS_CONNECTION_FREE) {

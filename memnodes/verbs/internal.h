@@ -29,21 +29,26 @@
 #define TACIT_VERBS_MARKERS 4u
 #define TACIT_VERBS_READS 4u          // reads that a queue pair has on the wire at a time
 #define TACIT_VERBS_CONTROL_QUEUE 64u // messages in either direction of a control queue pair
-#define TACIT_VERBS_OWN_REGIONS 160u
-#define TACIT_VERBS_DIRECTORY 64u // regions of one host that one peer may know
-#define TACIT_VERBS_EMBRYOS 32u   // largest number of unfinished inbound connections
+#define TACIT_VERBS_OWN_REGIONS 192u
+#define TACIT_VERBS_DIRECTORY 128u // regions of one host that one peer may know
+#define TACIT_VERBS_LIVES 2u       // of a replica, whose REGISTERS a host keeps
+#define TACIT_VERBS_EMBRYOS 32u    // largest number of unfinished inbound connections
 #define TACIT_VERBS_CONNECTIONS (TACIT_NODES_MAX + TACIT_VERBS_EMBRYOS)
 #define TACIT_VERBS_COMMANDS 64u
 #define TACIT_VERBS_NOTICES 64u
 #define TACIT_VERBS_SELF_QUEUE 1024u
 #define TACIT_VERBS_GONE_TIMEOUT_NS 1000000000u
 #define TACIT_VERBS_PING_NS 200000000u
+#define TACIT_VERBS_TOLD_TIMEOUT_NS 500000000u
 
 static_assert((TACIT_VERBS_OPS & (TACIT_VERBS_OPS - 1)) == 0, "index by mask");
-static_assert(2 + TACIT_REPLICAS_MAX + TACIT_PAGE_REGIONS_MAX + TACIT_CLIENTS_MAX <=
+static_assert(2 + (1 + TACIT_VERBS_LIVES) * TACIT_REPLICAS_MAX + TACIT_PAGE_REGIONS_MAX +
+                      TACIT_CLIENTS_MAX <=
                   TACIT_VERBS_OWN_REGIONS,
               "own regions");
-static_assert(3 + TACIT_PAGE_REGIONS_MAX <= TACIT_VERBS_DIRECTORY, "directory");
+static_assert(3 + TACIT_PAGE_REGIONS_MAX + (2 + TACIT_VERBS_LIVES) * TACIT_REPLICAS_MAX <=
+                  TACIT_VERBS_DIRECTORY,
+              "directory");
 
 // What a peer writes beside regions: its line at the host. Words of different planes.
 struct verbs_bells {
@@ -67,7 +72,8 @@ struct verbs_region { // of this host; under regions_lock, but only the control 
 
 struct verbs_entry { // region of another host; under directory_lock
     bool used;
-    bool gone; // retired by its host
+    bool expected; // REGISTERS that the host has not told of (region.c)
+    bool gone;     // retired by its host
     struct verbs_region_entry entry;
     uint32_t use;
     uint32_t gone_after[TACIT_PLANES]; // operations up to here may be about it
@@ -82,6 +88,9 @@ struct verbs_op {
     uint8_t status;
     uint8_t plane; // that was named
     bool silent;   // a bell: no event
+    // A read of expected REGISTERS: zeros are the answer.
+    void *zeros;
+    uint32_t zeros_bytes;
 };
 
 enum verbs_plane_state {
@@ -126,7 +135,7 @@ struct verbs_host_plane {
     struct ibv_cq *cq;  // for markers only
     struct ibv_qp *qp;  // started if open
     struct ibv_qp *old; // stopped; the peer's end may still send to it
-    uint32_t peer_qpn;
+    uint32_t peer_qpn, peer_psn;
     bool open, may_write;
     uint32_t round;
     struct ibv_mr *bell_mr;
@@ -167,7 +176,10 @@ struct verbs_link {
     struct verbs_connection *connection;
     struct verbs_host_plane host[TACIT_PLANES];
     struct ibv_qp_attr init, path; // how to get a queue pair to that peer into INIT and RTR
-    bool announced;                // has been told the regions of this host
+    bool greeted;                  // its HELLO has come
+    bool announced;                // is being told the regions of this host
+    uint32_t told, told_back;      // messages of REGIONS to it, and how many it has taken in
+    tacit_time_ns_t told_ns;
     bool was_up;
     bool gone_waiting[TACIT_VERBS_OWN_REGIONS]; // own retired regions that the peer may still use
 };
@@ -334,6 +346,9 @@ bool tacit_verbs_link_begin(struct tacit_verbs *v, struct verbs_connection *conn
                             const struct tacit_identity *peer, tacit_node_t node);
 bool tacit_verbs_link_message(struct tacit_verbs *v, struct verbs_link *link,
                               const struct verbs_message *message);
+// Goes on with peers that have to wait until others were told of their regions. True: some still
+// wait.
+bool tacit_verbs_links_settle(struct tacit_verbs *v);
 void tacit_verbs_link_break(struct tacit_verbs *v, struct verbs_link *link);
 void tacit_verbs_link_release(struct tacit_verbs *v, struct verbs_link *link);
 // Node number of an authenticated peer here; TACIT_NODE_NONE and a reason: it may not connect now.
@@ -343,8 +358,7 @@ tacit_node_t tacit_verbs_link_place(struct tacit_verbs *v, const struct tacit_id
 // permit.c: grant, revoke, and planes that are replaced.
 void tacit_verbs_permit_grant(struct tacit_verbs *v, const struct verbs_command *command);
 void tacit_verbs_permit_revoke(struct tacit_verbs *v, const struct verbs_command *command);
-bool tacit_verbs_permit_open(struct tacit_verbs *v, struct verbs_link *link, unsigned plane,
-                             uint32_t psn);
+bool tacit_verbs_permit_open(struct tacit_verbs *v, struct verbs_link *link, unsigned plane);
 void tacit_verbs_permit_news(struct tacit_verbs *v, const struct verbs_link *link,
                              struct verbs_plane_news *news);
 bool tacit_verbs_permit_message(struct tacit_verbs *v, struct verbs_link *link,
@@ -370,6 +384,9 @@ bool tacit_verbs_directory_add(struct tacit_verbs *v, struct verbs_link *link,
                                const struct verbs_regions *regions);
 void tacit_verbs_directory_gone(struct verbs_link *link, uint16_t index);
 bool tacit_verbs_directory_tick(struct tacit_verbs *v, struct verbs_link *link);
+// What a read of REGISTERS that the host has not told of is sent to: the reader's own ones. False:
+// they are not there either. Under the link's lock.
+bool tacit_verbs_directory_own(struct verbs_link *link, struct verbs_region_entry *own);
 int32_t tacit_verbs_region(struct tacit_fabric *fabric, tacit_node_t host,
                            struct tacit_region_key key);
 void *tacit_verbs_local(struct tacit_fabric *fabric, struct tacit_region_key key, size_t *bytes);

@@ -5,6 +5,12 @@
 // READY; with the other's READY each is UP. Nothing of a host can be reached before its own HELLO
 // was answered.
 //
+// A host with REGISTERS does the second step only when every other peer has said that it was told
+// of the regions that the newcomer may write (TOLD), or has lost its connection: so whoever can
+// still read here and was not told of a region knows that nothing was complete in it
+// (tacit/fabric.h, and region.c for what it does then). A peer that is slow to say so loses its
+// connection.
+//
 // And how it ends: first every right that the peer has here is gone (its queue pairs are stopped),
 // then what was posted to it gets a result, then DOWN is polled, and only then is anything freed.
 #include <assert.h>
@@ -160,7 +166,10 @@ bool tacit_verbs_link_begin(struct tacit_verbs *v, struct verbs_connection *conn
     link->identity = peer->name.id;
     link->reaches = reaches(v->config.kind, link->kind);
     link->is_reached = reaches(link->kind, v->config.kind);
+    link->greeted = false;
     link->announced = false;
+    link->told = 0;
+    link->told_back = 0;
     link->was_up = false;
     link->connection = connection;
     connection->link = link;
@@ -214,27 +223,38 @@ static bool is_same_life(struct tacit_verbs *v, const struct verbs_link *link, u
     return false;
 }
 
-static bool take_hello(struct tacit_verbs *v, struct verbs_link *link,
-                       const struct verbs_hello *hello)
+// Whether everybody else knows what there is to read. Ends whom that has waited for too long.
+static bool is_settled(struct tacit_verbs *v, const struct verbs_link *newcomer)
 {
-    if (link->announced || !is_same_place(link, hello) || !is_same_life(v, link, hello->life)) {
-        return false;
-    }
-    for (unsigned p = 0; p < TACIT_PLANES; p++) {
-        struct verbs_plane *plane = &link->plane[p];
-        if (link->is_reached) {
-            link->host[p].peer_qpn = hello->plane[p].peer_qpn;
-            if (!tacit_verbs_permit_open(v, link, p, hello->plane[p].peer_psn & 0xffffff)) {
-                return false;
-            }
+    bool settled = true;
+    for (tacit_node_t node = 0; node < TACIT_NODES_MAX && v->layout.registers_bytes != 0; node++) {
+        struct verbs_link *link = tacit_verbs_link(v, node);
+        if (link == NULL || link == newcomer || link->connection == NULL ||
+            link->told == link->told_back) {
+            continue;
         }
-        if (link->reaches) {
-            plane->host_qpn = hello->plane[p].host_qpn;
-            plane->bell_rkey = hello->plane[p].bell_rkey;
-            plane->bell_address = hello->plane[p].bell_address;
-            if (!tacit_verbs_qp_start(v, link, plane->qp, 0, plane->host_qpn, 0, plane->psn)) {
-                return false;
-            }
+        if (tacit_verbs_now_ns() - link->told_ns > TACIT_VERBS_TOLD_TIMEOUT_NS) {
+            tacit_verbs_report(v, TACIT_VERBS_REPORT_MISBEHAVED,
+                               "Node %u does not take in what others may write; its connection "
+                               "ends.",
+                               node);
+            tacit_verbs_connection_end(v, link->connection);
+            continue;
+        }
+        settled = false;
+    }
+    return settled;
+}
+
+// The second step, if it may be done yet. False: the connection has to end.
+static bool welcome(struct tacit_verbs *v, struct verbs_link *link)
+{
+    if (link->is_reached && !is_settled(v, link)) {
+        return true;
+    }
+    for (unsigned p = 0; p < TACIT_PLANES && link->is_reached; p++) {
+        if (!tacit_verbs_permit_open(v, link, p)) {
+            return false;
         }
     }
     link->announced = true;
@@ -244,10 +264,49 @@ static bool take_hello(struct tacit_verbs *v, struct verbs_link *link,
            tacit_verbs_send(v, link->connection, &ready);
 }
 
+static bool take_hello(struct tacit_verbs *v, struct verbs_link *link,
+                       const struct verbs_hello *hello)
+{
+    if (link->greeted || !is_same_place(link, hello) || !is_same_life(v, link, hello->life)) {
+        return false;
+    }
+    link->greeted = true;
+    for (unsigned p = 0; p < TACIT_PLANES; p++) {
+        struct verbs_plane *plane = &link->plane[p];
+        link->host[p].peer_qpn = hello->plane[p].peer_qpn;
+        link->host[p].peer_psn = hello->plane[p].peer_psn & 0xffffff;
+        if (link->reaches) {
+            plane->host_qpn = hello->plane[p].host_qpn;
+            plane->bell_rkey = hello->plane[p].bell_rkey;
+            plane->bell_address = hello->plane[p].bell_address;
+            if (!tacit_verbs_qp_start(v, link, plane->qp, 0, plane->host_qpn, 0, plane->psn)) {
+                return false;
+            }
+        }
+    }
+    return welcome(v, link);
+}
+
+bool tacit_verbs_links_settle(struct tacit_verbs *v)
+{
+    bool some = false;
+    for (tacit_node_t node = 0; node < TACIT_NODES_MAX; node++) {
+        struct verbs_link *link = tacit_verbs_link(v, node);
+        if (link == NULL || link->connection == NULL || !link->greeted || link->announced) {
+            continue;
+        }
+        if (!welcome(v, link)) {
+            tacit_verbs_connection_end(v, link->connection);
+        }
+        some |= link->connection != NULL && !link->announced;
+    }
+    return some;
+}
+
 static bool take_ready(struct tacit_verbs *v, struct verbs_link *link,
                        const struct verbs_plane_news *news)
 {
-    if (!link->announced || link->was_up) {
+    if (!link->greeted || link->was_up) {
         return false; // READY before HELLO, or twice
     }
     (void)pthread_mutex_lock(&link->lock);
@@ -279,8 +338,10 @@ bool tacit_verbs_link_message(struct tacit_verbs *v, struct verbs_link *link,
     case TACIT_VERBS_READY:
         return take_ready(v, link, &message->news);
     case TACIT_VERBS_REGIONS:
-        return link->reaches && link->announced &&
-               tacit_verbs_directory_add(v, link, &message->regions);
+        return link->reaches && link->greeted &&
+               tacit_verbs_directory_add(v, link, &message->regions) &&
+               tacit_verbs_send(v, link->connection,
+                                &(struct verbs_message){.type = TACIT_VERBS_TOLD});
     case TACIT_VERBS_GONE:
         tacit_verbs_directory_gone(link, message->index);
         return true;
@@ -297,6 +358,9 @@ bool tacit_verbs_link_message(struct tacit_verbs *v, struct verbs_link *link,
     case TACIT_VERBS_QUERY:
     case TACIT_VERBS_ANSWER:
         return link->was_up && tacit_verbs_permit_message(v, link, message);
+    case TACIT_VERBS_TOLD:
+        link->told_back++;
+        return link->told_back <= link->told;
     case TACIT_VERBS_PING:
         return true;
     case TACIT_VERBS_TYPES:

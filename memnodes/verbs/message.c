@@ -132,6 +132,7 @@ static void walk_payload(struct walk *walk, struct verbs_message *message)
         walk_news(walk, &message->news);
         break;
     case TACIT_VERBS_PING:
+    case TACIT_VERBS_TOLD:
         break;
     case TACIT_VERBS_TYPES:
     default:

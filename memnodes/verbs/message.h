@@ -37,6 +37,7 @@ enum verbs_message_type {
     TACIT_VERBS_QUERY,     // peer: does it hold under this generation?
     TACIT_VERBS_ANSWER,    // host: the grant
     TACIT_VERBS_PING,      // either: nothing
+    TACIT_VERBS_TOLD,      // peer: has taken a message of REGIONS in
     TACIT_VERBS_TYPES,
 };
 

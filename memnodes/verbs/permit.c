@@ -34,11 +34,11 @@ static bool is_holder(const struct tacit_verbs *v, const struct verbs_link *link
     return link->node == v->holder && link->incarnation == v->holder_incarnation;
 }
 
-// A client's log does not exist, nor does a client write logs: no permission moves on such a link.
+// Where there is no log, or on a client's link, no permission moves.
 static bool is_permitted(const struct tacit_verbs *v, const struct verbs_link *link, unsigned plane)
 {
     return plane != TACIT_PLANE_DATA || link->kind == TACIT_VERBS_CLIENT ||
-           v->config.kind == TACIT_VERBS_CLIENT || is_holder(v, link);
+           v->layout.log_bytes == 0 || is_holder(v, link);
 }
 
 static int access_of(bool may_write)
@@ -54,13 +54,12 @@ void tacit_verbs_permit_news(struct tacit_verbs *v, const struct verbs_link *lin
     news->floor = holds ? v->generation : v->generation + 1;
 }
 
-bool tacit_verbs_permit_open(struct tacit_verbs *v, struct verbs_link *link, unsigned plane,
-                             uint32_t psn)
+bool tacit_verbs_permit_open(struct tacit_verbs *v, struct verbs_link *link, unsigned plane)
 {
     struct verbs_host_plane *host = &link->host[plane];
     bool may_write = is_permitted(v, link, plane);
-    if (host->qp == NULL ||
-        !tacit_verbs_qp_start(v, link, host->qp, access_of(may_write), host->peer_qpn, psn, 0)) {
+    if (host->qp == NULL || !tacit_verbs_qp_start(v, link, host->qp, access_of(may_write),
+                                                  host->peer_qpn, host->peer_psn, 0)) {
         return false;
     }
     host->open = true;
@@ -266,13 +265,14 @@ static bool take_cycled(struct tacit_verbs *v, struct verbs_link *link,
                         const struct verbs_plane_news *news)
 {
     struct verbs_host_plane *host = &link->host[news->plane];
-    if (host->open || news->round != host->round) {
-        return true; // an answer to an older CYCLE; the newer one is under way
+    if (!link->announced || host->open || news->round != host->round) {
+        return link->announced; // an answer to an older CYCLE; the newer one is under way
     }
     struct verbs_message reply = {.type = TACIT_VERBS_OPEN};
     host->peer_qpn = news->qpn;
+    host->peer_psn = news->psn;
     (void)tacit_verbs_qp_end(&host->old);
-    if (!tacit_verbs_permit_open(v, link, news->plane, news->psn)) {
+    if (!tacit_verbs_permit_open(v, link, news->plane)) {
         return false;
     }
     tacit_verbs_permit_news(v, link, &reply.news);
@@ -333,6 +333,7 @@ bool tacit_verbs_permit_message(struct tacit_verbs *v, struct verbs_link *link,
     case TACIT_VERBS_GONE:
     case TACIT_VERBS_GONE_ACK:
     case TACIT_VERBS_PING:
+    case TACIT_VERBS_TOLD:
     case TACIT_VERBS_TYPES:
     default:
         return false;

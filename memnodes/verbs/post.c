@@ -71,6 +71,17 @@ static bool post_holder_read(struct verbs_plane *plane, struct ibv_send_wr *read
     return bad == &write;
 }
 
+// A read of REGISTERS that the host has not told of: a read of a word that is there tells whether
+// the host still answers this process.
+static bool is_expected_read(struct verbs_link *link, const struct tacit_op *op,
+                             struct verbs_region_entry *own, struct verbs_op *record)
+{
+    assert(op->kind == TACIT_OP_READ);
+    record->zeros = op->local;
+    record->zeros_bytes = op->bytes;
+    return tacit_verbs_directory_own(link, own);
+}
+
 static bool post_to_device(struct tacit_verbs *v, struct verbs_plane *plane,
                            const struct verbs_region_entry *region, unsigned number,
                            const struct tacit_op *op, struct verbs_op *record)
@@ -155,15 +166,17 @@ static enum verdict judge(struct tacit_verbs *v, struct verbs_link *link,
 
 // The queue pair that `op` takes. That of the data plane lets a replica write only while it is the
 // holder: so all that needs the permission takes it, on whatever plane, and what a replica may
-// always write does not.
-static unsigned queue_for(const struct verbs_entry *entry, const struct tacit_op *op)
+// always write does not. Of a host without logs the device refuses nobody.
+static unsigned queue_for(const struct tacit_verbs *v, const struct verbs_link *link,
+                          const struct verbs_entry *entry, const struct tacit_op *op)
 {
+    bool anybody_writes = v->config.layouts[link->kind].log_bytes == 0;
     bool writes = op->kind == TACIT_OP_WRITE;
     if ((op->flags & TACIT_OP_AS_HOLDER) != 0 ||
         (writes && entry->entry.region_class == TACIT_REGION_LOG)) {
         return TACIT_PLANE_DATA;
     }
-    if (writes && entry->entry.region_class == TACIT_REGION_CONTROL) {
+    if (writes && entry->entry.region_class == TACIT_REGION_CONTROL && !anybody_writes) {
         return TACIT_PLANE_BACKGROUND;
     }
     return op->plane;
@@ -215,7 +228,7 @@ static bool post_remote(struct tacit_verbs *v, struct verbs_link *link, const st
         return false;
     }
     struct verbs_entry entry = entry_of(link, op);
-    unsigned queue = queue_for(&entry, op);
+    unsigned queue = queue_for(v, link, &entry, op);
     struct verbs_plane *plane = &link->plane[queue];
     if (!is_in_order(link, op->plane, queue) || plane->next - plane->first == TACIT_VERBS_OPS) {
         return false;
@@ -227,12 +240,18 @@ static bool post_remote(struct tacit_verbs *v, struct verbs_link *link, const st
                                 .flags = op->flags,
                                 .plane = op->plane,
                                 .state = TACIT_VERBS_OP_POSTED};
+    struct tacit_op sent = *op;
+    if (verdict == TACIT_VERBS_SEND && entry.expected) {
+        sent.offset = 0;
+        sent.bytes = 8;
+        verdict = is_expected_read(link, op, &entry.entry, record) ? verdict : TACIT_VERBS_NOT_NOW;
+    }
     if (verdict == TACIT_VERBS_DENY) {
         record->state = TACIT_VERBS_OP_ENDED;
         record->status = TACIT_COMPLETION_DENIED;
         plane->ended += plane->ended == plane->next; // else in its turn
     } else if (verdict == TACIT_VERBS_NOT_NOW ||
-               !post_to_device(v, plane, &entry.entry, (unsigned)(plane - link->plane), op,
+               !post_to_device(v, plane, &entry.entry, (unsigned)(plane - link->plane), &sent,
                                record)) {
         return false;
     }
@@ -395,6 +414,9 @@ static void take_result(struct verbs_plane *plane, const struct ibv_wc *wc)
     if (wc->status == IBV_WC_SUCCESS) {
         op->state = TACIT_VERBS_OP_ENDED;
         op->status = TACIT_COMPLETION_OK;
+        if (op->zeros != NULL) {
+            memset(op->zeros, 0, op->zeros_bytes);
+        }
         return;
     }
     // Refused by the flags of the queue pair, or by the memory's registration: then what follows on

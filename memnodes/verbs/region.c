@@ -30,6 +30,8 @@ static size_t class_bytes(const struct tacit_host_layout *layout, uint8_t region
         return layout->replies_bytes;
     case TACIT_REGION_STATE:
         return layout->state_bytes;
+    case TACIT_REGION_REGISTERS:
+        return layout->registers_bytes;
     default:
         return 0;
     }
@@ -104,12 +106,12 @@ static int region_find(const struct tacit_verbs *v, uint8_t region_class, tacit_
 enum tacit_status tacit_verbs_regions_open(struct tacit_verbs *v, struct tacit_error *error)
 {
     static const uint8_t classes[] = {TACIT_REGION_PAGE, TACIT_REGION_STATE, TACIT_REGION_CONTROL,
-                                      TACIT_REGION_LOG};
+                                      TACIT_REGION_LOG, TACIT_REGION_REGISTERS};
     for (unsigned i = 0; i < sizeof(classes); i++) {
-        bool logs = classes[i] == TACIT_REGION_CONTROL || classes[i] == TACIT_REGION_LOG;
+        bool replicas = classes[i] != TACIT_REGION_PAGE && classes[i] != TACIT_REGION_STATE;
         size_t bytes = class_bytes(&v->layout, classes[i]);
         struct tacit_region_key key = {classes[i], v->base.self, v->base.incarnation};
-        if (bytes == 0 || (logs && v->config.kind != TACIT_VERBS_REPLICA)) {
+        if (bytes == 0 || (replicas && v->config.kind != TACIT_VERBS_REPLICA)) {
             continue;
         }
         if (region_make(v, key) < 0) {
@@ -155,6 +157,8 @@ static int rights(const struct verbs_region *region, const struct verbs_link *li
         return is_replica ? reads : -1;
     case TACIT_REGION_CONTROL:
         return is_replica && is_owner ? writes : -1;
+    case TACIT_REGION_REGISTERS:
+        return !is_replica ? -1 : is_owner ? writes : reads;
     case TACIT_REGION_LOG:
         return !is_replica ? -1 : is_owner && plane == TACIT_PLANE_DATA ? writes : reads;
     case TACIT_REGION_REQUESTS:
@@ -203,6 +207,13 @@ void tacit_verbs_regions_unregister(struct verbs_link *link)
     }
 }
 
+static bool tell(struct tacit_verbs *v, struct verbs_link *link, struct verbs_message *message)
+{
+    link->told++;
+    link->told_ns = tacit_verbs_now_ns();
+    return tacit_verbs_send(v, link->connection, message);
+}
+
 bool tacit_verbs_regions_announce(struct tacit_verbs *v, struct verbs_link *link, unsigned only)
 {
     struct verbs_message message = {.type = TACIT_VERBS_REGIONS};
@@ -231,13 +242,13 @@ bool tacit_verbs_regions_announce(struct tacit_verbs *v, struct verbs_link *link
             .rkey = {link->host[0].mr[i]->rkey, link->host[1].mr[i]->rkey},
         };
         if (message.regions.count == TACIT_VERBS_MESSAGE_REGIONS) {
-            if (!tacit_verbs_send(v, link->connection, &message)) {
+            if (!tell(v, link, &message)) {
                 return false;
             }
             message.regions.count = 0;
         }
     }
-    return message.regions.count == 0 || tacit_verbs_send(v, link->connection, &message);
+    return message.regions.count == 0 || tell(v, link, &message);
 }
 
 // ---- regions that peers write
@@ -265,11 +276,39 @@ static bool region_renew(struct tacit_verbs *v, struct verbs_link *link, uint8_t
     return true;
 }
 
-static bool log_make(struct tacit_verbs *v, struct verbs_link *link)
+// REGISTERS of a replica's lives before the last ones go, so that one that comes back for ever
+// takes nobody's room.
+static void forget_lives(struct tacit_verbs *v, const struct verbs_link *link)
 {
-    struct tacit_region_key key = {TACIT_REGION_LOG, link->node, link->incarnation};
-    unsigned logs = 0;
-    if (class_bytes(&v->layout, TACIT_REGION_LOG) == 0) {
+    uint64_t births[TACIT_VERBS_LIVES] = {0}; // of the newest, oldest first
+    for (unsigned i = 0; i < TACIT_VERBS_OWN_REGIONS; i++) {
+        const struct verbs_region region = region_look(v, i);
+        if (region.used && !region.retired && region.key.owner == link->node &&
+            region.key.region_class == TACIT_REGION_REGISTERS && region.birth > births[0]) {
+            bool newest = region.birth > births[1];
+            births[0] = newest ? births[1] : region.birth;
+            births[1] = newest ? region.birth : births[1];
+        }
+    }
+    static_assert(TACIT_VERBS_LIVES == 2, "two places");
+    for (unsigned i = 0; i < TACIT_VERBS_OWN_REGIONS; i++) {
+        const struct verbs_region region = region_look(v, i);
+        if (region.used && !region.retired && region.key.owner == link->node &&
+            region.key.region_class == TACIT_REGION_REGISTERS && region.birth < births[0]) {
+            (void)pthread_mutex_lock(&v->regions_lock);
+            v->regions[i].retired = true;
+            (void)pthread_mutex_unlock(&v->regions_lock);
+            tacit_verbs_regions_retire(v, i);
+        }
+    }
+}
+
+// A region of memory of its own for each life of its writer, which all may read: LOG, REGISTERS.
+static bool kept_make(struct tacit_verbs *v, struct verbs_link *link, uint8_t region_class)
+{
+    struct tacit_region_key key = {region_class, link->node, link->incarnation};
+    unsigned kept = 0;
+    if (class_bytes(&v->layout, region_class) == 0) {
         return true;
     }
     for (unsigned i = 0; i < TACIT_VERBS_OWN_REGIONS; i++) {
@@ -277,9 +316,9 @@ static bool log_make(struct tacit_verbs *v, struct verbs_link *link)
         if (region.used && !region.retired && is_named(&region.key, &key)) {
             return true;
         }
-        logs += region.used && region.key.region_class == TACIT_REGION_LOG;
+        kept += region.used && region.key.region_class == region_class;
     }
-    int index = logs < TACIT_PAGE_REGIONS_MAX ? region_make(v, key) : -1;
+    int index = kept < TACIT_PAGE_REGIONS_MAX ? region_make(v, key) : -1;
     if (index < 0) {
         return false;
     }
@@ -290,6 +329,9 @@ static bool log_make(struct tacit_verbs *v, struct verbs_link *link)
             other->is_reached && !tacit_verbs_regions_announce(v, other, (unsigned)index)) {
             tacit_verbs_connection_end(v, other->connection);
         }
+    }
+    if (region_class == TACIT_REGION_REGISTERS) {
+        forget_lives(v, link);
     }
     return true;
 }
@@ -303,7 +345,8 @@ bool tacit_verbs_regions_for(struct tacit_verbs *v, const struct verbs_link *lin
     if (v->config.kind == TACIT_VERBS_CLIENT) {
         return region_renew(v, peer, TACIT_REGION_REPLIES, true);
     }
-    return region_renew(v, peer, TACIT_REGION_CONTROL, false) && log_make(v, peer);
+    return region_renew(v, peer, TACIT_REGION_CONTROL, false) &&
+           kept_make(v, peer, TACIT_REGION_LOG) && kept_make(v, peer, TACIT_REGION_REGISTERS);
 }
 
 // ---- retiring
@@ -386,16 +429,32 @@ void tacit_verbs_regions_tick(struct tacit_verbs *v)
 // ---- regions of other hosts
 // -------------------------------------------------------------------------
 
-static bool directory_place(struct verbs_link *link, const struct verbs_region_entry *entry)
+// The place of REGISTERS that were asked for and are told of only now, so that their handle stays.
+static struct verbs_entry *expected_place(struct verbs_link *link,
+                                          const struct verbs_region_entry *entry)
 {
     for (unsigned i = 0; i < TACIT_VERBS_DIRECTORY; i++) {
         struct verbs_entry *place = &link->directory[i];
-        if (!place->used) {
-            *place = (struct verbs_entry){.used = true, .entry = *entry, .use = place->use};
-            return true;
+        if (place->used && place->expected && entry->region_class == TACIT_REGION_REGISTERS &&
+            place->entry.owner == entry->owner && place->entry.incarnation == entry->incarnation) {
+            return place;
         }
     }
-    return false;
+    return NULL;
+}
+
+static struct verbs_entry *directory_place(struct verbs_link *link,
+                                           const struct verbs_region_entry *entry, bool expected)
+{
+    struct verbs_entry *place = expected_place(link, entry);
+    for (unsigned i = 0; i < TACIT_VERBS_DIRECTORY && place == NULL; i++) {
+        place = link->directory[i].used ? NULL : &link->directory[i];
+    }
+    if (place != NULL) {
+        *place = (struct verbs_entry){
+            .used = true, .expected = expected, .entry = *entry, .use = place->use};
+    }
+    return place;
 }
 
 bool tacit_verbs_directory_add(struct tacit_verbs *v, struct verbs_link *link,
@@ -406,7 +465,8 @@ bool tacit_verbs_directory_add(struct tacit_verbs *v, struct verbs_link *link,
     for (uint32_t i = 0; i < regions->count && fine; i++) {
         const struct verbs_region_entry *entry = &regions->entry[i];
         size_t expected = class_bytes(&v->config.layouts[link->kind], entry->region_class);
-        fine = expected != 0 && entry->bytes == expected && directory_place(link, entry);
+        fine = expected != 0 && entry->bytes == expected &&
+               directory_place(link, entry, false) != NULL;
     }
     (void)pthread_mutex_unlock(&link->directory_lock);
     if (link->was_up) {
@@ -422,7 +482,7 @@ void tacit_verbs_directory_gone(struct verbs_link *link, uint16_t index)
     (void)pthread_mutex_lock(&link->directory_lock);
     for (unsigned i = 0; i < TACIT_VERBS_DIRECTORY; i++) {
         struct verbs_entry *entry = &link->directory[i];
-        if (entry->used && entry->entry.index == index && !entry->gone) {
+        if (entry->used && !entry->expected && entry->entry.index == index && !entry->gone) {
             entry->gone = true;
             for (unsigned p = 0; p < TACIT_PLANES; p++) {
                 entry->gone_after[p] = link->plane[p].next;
@@ -441,7 +501,10 @@ bool tacit_verbs_directory_tick(struct tacit_verbs *v, struct verbs_link *link)
     for (unsigned i = 0; i < TACIT_VERBS_DIRECTORY && fine; i++) {
         struct verbs_entry *entry = &link->directory[i];
         struct verbs_message message = {.type = TACIT_VERBS_GONE_ACK};
-        if (!entry->used || !entry->gone) { // only this thread changes these
+        (void)pthread_mutex_lock(&link->directory_lock);
+        bool gone = entry->used && entry->gone; // only this thread changes that
+        (void)pthread_mutex_unlock(&link->directory_lock);
+        if (!gone) {
             continue;
         }
         (void)pthread_mutex_lock(&link->lock);
@@ -470,7 +533,8 @@ bool tacit_verbs_directory_tick(struct tacit_verbs *v, struct verbs_link *link)
 // Regions that others write here are read by local loads, and found by nobody, but for logs.
 static bool is_open(const struct tacit_verbs *v, const struct tacit_region_key *key)
 {
-    return key->region_class == TACIT_REGION_LOG || key->owner == v->base.self;
+    return key->region_class == TACIT_REGION_LOG || key->region_class == TACIT_REGION_REGISTERS ||
+           key->owner == v->base.self;
 }
 
 static int32_t own_handle(struct tacit_verbs *v, struct tacit_region_key key)
@@ -490,6 +554,43 @@ static int32_t own_handle(struct tacit_verbs *v, struct tacit_region_key key)
     }
     (void)pthread_mutex_unlock(&v->regions_lock);
     return handle;
+}
+
+// REGISTERS that this process was not told of get a place, too: whoever reads them reads zeros,
+// once the host has answered a read of something else, which it does only while it waits for this
+// process before it lets their owner write (link.c). Nobody could tell that from a region that is
+// there and empty. Of one owner the life that was asked for last has such a place; an owner's
+// earlier one is given up, and what still uses it is denied.
+static int32_t expect(const struct tacit_verbs *v, struct verbs_link *link,
+                      struct tacit_region_key key)
+{
+    struct verbs_region_entry entry = {.region_class = key.region_class,
+                                       .owner = key.owner,
+                                       .incarnation = key.incarnation,
+                                       .bytes = v->config.layouts[link->kind].registers_bytes};
+    for (unsigned i = 0; i < TACIT_VERBS_DIRECTORY; i++) {
+        struct verbs_entry *place = &link->directory[i];
+        if (place->used && place->expected && place->entry.owner == key.owner) {
+            *place = (struct verbs_entry){.use = place->use + 1};
+        }
+    }
+    const struct verbs_entry *place = directory_place(link, &entry, true);
+    return place == NULL ? TACIT_REGION_COMING
+                         : (int32_t)(place->use % 65536 * 256 + (place - link->directory));
+}
+
+bool tacit_verbs_directory_own(struct verbs_link *link, struct verbs_region_entry *own)
+{
+    bool found = false;
+    (void)pthread_mutex_lock(&link->directory_lock);
+    for (unsigned i = 0; i < TACIT_VERBS_DIRECTORY && !found; i++) {
+        const struct verbs_entry *entry = &link->directory[i];
+        found = entry->used && !entry->gone && entry->entry.is_receivers &&
+                entry->entry.region_class == TACIT_REGION_REGISTERS;
+        *own = entry->entry;
+    }
+    (void)pthread_mutex_unlock(&link->directory_lock);
+    return found;
 }
 
 int32_t tacit_verbs_region(struct tacit_fabric *fabric, tacit_node_t host,
@@ -515,6 +616,10 @@ int32_t tacit_verbs_region(struct tacit_fabric *fabric, tacit_node_t host,
         if (entry->used && !entry->gone && named) {
             handle = (int32_t)(entry->use % 65536 * 256 + i);
         }
+    }
+    if (handle < 0 && key.region_class == TACIT_REGION_REGISTERS && key.owner != TACIT_NODE_SELF &&
+        v->config.layouts[link->kind].registers_bytes != 0) {
+        handle = expect(v, link, key);
     }
     (void)pthread_mutex_unlock(&link->directory_lock);
     return handle;

@@ -404,6 +404,148 @@ static int own_close(void **unused)
     return 0;
 }
 
+// ---- REGISTERS
+// -----------------------------------------------------------------------
+
+static int32_t registers_handle(tacit_node_t at, tacit_node_t owner,
+                                tacit_incarnation_t incarnation)
+{
+    return conf_region(&harness, at, CONF_MEMNODE,
+                       conf_key(TACIT_REGION_REGISTERS, owner, incarnation));
+}
+
+static enum tacit_completion registers_do(tacit_node_t at, uint8_t kind, uint8_t plane,
+                                          int32_t handle, uint64_t *value)
+{
+    struct conf_request *request = conf_request(CONF_POST);
+    request->op = (struct tacit_op){.kind = kind,
+                                    .plane = plane,
+                                    .host = CONF_MEMNODE,
+                                    .region = handle,
+                                    .bytes = 64,
+                                    .offset = VERBS_REGISTERS_BYTES - 64,
+                                    .cookie = TACIT_COOKIE(TACIT_COOKIE_REGISTERS, 1)};
+    for (unsigned i = 0; i < 8; i++) {
+        memcpy(request->data + 8u * i, value, sizeof(*value));
+    }
+    assert_true(conf_call(&harness, at, request)->ok);
+    enum tacit_completion status =
+        conf_expect(&harness, at, TACIT_EVENT_COMPLETION, CONF_MEMNODE).status;
+    if (kind == TACIT_OP_READ) {
+        const struct conf_reply *reply = conf_call(&harness, at, conf_request(CONF_READ_RESULT));
+        memcpy(value, reply->data + 56, sizeof(*value));
+    }
+    return status;
+}
+
+static uint64_t registers_read(tacit_node_t at, int32_t handle)
+{
+    uint64_t value = UINT64_MAX;
+    assert_int_equal(registers_do(at, TACIT_OP_READ, TACIT_PLANE_BACKGROUND, handle, &value),
+                     TACIT_COMPLETION_OK);
+    return value;
+}
+
+static int registers_open(void **unused)
+{
+    (void)setenv("TACIT_TEST_REGISTERS", "1", 1);
+    return own_open(unused);
+}
+
+static int registers_close(void **unused)
+{
+    (void)unsetenv("TACIT_TEST_REGISTERS");
+    return own_close(unused);
+}
+
+static void registers_start(tacit_node_t name, tacit_incarnation_t incarnation)
+{
+    conf_start(&harness, name, incarnation);
+    (void)conf_expect(&harness, name, TACIT_EVENT_UP, CONF_MEMNODE);
+}
+
+// Written by one at any time on either plane, without any grant, read by all; before anything was
+// written, and before the writer ever came, they read as zeros, by the same handle as afterwards.
+static void registers_have_one_writer(void **unused)
+{
+    (void)unused;
+    conf_start(&harness, CONF_MEMNODE, 1);
+    registers_start(0, 1);
+    int32_t handle = registers_handle(0, 1, 1); // nobody has come yet
+    assert_true(handle >= 0);
+    assert_int_equal(registers_read(0, handle), 0);
+    registers_start(1, 1);
+    assert_int_equal(registers_read(0, handle), 0);
+    int32_t own = registers_handle(1, TACIT_NODE_SELF, 0);
+    for (uint64_t i = 1; i <= 40; i++) {
+        uint64_t value = i;
+        assert_int_equal(registers_do(1, TACIT_OP_WRITE, (uint8_t)(i % TACIT_PLANES), own, &value),
+                         TACIT_COMPLETION_OK);
+        assert_int_equal(registers_read(0, handle), i);
+        assert_int_equal(registers_read(1, own), i);
+    }
+    uint64_t value = 99;
+    assert_int_equal(registers_do(0, TACIT_OP_WRITE, TACIT_PLANE_DATA, handle, &value),
+                     TACIT_COMPLETION_DENIED);
+    assert_int_equal(registers_read(0, handle), 40);
+}
+
+// A later life has registers of its own; those of the two last lives stay, and no more.
+static void registers_of_many_lives(void **unused)
+{
+    (void)unused;
+    conf_start(&harness, CONF_MEMNODE, 1);
+    registers_start(0, 1);
+    for (tacit_incarnation_t life = 1; life <= 30; life++) {
+        registers_start(1, life);
+        uint64_t value = life;
+        assert_int_equal(registers_do(1, TACIT_OP_WRITE, TACIT_PLANE_BACKGROUND,
+                                      registers_handle(1, TACIT_NODE_SELF, 0), &value),
+                         TACIT_COMPLETION_OK);
+        for (tacit_incarnation_t old = life > 3 ? life - 3 : 1; old <= life; old++) {
+            uint64_t seen = registers_read(0, registers_handle(0, 1, old));
+            assert_int_equal(seen, old + 1 >= life ? old : 0);
+        }
+        harness.kill(&harness, 1);
+    }
+}
+
+// A reader that does not take in what the memory node tells does not keep the writer out for long:
+// it loses its connection; and what it reads by a connection that it has lost is no answer.
+static void registers_wait_for_nobody_for_ever(void **unused)
+{
+    (void)unused;
+    conf_start(&harness, CONF_MEMNODE, 1);
+    registers_start(0, 1);
+    registers_start(2, 1);
+    int32_t handle = registers_handle(0, 1, 1);
+    assert_int_equal(registers_read(0, handle), 0);
+    harness.pause(&harness, 0, true);
+    registers_start(1, 1); // comes up all the same
+    uint64_t value = 7;
+    assert_int_equal(registers_do(1, TACIT_OP_WRITE, TACIT_PLANE_BACKGROUND,
+                                  registers_handle(1, TACIT_NODE_SELF, 0), &value),
+                     TACIT_COMPLETION_OK);
+    assert_int_equal(registers_read(2, registers_handle(2, 1, 1)), 7);
+    harness.pause(&harness, 0, false);
+    value = UINT64_MAX;
+    struct conf_request *request = conf_request(CONF_POST);
+    request->op = (struct tacit_op){.kind = TACIT_OP_READ,
+                                    .plane = TACIT_PLANE_BACKGROUND,
+                                    .host = CONF_MEMNODE,
+                                    .region = handle,
+                                    .bytes = 64,
+                                    .offset = VERBS_REGISTERS_BYTES - 64,
+                                    .cookie = TACIT_COOKIE(TACIT_COOKIE_REGISTERS, 1)};
+    if (conf_call(&harness, 0, request)->ok) { // else it knows already
+        struct tacit_event event = conf_expect(&harness, 0, TACIT_EVENT_COMPLETION, CONF_MEMNODE);
+        assert_int_not_equal(event.status, TACIT_COMPLETION_OK);
+    }
+    (void)conf_expect(&harness, 0, TACIT_EVENT_DOWN, CONF_MEMNODE);
+    (void)conf_expect(&harness, 0, TACIT_EVENT_UP, CONF_MEMNODE);
+    assert_int_equal(registers_read(0, registers_handle(0, 1, 1)), 7);
+}
+
 static int run_own(const char *only)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +553,10 @@ static int run_own(const char *only)
         cmocka_unit_test_setup_teardown(nothing_lands_after_revoked, own_open, own_close),
         cmocka_unit_test_setup_teardown(bell_follows_the_data, own_open, own_close),
         cmocka_unit_test_setup_teardown(background_keeps_its_order, own_open, own_close),
+        cmocka_unit_test_setup_teardown(registers_have_one_writer, registers_open, registers_close),
+        cmocka_unit_test_setup_teardown(registers_of_many_lives, registers_open, registers_close),
+        cmocka_unit_test_setup_teardown(registers_wait_for_nobody_for_ever, registers_open,
+                                        registers_close),
     };
     const char *reason;
     if (!cluster_open(&harness, &reason)) {

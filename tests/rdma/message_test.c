@@ -47,6 +47,7 @@ static struct verbs_message sample(enum verbs_message_type type)
         message.index = 0xfffe;
         break;
     case TACIT_VERBS_PING:
+    case TACIT_VERBS_TOLD:
     case TACIT_VERBS_TYPES:
         break;
     default:

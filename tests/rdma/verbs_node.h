@@ -16,6 +16,9 @@ enum verbs_attack {
     VERBS_ATTACK_STOP, // -> value: writes posted
 };
 
+// With TACIT_TEST_REGISTERS set, memory nodes have REGISTERS of this size and nothing else.
+#define VERBS_REGISTERS_BYTES 8192u
+
 // Bits of a reply to VERBS_ATTACK_ALL.
 enum {
     VERBS_WROTE_OWN_LOG = 1u << 0,   // on the data plane: what only the holder may
