@@ -121,6 +121,7 @@
     X(DECIDED_BODY_FORGOTTEN, "nobody wakes up to ask again for the body of a decided slot")       \
     X(UNVOUCHED_LOCK_COUNTS, "LOCKED that says \"not vouched\" counts for an ACK")                 \
     X(FETCHED_OUTLIVES_EPOCH, "what was fetched in an epoch keeps its places in the next ones")    \
+    X(OWED_WHILE_ALONE, "a change of members is waited for by who is alone in its view, too")      \
     /* the newest is the last */
 
 enum tacit_bug {

@@ -9,7 +9,6 @@
 #include "internal.h"
 
 #define MESSAGES_PER_TURN 64u
-#define STALLED_TIMERS 2u // a request that waits is the sooner reason to leave a view
 
 // ---- what agreement asks
 
@@ -503,63 +502,6 @@ static bool propose(struct tacit_smr *smr)
     return worked;
 }
 
-// Since when f+1 members are connected, this one included. With fewer nobody could be made leader:
-// whoever starts first would leave the first views before the others are there.
-static void note_quorum(struct tacit_smr *smr)
-{
-    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    uint32_t here = 1;
-    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
-        here += r != smr->config.self && byzantine->peer_up[r] &&
-                byzantine->peer_incarnation[r] == byzantine->member[r];
-    }
-    if (here <= smr->config.replicas / 2u) {
-        byzantine->quorum_ns = UINT64_MAX;
-        byzantine->owed_ns = 0; // begins anew
-    } else if (byzantine->quorum_ns == UINT64_MAX) {
-        byzantine->quorum_ns = smr->now_ns;
-    }
-}
-
-// When the timer of an obligation fires, or that of a slot which waits here while nothing else
-// happens; neither begins before f+1 replicas are connected and in the view.
-static tacit_time_ns_t view_timer(const struct tacit_smr *smr)
-{
-    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    tacit_time_ns_t timer = tacit_requests_timer(byzantine->requests, byzantine->timer_ns);
-    tacit_time_ns_t gathered = tacit_agree_gathered_ns(byzantine->agree);
-    tacit_time_ns_t stalled = tacit_agree_stalled_ns(byzantine->agree);
-    if (stalled != UINT64_MAX && stalled + STALLED_TIMERS * byzantine->timer_ns < timer) {
-        timer = stalled + STALLED_TIMERS * byzantine->timer_ns;
-    }
-    if (timer == UINT64_MAX || gathered == UINT64_MAX || byzantine->quorum_ns == UINT64_MAX) {
-        return UINT64_MAX;
-    }
-    gathered = gathered > byzantine->quorum_ns ? gathered : byzantine->quorum_ns;
-    return timer > gathered + byzantine->timer_ns ? timer : gathered + byzantine->timer_ns;
-}
-
-static void watch_leader(struct tacit_smr *smr)
-{
-    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    struct tacit_agree_report report;
-    note_quorum(smr);
-    tacit_agree_gone(byzantine->agree, byzantine->dead);
-    if (byzantine->quorum_ns == UINT64_MAX) {
-        return;
-    }
-    if (view_timer(smr) <= smr->now_ns || tacit_smr_epoch_is_late(smr)) {
-        tacit_agree_suspect(byzantine->agree);
-        return;
-    }
-    if (byzantine->dead != 0) {
-        tacit_agree_status(byzantine->agree, &report);
-        if ((byzantine->dead & 1u << report.leader) != 0) {
-            tacit_agree_suspect(byzantine->agree);
-        }
-    }
-}
-
 // The newest own checkpoint's root, and publication of what is certified.
 static bool tend_checkpoints(struct tacit_smr *smr)
 {
@@ -654,7 +596,7 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
     worked = tacit_agree_poll(byzantine->agree, smr->now_ns) || worked;
     worked =
         tacit_epochs_poll(byzantine->epochs, tacit_smr_epoch_is_ending(smr), smr->now_ns) || worked;
-    watch_leader(smr);
+    tacit_smr_watch_leader(smr);
     worked = propose(smr) || worked;
     worked = tacit_requests_poll(byzantine->requests, smr->now_ns) || worked;
     worked = tend_checkpoints(smr) || worked;
@@ -677,14 +619,11 @@ tacit_time_ns_t tacit_smr_byzantine_deadline(const struct tacit_smr *smr)
         return sooner(at, tacit_fetch_deadline(&byzantine->fetch));
     }
     at = sooner(at, tacit_epochs_deadline(byzantine->epochs, tacit_smr_epoch_is_ending(smr)));
-    if (byzantine->owed_ns != 0) {
-        at = sooner(at, byzantine->owed_ns + byzantine->timer_ns);
-    }
     at = sooner(at, tacit_registers_deadline(byzantine->registers));
     at = sooner(at, tacit_ctb_deadline(byzantine->ctb));
     at = sooner(at, tacit_agree_deadline(byzantine->agree));
     at = sooner(at, tacit_requests_deadline(byzantine->requests));
-    at = sooner(at, view_timer(smr));
+    at = sooner(at, tacit_smr_view_timer(smr));
     at = sooner(at, tacit_fetch_deadline(&byzantine->fetch));
     if (byzantine->checkpoint != 0) {
         at = smr->now_ns;

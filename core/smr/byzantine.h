@@ -110,6 +110,11 @@ bool tacit_smr_epoch_endorse(struct tacit_smr *smr, uint64_t view, uint64_t slot
                              const uint8_t *batch, uint32_t bytes,
                              enum tacit_endorsement *endorsement);
 bool tacit_smr_epoch_is_owed(const struct tacit_smr *smr);
-bool tacit_smr_epoch_is_late(struct tacit_smr *smr);
+
+// view_timer.c
+// When the present view is left if nothing happens before; UINT64_MAX: no timer runs.
+tacit_time_ns_t tacit_smr_view_timer(const struct tacit_smr *smr);
+// Once a turn: leaves the view if its time is over, or its leader dead.
+void tacit_smr_watch_leader(struct tacit_smr *smr);
 
 #endif

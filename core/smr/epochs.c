@@ -264,24 +264,3 @@ bool tacit_smr_epoch_is_owed(const struct tacit_smr *smr)
 {
     return tacit_smr_epoch_is_ending(smr) || tacit_epochs_is_due(smr->byzantine.epochs);
 }
-
-// A change that f+1 replicas signed has to be ordered, and its checkpoint reached, by whoever
-// leads.
-bool tacit_smr_epoch_is_late(struct tacit_smr *smr)
-{
-    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    uint64_t progress = tacit_smr_epoch_view(smr, byzantine->view) + smr->applied;
-    if (!tacit_smr_epoch_is_owed(smr)) {
-        byzantine->owed_ns = 0;
-        return false;
-    }
-    if (byzantine->owed_ns == 0 || byzantine->owed_progress != progress) {
-        byzantine->owed_ns = smr->now_ns;
-        byzantine->owed_progress = progress;
-    }
-    if (smr->now_ns - byzantine->owed_ns < byzantine->timer_ns) {
-        return false;
-    }
-    byzantine->owed_ns = smr->now_ns;
-    return true;
-}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// When a replica in Byzantine mode gives up the leader of its view: whose timers there are, and
+// from when on they run. They are together here because one rule is for all of them.
+#include "internal.h"
+
+#define STALLED_TIMERS 2u // a request that waits is the sooner reason to leave a view
+
+// Since when f+1 members are connected, this one included. With fewer nobody could be made leader:
+// whoever starts first would leave the first views before the others are there.
+static void note_quorum(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    uint32_t here = 1;
+    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
+        here += r != smr->config.self && byzantine->peer_up[r] &&
+                byzantine->peer_incarnation[r] == byzantine->member[r];
+    }
+    if (here <= smr->config.replicas / 2u) {
+        byzantine->quorum_ns = UINT64_MAX;
+    } else if (byzantine->quorum_ns == UINT64_MAX) {
+        byzantine->quorum_ns = smr->now_ns;
+    }
+}
+
+// A change that f+1 replicas signed has to be ordered, and its checkpoint reached, by whoever
+// leads: that is owed since the last progress.
+static void note_owed(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    uint64_t progress = tacit_smr_epoch_view(smr, byzantine->view) + smr->applied;
+    if (!tacit_smr_epoch_is_owed(smr)) {
+        byzantine->owed_ns = 0;
+    } else if (byzantine->owed_ns == 0 || byzantine->owed_progress != progress) {
+        byzantine->owed_ns = smr->now_ns;
+        byzantine->owed_progress = progress;
+    }
+}
+
+// When the timer of an obligation fires, that of a change of members, or that of a slot which waits
+// here while nothing else happens. None begins before f+1 replicas are connected and in the view:
+// who is alone in a view would leave it as soon as the others come, and be alone in the next.
+tacit_time_ns_t tacit_smr_view_timer(const struct tacit_smr *smr)
+{
+    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    tacit_time_ns_t timer = tacit_requests_timer(byzantine->requests, byzantine->timer_ns);
+    tacit_time_ns_t gathered = tacit_agree_gathered_ns(byzantine->agree);
+    tacit_time_ns_t stalled = tacit_agree_stalled_ns(byzantine->agree);
+    if (stalled != UINT64_MAX && stalled + STALLED_TIMERS * byzantine->timer_ns < timer) {
+        timer = stalled + STALLED_TIMERS * byzantine->timer_ns;
+    }
+    if (byzantine->owed_ns != 0 && byzantine->owed_ns + byzantine->timer_ns < timer) {
+        timer = byzantine->owed_ns + byzantine->timer_ns;
+        if (TACIT_BUG(OWED_WHILE_ALONE)) {
+            return timer;
+        }
+    }
+    if (timer == UINT64_MAX || gathered == UINT64_MAX || byzantine->quorum_ns == UINT64_MAX) {
+        return UINT64_MAX;
+    }
+    gathered = gathered > byzantine->quorum_ns ? gathered : byzantine->quorum_ns;
+    return timer > gathered + byzantine->timer_ns ? timer : gathered + byzantine->timer_ns;
+}
+
+void tacit_smr_watch_leader(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    struct tacit_agree_report report;
+    note_quorum(smr);
+    note_owed(smr);
+    tacit_agree_gone(byzantine->agree, byzantine->dead);
+    if (byzantine->quorum_ns == UINT64_MAX) {
+        return;
+    }
+    if (tacit_smr_view_timer(smr) <= smr->now_ns) {
+        tacit_agree_suspect(byzantine->agree);
+        return;
+    }
+    if (byzantine->dead != 0) {
+        tacit_agree_status(byzantine->agree, &report);
+        if ((byzantine->dead & 1u << report.leader) != 0) {
+            tacit_agree_suspect(byzantine->agree);
+        }
+    }
+}
