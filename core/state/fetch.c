@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../base/bug.h"
+#include "read.h"
 
 #define AGAIN_NS 100000u  // between two looks at a source that does not show the checkpoint yet
 #define ROUND_NS 1000000u // between two rounds through all sources
@@ -111,24 +112,10 @@ void tacit_fetch_cancel(struct tacit_fetch *fetch, tacit_time_ns_t now_ns)
 static bool post_read(struct tacit_fetch *fetch, uint64_t offset, void *to, uint32_t bytes,
                       uint64_t what)
 {
-    struct tacit_region_key key = {TACIT_REGION_STATE, fetch->source, fetch->source_incarnation};
-    int32_t region = fetch->fabric->ops->region(fetch->fabric, fetch->source, key);
-    if (region < 0) {
-        return false;
-    }
-    struct tacit_op op = {.kind = TACIT_OP_READ,
-                          .plane = TACIT_PLANE_BACKGROUND,
-                          .host = fetch->source,
-                          .region = region,
-                          .bytes = bytes,
-                          .offset = offset,
-                          .local = to,
-                          .cookie = TACIT_COOKIE(TACIT_COOKIE_TRANSFER, what)};
-    if (!fetch->fabric->ops->post(fetch->fabric, &op)) {
-        return false;
-    }
-    fetch->outstanding++;
-    return true;
+    struct tacit_state_source source = {fetch->source, fetch->source_incarnation};
+    bool posted = tacit_state_read(fetch->fabric, source, offset, to, bytes, what);
+    fetch->outstanding += posted;
+    return posted;
 }
 
 static void read_header(struct tacit_fetch *fetch, tacit_time_ns_t now_ns)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../base/bug.h"
+#include "read.h"
 #include "tacit/layout.h"
 
 #define HEADER_AGAIN_NS 100000u // between two looks at a source that has no checkpoint yet
@@ -47,41 +48,21 @@ void tacit_transfer_start(struct tacit_transfer *transfer, tacit_index_t want,
     }
 }
 
-static int32_t region_at(const struct tacit_transfer *transfer, uint8_t region_class,
-                         tacit_node_t owner, tacit_incarnation_t incarnation)
-{
-    struct tacit_region_key key = {region_class, owner, incarnation};
-    return transfer->fabric->ops->region(transfer->fabric, transfer->source, key);
-}
-
 static bool post_read(struct tacit_transfer *transfer, uint64_t offset, void *to, uint32_t bytes,
                       uint64_t what)
 {
-    int32_t region =
-        region_at(transfer, TACIT_REGION_STATE, transfer->source, transfer->source_incarnation);
-    if (region < 0) {
-        return false;
-    }
-    struct tacit_op op = {.kind = TACIT_OP_READ,
-                          .plane = TACIT_PLANE_BACKGROUND,
-                          .host = transfer->source,
-                          .region = region,
-                          .bytes = bytes,
-                          .offset = offset,
-                          .local = to,
-                          .cookie = TACIT_COOKIE(TACIT_COOKIE_TRANSFER, what)};
-    if (!transfer->fabric->ops->post(transfer->fabric, &op)) {
-        return false;
-    }
-    transfer->outstanding++;
-    return true;
+    struct tacit_state_source source = {transfer->source, transfer->source_incarnation};
+    bool posted = tacit_state_read(transfer->fabric, source, offset, to, bytes, what);
+    transfer->outstanding += posted;
+    return posted;
 }
 
 // Tells the source what is wanted; 0 withdraws the wish. A lost write is made good by the next
 // look.
 static void post_wish(struct tacit_transfer *transfer, uint64_t wish)
 {
-    int32_t region = region_at(transfer, TACIT_REGION_CONTROL, TACIT_NODE_SELF, 0);
+    struct tacit_region_key key = {TACIT_REGION_CONTROL, TACIT_NODE_SELF, 0};
+    int32_t region = transfer->fabric->ops->region(transfer->fabric, transfer->source, key);
     if (region < 0) {
         return;
     }

@@ -15,10 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "choice/choice.h"
 #include "core/base/bug.h"
 #include "core/state/fetch.h"
-#include "unit/support/fake_fabric.h"
+#include "unit/support/fake_faults.h"
 
 enum {
     SOURCES = 2, // nodes 0 and 1; node 2 is under test
@@ -200,28 +199,12 @@ static enum tacit_fetch_result turn(struct bench *bench)
     return result;
 }
 
-static void land_all(struct bench *bench)
-{
-    while (bench->fake.op_count > 0) {
-        fake_land(&bench->fake, 0, UINT32_MAX);
-    }
-}
-
-static void land_some(struct bench *bench)
-{
-    for (uint32_t i = choice_u32(&bench->choice, 12); i > 0 && bench->fake.op_count > 0; i--) {
-        uint32_t index = choice_u32(&bench->choice, bench->fake.op_count);
-        bool all = choice_u32(&bench->choice, 3) != 0;
-        fake_land(&bench->fake, index, all ? UINT32_MAX : choice_u32(&bench->choice, 300));
-    }
-}
-
 // Nothing fails from here on. Returns how often it ended a round without the state.
 static uint32_t finish(struct bench *bench, uint32_t turns)
 {
     uint32_t rounds = 0;
     for (uint32_t i = 0; i < turns; i++) {
-        land_all(bench);
+        fake_land_all(&bench->fake);
         enum tacit_fetch_result result = turn(bench);
         if (result == TACIT_FETCH_DONE) {
             return rounds;
@@ -297,7 +280,7 @@ static void sources_that_move_on(void **state)
                 }
             }
             if (choice_u32(&bench.choice, 3) == 0) {
-                land_some(&bench);
+                fake_land_some(&bench.fake, &bench.choice);
             }
             result = turn(&bench);
             for (uint32_t r = 0; r < TACIT_FETCH_READS; r++) {
@@ -331,34 +314,13 @@ static void sources_die_and_hang(void **state)
         }
         assert_true(begin(&bench, 10 * HALF));
         enum tacit_fetch_result result = TACIT_FETCH_NOTHING;
-        uint32_t hung = 0; // turns for which nothing arrives
+        struct fake_faults faults = {.one_in = 30};
         for (uint32_t i = 0; i < 300 && result != TACIT_FETCH_DONE; i++) {
-            uint32_t s = choice_u32(&bench.choice, SOURCES);
-            uint32_t fault = choice_u32(&bench.choice, 30);
-            if (fault == 0 && bench.fake.host[s].up) {
-                fake_down(&bench.fake, (tacit_node_t)s, true);
-                deaths++;
-            } else if (fault == 1 && hung == 0) {
-                hung = 60 + choice_u32(&bench.choice, 80);
-            } else if (fault == 2) {
-                bench.fake.refuse = choice_u32(&bench.choice, 4);
-            }
-            if (!bench.fake.host[s].up && choice_u32(&bench.choice, 10) == 0) {
-                bench.fake.host[s].up = true;
-                bench.up |= 1u << s;
-            }
-            if (hung > 0) {
-                hung--;
-            } else {
-                land_some(&bench);
-            }
+            fake_trouble(&bench.fake, &bench.choice, SOURCES, &faults, &bench.up);
             result = turn(&bench);
         }
-        for (uint32_t s = 0; s < SOURCES; s++) {
-            resets += bench.fake.host[s].resets;
-            bench.fake.host[s].up = true;
-            bench.up |= 1u << s;
-        }
+        resets += fake_mend(&bench.fake, SOURCES, &bench.up);
+        deaths += faults.deaths;
         if (result != TACIT_FETCH_DONE) {
             (void)finish(&bench, 1500);
         }
@@ -370,7 +332,6 @@ static void sources_die_and_hang(void **state)
     assert_true(deaths > 20 && resets > 5);
 }
 
-// A source that gives a little in every period is left, and the other one does the rest.
 // The queue of the fabric is full now and then, in the middle of pages that have to be put together
 // from several parts: that is nobody's lie.
 static void a_full_queue_is_no_lie(void **state)
@@ -386,7 +347,7 @@ static void a_full_queue_is_no_lie(void **state)
         assert_true(begin(&bench, 10 * HALF));
         enum tacit_fetch_result result = TACIT_FETCH_NOTHING;
         for (uint32_t i = 0; i < 1000 && result != TACIT_FETCH_DONE; i++) {
-            land_some(&bench);
+            fake_land_some(&bench.fake, &bench.choice);
             bench.fake.refuse = choice_u32(&bench.choice, 4);
             result = turn(&bench);
             for (uint32_t r = 0; r < TACIT_FETCH_READS; r++) {
@@ -401,6 +362,7 @@ static void a_full_queue_is_no_lie(void **state)
     assert_true(shadows > 10);
 }
 
+// A source that gives a little in every period is left, and the other one does the rest.
 static void a_source_that_crawls(void **state)
 {
     (void)state;
@@ -445,7 +407,7 @@ static void changing_ones_mind(void **state)
             assert_true(begin(&bench, 10 * HALF));
             enum tacit_fetch_result result = TACIT_FETCH_NOTHING;
             for (uint32_t i = 0; i < after && result != TACIT_FETCH_DONE; i++) {
-                land_some(&bench);
+                fake_land_some(&bench.fake, &bench.choice);
                 result = turn(&bench);
             }
             for (uint32_t s = 0; s < SOURCES; s++) {
@@ -460,7 +422,7 @@ static void changing_ones_mind(void **state)
                 cancelled++;
                 assert_true(after % 2 == 0 || begin(&bench, 12 * HALF)); // at once, or later
                 for (uint32_t i = 0; i < 20 && bench.fetch.step == TACIT_FETCH_DRAIN; i++) {
-                    land_all(&bench);
+                    fake_land_all(&bench.fake);
                     if (bench.fetch.outstanding == 0 && bench.fake.event_count == 0) {
                         (void)tacit_fetch_poll(&bench.fetch, 0, (tacit_incarnation_t[]){1, 1, 1},
                                                bench.now_ns);
@@ -579,7 +541,7 @@ static bool survives(uint32_t kind, struct bench *bench)
         if (kind == HEADER_RESTLESS) {
             lie(bench, 0, kind, i);
         }
-        land_all(bench);
+        fake_land_all(&bench->fake);
         if (turn(bench) == TACIT_FETCH_DONE) {
             return is_right(bench);
         }
@@ -621,7 +583,7 @@ static void a_source_that_turns_liar(void **state)
                 lie(&bench, 0, choice_u32(&bench.choice, WRONG_STATE), 0);
                 bench.source[0].pages.live[20 * TACIT_PAGE_BYTES + after] ^= 8;
             }
-            land_some(&bench);
+            fake_land_some(&bench.fake, &bench.choice);
             result = turn(&bench);
         }
         assert_int_equal(result, TACIT_FETCH_DONE);
@@ -645,7 +607,7 @@ static void nobody_tells_the_truth(void **state)
     assert_true(begin(&bench, 10 * HALF));
     uint32_t failed = 0;
     for (uint32_t i = 0; i < 800; i++) {
-        land_all(&bench);
+        fake_land_all(&bench.fake);
         enum tacit_fetch_result result = turn(&bench);
         assert_true(result == TACIT_FETCH_NOTHING || result == TACIT_FETCH_FAILED);
         failed += result == TACIT_FETCH_FAILED;
@@ -668,7 +630,7 @@ static void a_newcomer_is_no_help(void **state)
     lie(&bench, 0, WRONG_PAGE, 0);
     assert_true(begin(&bench, 10 * HALF));
     for (uint32_t i = 0; i < 800; i++) {
-        land_all(&bench);
+        fake_land_all(&bench.fake);
         assert_int_not_equal(turn(&bench), TACIT_FETCH_DONE);
     }
     assert_true(bench.fetch.counters.lies >= 2);
@@ -692,7 +654,7 @@ static void what_is_published_stays_meanwhile(void **state)
         tacit_index_t index;
         assert_true(tacit_certified_published(&bench.own.pages, &index));
         assert_int_equal(index, 2 * HALF);
-        land_all(&bench);
+        fake_land_all(&bench.fake);
         assert_int_equal(turn(&bench), TACIT_FETCH_NOTHING);
     }
     (void)finish(&bench, 100);

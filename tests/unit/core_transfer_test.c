@@ -16,7 +16,7 @@
 #include "choice/choice.h"
 #include "core/state/transfer.h"
 #include "tacit/layout.h"
-#include "unit/support/fake_fabric.h"
+#include "unit/support/fake_faults.h"
 
 enum { SOURCES = 2, PAGES = 70, HISTORY = 64, PATIENCE_NS = 1000000, TURN_NS = 20000 };
 static const size_t state_bytes = (size_t)PAGES * TACIT_PAGE_BYTES;
@@ -220,15 +220,6 @@ static bool turn(struct bench *bench)
     return done;
 }
 
-static void land_some(struct bench *bench)
-{
-    for (uint32_t i = choice_u32(&bench->choice, 12); i > 0 && bench->fake.op_count > 0; i--) {
-        uint32_t index = choice_u32(&bench->choice, bench->fake.op_count);
-        bool all = choice_u32(&bench->choice, 3) != 0;
-        fake_land(&bench->fake, index, all ? UINT32_MAX : choice_u32(&bench->choice, 300));
-    }
-}
-
 // Nothing fails from here on: it must end, within this many turns.
 static void finish(struct bench *bench, uint32_t turns)
 {
@@ -236,9 +227,7 @@ static void finish(struct bench *bench, uint32_t turns)
         for (uint32_t s = 0; s < SOURCES; s++) {
             serve(&bench->source[s]);
         }
-        while (bench->fake.op_count > 0) {
-            fake_land(&bench->fake, 0, UINT32_MAX);
-        }
+        fake_land_all(&bench->fake);
         if (turn(bench)) {
             return;
         }
@@ -354,7 +343,7 @@ static void a_source_that_keeps_changing(void **state)
                     take_checkpoint(&bench.source[s]);
                 }
             }
-            land_some(&bench);
+            fake_land_some(&bench.fake, &bench.choice);
             for (uint32_t r = 0; r < TACIT_TRANSFER_READS; r++) {
                 shadows += bench.transfer.reads[r].used && bench.transfer.reads[r].shadow;
             }
@@ -378,36 +367,16 @@ static void sources_die_and_hang(void **state)
         prepare(&bench, 30);
         begin(&bench, bench.source[0].applied - 5);
         bool done = false;
-        uint32_t hung = 0; // turns for which nothing arrives
+        struct fake_faults faults = {.one_in = 40};
         for (uint32_t i = 0; i < 600 && !done; i++) {
             uint32_t s = choice_u32(&bench.choice, SOURCES);
             serve(&bench.source[s]);
             execute(&bench, &bench.source[s]);
-            uint32_t fault = choice_u32(&bench.choice, 40);
-            if (fault == 0 && bench.fake.host[s].up) {
-                fake_down(&bench.fake, (tacit_node_t)s, true);
-                deaths++;
-            } else if (fault == 1 && hung == 0) {
-                hung = 60 + choice_u32(&bench.choice, 80);
-            } else if (fault == 2) {
-                bench.fake.refuse = choice_u32(&bench.choice, 4);
-            }
-            if (!bench.fake.host[s].up && choice_u32(&bench.choice, 10) == 0) {
-                bench.fake.host[s].up = true; // reconnected
-                bench.up |= 1u << s;
-            }
-            if (hung > 0) {
-                hung--;
-            } else {
-                land_some(&bench);
-            }
+            fake_trouble(&bench.fake, &bench.choice, SOURCES, &faults, &bench.up);
             done = turn(&bench);
         }
-        for (uint32_t s = 0; s < SOURCES; s++) {
-            resets += bench.fake.host[s].resets;
-            bench.fake.host[s].up = true;
-            bench.up |= 1u << s;
-        }
+        resets += fake_mend(&bench.fake, SOURCES, &bench.up);
+        deaths += faults.deaths;
         if (!done) {
             finish(&bench, 1500);
         }
@@ -433,7 +402,7 @@ static void wanting_more_in_the_middle(void **state)
         for (uint32_t i = 0; i < after && !done; i++) {
             serve(&bench.source[0]);
             serve(&bench.source[1]);
-            land_some(&bench);
+            fake_land_some(&bench.fake, &bench.choice);
             done = turn(&bench);
         }
         if (done || bench.transfer.step > TACIT_TRANSFER_HEADER) {
@@ -467,7 +436,7 @@ static void giving_up(void **state)
         for (uint32_t i = 0; i < after && !done; i++) {
             serve(&bench.source[0]);
             serve(&bench.source[1]);
-            land_some(&bench);
+            fake_land_some(&bench.fake, &bench.choice);
             done = turn(&bench);
         }
         if (!done && bench.transfer.step != TACIT_TRANSFER_INSTALL) {

@@ -207,4 +207,72 @@ static void send_many_descriptors(int to, unsigned count)
     close(null);
 }
 
+// ---- what no host may fall for ----
+
+// Strangers who send anything but a handshake are hung up on.
+static void strangers_talk_nonsense(void)
+{
+    uint32_t noise = 12345;
+    for (unsigned i = 0; i < 60; i++) {
+        int fd = dial();
+        uint8_t packet[400];
+        for (unsigned k = 0; k < sizeof packet; k++) {
+            noise = noise * 1664525u + 1013904223u;
+            packet[k] = (uint8_t)(noise >> 24);
+        }
+        size_t bytes = i % 3 == 0 ? TACIT_HANDSHAKE_MESSAGE_BYTES : i % 3 == 1 ? 16 : sizeof packet;
+        assert_int_equal(send(fd, packet, bytes, MSG_NOSIGNAL), (ssize_t)bytes);
+        assert_true(hangs_up(fd, PATIENCE_MS));
+        close(fd);
+    }
+}
+
+// Strangers and a peer of that role and id who send more descriptors than they may: none leaks.
+static void descriptor_bombs(enum tacit_peer_role role, uint16_t id)
+{
+    unsigned before = open_descriptors();
+    for (unsigned round = 0; round < 3; round++) {
+        static const unsigned counts[] = {1, 2, 250};
+        int stranger = dial();
+        send_many_descriptors(stranger, counts[round]);
+        assert_true(hangs_up(stranger, PATIENCE_MS));
+        close(stranger);
+        int peer = come_in(role, id, 1);
+        assert_true(peer >= 0);
+        send_many_descriptors(peer, counts[round]);
+        assert_true(hangs_up(peer, PATIENCE_MS));
+        close(peer);
+    }
+    for (int i = 0; i < 200 && open_descriptors() != before; i++) {
+        pause_ms(5);
+    }
+    assert_int_equal(open_descriptors(), before);
+}
+
+struct offered_memory {
+    const char *what;
+    int fd; // closed by the check
+    uint64_t said;
+    bool accepted;
+};
+
+// A peer of that role and id offers each of these for `slot`.
+static void offers_are_judged(const struct offered_memory *offers, size_t count,
+                              enum tacit_peer_role role, uint16_t id, uint8_t slot)
+{
+    for (size_t i = 0; i < count; i++) {
+        int fd = come_in(role, id, 1);
+        assert_true(fd >= 0);
+        say(fd, OFFER, slot, 0, offers[i].said, offers[i].fd);
+        bool up = !hangs_up(fd, offers[i].accepted ? 100 : 1000);
+        if (up != offers[i].accepted) {
+            fail_msg("memory that is %s was %s", offers[i].what, up ? "accepted" : "refused");
+        }
+        close(fd);
+        if (offers[i].fd >= 0) {
+            close(offers[i].fd);
+        }
+    }
+}
+
 #endif

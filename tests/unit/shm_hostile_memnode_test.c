@@ -205,19 +205,7 @@ static void test_garbage(void **state)
 {
     (void)state;
     node_open();
-    uint32_t noise = 12345;
-    for (unsigned i = 0; i < 60; i++) {
-        int fd = dial();
-        uint8_t packet[400];
-        for (unsigned k = 0; k < sizeof packet; k++) {
-            noise = noise * 1664525u + 1013904223u;
-            packet[k] = (uint8_t)(noise >> 24);
-        }
-        size_t bytes = i % 3 == 0 ? TACIT_HANDSHAKE_MESSAGE_BYTES : i % 3 == 1 ? 16 : sizeof packet;
-        assert_int_equal(send(fd, packet, bytes, MSG_NOSIGNAL), (ssize_t)bytes);
-        assert_true(hangs_up(fd, PATIENCE_MS));
-        close(fd);
-    }
+    strangers_talk_nonsense();
     // The same after the handshake; one of its size is taken for a late refusal.
     for (unsigned i = 0; i < 3; i++) {
         uint8_t packet[TACIT_HANDSHAKE_MESSAGE_BYTES] = {9};
@@ -235,23 +223,7 @@ static void test_descriptor_bombs(void **state)
 {
     (void)state;
     node_open();
-    unsigned before = open_descriptors();
-    for (unsigned round = 0; round < 3; round++) {
-        static const unsigned counts[] = {1, 2, 250};
-        int stranger = dial();
-        send_many_descriptors(stranger, counts[round]);
-        assert_true(hangs_up(stranger, PATIENCE_MS));
-        close(stranger);
-        int replica = come_in(TACIT_PEER_REPLICA, 1, 1);
-        assert_true(replica >= 0);
-        send_many_descriptors(replica, counts[round]);
-        assert_true(hangs_up(replica, PATIENCE_MS));
-        close(replica);
-    }
-    for (int i = 0; i < 200 && open_descriptors() != before; i++) {
-        pause_ms(5);
-    }
-    assert_int_equal(open_descriptors(), before); // none leaked
+    descriptor_bombs(TACIT_PEER_REPLICA, 1);
 }
 
 // A replica's host page is mapped and read by the node: it must not be able to fault or hang it.
@@ -260,12 +232,7 @@ static void test_bad_host_page(void **state)
     (void)state;
     t.config.handshake_timeout_ns = 60000000000; // so that only a refusal hangs up
     node_open();
-    struct {
-        const char *what;
-        int fd;
-        uint64_t said;
-        bool accepted;
-    } cases[] = {
+    const struct offered_memory cases[] = {
         {"right", host_page(ALL_SEALS), TACIT_SHM_HOST_BYTES, true},
         {"no seals", host_page(0), TACIT_SHM_HOST_BYTES, false},
         {"may shrink", host_page(ALL_SEALS & ~F_SEAL_SHRINK), TACIT_SHM_HOST_BYTES, false},
@@ -278,20 +245,7 @@ static void test_bad_host_page(void **state)
         {"a directory", open("/", O_RDONLY | O_CLOEXEC), TACIT_SHM_HOST_BYTES, false},
         {"nothing", -1, TACIT_SHM_HOST_BYTES, false},
     };
-    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        int fd = come_in(TACIT_PEER_REPLICA, 2, 1);
-        assert_true(fd >= 0);
-        say(fd, OFFER, SLOT_HOST, 0, cases[i].said, cases[i].fd);
-        bool up = !hangs_up(fd, cases[i].accepted ? 100 : 1000);
-        if (up != cases[i].accepted) {
-            fail_msg("a host page that is wrong (%s) was %s", cases[i].what,
-                     up ? "accepted" : "refused");
-        }
-        close(fd);
-        if (cases[i].fd >= 0) {
-            close(cases[i].fd);
-        }
-    }
+    offers_are_judged(cases, sizeof cases / sizeof cases[0], TACIT_PEER_REPLICA, 2, SLOT_HOST);
 }
 
 static void test_out_of_place(void **state)

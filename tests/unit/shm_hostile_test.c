@@ -133,19 +133,7 @@ static void test_garbage(void **state)
 {
     (void)state;
     host_open();
-    uint32_t noise = 12345;
-    for (unsigned i = 0; i < 60; i++) {
-        int fd = dial();
-        uint8_t packet[400];
-        for (unsigned k = 0; k < sizeof packet; k++) {
-            noise = noise * 1664525u + 1013904223u;
-            packet[k] = (uint8_t)(noise >> 24);
-        }
-        size_t bytes = i % 3 == 0 ? TACIT_HANDSHAKE_MESSAGE_BYTES : i % 3 == 1 ? 16 : sizeof packet;
-        assert_int_equal(send(fd, packet, bytes, MSG_NOSIGNAL), (ssize_t)bytes);
-        assert_true(hangs_up(fd, PATIENCE_MS));
-        close(fd);
-    }
+    strangers_talk_nonsense();
     int fd = come_in(TACIT_PEER_CLIENT, 7, 1);
     assert_true(fd >= 0);
     close(fd);
@@ -155,23 +143,8 @@ static void test_descriptor_bombs(void **state)
 {
     (void)state;
     host_open();
-    unsigned before = open_descriptors();
-    for (unsigned round = 0; round < 3; round++) {
-        static const unsigned counts[] = {1, 2, 250};
-        int stranger = dial();
-        send_many_descriptors(stranger, counts[round]);
-        assert_true(hangs_up(stranger, PATIENCE_MS));
-        close(stranger);
-        int client = come_in(TACIT_PEER_CLIENT, 7, 1);
-        send_many_descriptors(client, counts[round]);
-        assert_true(hangs_up(client, PATIENCE_MS));
-        close(client);
-    }
-    for (int i = 0; i < 200 && open_descriptors() != before; i++) {
-        pause_ms(5);
-    }
-    assert_int_equal(open_descriptors(), before); // none leaked
-    assert_true(counters().misbehaved >= 3);      // before the descriptors were back
+    descriptor_bombs(TACIT_PEER_CLIENT, 7);
+    assert_true(counters().misbehaved >= 3); // before the descriptors were back
 }
 
 // A client's REPLIES region is mapped and written by us: it must not be able to fault or hang us.
@@ -182,12 +155,7 @@ static void test_bad_memory(void **state)
     host_open();
     const int good_seals = F_SEAL_SHRINK | F_SEAL_GROW;
     const size_t good_bytes = 8192; // 4096 and the bell, in pages
-    struct {
-        const char *what;
-        int fd;
-        uint64_t said;
-        bool accepted;
-    } cases[] = {
+    const struct offered_memory cases[] = {
         {"right", memory_make(good_bytes, MFD_ALLOW_SEALING, good_seals), good_bytes, true},
         {"no seals", memory_make(good_bytes, MFD_ALLOW_SEALING, 0), good_bytes, false},
         {"may shrink", memory_make(good_bytes, MFD_ALLOW_SEALING, F_SEAL_GROW), good_bytes, false},
@@ -204,20 +172,7 @@ static void test_bad_memory(void **state)
         {"a directory", open("/", O_RDONLY | O_CLOEXEC), good_bytes, false},
         {"nothing", -1, good_bytes, false},
     };
-    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        int fd = come_in(TACIT_PEER_CLIENT, 7, 1);
-        assert_true(fd >= 0);
-        say(fd, OFFER, SLOT_REPLIES, 0, cases[i].said, cases[i].fd);
-        bool up = !hangs_up(fd, cases[i].accepted ? 100 : 1000);
-        if (up != cases[i].accepted) {
-            fail_msg("memory that is wrong (%s) was %s", cases[i].what,
-                     up ? "accepted" : "refused");
-        }
-        close(fd);
-        if (cases[i].fd >= 0) {
-            close(cases[i].fd);
-        }
-    }
+    offers_are_judged(cases, sizeof cases / sizeof cases[0], TACIT_PEER_CLIENT, 7, SLOT_REPLIES);
 }
 
 static void test_out_of_place(void **state)
