@@ -1,8 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Every public header compiles alone, twice in one file, as C17 and as C++17; its enum constants and
-# macros begin with TACIT_, because whoever includes it gets them. (Those of a .c file meet nobody.)
+# Every public header compiles alone, twice in one file, as C17 and as C++17. The enum constants and
+# macros of a public header, and of any header of a library's folder (core, crypto, fd, memnodes), begin
+# with TACIT_, because whoever includes it gets them. Those of a .c file, or of a header that belongs to
+# one program (apps/cli) or to tests, meet nobody else's and need no prefix.
 . "$(dirname "$0")/common.sh"
 
 set --
@@ -64,6 +66,12 @@ problems=$(printf '%s\n' "$list" | while IFS= read -r file; do
     "$cxx" -std=c++17 -Wall -Wextra -Wpedantic -Werror -fsyntax-only "$@" "$work/alone.cc" \
         >"$work/log" 2>&1 || { echo "$file: does not compile alone as C++17:"; head -n 6 "$work/log"; }
 done)
+private=$(files 'core/*.h' 'crypto/*.h' 'fd/*.h' 'memnodes/*.h' | grep -v '/include/tacit/' || :)
+named=$(printf '%s\n' "$private" | while IFS= read -r file; do
+    [ -z "$file" ] || foreign_names "$file"
+done)
+problems="$problems${named:+
+$named}"
 if [ -z "$problems" ] && [ -z "$cxx" ]; then
     skip 'compiles as C17; for C++17 there is no g++ (package g++)'
 fi

@@ -129,6 +129,13 @@ bad headers 'names.h: not named TACIT_: OTHER_NAME'
 fresh
 header core/include/tacit/macro.h '#define MOST(a, b) ((a) > (b) ? (a) : (b))'
 bad headers 'macro.h: not named TACIT_: MOST'
+fresh
+header core/inner/private.h 'enum { INNER = 1 };'
+bad headers 'core/inner/private.h: not named TACIT_: INNER'
+fresh
+source_file core/names.c 'enum { INNER = 1 };'
+header apps/cli/program.h '#define PROGRAM 1'
+good headers
 
 fresh
 # shellcheck disable=SC2016  # the mistake is in the text
