@@ -95,16 +95,20 @@ int bench_write(const char *path, const char *name, json_t *results)
 
 int cli_bench(int argc, char **argv)
 {
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+    } benches[] = {
+        {"latency", bench_latency}, {"failover", bench_failover}, {"faults", bench_faults}};
     const char *which = argc > 1 ? argv[1] : "";
-    if (strcmp(which, "latency") == 0) {
-        return bench_latency(argc - 1, argv + 1);
+    for (size_t i = 0; i < sizeof benches / sizeof benches[0]; i++) {
+        if (strcmp(which, benches[i].name) == 0) {
+            char name[64];
+            (void)snprintf(name, sizeof name, "%s %s", argv[0], which);
+            argv[1] = name;
+            return benches[i].run(argc - 1, argv + 1);
+        }
     }
-    if (strcmp(which, "failover") == 0) {
-        return bench_failover(argc - 1, argv + 1);
-    }
-    if (strcmp(which, "faults") == 0) {
-        return bench_faults(argc - 1, argv + 1);
-    }
-    (void)cli_complain("bench: accepted are latency, failover and faults");
+    (void)cli_complain("bench %s: accepted are latency, failover and faults", which);
     return 2;
 }

@@ -3,7 +3,6 @@
 // tacit bench failover: kills or stops the leader, or a follower, under clients' traffic, again and
 // again. Before each fault everybody must be a member again: never more than f are faulty or not
 // readmitted.
-#include <argp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "bench.h"
 #include "cli.h"
 #include "load.h"
+#include "options.h"
 #include "scratch.h"
 
 #define READY_NS UINT64_C(20000000000)
@@ -85,36 +85,25 @@ static error_t parse(int key, char *value, struct argp_state *state)
     struct arguments *arguments = state->input;
     switch (key) {
     case KEY_KIND:
-        arguments->stop = strcmp(value, "stop") == 0;
-        if (!arguments->stop && strcmp(value, "kill") != 0) {
-            argp_error(state, "--kind %s: accepted are kill and stop", value);
-        }
+        arguments->stop = cli_option_word(state, "--kind", value,
+                                          (const char *const[]){"kill", "stop", NULL}) == 1;
         return 0;
     case KEY_VICTIM:
-        arguments->follower = strcmp(value, "follower") == 0;
-        if (!arguments->follower && strcmp(value, "leader") != 0) {
-            argp_error(state, "--victim %s: accepted are leader and follower", value);
-        }
+        arguments->follower =
+            cli_option_word(state, "--victim", value,
+                            (const char *const[]){"leader", "follower", NULL}) == 1;
         return 0;
     case KEY_MODE:
-        if (!cli_mode(value, &arguments->mode)) {
-            argp_error(state, "--mode %s: accepted are crash and byzantine", value);
-        }
+        arguments->mode = cli_option_mode(state, value);
         return 0;
     case KEY_COUNT:
-        if (!cli_number(value, 1, 100000, &arguments->count)) {
-            argp_error(state, "--count %s: 1 to 100000 is accepted", value);
-        }
+        arguments->count = cli_option_number(state, "--count", value, 1, 100000);
         return 0;
     case KEY_CLIENTS:
-        if (!cli_number(value, 1, LOAD_CLIENTS_MAX, &arguments->clients)) {
-            argp_error(state, "--clients %s: 1 to %u is accepted", value, LOAD_CLIENTS_MAX);
-        }
+        arguments->clients = cli_option_number(state, "--clients", value, 1, LOAD_CLIENTS_MAX);
         return 0;
     case KEY_OPERATIONS:
-        if (!cli_number(value, 1, OPERATIONS_MAX, &arguments->operations)) {
-            argp_error(state, "--operations %s: 1 to %u is accepted", value, OPERATIONS_MAX);
-        }
+        arguments->operations = cli_option_number(state, "--operations", value, 1, OPERATIONS_MAX);
         return 0;
     case KEY_JSON:
         arguments->json = value;

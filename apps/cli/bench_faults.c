@@ -2,7 +2,6 @@
 //
 // tacit bench faults: what a replica that lies costs. Traffic before, while one replica attacks,
 // and after it was stopped, started honest and readmitted; every answer is judged.
-#include <argp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "bench.h"
 #include "cli.h"
 #include "load.h"
+#include "options.h"
 #include "scratch.h"
 
 #define READY_NS UINT64_C(20000000000)
@@ -66,20 +66,15 @@ static error_t parse(int key, char *value, struct argp_state *state)
         arguments->attack = value;
         return 0;
     case KEY_ON:
-        arguments->on_leader = strcmp(value, "leader") == 0;
-        if (!arguments->on_leader && strcmp(value, "follower") != 0) {
-            argp_error(state, "--on %s: accepted are follower and leader", value);
-        }
+        arguments->on_leader =
+            cli_option_word(state, "--on", value,
+                            (const char *const[]){"follower", "leader", NULL}) == 1;
         return 0;
     case KEY_SECONDS:
-        if (!cli_number(value, 1, 600, &arguments->seconds)) {
-            argp_error(state, "--seconds %s: 1 to 600 is accepted", value);
-        }
+        arguments->seconds = cli_option_number(state, "--seconds", value, 1, 600);
         return 0;
     case KEY_CLIENTS:
-        if (!cli_number(value, 1, LOAD_CLIENTS_MAX, &arguments->clients)) {
-            argp_error(state, "--clients %s: 1 to %u is accepted", value, LOAD_CLIENTS_MAX);
-        }
+        arguments->clients = cli_option_number(state, "--clients", value, 1, LOAD_CLIENTS_MAX);
         return 0;
     case KEY_JSON:
         arguments->json = value;

@@ -3,7 +3,6 @@
 // tacit bench latency: one client, one request outstanding, an application that only turns the
 // bytes around. In the same run the floor: the same rings and application without agreement; and
 // for Byzantine mode the skeleton: its processes, rounds and waiting without the protocol.
-#include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "bench.h"
 #include "bench_skeleton.h"
 #include "cli.h"
+#include "options.h"
 #include "scratch.h"
 #include "tacit/client.h"
 
@@ -45,52 +45,28 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static void parse_mode(struct argp_state *state, struct arguments *arguments, const char *value)
-{
-    static const struct {
-        const char *name;
-        unsigned kinds;
-    } modes[] = {{"none", 1u << BENCH_FLOOR},
-                 {"crash", 1u << BENCH_FLOOR | 1u << BENCH_CRASH},
-                 {"byzantine", 1u << BENCH_FLOOR | 1u << BENCH_SKELETON | 1u << BENCH_BYZANTINE},
-                 {"all", (1u << BENCH_KINDS) - 1}};
-    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
-        if (strcmp(value, modes[i].name) == 0) {
-            arguments->kinds = modes[i].kinds;
-            return;
-        }
-    }
-    argp_error(state, "--mode %s: accepted are none, crash, byzantine and all", value);
-}
-
 static error_t parse(int key, char *value, struct argp_state *state)
 {
+    static const char *const modes[] = {"none", "crash", "byzantine", "all", NULL};
+    static const unsigned kinds[] = {
+        1u << BENCH_FLOOR, 1u << BENCH_FLOOR | 1u << BENCH_CRASH,
+        1u << BENCH_FLOOR | 1u << BENCH_SKELETON | 1u << BENCH_BYZANTINE, (1u << BENCH_KINDS) - 1};
     struct arguments *arguments = state->input;
     switch (key) {
     case KEY_MODE:
-        parse_mode(state, arguments, value);
+        arguments->kinds = kinds[cli_option_word(state, "--mode", value, modes)];
         return 0;
     case KEY_SIZE:
-        if (!cli_number(value, 8, 4096, &arguments->size)) {
-            argp_error(state, "--size %s: 8 to 4096 is accepted", value);
-        }
+        arguments->size = cli_option_number(state, "--size", value, 8, 4096);
         return 0;
     case KEY_COUNT:
-        if (!cli_number(value, 1, 100000000, &arguments->count)) {
-            argp_error(state, "--count %s: 1 to 100000000 is accepted", value);
-        }
+        arguments->count = cli_option_number(state, "--count", value, 1, 100000000);
         return 0;
     case KEY_WAITING:
-        arguments->waiting = strcmp(value, "spin") == 0    ? TACIT_CONFIG_SPIN
-                             : strcmp(value, "yield") == 0 ? TACIT_CONFIG_YIELD
-                                                           : TACIT_CONFIG_ADAPTIVE;
-        if (arguments->waiting == TACIT_CONFIG_ADAPTIVE && strcmp(value, "adaptive") != 0) {
-            argp_error(state, "--waiting %s: accepted are adaptive, yield and spin", value);
-        }
+        arguments->waiting = cli_option_waiting(state, value);
         return 0;
     case KEY_LOG_ON:
-        arguments->log_on = strcmp(value, "memnodes") == 0 ? TACIT_CONFIG_LOG_ON_MEMNODES
-                                                           : TACIT_CONFIG_LOG_ON_REPLICAS;
+        arguments->log_on = cli_option_log_on(state, value);
         return 0;
     case KEY_JSON:
         arguments->json = value;

@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 int cli_complain(const char *format, ...)
@@ -39,13 +38,6 @@ bool cli_number(const char *text, uint64_t lowest, uint64_t highest, uint64_t *n
     }
     *number = value;
     return true;
-}
-
-bool cli_mode(const char *text, enum tacit_config_mode *mode)
-{
-    bool is_byzantine = strcmp(text, "byzantine") == 0;
-    *mode = is_byzantine ? TACIT_CONFIG_BYZANTINE : TACIT_CONFIG_CRASH;
-    return is_byzantine || strcmp(text, "crash") == 0;
 }
 
 uint64_t cli_now_ns(void)

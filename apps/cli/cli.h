@@ -5,7 +5,6 @@
 #ifndef TACIT_APPS_CLI_H
 #define TACIT_APPS_CLI_H
 
-#include "tacit/config.h"
 #include "tacit/types.h"
 
 int cli_keygen(int argc, char **argv);
@@ -22,8 +21,6 @@ int cli_fail(const struct tacit_error *error);
 int cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // Reads a decimal number lowest .. highest; false on anything else.
 bool cli_number(const char *text, uint64_t lowest, uint64_t highest, uint64_t *number);
-// Reads "crash" or "byzantine"; false on anything else.
-bool cli_mode(const char *text, enum tacit_config_mode *mode);
 // Monotonic nanoseconds; and a pause.
 uint64_t cli_now_ns(void);
 void cli_sleep_ns(uint64_t ns);

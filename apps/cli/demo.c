@@ -2,7 +2,6 @@
 //
 // tacit demo: a cluster, real traffic, faults in the middle, and a verdict over everything that the
 // clients were told. Here are the command and the demo of crash mode.
-#include <argp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "audit.h"
 #include "cli.h"
 #include "demo.h"
+#include "options.h"
 
 #define CLIENTS 4u
 #define LINE_NS UINT64_C(500000000)
@@ -35,14 +35,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
     struct arguments *arguments = state->input;
     switch (key) {
     case 'm':
-        if (!cli_mode(value, &arguments->mode)) {
-            argp_error(state, "--mode %s: accepted are crash and byzantine", value);
-        }
+        arguments->mode = cli_option_mode(state, value);
         return 0;
     case 's':
-        if (!cli_number(value, 1, 3600, &arguments->seconds)) {
-            argp_error(state, "--seconds %s: 1 to 3600 is accepted", value);
-        }
+        arguments->seconds = cli_option_number(state, "--seconds", value, 1, 3600);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

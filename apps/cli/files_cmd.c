@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // tacit keygen, bootstrap, check: the files that a cluster is made of.
-#include <argp.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "../lib/bootstrap.h"
 #include "../lib/statedir.h"
 #include "cli.h"
+#include "options.h"
 #include "tacit/config.h"
 #include "tacit/keyfile.h"
 #include "tacit/smr.h"
@@ -49,54 +49,41 @@ static const struct argp_option keygen_options[] = {
     {0},
 };
 
-static uint32_t count_option(struct argp_state *state, const char *value, uint64_t highest)
-{
-    uint64_t number = 0;
-    if (!cli_number(value, 0, highest, &number)) {
-        argp_error(state, "%s: 0 to %llu is accepted", value, (unsigned long long)highest);
-    }
-    return (uint32_t)number;
-}
-
 static error_t keygen_parse(int key, char *value, struct argp_state *state)
 {
     struct keygen *keygen = state->input;
     switch (key) {
     case KEY_REPLICAS:
-        keygen->plan.replicas = count_option(state, value, TACIT_REPLICAS_MAX);
+        keygen->plan.replicas =
+            (uint32_t)cli_option_number(state, "--replicas", value, 1, TACIT_REPLICAS_MAX);
         keygen->whole_cluster = true;
         return 0;
     case KEY_MEMNODES:
-        keygen->plan.memnodes = count_option(state, value, TACIT_MEMNODES_MAX);
+        keygen->plan.memnodes =
+            (uint32_t)cli_option_number(state, "--memnodes", value, 0, TACIT_MEMNODES_MAX);
         return 0;
     case KEY_CLIENTS:
-        keygen->plan.clients = count_option(state, value, TACIT_CLIENTS_MAX);
+        keygen->plan.clients =
+            (uint32_t)cli_option_number(state, "--clients", value, 0, TACIT_CLIENTS_MAX);
         return 0;
     case KEY_NAME:
         keygen->plan.name = value;
         return 0;
     case KEY_PORT:
-        keygen->plan.port = (uint16_t)count_option(state, value, 65535);
+        keygen->plan.port = (uint16_t)cli_option_number(state, "--port", value, 1, 65535);
         return 0;
     case KEY_MODE:
-        if (!cli_mode(value, &keygen->plan.mode)) {
-            argp_error(state, "--mode %s: accepted are crash and byzantine", value);
-        }
+        keygen->plan.mode = cli_option_mode(state, value);
         return 0;
     case KEY_LOG_ON:
-    case KEY_FABRIC: {
-        bool second = strcmp(value, key == KEY_LOG_ON ? "memnodes" : "verbs") == 0;
-        if (!second && strcmp(value, key == KEY_LOG_ON ? "replicas" : "shm") != 0) {
-            argp_error(state, "%s is not accepted here", value);
-        }
-        if (key == KEY_LOG_ON) {
-            keygen->plan.log_on =
-                second ? TACIT_CONFIG_LOG_ON_MEMNODES : TACIT_CONFIG_LOG_ON_REPLICAS;
-        } else {
-            keygen->plan.fabric = second ? TACIT_CONFIG_VERBS : TACIT_CONFIG_SHM;
-        }
+        keygen->plan.log_on = cli_option_log_on(state, value);
         return 0;
-    }
+    case KEY_FABRIC:
+        keygen->plan.fabric = cli_option_word(state, "--fabric", value,
+                                              (const char *const[]){"shm", "verbs", NULL}) == 1
+                                  ? TACIT_CONFIG_VERBS
+                                  : TACIT_CONFIG_SHM;
+        return 0;
     case ARGP_KEY_ARG:
         if (keygen->path != NULL) {
             argp_error(state, "one PATH is accepted, not %s as well", value);

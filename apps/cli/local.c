@@ -130,23 +130,28 @@ enum tacit_status local_create(struct local *local, const char *directory,
     return status == TACIT_OK ? tacit_group_found(&local->config, false, &group, error) : status;
 }
 
+enum tacit_status local_exists(const char *directory, struct tacit_error *error)
+{
+    char path[TACIT_CONFIG_PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/cluster.yaml", directory);
+    return access(path, F_OK) == 0
+               ? TACIT_OK
+               : tacit_error_set(error, TACIT_ENOENT, errno,
+                                 "there is no cluster in %s: `tacit local up --dir %s` makes one",
+                                 directory, directory);
+}
+
 enum tacit_status local_open(struct local *local, const char *directory, struct tacit_error *error)
 {
     char path[TACIT_CONFIG_PATH_BYTES];
-    if (access(directory, F_OK) != 0) {
-        return tacit_error_set(error, TACIT_ENOENT, errno,
-                               "there is no cluster in %s: `tacit local up --dir %s` makes one",
-                               directory, directory);
+    enum tacit_status status = local_exists(directory, error);
+    if (status == TACIT_OK) {
+        status = set_directory(local, directory, error);
     }
-    enum tacit_status status = set_directory(local, directory, error);
     if (status != TACIT_OK) {
         return status;
     }
     local_path(local, path, "cluster.yaml");
-    if (access(path, F_OK) != 0) {
-        return tacit_error_set(error, TACIT_ENOENT, errno,
-                               "there is no cluster in %s: `tacit local up` makes one", directory);
-    }
     struct tacit_config_problems *problems = calloc(1, sizeof *problems);
     if (problems == NULL) {
         return tacit_error_set(error, TACIT_ENOMEM, 0, "no memory");

@@ -65,7 +65,9 @@ struct local_plan {
 // has a cluster already, and those of the parts.
 enum tacit_status local_create(struct local *local, const char *directory,
                                const struct local_plan *plan, struct tacit_error *error);
-// Reads the cluster in a folder. TACIT_ENOENT: there is none.
+// TACIT_ENOENT: there is no cluster in that folder; the error says how to make one.
+enum tacit_status local_exists(const char *directory, struct tacit_error *error);
+// Reads the cluster in a folder. Errors: those of local_exists() and of loading its cluster file.
 enum tacit_status local_open(struct local *local, const char *directory, struct tacit_error *error);
 
 // "replica-0", "memnode-1", "gateway".

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // tacit local: a cluster on this machine, started and hurt by hand.
-#include <argp.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include "../lib/bootstrap.h"
 #include "cli.h"
 #include "local.h"
+#include "options.h"
 
 #define GONE_NS UINT64_C(5000000000)
 #define READY_NS UINT64_C(20000000000)
@@ -44,8 +44,7 @@ struct arguments {
     const char *attacks[ATTACKS_MAX]; // as given: NAME, or ID=NAME
     unsigned attack_count;
     bool breaks;
-    const char *words[WORDS_MAX];
-    unsigned word_count;
+    struct cli_words words;
 };
 
 static const struct argp_option options[] = {
@@ -78,34 +77,6 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static void parse_words(struct argp_state *state, struct arguments *arguments, int key,
-                        const char *value)
-{
-    if (key == KEY_LOG_ON || key == KEY_BROADCAST_ON) {
-        bool memnodes = strcmp(value, "memnodes") == 0;
-        if (!memnodes && strcmp(value, "replicas") != 0) {
-            argp_error(state, "--%s %s: accepted are replicas and memnodes",
-                       key == KEY_LOG_ON ? "log-on" : "broadcast-on", value);
-        }
-        if (key == KEY_LOG_ON) {
-            arguments->plan.log_on =
-                memnodes ? TACIT_CONFIG_LOG_ON_MEMNODES : TACIT_CONFIG_LOG_ON_REPLICAS;
-        } else {
-            arguments->plan.broadcast_on =
-                memnodes ? TACIT_CONFIG_BROADCAST_ON_MEMNODES : TACIT_CONFIG_BROADCAST_ON_REPLICAS;
-        }
-        return;
-    }
-    static const char *const ways[] = {"spin", "yield", "adaptive"};
-    for (size_t i = 0; i < 3; i++) {
-        if (strcmp(value, ways[i]) == 0) {
-            arguments->plan.waiting = (enum tacit_config_waiting)i;
-            return;
-        }
-    }
-    argp_error(state, "--waiting %s: accepted are adaptive, yield and spin", value);
-}
-
 static error_t parse(int key, char *value, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
@@ -115,27 +86,27 @@ static error_t parse(int key, char *value, struct argp_state *state)
         arguments->directory = value;
         return 0;
     case KEY_REPLICAS:
+        arguments->plan.replicas =
+            (uint32_t)cli_option_number(state, "--replicas", value, 1, TACIT_REPLICAS_MAX);
+        return 0;
     case KEY_MEMNODES:
-        if (!cli_number(value, key == KEY_REPLICAS, 15, &number)) {
-            argp_error(state, "%s is no number from %d to 15", value, key == KEY_REPLICAS);
-        }
-        *(key == KEY_REPLICAS ? &arguments->plan.replicas : &arguments->plan.memnodes) =
-            (uint32_t)number;
+        arguments->plan.memnodes =
+            (uint32_t)cli_option_number(state, "--memnodes", value, 0, TACIT_MEMNODES_MAX);
         return 0;
     case KEY_MODE:
-        if (!cli_mode(value, &arguments->plan.mode)) {
-            argp_error(state, "--mode %s: accepted are crash and byzantine", value);
-        }
+        arguments->plan.mode = cli_option_mode(state, value);
         return 0;
     case KEY_LOG_ON:
+        arguments->plan.log_on = cli_option_log_on(state, value);
+        return 0;
     case KEY_BROADCAST_ON:
+        arguments->plan.broadcast_on = cli_option_broadcast_on(state, value);
+        return 0;
     case KEY_WAITING:
-        parse_words(state, arguments, key, value);
+        arguments->plan.waiting = cli_option_waiting(state, value);
         return 0;
     case KEY_PORT:
-        if (!cli_number(value, 0, 65535, &arguments->port)) {
-            argp_error(state, "--port %s: 0 to 65535 is accepted", value);
-        }
+        arguments->port = cli_option_number(state, "--port", value, 0, 65535);
         return 0;
     case KEY_APP:
         arguments->app = value;
@@ -164,10 +135,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
         arguments->breaks = true;
         return 0;
     case ARGP_KEY_ARG:
-        if (arguments->word_count == WORDS_MAX) {
-            argp_error(state, "too many words, from %s on", value);
-        }
-        arguments->words[arguments->word_count++] = value;
+        cli_option_append(state, &arguments->words, value, WORDS_MAX);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -390,13 +358,13 @@ static int show(const struct local *local)
 static bool find_node(const struct local *local, const struct arguments *arguments,
                       struct local_node *node)
 {
-    const char *what = arguments->word_count > 1 ? arguments->words[1] : "";
+    const char *what = arguments->words.count > 1 ? arguments->words.word[1] : "";
     uint64_t id = 0;
-    if (strcmp(what, "gateway") == 0 && arguments->word_count == 2) {
+    if (strcmp(what, "gateway") == 0 && arguments->words.count == 2) {
         *node = (struct local_node){LOCAL_GATEWAY, 0};
         return true;
     }
-    if (strcmp(what, "leader") == 0 && arguments->word_count == 2) {
+    if (strcmp(what, "leader") == 0 && arguments->words.count == 2) {
         int leader = local_leader(local);
         *node = (struct local_node){LOCAL_REPLICA, (uint16_t)leader};
         if (leader < 0) {
@@ -406,8 +374,8 @@ static bool find_node(const struct local *local, const struct arguments *argumen
     }
     bool is_replica = strcmp(what, "replica") == 0;
     uint32_t count = is_replica ? local->config.replica_count : local->config.memnode_count;
-    if ((!is_replica && strcmp(what, "memnode") != 0) || arguments->word_count != 3 || count == 0 ||
-        !cli_number(arguments->words[2], 0, count - 1, &id)) {
+    if ((!is_replica && strcmp(what, "memnode") != 0) || arguments->words.count != 3 ||
+        count == 0 || !cli_number(arguments->words.word[2], 0, count - 1, &id)) {
         (void)cli_complain("which one? accepted are leader, replica N (below %u), memnode N (below "
                            "%u) and gateway",
                            local->config.replica_count, local->config.memnode_count);
@@ -510,11 +478,11 @@ static int hurt(struct local *local, const struct arguments *arguments)
     struct local_node node;
     char name[TACIT_CONFIG_NAME_BYTES];
     unsigned way = 0;
-    while (way < LOCAL_WAYS && strcmp(arguments->words[0], ways[way].name) != 0) {
+    while (way < LOCAL_WAYS && strcmp(arguments->words.word[0], ways[way].name) != 0) {
         way++;
     }
     if (way == LOCAL_WAYS) {
-        (void)cli_complain("local %s: accepted are " ACCEPTED, arguments->words[0]);
+        (void)cli_complain("local %s: accepted are " ACCEPTED, arguments->words.word[0]);
         return 2;
     }
     if (!find_node(local, arguments, &node)) {
@@ -532,28 +500,24 @@ static int hurt(struct local *local, const struct arguments *arguments)
     return result;
 }
 
-// local attack: what there is; local attack ID NAME: switches.
+// local attack ID NAME: switches.
 static int attack(const struct local *local, const struct arguments *arguments)
 {
     struct tacit_error error;
     uint64_t id = 0;
-    if (arguments->word_count == 1) {
-        local_attack_list();
-        return 0;
-    }
-    if (arguments->word_count != 3 ||
-        !cli_number(arguments->words[1], 0, local->config.replica_count - 1, &id)) {
+    if (arguments->words.count != 3 ||
+        !cli_number(arguments->words.word[1], 0, local->config.replica_count - 1, &id)) {
         (void)cli_complain("local attack: accepted is ID NAME, with an ID below %u",
                            local->config.replica_count);
         return 2;
     }
     const struct local_node node = {LOCAL_REPLICA, (uint16_t)id};
-    bool begins = strcmp(arguments->words[2], "none") != 0;
+    bool begins = strcmp(arguments->words.word[2], "none") != 0;
     if ((begins && !arguments->breaks && local_may_lose(local, node, &error) != TACIT_OK) ||
-        local_attack_set(local, (uint16_t)id, arguments->words[2], &error) != TACIT_OK) {
+        local_attack_set(local, (uint16_t)id, arguments->words.word[2], &error) != TACIT_OK) {
         return cli_fail(&error);
     }
-    (void)printf("replica %llu: %s\n", (unsigned long long)id, arguments->words[2]);
+    (void)printf("replica %llu: %s\n", (unsigned long long)id, arguments->words.word[2]);
     return 0;
 }
 
@@ -579,12 +543,16 @@ int cli_local(int argc, char **argv)
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
         return 2;
     }
-    if (arguments.word_count == 0) {
+    if (arguments.words.count == 0) {
         (void)cli_complain("local: accepted are " ACCEPTED);
         return 2;
     }
-    if (strcmp(arguments.words[0], "up") == 0) {
+    if (strcmp(arguments.words.word[0], "up") == 0) {
         return up(&arguments);
+    }
+    if (strcmp(arguments.words.word[0], "attack") == 0 && arguments.words.count == 1) {
+        local_attack_list(); // which takes no cluster
+        return 0;
     }
     struct tacit_error error;
     struct local *local = calloc(1, sizeof *local);
@@ -597,10 +565,10 @@ int cli_local(int argc, char **argv)
         result = cli_fail(&error);
     } else {
         recall(local, app);
-        result = strcmp(arguments.words[0], "down") == 0     ? down(local)
-                 : strcmp(arguments.words[0], "status") == 0 ? show(local)
-                 : strcmp(arguments.words[0], "attack") == 0 ? attack(local, &arguments)
-                                                             : hurt(local, &arguments);
+        result = strcmp(arguments.words.word[0], "down") == 0     ? down(local)
+                 : strcmp(arguments.words.word[0], "status") == 0 ? show(local)
+                 : strcmp(arguments.words.word[0], "attack") == 0 ? attack(local, &arguments)
+                                                                  : hurt(local, &arguments);
     }
     free(local);
     return result;

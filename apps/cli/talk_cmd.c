@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // tacit status, tacit kv: asking a cluster something.
-#include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +8,10 @@
 #include "cli.h"
 #include "kv/kv_wire.h"
 #include "local.h"
+#include "options.h"
 #include "tacit/client.h"
 
 #define CALL_NS UINT64_C(10000000000)
-#define WORDS_MAX 16u
 
 enum { KEY_JSON = 256, KEY_NODE };
 
@@ -21,8 +20,7 @@ struct arguments {
     const char *cluster;
     const char *node;
     bool json;
-    const char *words[WORDS_MAX];
-    unsigned word_count;
+    struct cli_words words;
 };
 
 static error_t parse(int key, char *value, struct argp_state *state)
@@ -42,10 +40,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
         arguments->node = value;
         return 0;
     case ARGP_KEY_ARG:
-        if (arguments->word_count == WORDS_MAX) {
-            argp_error(state, "too many words, from %s on", value);
-        }
-        arguments->words[arguments->word_count++] = value;
+        cli_option_append(state, &arguments->words, value, CLI_WORDS_MAX);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -76,7 +71,6 @@ static unsigned long long of_engine(const json_t *report, const char *key)
     return local_number(report, "byzantine", key);
 }
 
-// Paths, signatures and registers of Byzantine mode.
 // Which memory nodes count, and which quorum is not there.
 static void print_quorums(const json_t *report)
 {
@@ -96,6 +90,7 @@ static void print_quorums(const json_t *report)
     }
 }
 
+// Paths, signatures and registers of Byzantine mode.
 static void print_byzantine(const json_t *report)
 {
     const json_t *engine = json_object_get(report, "byzantine");
@@ -221,6 +216,10 @@ int cli_status(int argc, char **argv)
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
         return 2;
     }
+    if (arguments.words.count != 0) {
+        (void)cli_complain("status %s: options alone are accepted", arguments.words.word[0]);
+        return 2;
+    }
     struct local *local = calloc(1, sizeof *local);
     struct tacit_config_problems *problems = calloc(1, sizeof *problems);
     int result = 1;
@@ -286,25 +285,28 @@ static int print_reply(const uint8_t *bytes, size_t size)
     }
 }
 
+// The command that the first word names. TACIT_KV_NONE: none, or not with so many arguments.
+static enum tacit_kv_command command_of(const struct cli_words *words)
+{
+    const char *name = words->count != 0 ? words->word[0] : "";
+    name = strcmp(name, "put") == 0 ? "set" : name;
+    enum tacit_kv_command command = tacit_kv_command_find(name, strlen(name));
+    return command != TACIT_KV_NONE && tacit_kv_arity_is_right(command, words->count - 1)
+               ? command
+               : TACIT_KV_NONE;
+}
+
 static int ask(struct tacit_channel *channel, const struct arguments *arguments)
 {
     struct tacit_channel_limits limits;
-    struct tacit_kv_span spans[WORDS_MAX];
+    struct tacit_kv_span spans[CLI_WORDS_MAX];
     struct tacit_error error;
-    const char *name = arguments->words[0];
-    name = strcmp(name, "put") == 0 ? "set" : name;
-    enum tacit_kv_command command = tacit_kv_command_find(name, strlen(name));
-    uint32_t count = arguments->word_count - 1;
+    enum tacit_kv_command command = command_of(&arguments->words);
+    uint32_t count = arguments->words.count - 1;
     uint32_t session = 0;
-    if (command == TACIT_KV_NONE || !tacit_kv_arity_is_right(command, count)) {
-        (void)cli_complain("kv %s: accepted are get KEY, put KEY VALUE, del KEY..., exists, incr, "
-                           "incrby, append, mget, mset, strlen as in Redis",
-                           arguments->words[0]);
-        return 2;
-    }
     for (uint32_t i = 0; i < count; i++) {
-        spans[i] = (struct tacit_kv_span){.bytes = (const uint8_t *)arguments->words[i + 1],
-                                          .size = (uint32_t)strlen(arguments->words[i + 1])};
+        spans[i] = (struct tacit_kv_span){.bytes = (const uint8_t *)arguments->words.word[i + 1],
+                                          .size = (uint32_t)strlen(arguments->words.word[i + 1])};
     }
     tacit_channel_limits(channel, &limits);
     uint8_t *request = malloc(limits.request_bytes);
@@ -354,9 +356,14 @@ int cli_kv(int argc, char **argv)
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
         return 2;
     }
-    if (arguments.word_count == 0) {
-        (void)cli_complain("kv: name a command, such as get KEY or put KEY VALUE");
+    if (command_of(&arguments.words) == TACIT_KV_NONE) {
+        (void)cli_complain("kv %s: accepted are get KEY, put KEY VALUE, del KEY..., exists, incr, "
+                           "incrby, append, mget, mset, strlen as in Redis",
+                           arguments.words.count != 0 ? arguments.words.word[0] : "");
         return 2;
+    }
+    if (arguments.node == NULL && local_exists(arguments.directory, &error) != TACIT_OK) {
+        return cli_fail(&error);
     }
     (void)snprintf(path, sizeof path, "%s/client-%u.yaml", arguments.directory,
                    LOCAL_COMMAND_CLIENT);
