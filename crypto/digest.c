@@ -4,6 +4,7 @@
 // which makes separating domains free: ours holds a constant per use of the function, and the
 // domain.
 #include "bytes.h"
+#include "digest_internal.h"
 #include "tacit/crypto.h"
 
 #include <sodium.h>
@@ -19,15 +20,17 @@ _Static_assert(sizeof(struct tacit_siphash_key) == crypto_shorthash_siphashx24_K
 _Static_assert(sizeof(struct tacit_mac64) == crypto_shorthash_siphash24_BYTES, "tag size");
 _Static_assert(sizeof(struct tacit_mac128) == crypto_shorthash_siphashx24_BYTES, "tag size");
 
-#define PERSONAL_BYTES crypto_generichash_blake2b_PERSONALBYTES
+_Static_assert(TACIT_DIGEST_PERSONAL_BYTES == crypto_generichash_blake2b_PERSONALBYTES,
+               "field size");
+
+#define PERSONAL_BYTES TACIT_DIGEST_PERSONAL_BYTES
 
 static crypto_generichash_blake2b_state *blake_state(struct tacit_digest_state *state)
 {
     return (crypto_generichash_blake2b_state *)(void *)state->opaque;
 }
 
-// `use` is 8 characters that name what BLAKE2b is used for.
-static void personal_make(uint8_t out[PERSONAL_BYTES], const char *use, tacit_domain_t domain)
+void tacit_digest_personal(uint8_t out[PERSONAL_BYTES], const char *use, tacit_domain_t domain)
 {
     if (domain == 0) {
         sodium_misuse();
@@ -40,7 +43,7 @@ static void personal_make(uint8_t out[PERSONAL_BYTES], const char *use, tacit_do
 void tacit_digest_init(struct tacit_digest_state *state, tacit_domain_t domain)
 {
     uint8_t personal[PERSONAL_BYTES];
-    personal_make(personal, "tacit-h1", domain);
+    tacit_digest_personal(personal, "tacit-h1", domain);
     // Fails for lengths out of range only, and ours are constants.
     if (crypto_generichash_blake2b_init_salt_personal(blake_state(state), NULL, 0,
                                                       TACIT_DIGEST_BYTES, NULL, personal) != 0) {
@@ -81,7 +84,7 @@ static void blake_keyed(uint8_t *out, size_t out_bytes, const struct tacit_mac_k
                         const char *use, tacit_domain_t domain, const void *data, size_t bytes)
 {
     uint8_t personal[PERSONAL_BYTES];
-    personal_make(personal, use, domain);
+    tacit_digest_personal(personal, use, domain);
     if (crypto_generichash_blake2b_salt_personal(out, out_bytes, data, bytes, key->bytes,
                                                  sizeof key->bytes, NULL, personal) != 0) {
         sodium_misuse();

@@ -91,34 +91,130 @@ static bool is_left_out(const struct tacit_tree *tree, uint32_t page)
     return TACIT_BUG(ROOT_WITHOUT_SESSIONS) && page >= tree->skip_first && page < tree->skip_last;
 }
 
-// Digests of a page's pending blocks, and its own.
-void tacit_tree_settle(struct tacit_tree *tree, uint32_t page, const uint8_t *content)
+// ---- digests that do not depend on each other, four at a time
+// -------------------------------------
+
+struct batch {
+    tacit_domain_t domain;
+    uint32_t bytes; // of each input
+    uint32_t count;
+    struct tacit_digest *out[TACIT_DIGEST_LANES];
+    const void *data[TACIT_DIGEST_LANES];
+};
+
+static void batch_flush(struct batch *batch)
 {
-    uint32_t blocks = tree->pending[page];
-    uint32_t first = page * TACIT_TREE_BLOCKS;
-    uint32_t groups = 0;
-    tree->pending[page] = 0;
-    while (blocks != 0) {
-        uint32_t block = (uint32_t)__builtin_ctz(blocks);
-        blocks &= blocks - 1;
-        groups |= 1u << block / TACIT_TREE_FANOUT;
-        tacit_digest_make(&tree->node[0][first + block], TACIT_DOMAIN_LEAF,
-                          content + (size_t)block * TACIT_TREE_BLOCK_BYTES, TACIT_TREE_BLOCK_BYTES);
-        tree->digests++;
+    struct tacit_digest unused;
+    if (batch->count == 1) {
+        tacit_digest_make(batch->out[0], batch->domain, batch->data[0], batch->bytes);
+    } else if (batch->count > 1) {
+        for (uint32_t lane = batch->count; lane < TACIT_DIGEST_LANES; lane++) {
+            batch->out[lane] = &unused;
+            batch->data[lane] = batch->data[0];
+        }
+        tacit_digest_make_four(batch->out, batch->domain, batch->data, batch->bytes);
     }
-    for (uint32_t group = 0; group < TACIT_TREE_BLOCKS / TACIT_TREE_FANOUT; group++) {
-        if ((groups & 1u << group) != 0) {
-            level_make(tree, 1, first / TACIT_TREE_FANOUT + group);
+    batch->count = 0;
+}
+
+// `data` stays as it is until the batch is flushed, and no other input of it is made here.
+static void batch_add(struct batch *batch, struct tacit_digest *out, const void *data)
+{
+    batch->out[batch->count] = out;
+    batch->data[batch->count] = data;
+    if (++batch->count == TACIT_DIGEST_LANES) {
+        batch_flush(batch);
+    }
+}
+
+static struct batch batch_of_leaves(void)
+{
+    return (struct batch){.domain = TACIT_DOMAIN_LEAF, .bytes = TACIT_TREE_BLOCK_BYTES};
+}
+
+static struct batch batch_of_nodes(void)
+{
+    return (struct batch){.domain = TACIT_DOMAIN_TREE,
+                          .bytes = TACIT_TREE_FANOUT * sizeof(struct tacit_digest)};
+}
+
+static void batch_level(struct tacit_tree *tree, struct batch *batch, uint32_t level,
+                        uint32_t index)
+{
+    uint32_t first = index * TACIT_TREE_FANOUT;
+    if (tree->size[level - 1] - first < TACIT_TREE_FANOUT) { // the last one, with zeros
+        level_make(tree, level, index);
+        return;
+    }
+    tree->digests++;
+    batch_add(batch, &tree->node[level][index], &tree->node[level - 1][first]);
+}
+
+// ---- pages
+// -----------------------------------------------------------------------------------------
+
+struct stale_page {
+    uint32_t page;
+    uint32_t blocks; // pending
+    const uint8_t *content;
+};
+
+static void settle_blocks(struct tacit_tree *tree, const struct stale_page *pages, uint32_t count)
+{
+    struct batch batch = batch_of_leaves();
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t left = pages[i].blocks; left != 0; left &= left - 1) {
+            uint32_t block = (uint32_t)__builtin_ctz(left);
+            batch_add(&batch, &tree->node[0][pages[i].page * TACIT_TREE_BLOCKS + block],
+                      pages[i].content + (size_t)block * TACIT_TREE_BLOCK_BYTES);
+            tree->digests++;
         }
     }
-    level_make(tree, 2, page);
-    if (is_left_out(tree, page)) {
-        memset(&tree->node[2][page], 0, sizeof(struct tacit_digest));
+    batch_flush(&batch);
+}
+
+static void settle_groups(struct tacit_tree *tree, const struct stale_page *pages, uint32_t count)
+{
+    const uint32_t groups = TACIT_TREE_BLOCKS / TACIT_TREE_FANOUT;
+    const uint32_t blocks = (1u << TACIT_TREE_FANOUT) - 1;
+    struct batch batch = batch_of_nodes();
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t group = 0; group < groups; group++) {
+            if ((pages[i].blocks & blocks << group * TACIT_TREE_FANOUT) != 0) {
+                batch_level(tree, &batch, 1, pages[i].page * groups + group);
+            }
+        }
     }
-    uint32_t above = page / TACIT_TREE_FANOUT;
-    tree->redo[3][above / 64] |= 1ull << above % 64;
-    tree->news[0][page / 64] |= 1ull << page % 64;
-    tree->news[1][page / 64] |= 1ull << page % 64;
+    batch_flush(&batch);
+}
+
+// Digests of what is pending in some pages, and theirs.
+static void settle(struct tacit_tree *tree, const struct stale_page *pages, uint32_t count)
+{
+    struct batch batch = batch_of_nodes();
+    settle_blocks(tree, pages, count);
+    settle_groups(tree, pages, count);
+    for (uint32_t i = 0; i < count; i++) {
+        batch_level(tree, &batch, 2, pages[i].page);
+    }
+    batch_flush(&batch);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t page = pages[i].page;
+        uint32_t above = page / TACIT_TREE_FANOUT;
+        if (is_left_out(tree, page)) {
+            memset(&tree->node[2][page], 0, sizeof(struct tacit_digest));
+        }
+        tree->pending[page] = 0;
+        tree->redo[3][above / 64] |= 1ull << above % 64;
+        tree->news[0][page / 64] |= 1ull << page % 64;
+        tree->news[1][page / 64] |= 1ull << page % 64;
+    }
+}
+
+void tacit_tree_settle(struct tacit_tree *tree, uint32_t page, const uint8_t *content)
+{
+    struct stale_page one = {page, tree->pending[page], content};
+    settle(tree, &one, 1);
 }
 
 void tacit_tree_begin(struct tacit_tree *tree)
@@ -132,7 +228,7 @@ void tacit_tree_begin(struct tacit_tree *tree)
 }
 
 // What was changed long ago is in no cache any more, and a digest is too short to hide that:
-// several pages ahead are called for while one is worked on.
+// several pages are called for before the first is worked on.
 #define PREFETCH_PAGES 8u
 
 static void prefetch(const void *memory, uint32_t bytes)
@@ -172,24 +268,39 @@ static uint32_t next_pending(const struct tacit_tree *tree, uint32_t page)
 static bool step_pages(struct tacit_tree *tree, const uint8_t *live, uint32_t *budget)
 {
     while (tree->cursor < tree->count) {
-        uint32_t ahead[PREFETCH_PAGES];
+        struct stale_page ahead[PREFETCH_PAGES];
         uint32_t found = 0;
+        uint32_t most = *budget < PREFETCH_PAGES ? *budget : PREFETCH_PAGES;
         uint32_t page = next_pending(tree, tree->cursor);
-        for (; page < tree->count && found < PREFETCH_PAGES; page = next_pending(tree, page + 1)) {
-            prefetch_page(tree, page, live + (size_t)page * TACIT_PAGE_BYTES);
-            ahead[found++] = page;
+        for (; page < tree->count && found < most; page = next_pending(tree, page + 1)) {
+            const uint8_t *content = live + (size_t)page * TACIT_PAGE_BYTES;
+            prefetch_page(tree, page, content);
+            ahead[found++] = (struct stale_page){page, tree->pending[page], content};
         }
-        for (uint32_t i = 0; i < found; i++) {
-            tree->cursor = ahead[i];
-            if (*budget == 0) {
-                return false;
-            }
-            (*budget)--;
-            tacit_tree_settle(tree, ahead[i], live + (size_t)ahead[i] * TACIT_PAGE_BYTES);
-        }
+        settle(tree, ahead, found);
+        *budget -= found;
         tree->cursor = page;
+        if (*budget == 0 && page < tree->count) {
+            return false;
+        }
     }
     return true;
+}
+
+// What is to be made again of the 64 nodes of one word, as far as the budget goes.
+static void step_word(struct tacit_tree *tree, uint32_t level, uint64_t *word, uint32_t *budget)
+{
+    struct batch batch = batch_of_nodes();
+    for (; *word != 0 && *budget > 0; *word &= *word - 1) {
+        uint32_t index = tree->cursor * 64 + (uint32_t)__builtin_ctzll(*word);
+        (*budget)--;
+        batch_level(tree, &batch, level, index);
+        if (level + 1 < tree->levels) {
+            uint32_t above = index / TACIT_TREE_FANOUT;
+            tree->redo[level + 1][above / 64] |= 1ull << above % 64;
+        }
+    }
+    batch_flush(&batch);
 }
 
 static bool step_level(struct tacit_tree *tree, uint32_t level, uint32_t *budget)
@@ -201,18 +312,9 @@ static bool step_level(struct tacit_tree *tree, uint32_t level, uint32_t *budget
             uint32_t first = (tree->cursor * 64 + (uint32_t)__builtin_ctzll(left)) * 4;
             prefetch(&tree->node[level - 1][first], 4 * sizeof(struct tacit_digest));
         }
-        while (*word != 0) {
-            if (*budget == 0) {
-                return false;
-            }
-            (*budget)--;
-            uint32_t index = tree->cursor * 64 + (uint32_t)__builtin_ctzll(*word);
-            *word &= *word - 1;
-            level_make(tree, level, index);
-            if (level + 1 < tree->levels) {
-                uint32_t above = index / TACIT_TREE_FANOUT;
-                tree->redo[level + 1][above / 64] |= 1ull << above % 64;
-            }
+        step_word(tree, level, word, budget);
+        if (*word != 0) {
+            return false;
         }
     }
     return true;
@@ -242,13 +344,16 @@ void tacit_tree_page(struct tacit_digest *out, const uint8_t *page)
 {
     struct tacit_digest blocks[TACIT_TREE_BLOCKS];
     struct tacit_digest groups[TACIT_TREE_BLOCKS / TACIT_TREE_FANOUT];
+    struct batch leaves = batch_of_leaves();
+    struct batch nodes = batch_of_nodes();
     for (uint32_t i = 0; i < TACIT_TREE_BLOCKS; i++) {
-        tacit_digest_make(&blocks[i], TACIT_DOMAIN_LEAF, page + (size_t)i * TACIT_TREE_BLOCK_BYTES,
-                          TACIT_TREE_BLOCK_BYTES);
+        batch_add(&leaves, &blocks[i], page + (size_t)i * TACIT_TREE_BLOCK_BYTES);
     }
+    batch_flush(&leaves);
     for (uint32_t i = 0; i < TACIT_TREE_BLOCKS / TACIT_TREE_FANOUT; i++) {
-        node_make(&groups[i], &blocks[(size_t)i * TACIT_TREE_FANOUT], TACIT_TREE_FANOUT);
+        batch_add(&nodes, &groups[i], &blocks[(size_t)i * TACIT_TREE_FANOUT]);
     }
+    batch_flush(&nodes);
     node_make(out, groups, TACIT_TREE_FANOUT);
 }
 

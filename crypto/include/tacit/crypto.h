@@ -140,7 +140,14 @@ void tacit_random_bytes(void *out, size_t bytes);
 void tacit_digest_make(struct tacit_digest *out, tacit_domain_t domain, const void *data,
                        size_t bytes);
 
-// The same in pieces: one init, any number of updates, one final. The result depends on the
+// Four such digests of inputs of one length, in little more time than one where the processor has
+// AVX2. No output may overlap an input; an output that is wanted by nobody may be given twice.
+#define TACIT_DIGEST_LANES 4u
+void tacit_digest_make_four(struct tacit_digest *const out[TACIT_DIGEST_LANES],
+                            tacit_domain_t domain, const void *const data[TACIT_DIGEST_LANES],
+                            size_t bytes);
+
+// One digest in pieces: one init, any number of updates, one final. The result depends on the
 // concatenation alone, so pieces of variable length need their lengths among the data. After final
 // the state is wiped and only init is allowed.
 void tacit_digest_init(struct tacit_digest_state *state, tacit_domain_t domain);
