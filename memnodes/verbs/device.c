@@ -77,18 +77,18 @@ bool tacit_verbs_qp_end(struct ibv_qp **qp)
     return true;
 }
 
-bool tacit_verbs_qp_start(const struct tacit_verbs *v, const struct verbs_link *link,
-                          struct ibv_qp *qp, int access, uint32_t remote_qpn, uint32_t receive_psn,
-                          uint32_t send_psn)
+bool tacit_verbs_qp_start(const struct verbs_path *path, struct ibv_qp *qp, int access,
+                          uint32_t remote_qpn, uint32_t receive_psn, uint32_t send_psn,
+                          uint8_t timeout_exponent)
 {
-    struct ibv_qp_attr attr = link->init;
+    struct ibv_qp_attr attr = path->init;
     attr.qp_state = IBV_QPS_INIT;
     attr.qp_access_flags = (unsigned)access;
     if (ibv_modify_qp(qp, &attr,
                       IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS) != 0) {
         return false;
     }
-    attr = link->path;
+    attr = path->ready;
     attr.qp_state = IBV_QPS_RTR;
     attr.dest_qp_num = remote_qpn;
     attr.rq_psn = receive_psn;
@@ -101,7 +101,7 @@ bool tacit_verbs_qp_start(const struct tacit_verbs *v, const struct verbs_link *
     }
     memset(&attr, 0, sizeof(attr));
     attr.qp_state = IBV_QPS_RTS;
-    attr.timeout = v->config.timeout_exponent;
+    attr.timeout = timeout_exponent;
     attr.retry_cnt = TACIT_VERBS_RETRIES;
     attr.rnr_retry = 7;
     attr.sq_psn = send_psn;
@@ -125,7 +125,7 @@ uint32_t tacit_verbs_psn(void)
     return psn & 0xffffff;
 }
 
-static bool numeric_address(const char *text, uint16_t port, struct sockaddr_storage *out)
+bool tacit_verbs_numeric_address(const char *text, uint16_t port, struct sockaddr_storage *out)
 {
     struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
@@ -173,7 +173,8 @@ static enum tacit_status peers_open(struct tacit_verbs *v, struct tacit_error *e
                                        peer->node);
             }
         }
-        if (peer->port == 0 || !numeric_address(peer->address, peer->port, &dial->address)) {
+        if (peer->port == 0 ||
+            !tacit_verbs_numeric_address(peer->address, peer->port, &dial->address)) {
             return tacit_error_set(
                 error, TACIT_EINVAL, 0,
                 "Node %u has the address \"%s\" and port %u; needed are a numeric "
@@ -187,13 +188,59 @@ static enum tacit_status peers_open(struct tacit_verbs *v, struct tacit_error *e
     return TACIT_OK;
 }
 
+// The address is that of a device; what else the configuration insists on has to fit it.
+static enum tacit_status choose(struct tacit_verbs *v, const struct sockaddr_storage *own,
+                                struct tacit_error *error)
+{
+    const char *name = ibv_get_device_name(v->device->device);
+    const char *why = NULL;
+    if (v->config.device != NULL && strcmp(v->config.device, name) != 0) {
+        return tacit_error_set(error, TACIT_ENOENT, 0,
+                               "The address %s belongs to the RDMA device %s, not to %s, which the "
+                               "configuration asks for.",
+                               v->config.address, name, v->config.device);
+    }
+    if (!tacit_verbs_place_find(v->device, v->listener->port_num, own, &v->place, &v->facts,
+                                &why)) {
+        return tacit_error_set(error, TACIT_ENOENT, 0,
+                               "Port %u of the RDMA device %s, which has the address %s, does not "
+                               "fit: %s.",
+                               v->listener->port_num, name, v->config.address, why);
+    }
+    if (v->config.mtu_bytes > v->facts.mtu_bytes) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "Packets of %u bytes are more than port %u of %s takes now: %u. "
+                               "For RoCE, the MTU of the network interface has to be larger.",
+                               v->config.mtu_bytes, v->place.port, name, v->facts.mtu_bytes);
+    }
+    while (v->config.mtu_bytes != 0 && v->facts.mtu_bytes > v->config.mtu_bytes) {
+        v->place.mtu--;
+        v->facts.mtu_bytes = tacit_verbs_mtu_bytes(v->place.mtu);
+    }
+    v->facts.permission = tacit_verbs_probe(&v->place);
+    if (v->facts.permission == TACIT_VERBS_PERMISSION_NONE) {
+        return tacit_error_set(
+            error, TACIT_EIO, 0,
+            "The RDMA device %s refuses queue pairs, or does not enforce who may "
+            "write; `tacit rdma check` says more.",
+            name);
+    }
+    v->pd = ibv_alloc_pd(v->device);
+    v->completions = v->pd == NULL ? NULL : ibv_create_comp_channel(v->device);
+    if (v->completions == NULL) {
+        return tacit_error_set(error, TACIT_EIO, errno, "The RDMA device of %s refused: %s.",
+                               v->config.address, strerror(errno));
+    }
+    return TACIT_OK;
+}
+
 // The tables of `struct tacit_verbs_config` are sized by node number, so the device comes with the
 // peers' addresses.
 enum tacit_status tacit_verbs_device_open(struct tacit_verbs *v, struct tacit_error *error)
 {
     struct sockaddr_storage own;
     const char *address = v->config.address;
-    if (!numeric_address(address, v->config.port, &own)) {
+    if (!tacit_verbs_numeric_address(address, v->config.port, &own)) {
         return tacit_error_set(
             error, TACIT_EINVAL, 0,
             "The own address is \"%s\"; needed is the numeric IPv4 or IPv6 address "
@@ -230,11 +277,5 @@ enum tacit_status tacit_verbs_device_open(struct tacit_verbs *v, struct tacit_er
             error, TACIT_ENOENT, 0,
             "The address %s names no single RDMA device; give that of its interface.", address);
     }
-    v->pd = ibv_alloc_pd(v->device);
-    v->completions = v->pd == NULL ? NULL : ibv_create_comp_channel(v->device);
-    if (v->completions == NULL) {
-        return tacit_error_set(error, TACIT_EIO, errno, "The RDMA device of %s refused: %s.",
-                               address, strerror(errno));
-    }
-    return TACIT_OK;
+    return choose(v, &own, error);
 }

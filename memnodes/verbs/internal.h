@@ -27,6 +27,7 @@
 #define TACIT_VERBS_INLINE 64u
 #define TACIT_VERBS_RETRIES 6u // Soft-RoCE takes 7 for infinitely many
 #define TACIT_VERBS_MARKERS 4u
+#define TACIT_VERBS_CHAIN 16u         // work requests behind one doorbell
 #define TACIT_VERBS_READS 4u          // reads that a queue pair has on the wire at a time
 #define TACIT_VERBS_CONTROL_QUEUE 64u // messages in either direction of a control queue pair
 #define TACIT_VERBS_OWN_REGIONS 192u
@@ -93,6 +94,18 @@ struct verbs_op {
     uint32_t zeros_bytes;
 };
 
+// A work request that waits for a doorbell, with what it is about.
+struct verbs_staged {
+    struct ibv_send_wr work;
+    struct ibv_sge sge;
+    uint64_t bytes[TACIT_VERBS_INLINE / 8]; // of a small quiet write, a bell or a probe
+};
+
+// What the device was asked and said; written under the link's lock, read by anybody.
+struct verbs_tally {
+    _Atomic uint64_t posts, doorbells, completions, polls, inlined;
+};
+
 enum verbs_plane_state {
     TACIT_VERBS_PLANE_CLOSED = 0, // not there, or being set up (again)
     TACIT_VERBS_PLANE_OPEN,
@@ -124,6 +137,9 @@ struct verbs_plane {
     uint32_t bounce_first, bounce_next; // free-running, modulo TACIT_VERBS_BOUNCE
     uint64_t bell_address, bells;
     uint32_t bell_rkey;
+    struct verbs_staged staged[TACIT_VERBS_CHAIN];
+    uint32_t staged_count;
+    struct verbs_tally tally;
     // Protocol thread: has written since the last bell, in that epoch; owes a bell.
     bool dirty, bell_due;
     uint32_t dirty_epoch;
@@ -151,6 +167,22 @@ enum verbs_link_state {
     TACIT_VERBS_LINK_DOWN,    // the control thread may take it apart
 };
 
+// How to get a queue pair to a peer into INIT and RTR.
+struct verbs_path {
+    struct ibv_qp_attr init, ready;
+};
+
+// The port of a device through which a node is reached.
+struct verbs_place {
+    struct ibv_context *device;
+    uint8_t port;
+    uint8_t gid_index;
+    bool is_global; // addressed by GID
+    uint16_t lid;
+    union ibv_gid gid;
+    enum ibv_mtu mtu;
+};
+
 struct verbs_connection;
 
 // A peer that is or was connected; one for each node number, kept until close.
@@ -175,10 +207,10 @@ struct verbs_link {
     // Control thread.
     struct verbs_connection *connection;
     struct verbs_host_plane host[TACIT_PLANES];
-    struct ibv_qp_attr init, path; // how to get a queue pair to that peer into INIT and RTR
-    bool greeted;                  // its HELLO has come
-    bool announced;                // is being told the regions of this host
-    uint32_t told, told_back;      // messages of REGIONS to it, and how many it has taken in
+    struct verbs_path path;   // to that peer
+    bool greeted;             // its HELLO has come
+    bool announced;           // is being told the regions of this host
+    uint32_t told, told_back; // messages of REGIONS to it, and how many it has taken in
     tacit_time_ns_t told_ns;
     bool was_up;
     bool gone_waiting[TACIT_VERBS_OWN_REGIONS]; // own retired regions that the peer may still use
@@ -241,6 +273,9 @@ struct tacit_verbs {
     struct tacit_host_layout layout;  // own
 
     struct ibv_context *device;
+    struct verbs_place place;
+    struct tacit_verbs_facts facts;
+    uint8_t timeout_exponent; // of queue pairs
     struct ibv_pd
         *pd; // of queue pairs that post, and of control messages: nothing here is reachable
     struct rdma_event_channel *events;
@@ -313,12 +348,26 @@ bool tacit_verbs_qp_stop(struct ibv_qp *qp);
 // Destroys it (NULL is allowed).
 bool tacit_verbs_qp_end(struct ibv_qp **qp);
 // From RESET to RTS. `access`: what the other end may do through it.
-bool tacit_verbs_qp_start(const struct tacit_verbs *v, const struct verbs_link *link,
-                          struct ibv_qp *qp, int access, uint32_t remote_qpn, uint32_t receive_psn,
-                          uint32_t send_psn);
+// `timeout_exponent`: a try takes 4.096 us times two to the power of it.
+bool tacit_verbs_qp_start(const struct verbs_path *path, struct ibv_qp *qp, int access,
+                          uint32_t remote_qpn, uint32_t receive_psn, uint32_t send_psn,
+                          uint8_t timeout_exponent);
 bool tacit_verbs_qp_allow(struct ibv_qp *qp, int access);
 uint32_t tacit_verbs_psn(void);
 enum tacit_status tacit_verbs_device_open(struct tacit_verbs *v, struct tacit_error *error);
+bool tacit_verbs_numeric_address(const char *text, uint16_t port, struct sockaddr_storage *out);
+
+// place.c: which port and GID, and what that is for people.
+// Fills in `place` and the facts but the permission. `own` NULL: the best there is. False: the port
+// does not fit, and *why says so.
+bool tacit_verbs_place_find(struct ibv_context *device, uint8_t port,
+                            const struct sockaddr_storage *own, struct verbs_place *place,
+                            struct tacit_verbs_facts *facts, const char **why);
+uint32_t tacit_verbs_mtu_bytes(enum ibv_mtu mtu);
+
+// probe.c: what the device honours, tried on a queue pair of this process to itself. Takes some
+// milliseconds, at most about 0.3 s.
+enum tacit_verbs_permission tacit_verbs_probe(const struct verbs_place *place);
 
 // control.c: the control thread.
 void *tacit_verbs_control_main(void *argument);
@@ -398,8 +447,12 @@ void tacit_verbs_retire(struct tacit_fabric *fabric, struct tacit_region_key key
 bool tacit_verbs_post(struct tacit_fabric *fabric, const struct tacit_op *op);
 size_t tacit_verbs_poll(struct tacit_fabric *fabric, struct tacit_event *events, size_t max);
 void tacit_verbs_attach(struct tacit_fabric *fabric, void *base, size_t bytes);
-// Takes results from the device. Under the link's lock. True: something may be polled.
-bool tacit_verbs_harvest(struct tacit_verbs *v, struct verbs_plane *plane);
+// Takes results from the device. Under the link's lock.
+void tacit_verbs_harvest(struct tacit_verbs *v, struct verbs_plane *plane);
+// Hands what waits to the device, with one doorbell. Under the link's lock.
+void tacit_verbs_plane_flush(struct tacit_verbs *v, struct verbs_plane *plane);
+// Whether there is a completion to be polled. Under the link's lock.
+bool tacit_verbs_plane_has_news(const struct verbs_plane *plane);
 bool tacit_verbs_plane_ring(struct tacit_verbs *v, struct verbs_plane *plane, unsigned number);
 
 // wait.c: doorbells and sleeping.

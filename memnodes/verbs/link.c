@@ -118,23 +118,30 @@ static bool host_plane_make(struct tacit_verbs *v, struct verbs_link *link,
     return host->bell_mr != NULL && host->cq != NULL && tacit_verbs_host_renew(host);
 }
 
-static bool path_of(struct verbs_connection *connection, struct verbs_link *link)
+static bool path_of(const struct tacit_verbs *v, struct verbs_connection *connection,
+                    struct verbs_link *link)
 {
     int mask;
-    memset(&link->init, 0, sizeof(link->init));
-    memset(&link->path, 0, sizeof(link->path));
-    link->init.qp_state = IBV_QPS_INIT;
-    link->path.qp_state = IBV_QPS_RTR;
-    return rdma_init_qp_attr(connection->id, &link->init, &mask) == 0 &&
-           rdma_init_qp_attr(connection->id, &link->path, &mask) == 0;
+    struct verbs_path *path = &link->path;
+    memset(path, 0, sizeof(*path));
+    path->init.qp_state = IBV_QPS_INIT;
+    path->ready.qp_state = IBV_QPS_RTR;
+    if (rdma_init_qp_attr(connection->id, &path->init, &mask) != 0 ||
+        rdma_init_qp_attr(connection->id, &path->ready, &mask) != 0) {
+        return false;
+    }
+    if (path->ready.path_mtu > v->place.mtu) {
+        path->ready.path_mtu = v->place.mtu; // the configuration wants less
+    }
+    return true;
 }
 
 static bool send_hello(struct tacit_verbs *v, struct verbs_link *link)
 {
     struct verbs_message message = {.type = TACIT_VERBS_HELLO};
     union ibv_gid gid;
-    if (ibv_query_gid(v->device, link->init.port_num, link->path.ah_attr.grh.sgid_index, &gid) !=
-        0) {
+    if (ibv_query_gid(v->device, link->path.init.port_num, link->path.ready.ah_attr.grh.sgid_index,
+                      &gid) != 0) {
         return false;
     }
     memcpy(message.hello.gid, gid.raw, sizeof(gid.raw));
@@ -179,7 +186,7 @@ bool tacit_verbs_link_begin(struct tacit_verbs *v, struct verbs_connection *conn
     v->seen_life[node] = peer->incarnation == v->seen[node] ? v->seen_life[node] : 0;
     v->seen[node] = peer->incarnation;
     memset(&v->bells[node], 0, sizeof(v->bells[node]));
-    bool made = path_of(connection, link);
+    bool made = path_of(v, connection, link);
     for (unsigned p = 0; p < TACIT_PLANES && made; p++) {
         made = (!link->reaches || peer_plane_make(v, &link->plane[p])) &&
                (!link->is_reached || host_plane_make(v, link, &link->host[p]));
@@ -197,8 +204,8 @@ bool tacit_verbs_link_begin(struct tacit_verbs *v, struct verbs_connection *conn
 static bool is_same_place(const struct verbs_link *link, const struct verbs_hello *hello)
 {
     // Without a global route (InfiniBand inside of one subnet) there is no such address to compare.
-    return !link->path.ah_attr.is_global ||
-           memcmp(hello->gid, link->path.ah_attr.grh.dgid.raw, sizeof(hello->gid)) == 0;
+    return !link->path.ready.ah_attr.is_global ||
+           memcmp(hello->gid, link->path.ready.ah_attr.grh.dgid.raw, sizeof(hello->gid)) == 0;
 }
 
 // An incarnation belongs to one process: another one that names it has lost what the first one
@@ -279,7 +286,8 @@ static bool take_hello(struct tacit_verbs *v, struct verbs_link *link,
             plane->host_qpn = hello->plane[p].host_qpn;
             plane->bell_rkey = hello->plane[p].bell_rkey;
             plane->bell_address = hello->plane[p].bell_address;
-            if (!tacit_verbs_qp_start(v, link, plane->qp, 0, plane->host_qpn, 0, plane->psn)) {
+            if (!tacit_verbs_qp_start(&link->path, plane->qp, 0, plane->host_qpn, 0, plane->psn,
+                                      v->timeout_exponent)) {
                 return false;
             }
         }
@@ -398,7 +406,10 @@ static void peer_plane_end(struct verbs_plane *plane)
         (void)ibv_dereg_mr(plane->bounce_mr);
     }
     free(plane->bounce);
-    memset(plane, 0, sizeof(*plane));
+    memset(plane, 0, offsetof(struct verbs_plane, tally));
+    plane->dirty = false;
+    plane->bell_due = false;
+    plane->dirty_epoch = 0;
 }
 
 void tacit_verbs_link_release(struct tacit_verbs *v, struct verbs_link *link)

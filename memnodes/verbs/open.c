@@ -60,14 +60,23 @@ static void set_default(tacit_time_ns_t *value, tacit_time_ns_t otherwise)
     }
 }
 
+// Of the tries that a queue pair makes each lasts 4.096 us times two to the power of this.
+static uint8_t exponent_of(tacit_time_ns_t silence_ns)
+{
+    uint8_t exponent = 1;
+    while (exponent < 31 &&
+           (TACIT_VERBS_RETRIES + 1) * (UINT64_C(4096) << (exponent + 1)) <= silence_ns) {
+        exponent++;
+    }
+    return exponent;
+}
+
 static enum tacit_status check_config(struct tacit_verbs_config *config, struct tacit_error *error)
 {
     if (config->handshakes == 0) {
         config->handshakes = 8;
     }
-    if (config->timeout_exponent == 0) {
-        config->timeout_exponent = 14;
-    }
+    set_default(&config->silence_ns, 500000000u);
     set_default(&config->handshake_timeout_ns, 2000000000u);
     set_default(&config->reconnect_min_ns, 2000000u);
     set_default(&config->reconnect_max_ns, 500000000u);
@@ -89,18 +98,24 @@ static enum tacit_status check_config(struct tacit_verbs_config *config, struct 
         return tacit_error_set(error, TACIT_EINVAL, 0,
                                "A key pair and the peers' keys are needed.");
     }
-    if (config->handshakes > TACIT_VERBS_EMBRYOS || config->timeout_exponent > 31 ||
+    if (config->handshakes > TACIT_VERBS_EMBRYOS || config->silence_ns < 64000u ||
         config->reconnect_min_ns > config->reconnect_max_ns) {
-        return tacit_error_set(
-            error, TACIT_EINVAL, 0,
-            "At most %u unfinished connections, a time-out exponent of at most 31, "
-            "and a first pause not above the last one are accepted.",
-            TACIT_VERBS_EMBRYOS);
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "At most %u unfinished connections, a silence of at least 64 us, "
+                               "and a first pause not above the last one are accepted.",
+                               TACIT_VERBS_EMBRYOS);
+    }
+    if (config->mtu_bytes != 0 && (config->mtu_bytes < 256 || config->mtu_bytes > 4096 ||
+                                   (config->mtu_bytes & (config->mtu_bytes - 1)) != 0)) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "Packets of %u bytes: accepted are 256, 512, 1024, 2048 and 4096.",
+                               config->mtu_bytes);
     }
     for (unsigned kind = 0; kind < TACIT_VERBS_KINDS; kind++) {
         const struct tacit_host_layout *layout = &config->layouts[kind];
         if ((layout->page_bytes | layout->control_bytes | layout->log_bytes |
-             layout->requests_bytes | layout->replies_bytes | layout->state_bytes) %
+             layout->requests_bytes | layout->replies_bytes | layout->state_bytes |
+             layout->registers_bytes) %
                 8 !=
             0) {
             return tacit_error_set(error, TACIT_EINVAL, 0, "Sizes of regions are multiples of 8.");
@@ -173,6 +188,7 @@ enum tacit_status tacit_verbs_open(const struct tacit_verbs_config *config,
         v->base.self = own_node(&v->config);
         v->base.incarnation = v->config.incarnation;
         v->layout = v->config.layouts[v->config.kind];
+        v->timeout_exponent = exponent_of(v->config.silence_ns);
         status = tacit_crypto_init(error);
     }
     if (status == TACIT_OK) {
@@ -191,6 +207,7 @@ enum tacit_status tacit_verbs_open(const struct tacit_verbs_config *config,
         return status;
     }
     v->config.address = NULL; // the caller's
+    v->config.device = NULL;
     v->config.peers = NULL;
     *fabric = &v->base;
     return TACIT_OK;
@@ -263,4 +280,21 @@ void tacit_verbs_counters(const struct tacit_fabric *fabric, struct tacit_verbs_
         .planes_cycled = atomic_load(&v->count.planes_cycled),
         .planes_renewed = atomic_load(&v->count.planes_renewed),
     };
+    for (tacit_node_t node = 0; node < TACIT_NODES_MAX; node++) {
+        const struct verbs_link *link = atomic_load(&v->links[node]);
+        for (unsigned p = 0; p < TACIT_PLANES && link != NULL; p++) {
+            const struct verbs_tally *tally = &link->plane[p].tally;
+            struct tacit_verbs_costs *costs = &counters->costs[p];
+            costs->posts += atomic_load(&tally->posts);
+            costs->inlined += atomic_load(&tally->inlined);
+            costs->doorbells += atomic_load(&tally->doorbells);
+            costs->completions += atomic_load(&tally->completions);
+            costs->polls += atomic_load(&tally->polls);
+        }
+    }
+}
+
+void tacit_verbs_facts(const struct tacit_fabric *fabric, struct tacit_verbs_facts *facts)
+{
+    *facts = ((const struct tacit_verbs *)fabric)->facts;
 }

@@ -2,12 +2,14 @@
 //
 // Who may write a log here, and how a plane that was interrupted comes back.
 //
-// Permission (contract 4 and 5). The data plane's queue pair of a replica may be written through
-// only while that replica is the holder. Grant: the access flag is added, which every device does
-// at once. Revoke: the queue pair is *stopped* for good (tacit_verbs_qp_stop), and a new one takes
-// its place. What looks cheaper is no strict barrier everywhere: on Soft-RoCE, writes that had been
-// checked landed after the flag had been taken away; and a queue pair that is reset or destroyed
-// while writes arrive answers nothing any more, or worse.
+// Permission (contract 4 and 5), on a device that is known to honour what follows; probe.c finds
+// out, and the other ways are at `enum tacit_verbs_permission`. The data plane's queue pair of a
+// replica may be written through only while that replica is the holder. Grant: the access flag is
+// added, which every device does at once. Revoke: the queue pair is *stopped* for good
+// (tacit_verbs_qp_stop), and a new one takes its place. What looks cheaper is no strict barrier
+// everywhere: on Soft-RoCE, writes that had been checked landed after the flag had been taken away;
+// and a queue pair that is reset or destroyed while writes arrive answers nothing any more, or
+// worse.
 //
 // Coming back. Both ends get a new queue pair, so nothing of before can be taken for something of
 // after:
@@ -58,8 +60,9 @@ bool tacit_verbs_permit_open(struct tacit_verbs *v, struct verbs_link *link, uns
 {
     struct verbs_host_plane *host = &link->host[plane];
     bool may_write = is_permitted(v, link, plane);
-    if (host->qp == NULL || !tacit_verbs_qp_start(v, link, host->qp, access_of(may_write),
-                                                  host->peer_qpn, host->peer_psn, 0)) {
+    if (host->qp == NULL ||
+        !tacit_verbs_qp_start(&link->path, host->qp, access_of(may_write), host->peer_qpn,
+                              host->peer_psn, 0, v->timeout_exponent)) {
         return false;
     }
     host->open = true;
@@ -77,7 +80,7 @@ static void end_link(struct tacit_verbs *v, struct verbs_link *link)
 
 // From the return of this on, nothing of that peer lands through the plane. False: the device
 // refused, and nothing can be promised.
-static bool host_stop(struct verbs_host_plane *host)
+static bool host_stop(const struct tacit_verbs *v, struct verbs_host_plane *host)
 {
     if (!host->open) {
         return true; // not started
@@ -85,7 +88,7 @@ static bool host_stop(struct verbs_host_plane *host)
     host->open = false;
     host->may_write = false;
     host->round++;
-    if (tacit_verbs_qp_stop(host->qp)) {
+    if (v->facts.permission != TACIT_VERBS_PERMISSION_DESTROY && tacit_verbs_qp_stop(host->qp)) {
         host->old = host->qp;
         host->qp = NULL;
         return true;
@@ -126,7 +129,7 @@ static bool take_away(struct tacit_verbs *v, uint64_t generation)
     if (!held || !link->host[TACIT_PLANE_DATA].open) {
         return true;
     }
-    if (!host_stop(&link->host[TACIT_PLANE_DATA])) {
+    if (!host_stop(v, &link->host[TACIT_PLANE_DATA])) {
         tacit_verbs_report(v, TACIT_VERBS_REPORT_RESOURCE,
                            "The RDMA device does not take back the permission of node %u.",
                            link->node);
@@ -162,13 +165,14 @@ void tacit_verbs_permit_grant(struct tacit_verbs *v, const struct verbs_command 
     if (host != NULL && link->connection != NULL && is_holder(v, link) && host->open) {
         struct verbs_message message = {.type = TACIT_VERBS_GRANT};
         tacit_verbs_permit_news(v, link, &message.news);
-        if (tacit_verbs_qp_allow(host->qp, access_of(true))) {
+        if (v->facts.permission == TACIT_VERBS_PERMISSION_FLAGS &&
+            tacit_verbs_qp_allow(host->qp, access_of(true))) {
             host->may_write = true;
             if (!tacit_verbs_send(v, link->connection, &message)) {
                 end_link(v, link);
             }
-        } else if (!host_stop(host) || !send_cycle(v, link, TACIT_PLANE_DATA)) {
-            end_link(v, link); // the device does not change flags in this state, and more
+        } else if (!host_stop(v, host) || !send_cycle(v, link, TACIT_PLANE_DATA)) {
+            end_link(v, link); // the device does not change flags, in this state or ever, and more
         }
     }
     tacit_verbs_notice(v, TACIT_EVENT_GRANTED, command->generation);
@@ -188,6 +192,7 @@ void tacit_verbs_plane_stop(struct verbs_plane *plane)
 {
     (void)tacit_verbs_qp_end(&plane->qp);
     plane->state = TACIT_VERBS_PLANE_CLOSED;
+    plane->staged_count = 0; // never went out
     plane->epoch++;
     for (; plane->ended != plane->next; plane->ended++) {
         struct verbs_op *op = &plane->ops[plane->ended % TACIT_VERBS_OPS];
@@ -214,7 +219,8 @@ static bool take_cycle(struct tacit_verbs *v, struct verbs_link *link,
     plane->host_qpn = news->qpn;
     tacit_verbs_plane_stop(plane);
     bool started = tacit_verbs_plane_renew(v, plane) &&
-                   tacit_verbs_qp_start(v, link, plane->qp, 0, plane->host_qpn, 0, plane->psn);
+                   tacit_verbs_qp_start(&link->path, plane->qp, 0, plane->host_qpn, 0, plane->psn,
+                                        v->timeout_exponent);
     reply.news.round = plane->round;
     reply.news.qpn = started ? plane->qp->qp_num : 0;
     reply.news.psn = plane->psn;
@@ -288,7 +294,7 @@ static bool take_broken(struct tacit_verbs *v, struct verbs_link *link,
     if (!host->open || news->round != host->round) {
         return true; // being replaced already
     }
-    return host_stop(host) && send_cycle(v, link, news->plane);
+    return host_stop(v, host) && send_cycle(v, link, news->plane);
 }
 
 static bool take_query(struct tacit_verbs *v, struct verbs_link *link,

@@ -5,6 +5,11 @@
 // they are polled; so the control thread can give a result to what a broken connection has left,
 // without an event queue that could overflow. The protocol thread never waits for the control
 // thread: when that has a link in its hands, post() refuses and poll() comes back later.
+//
+// Small writes go to the device with their bytes (inline). Quiet writes wait for a doorbell: that
+// of the next operation whose result somebody waits for, of ring(), or of the next poll() or
+// sleep(). So what a turn of the protocol sends to one host costs one doorbell and mostly one
+// completion.
 #include <assert.h>
 #include <string.h>
 
@@ -43,32 +48,118 @@ static uint8_t *bounce_take(struct verbs_plane *plane, uint32_t bytes, uint32_t 
     return plane->bounce + (skipped != 0 ? 0 : at);
 }
 
-// A holder's read: what the device checks on a read is the right to read, which all have. The write
-// that follows waits for the data (fence) and is refused if this process is not the holder any
-// more; as no two grants follow each other without a new queue pair in between, it was the holder
-// when the data was loaded.
-static bool post_holder_read(struct verbs_plane *plane, struct ibv_send_wr *read,
-                             const uint64_t *probe)
+static void add(_Atomic uint64_t *count, uint64_t more) // one writer at a time
 {
-    struct ibv_sge sge = {.addr = (uintptr_t)probe, .length = sizeof(*probe)};
-    struct ibv_send_wr write = {
-        .wr_id = read->wr_id,
-        .sg_list = &sge,
-        .num_sge = 1,
-        .opcode = IBV_WR_RDMA_WRITE,
-        .send_flags = IBV_SEND_SIGNALED | IBV_SEND_INLINE | IBV_SEND_FENCE,
-        .wr.rdma = {.remote_addr = plane->bell_address + offsetof(struct verbs_bells, probe),
-                    .rkey = plane->bell_rkey},
-    };
-    struct ibv_send_wr *bad = NULL;
-    read->send_flags = 0;
-    read->next = &write;
-    if (ibv_post_send(plane->qp, read, &bad) == 0) {
-        return true;
+    uint64_t now = atomic_load_explicit(count, memory_order_relaxed);
+    atomic_store_explicit(count, now + more, memory_order_relaxed);
+}
+
+// A failed work request always ends with a completion, one that succeeded only if it asks for it;
+// and completions come in posting order. So the last one behind a doorbell speaks for all before
+// it. It is not left out, even if all are quiet: what nothing is known of when a connection breaks
+// or the permission goes counts as failed.
+void tacit_verbs_plane_flush(struct tacit_verbs *v, struct verbs_plane *plane)
+{
+    uint32_t count = plane->staged_count;
+    plane->staged_count = 0;
+    if (count == 0 || plane->state != TACIT_VERBS_PLANE_OPEN) {
+        return; // what is lost gets its result when the plane is replaced
     }
-    // If only the probe was refused, its read is under way without an end.
-    plane->state = bad == &write ? TACIT_VERBS_PLANE_BROKEN : plane->state;
-    return bad == &write;
+    for (uint32_t i = 0; i < count; i++) {
+        struct verbs_staged *staged = &plane->staged[i];
+        staged->work.sg_list = &staged->sge;
+        staged->work.num_sge = 1;
+        staged->work.next = i + 1 < count ? &plane->staged[i + 1].work : NULL;
+        add(&plane->tally.inlined, (staged->work.send_flags & IBV_SEND_INLINE) != 0);
+    }
+    plane->staged[count - 1].work.send_flags |= IBV_SEND_SIGNALED;
+    struct ibv_send_wr *bad;
+    add(&plane->tally.posts, count);
+    add(&plane->tally.doorbells, 1);
+    if (ibv_post_send(plane->qp, &plane->staged[0].work, &bad) != 0) {
+        // Some may have gone out: all get their result when the plane is replaced.
+        plane->state = TACIT_VERBS_PLANE_BROKEN;
+        tacit_verbs_wake_control(v);
+    }
+}
+
+// The next place of the chain, for a request about `local` at the peer. There is room: post_remote.
+static struct verbs_staged *stage(struct verbs_plane *plane, enum ibv_wr_opcode opcode,
+                                  uint64_t address, uint32_t rkey)
+{
+    struct verbs_staged *staged = &plane->staged[plane->staged_count++];
+    staged->work = (struct ibv_send_wr){.wr_id = work_id(plane, plane->next),
+                                        .opcode = opcode,
+                                        .wr.rdma = {.remote_addr = address, .rkey = rkey}};
+    staged->sge = (struct ibv_sge){.length = 0};
+    return staged;
+}
+
+// A write of one word to the own line at the host.
+static void stage_word(struct verbs_plane *plane, size_t offset, uint64_t word, unsigned flags)
+{
+    struct verbs_staged *staged =
+        stage(plane, IBV_WR_RDMA_WRITE, plane->bell_address + offset, plane->bell_rkey);
+    staged->bytes[0] = word;
+    staged->sge = (struct ibv_sge){.addr = (uintptr_t)staged->bytes, .length = sizeof(word)};
+    staged->work.send_flags = IBV_SEND_INLINE | flags;
+}
+
+static bool has_room(const struct verbs_plane *plane)
+{
+    return plane->state == TACIT_VERBS_PLANE_OPEN && plane->next - plane->first < TACIT_VERBS_OPS;
+}
+
+// Room for two more in the chain: a holder's read takes two.
+static void make_room(struct tacit_verbs *v, struct verbs_plane *plane)
+{
+    if (plane->staged_count + 2 > TACIT_VERBS_CHAIN) {
+        tacit_verbs_plane_flush(v, plane);
+    }
+}
+
+// Lays `op` down for the device; rings at once if somebody waits for its result. A holder's read:
+// what the device checks on a read is the right to read, which all have. The write that follows
+// waits for the data (fence) and is refused if this process is not the holder any more; as no two
+// grants follow each other without a new queue pair in between, it was the holder when the data was
+// loaded.
+static bool post_to_device(struct tacit_verbs *v, struct verbs_plane *plane,
+                           const struct verbs_region_entry *region, unsigned number,
+                           const struct tacit_op *op, struct verbs_op *record)
+{
+    bool quiet = (op->flags & TACIT_OP_QUIET) != 0;
+    bool small = op->kind == TACIT_OP_WRITE && op->bytes <= TACIT_VERBS_INLINE;
+    const void *from = op->local;
+    uint32_t lkey = 0;
+    if (quiet && !small) {
+        uint8_t *copy = bounce_take(plane, op->bytes, &record->bounce_bytes);
+        if (copy == NULL) {
+            tacit_verbs_plane_flush(v, plane); // or no room would ever come back
+            return false;
+        }
+        memcpy(copy, op->local, op->bytes);
+        from = copy;
+        lkey = plane->bounce_mr->lkey;
+    } else if (!small) {
+        assert(is_attached(v, op));
+        lkey = v->attached->lkey;
+    }
+    struct verbs_staged *staged =
+        stage(plane, op->kind == TACIT_OP_WRITE ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ,
+              region->address + op->offset, region->rkey[number]);
+    if (small) {
+        memcpy(staged->bytes, op->local, op->bytes);
+        from = staged->bytes;
+        staged->work.send_flags = IBV_SEND_INLINE;
+    }
+    staged->sge = (struct ibv_sge){.addr = (uintptr_t)from, .length = op->bytes, .lkey = lkey};
+    if (op->kind == TACIT_OP_READ && (op->flags & TACIT_OP_AS_HOLDER) != 0) {
+        stage_word(plane, offsetof(struct verbs_bells, probe), op->generation, IBV_SEND_FENCE);
+    }
+    if (!quiet) {
+        tacit_verbs_plane_flush(v, plane);
+    }
+    return true;
 }
 
 // A read of REGISTERS that the host has not told of: a read of a word that is there tells whether
@@ -80,47 +171,6 @@ static bool is_expected_read(struct verbs_link *link, const struct tacit_op *op,
     record->zeros = op->local;
     record->zeros_bytes = op->bytes;
     return tacit_verbs_directory_own(link, own);
-}
-
-static bool post_to_device(struct tacit_verbs *v, struct verbs_plane *plane,
-                           const struct verbs_region_entry *region, unsigned number,
-                           const struct tacit_op *op, struct verbs_op *record)
-{
-    struct ibv_sge sge = {.addr = (uintptr_t)op->local, .length = op->bytes};
-    struct ibv_send_wr work = {
-        .wr_id = work_id(plane, plane->next),
-        .sg_list = &sge,
-        .num_sge = 1,
-        .opcode = op->kind == TACIT_OP_WRITE ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ,
-        .send_flags = IBV_SEND_SIGNALED,
-        .wr.rdma = {.remote_addr = region->address + op->offset, .rkey = region->rkey[number]},
-    };
-    struct ibv_send_wr *bad;
-    if (op->kind == TACIT_OP_WRITE && op->bytes <= TACIT_VERBS_INLINE) {
-        work.send_flags |= IBV_SEND_INLINE;
-    } else if ((op->flags & TACIT_OP_QUIET) != 0) {
-        uint8_t *copy = bounce_take(plane, op->bytes, &record->bounce_bytes);
-        if (copy == NULL) {
-            return false;
-        }
-        memcpy(copy, op->local, op->bytes);
-        sge.addr = (uintptr_t)copy;
-        sge.lkey = plane->bounce_mr->lkey;
-    } else {
-        assert(is_attached(v, op));
-        sge.lkey = v->attached->lkey;
-    }
-    bool posted;
-    if (op->kind == TACIT_OP_READ && (op->flags & TACIT_OP_AS_HOLDER) != 0) {
-        uint64_t probe = op->generation;
-        posted = post_holder_read(plane, &work, &probe);
-    } else {
-        posted = ibv_post_send(plane->qp, &work, &bad) == 0;
-    }
-    if (!posted) {
-        plane->bounce_next -= record->bounce_bytes;
-    }
-    return posted;
 }
 
 // Whether the host has told that this process holds under the generation of `op`; asks it if it has
@@ -206,16 +256,13 @@ static struct verbs_entry entry_of(struct verbs_link *link, const struct tacit_o
 }
 
 // Notes for the order of planes and for doorbells.
-static void was_posted(struct tacit_verbs *v, struct verbs_link *link, unsigned queue,
-                       const struct tacit_op *op, bool sent)
+static void was_posted(struct verbs_link *link, unsigned queue, const struct tacit_op *op,
+                       bool sent)
 {
     struct verbs_plane *plane = &link->plane[queue];
     plane->next++;
     link->route[op->plane].queue = queue;
     link->route[op->plane].before = plane->next;
-    if (plane->state == TACIT_VERBS_PLANE_BROKEN) {
-        tacit_verbs_wake_control(v);
-    }
     if (op->kind == TACIT_OP_WRITE && sent) {
         plane->dirty = true;
         plane->dirty_epoch = plane->epoch;
@@ -230,9 +277,14 @@ static bool post_remote(struct tacit_verbs *v, struct verbs_link *link, const st
     struct verbs_entry entry = entry_of(link, op);
     unsigned queue = queue_for(v, link, &entry, op);
     struct verbs_plane *plane = &link->plane[queue];
-    if (!is_in_order(link, op->plane, queue) || plane->next - plane->first == TACIT_VERBS_OPS) {
+    if (!is_in_order(link, op->plane, queue)) {
+        tacit_verbs_plane_flush(v, &link->plane[link->route[op->plane].queue]);
         return false;
     }
+    if (plane->next - plane->first == TACIT_VERBS_OPS) {
+        return false;
+    }
+    make_room(v, plane);
     enum verdict verdict = judge(v, link, plane, &entry, op);
     struct verbs_op *record = &plane->ops[plane->next % TACIT_VERBS_OPS];
     *record = (struct verbs_op){.cookie = op->cookie,
@@ -255,34 +307,20 @@ static bool post_remote(struct tacit_verbs *v, struct verbs_link *link, const st
                                record)) {
         return false;
     }
-    was_posted(v, link, queue, op, verdict == TACIT_VERBS_SEND);
+    was_posted(link, queue, op, verdict == TACIT_VERBS_SEND);
     return true;
 }
 
 bool tacit_verbs_plane_ring(struct tacit_verbs *v, struct verbs_plane *plane, unsigned number)
 {
-    (void)v;
-    if (plane->state != TACIT_VERBS_PLANE_OPEN || plane->next - plane->first == TACIT_VERBS_OPS) {
+    if (!has_room(plane)) {
         return false;
     }
-    uint64_t bell = plane->bells + 1;
-    struct ibv_sge sge = {.addr = (uintptr_t)&bell, .length = sizeof(bell)};
-    struct ibv_send_wr work = {
-        .wr_id = work_id(plane, plane->next),
-        .sg_list = &sge,
-        .num_sge = 1,
-        .opcode = IBV_WR_RDMA_WRITE,
-        .send_flags = IBV_SEND_SIGNALED | IBV_SEND_INLINE,
-        .wr.rdma = {.remote_addr = plane->bell_address + number * sizeof(bell),
-                    .rkey = plane->bell_rkey},
-    };
-    struct ibv_send_wr *bad;
-    if (ibv_post_send(plane->qp, &work, &bad) != 0) {
-        return false;
-    }
-    plane->bells = bell;
+    make_room(v, plane);
+    stage_word(plane, number * sizeof(plane->bells), ++plane->bells, 0);
     plane->ops[plane->next++ % TACIT_VERBS_OPS] = (struct verbs_op){.silent = true};
-    return true;
+    tacit_verbs_plane_flush(v, plane);
+    return plane->state == TACIT_VERBS_PLANE_OPEN;
 }
 
 // ---- operations of the own host
@@ -401,28 +439,39 @@ void tacit_verbs_attach(struct tacit_fabric *fabric, void *base, size_t bytes)
 // ---- results
 // ----------------------------------------------------------------------------------------
 
+// The device has done all operations before `end`.
+static void take_done(struct verbs_plane *plane, uint32_t end)
+{
+    for (; plane->ended != end; plane->ended++) {
+        struct verbs_op *op = &plane->ops[plane->ended % TACIT_VERBS_OPS];
+        if (op->state == TACIT_VERBS_OP_POSTED) {
+            op->state = TACIT_VERBS_OP_ENDED;
+            op->status = TACIT_COMPLETION_OK;
+            if (op->zeros != NULL) {
+                memset(op->zeros, 0, op->zeros_bytes);
+            }
+        }
+    }
+}
+
 static void take_result(struct verbs_plane *plane, const struct ibv_wc *wc)
 {
     uint32_t index = (uint32_t)wc->wr_id;
     if (wc->wr_id >> 32 != plane->epoch || index - plane->ended >= plane->next - plane->ended) {
-        return; // of an earlier queue pair, or the second of a holder's read
-    }
-    struct verbs_op *op = &plane->ops[index % TACIT_VERBS_OPS];
-    if (op->state == TACIT_VERBS_OP_ENDED) {
-        return;
+        return; // of an earlier queue pair, or what follows a refused one
     }
     if (wc->status == IBV_WC_SUCCESS) {
-        op->state = TACIT_VERBS_OP_ENDED;
-        op->status = TACIT_COMPLETION_OK;
-        if (op->zeros != NULL) {
-            memset(op->zeros, 0, op->zeros_bytes);
-        }
+        take_done(plane, index + 1);
         return;
     }
-    // Refused by the flags of the queue pair, or by the memory's registration: then what follows on
-    // the wire is not executed. Any other failure gets its result when the host has told what
-    // became of the grant, or the connection ends (tacit_verbs_plane_stop).
-    if (wc->status == IBV_WC_REM_INV_REQ_ERR || wc->status == IBV_WC_REM_ACCESS_ERR) {
+    // Refused by the flags of the queue pair, or by the memory's registration: the host has
+    // executed what was before, and does not execute what follows on the wire. After any other
+    // failure all get their result when the host has told what became of the grant, or the
+    // connection ends (tacit_verbs_plane_stop).
+    if (!plane->denied && plane->state == TACIT_VERBS_PLANE_OPEN &&
+        (wc->status == IBV_WC_REM_INV_REQ_ERR || wc->status == IBV_WC_REM_ACCESS_ERR)) {
+        take_done(plane, index);
+        struct verbs_op *op = &plane->ops[index % TACIT_VERBS_OPS];
         op->state = TACIT_VERBS_OP_ENDED;
         op->status = TACIT_COMPLETION_DENIED;
         plane->denied = true;
@@ -432,7 +481,7 @@ static void take_result(struct verbs_plane *plane, const struct ibv_wc *wc)
     }
 }
 
-bool tacit_verbs_harvest(struct tacit_verbs *v, struct verbs_plane *plane)
+void tacit_verbs_harvest(struct tacit_verbs *v, struct verbs_plane *plane)
 {
     enum verbs_plane_state before = plane->state;
     struct ibv_wc wc[16];
@@ -443,6 +492,10 @@ bool tacit_verbs_harvest(struct tacit_verbs *v, struct verbs_plane *plane)
         for (int i = 0; i < got; i++) {
             take_result(plane, &wc[i]);
         }
+        if (got > 0) {
+            add(&plane->tally.completions, (uint64_t)got);
+            add(&plane->tally.polls, 1);
+        }
     } while (got == 16 && ++turns < TACIT_VERBS_WORK / 16);
     while (plane->ended != plane->next &&
            plane->ops[plane->ended % TACIT_VERBS_OPS].state == TACIT_VERBS_OP_ENDED) {
@@ -451,7 +504,21 @@ bool tacit_verbs_harvest(struct tacit_verbs *v, struct verbs_plane *plane)
     if (plane->state == TACIT_VERBS_PLANE_BROKEN && before != plane->state) {
         tacit_verbs_wake_control(v);
     }
-    return plane->first != plane->ended;
+}
+
+static bool is_event(const struct verbs_op *op)
+{
+    return !op->silent && (op->status != TACIT_COMPLETION_OK || (op->flags & TACIT_OP_QUIET) == 0);
+}
+
+bool tacit_verbs_plane_has_news(const struct verbs_plane *plane)
+{
+    for (uint32_t i = plane->first; i != plane->ended; i++) {
+        if (is_event(&plane->ops[i % TACIT_VERBS_OPS])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static size_t take_ended(struct tacit_verbs *v, struct verbs_link *link, unsigned p,
@@ -469,7 +536,7 @@ static size_t take_ended(struct tacit_verbs *v, struct verbs_link *link, unsigne
         struct tacit_plane_counters *counters = &v->base.counters.plane[op->plane];
         counters->denied += op->status == TACIT_COMPLETION_DENIED;
         counters->lost += op->status == TACIT_COMPLETION_LOST;
-        if (op->status != TACIT_COMPLETION_OK || (op->flags & TACIT_OP_QUIET) == 0) {
+        if (is_event(op)) {
             events[count++] = (struct tacit_event){.kind = TACIT_EVENT_COMPLETION,
                                                    .status = op->status,
                                                    .node = link->node,
@@ -500,6 +567,7 @@ static size_t poll_link(struct tacit_verbs *v, struct verbs_link *link, struct t
     bool some = false;
     for (unsigned p = 0; p < TACIT_PLANES; p++) {
         if (link->plane[p].cq != NULL) {
+            tacit_verbs_plane_flush(v, &link->plane[p]);
             tacit_verbs_harvest(v, &link->plane[p]);
             count += take_ended(v, link, p, events + count, max - count);
             some |= link->plane[p].first != link->plane[p].next;

@@ -512,6 +512,7 @@ bool tacit_verbs_directory_tick(struct tacit_verbs *v, struct verbs_link *link)
         bool done = true;
         for (unsigned p = 0; p < TACIT_PLANES && done; p++) {
             if (link->plane[p].cq != NULL) {
+                tacit_verbs_plane_flush(v, &link->plane[p]);
                 tacit_verbs_harvest(v, &link->plane[p]);
             }
             done = (int32_t)(link->plane[p].ended - entry->gone_after[p]) >= 0;

@@ -116,7 +116,9 @@ static bool look(struct tacit_verbs *v, bool *busy)
         }
         bool ended = false;
         for (unsigned p = 0; p < TACIT_PLANES && link->reaches && link->plane[p].cq != NULL; p++) {
-            ended |= tacit_verbs_harvest(v, &link->plane[p]);
+            tacit_verbs_plane_flush(v, &link->plane[p]);
+            tacit_verbs_harvest(v, &link->plane[p]);
+            ended |= tacit_verbs_plane_has_news(&link->plane[p]);
             *busy |= link->plane[p].ended != link->plane[p].next;
         }
         *busy |= link->plane[0].cq != NULL && !tacit_verbs_bells_flush(v, link);

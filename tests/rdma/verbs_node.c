@@ -59,6 +59,7 @@ static bool raw_post(struct node *node, const struct raw *raw, uint32_t *index)
     }
     struct verbs_plane *plane = &link->plane[raw->plane];
     (void)pthread_mutex_lock(&link->lock);
+    tacit_verbs_plane_flush(tacit_verbs_of(node->fabric), plane);
     bool posted =
         plane->state == TACIT_VERBS_PLANE_OPEN && plane->next - plane->first < TACIT_VERBS_OPS / 2;
     if (posted) {
@@ -453,7 +454,7 @@ static void configure(struct tacit_verbs_config *config, struct conf_node *what)
     config->context = what;
     config->handshakes = 16;
     config->handshake_timeout_ns = 20000000000u; // emulation is slow
-    config->timeout_exponent = 15;
+    config->silence_ns = 1000000000u;
 }
 
 _Noreturn void verbs_node_main(struct conf_node what, int socket)

@@ -105,10 +105,67 @@ struct tacit_verbs_config {
     tacit_time_ns_t reconnect_min_ns;     // first pause after a failed attempt [2 ms]
     tacit_time_ns_t reconnect_max_ns;     // largest one, reached by doubling [500 ms]
     tacit_time_ns_t sleep_slice_ns;       // how often a sleeper looks for bells [200 us]
-    // Silence of a host after which the device gives an operation up: 8 times 4.096 us times two to
-    // the power of this, 1 .. 31 [14: about 0.5 s]
-    uint8_t timeout_exponent;
+    // Silence of a host after which the device gives an operation up, as far as the device can
+    // count: it knows powers of two, of which the largest below is taken, and may have a lowest one
+    // of its own. From 64 us on [500 ms]
+    tacit_time_ns_t silence_ns;
+    // To insist on, instead of what belongs to the address; 0, NULL: that.
+    const char *device; // name, as `rdma link` shows it
+    uint32_t mtu_bytes; // of packets: 256, 512, 1024, 2048 or 4096, at most the port's
 };
+
+// How the permission to write a log moves on a device. Found out at open, by trying (contract 4,
+// 5).
+enum tacit_verbs_permission {
+    TACIT_VERBS_PERMISSION_NONE = 0, // in no way that is a barrier: the device cannot be used
+    // Granted by an access flag of the queue pair, which stays; taken away by stopping that and
+    // replacing it.
+    TACIT_VERBS_PERMISSION_FLAGS,
+    // Both by a queue pair in place of the other, for a device that does not add a flag to one that
+    // has started.
+    TACIT_VERBS_PERMISSION_CYCLE,
+    // The same, but the old one is destroyed at once, for a device that does not tell when a
+    // stopped one has placed all.
+    TACIT_VERBS_PERMISSION_DESTROY,
+};
+
+// What a node uses, or would.
+struct tacit_verbs_facts {
+    char device[64];    // "mlx5_0"
+    char interface[16]; // network interface; empty: none (InfiniBand without IPoIB)
+    char address[64];   // numeric
+    char gid[48];
+    char gid_type[16]; // "RoCE v2", "RoCE v1" or "InfiniBand"
+    uint32_t port, gid_index, mtu_bytes;
+    enum tacit_verbs_permission permission;
+};
+
+// The name of a way, for people: one word.
+const char *tacit_verbs_permission_name(enum tacit_verbs_permission permission);
+
+// What an open fabric uses. Any thread.
+void tacit_verbs_facts(const struct tacit_fabric *fabric, struct tacit_verbs_facts *facts);
+
+// Whether this host can run the fabric, and what is missing. Texts are sentences.
+#define TACIT_VERBS_FINDINGS 24u
+struct tacit_verbs_check {
+    bool usable;
+    struct tacit_verbs_facts facts; // if usable
+    uint32_t count;
+    struct tacit_verbs_finding {
+        enum tacit_verbs_finding_kind {
+            TACIT_VERBS_FINDING_FINE = 0,
+            TACIT_VERBS_FINDING_NOTE,    // works, but is worth knowing
+            TACIT_VERBS_FINDING_MISSING, // does not work without
+        } kind;
+        char text[240];
+        char remedy[240]; // what to do; may be empty
+    } finding[TACIT_VERBS_FINDINGS];
+};
+// Looks at the devices of this host, and tries on the one that a node with `address` would use
+// (NULL: the first one that fits) whether permissions can be moved. Opens devices for as long as it
+// runs, well below a second. Any thread.
+void tacit_verbs_check(const char *address, struct tacit_verbs_check *check);
 
 // What happened on the control thread since open.
 struct tacit_verbs_counters {
@@ -117,6 +174,12 @@ struct tacit_verbs_counters {
     uint64_t broken;         // connections that were up and went down
     uint64_t planes_cycled;  // planes of peers that were replaced at this host
     uint64_t planes_renewed; // own planes at other hosts, likewise
+    // What operations on other hosts' memory cost since open, by enum tacit_plane of the queue pair
+    // that they took: work requests, those of them with their bytes inside, calls that hand some
+    // over, completions fetched, and calls that fetched any.
+    struct tacit_verbs_costs {
+        uint64_t posts, inlined, doorbells, completions, polls;
+    } costs[TACIT_PLANES];
 };
 
 // Opens the RDMA device that has `address`, makes and registers the regions of this node, listens,
