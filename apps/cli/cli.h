@@ -15,6 +15,7 @@ int cli_status(int argc, char **argv);
 int cli_kv(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_demo(int argc, char **argv);
+int cli_rdma(int argc, char **argv);
 
 // Prints "tacit: TEXT" on stderr and returns 1.
 int cli_fail(const struct tacit_error *error);

@@ -35,6 +35,7 @@ static const struct command commands[] = {
     {"kv", cli_kv, "get, put, del in the replicated key-value store"},
     {"status", cli_status, "what the replicas of a cluster say of themselves"},
     {"check", cli_check, "check a cluster file: every problem, and the memory of each node"},
+    {"rdma", cli_rdma, "whether this host can run fabric: verbs, and what is missing"},
     {"keygen", cli_keygen, "make a cluster file and keys, or one key"},
     {"bootstrap", cli_bootstrap, "found a group: once, before the first start"},
     {"bench", cli_bench, "measure: latency, failover, faults"},
