@@ -19,13 +19,14 @@
 
 struct arguments {
     uint64_t seconds; // of each part
-    enum tacit_config_mode mode;
+    struct local_plan plan;
 };
 
 static const struct argp_option options[] = {
     {"mode", 'm', "MODE", 0,
      "byzantine (default): a replica lies, then the leader is killed; crash: the leader is killed",
      0},
+    {"fabric", 'f', "FABRIC", 0, CLI_FABRIC_HELP, 0},
     {"seconds", 's', "N", 0, "Length of each part (default 2)", 0},
     {0},
 };
@@ -33,9 +34,15 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *value, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
+    char complaint[CLI_COMPLAINT_BYTES];
     switch (key) {
+    case 'f':
+        if (!cli_fabric(value, &arguments->plan, complaint)) {
+            argp_error(state, "%s", complaint);
+        }
+        return 0;
     case 'm':
-        arguments->mode = cli_option_mode(state, value);
+        arguments->plan.mode = cli_option_mode(state, value);
         return 0;
     case 's':
         arguments->seconds = cli_option_number(state, "--seconds", value, 1, 3600);
@@ -95,7 +102,8 @@ static void print_cluster(const struct demo *demo)
     struct local_node node;
     char name[TACIT_CONFIG_NAME_BYTES];
     int leader = local_leader(local);
-    (void)printf("a cluster on this host, over shared memory (%s, f = %u):\n ",
+    (void)printf("a cluster on this host, over %s (%s, f = %u):\n ",
+                 local->config.fabric == TACIT_CONFIG_SHM ? "shared memory" : "RDMA",
                  local_is_byzantine(local) ? "Byzantine mode" : "log on the replicas",
                  local->config.f);
     for (uint32_t i = 0; i < local->config.replica_count; i++) {
@@ -233,13 +241,15 @@ int cli_demo(int argc, char **argv)
 {
     static const struct argp argp = {
         options, parse, "", "Watch a cluster survive replicas that lie and die.", NULL, NULL, NULL};
-    struct arguments arguments = {.seconds = 2, .mode = TACIT_CONFIG_BYZANTINE};
+    struct arguments arguments = {.seconds = 2,
+                                  .plan = {.replicas = 3,
+                                           .memnodes = 3,
+                                           .mode = TACIT_CONFIG_BYZANTINE,
+                                           .waiting = TACIT_CONFIG_ADAPTIVE}};
     struct audit audit = {0};
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
         return 2;
     }
-    const struct local_plan plan = {
-        .replicas = 3, .memnodes = 3, .mode = arguments.mode, .waiting = TACIT_CONFIG_ADAPTIVE};
     struct demo *demo = calloc(1, sizeof *demo);
     if (demo == NULL) {
         return cli_complain("no memory");
@@ -248,7 +258,7 @@ int cli_demo(int argc, char **argv)
     demo->is_terminal = isatty(STDOUT_FILENO) != 0;
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     bool played = false;
-    if (scratch_open(&demo->local, &plan, &demo->error) == TACIT_OK) {
+    if (scratch_open(&demo->local, &arguments.plan, &demo->error) == TACIT_OK) {
         played = play(demo, &audit);
         if (!played && demo->load != NULL) {
             struct tacit_error ignored;
@@ -263,7 +273,7 @@ int cli_demo(int argc, char **argv)
         (void)printf("demo: failed: %llu operations acknowledged, %llu lost: %s\n",
                      (unsigned long long)audit.operations, (unsigned long long)audit.lost,
                      audit.text);
-    } else if (arguments.mode == TACIT_CONFIG_BYZANTINE) {
+    } else if (arguments.plan.mode == TACIT_CONFIG_BYZANTINE) {
         (void)printf("demo: %llu operations acknowledged, 0 lost, 0 wrong, linearizable\n",
                      (unsigned long long)audit.operations);
         result = 0;

@@ -21,7 +21,7 @@
 #include "../lib/statedir.h"
 #include "cli.h"
 
-#define START_NS UINT64_C(20000000000)
+#define START_NS UINT64_C(60000000000)
 #define STOP_NS UINT64_C(5000000000)
 #define LOOK_NS 2000000u
 
@@ -97,7 +97,9 @@ enum tacit_status local_create(struct local *local, const char *directory,
     }
     struct tacit_config_plan made = {.name = "local",
                                      .mode = plan->mode,
-                                     .fabric = TACIT_CONFIG_SHM,
+                                     .fabric = plan->fabric,
+                                     .host = plan->host,
+                                     .port = LOCAL_VERBS_PORT,
                                      .log_on = plan->log_on,
                                      .replicas = plan->replicas,
                                      .memnodes = plan->memnodes,

@@ -24,6 +24,7 @@
 #define LOCAL_COMMAND_CLIENT 1u // of `tacit kv`
 #define LOCAL_LOAD_CLIENT 2u    // first of those that demo and bench use
 #define LOCAL_DIRECTORY "./tacit-local"
+#define LOCAL_VERBS_PORT 7471u          // first one of the nodes
 #define LOCAL_ATTACKER "tacit-attacker" // program of a liar
 #define LOCAL_ISOLATE_BASE 61000u       // default of --isolate
 #define LOCAL_ISOLATE_USERS 64u         // users and one group from there on
@@ -54,6 +55,8 @@ struct local {
 struct local_plan {
     uint32_t replicas, memnodes;
     enum tacit_config_mode mode;
+    enum tacit_config_fabric fabric;
+    char host[64];                               // verbs: address of an RDMA device here
     enum tacit_config_log_on log_on;             // crash mode
     enum tacit_config_broadcast_on broadcast_on; // Byzantine mode
     enum tacit_config_waiting waiting;

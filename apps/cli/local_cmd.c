@@ -13,7 +13,7 @@
 #include "options.h"
 
 #define GONE_NS UINT64_C(5000000000)
-#define READY_NS UINT64_C(20000000000)
+#define READY_NS UINT64_C(60000000000)
 #define WORDS_MAX 4u
 #define ATTACKS_MAX TACIT_REPLICAS_MAX
 #define ACCEPTED "up, down, status, kill, start, restart, stop, cont, attack"
@@ -31,7 +31,8 @@ enum {
     KEY_FORCE,
     KEY_ATTACK,
     KEY_BREAK,
-    KEY_ISOLATE
+    KEY_ISOLATE,
+    KEY_FABRIC
 };
 
 struct arguments {
@@ -53,6 +54,7 @@ static const struct argp_option options[] = {
     {"replicas", KEY_REPLICAS, "N", 0, "up: replicas (default 3)", 1},
     {"memnodes", KEY_MEMNODES, "N", 0, "up: memory nodes (default 3)", 1},
     {"mode", KEY_MODE, "MODE", 0, "up: crash (default) or byzantine", 1},
+    {"fabric", KEY_FABRIC, "FABRIC", 0, "up: " CLI_FABRIC_HELP, 1},
     {"log-on", KEY_LOG_ON, "WHERE", 0, "up, crash mode: replicas (default) or memnodes", 1},
     {"broadcast-on", KEY_BROADCAST_ON, "WHERE", 0,
      "up, Byzantine mode: replicas (default) or memnodes", 1},
@@ -80,6 +82,7 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *value, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
+    char complaint[CLI_COMPLAINT_BYTES];
     uint64_t number = 0;
     switch (key) {
     case 'd':
@@ -95,6 +98,11 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_MODE:
         arguments->plan.mode = cli_option_mode(state, value);
+        return 0;
+    case KEY_FABRIC:
+        if (!cli_fabric(value, &arguments->plan, complaint)) {
+            argp_error(state, "%s", complaint);
+        }
         return 0;
     case KEY_LOG_ON:
         arguments->plan.log_on = cli_option_log_on(state, value);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Opening a channel from files: cluster file, key, group id; then the shared-memory fabric in the
-// role of a client. Everything that can be wrong with the files is found here, before anything is
-// connected.
+// Opening a channel from files: cluster file, key, group id; then the fabric that the cluster file
+// names, in the role of a client. Everything that can be wrong with the files is found here, before
+// anything is connected.
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,13 +11,15 @@
 #include "../lib/signer.h"
 #include "channel.h"
 #include "cluster.h"
+#include "provider.h"
 #include "tacit/config.h"
 #include "tacit/keyfile.h"
-#include "tacit/shm.h"
 
 // What the provider's control thread looks keys up in; lives as long as the fabric.
 struct identity {
     struct tacit_config config;
+    struct tacit_provider_config provider;
+    struct tacit_fabric *fabric;
     struct tacit_keypair *keypair;
     struct tacit_signer *signer; // Byzantine mode
     pthread_mutex_t lock;        // of the next
@@ -42,23 +44,6 @@ static void refusal(void *owner, char *out, size_t max)
     (void)pthread_mutex_unlock(&identity->lock);
 }
 
-static bool key_of(void *context, enum tacit_shm_kind kind, uint16_t id,
-                   struct tacit_public_key *key)
-{
-    static const enum tacit_config_role roles[] = {
-        [TACIT_SHM_REPLICA] = TACIT_CONFIG_REPLICA,
-        [TACIT_SHM_MEMNODE] = TACIT_CONFIG_MEMNODE,
-        [TACIT_SHM_CLIENT] = TACIT_CONFIG_CLIENT,
-    };
-    const struct identity *identity = context;
-    const struct tacit_public_key *known =
-        tacit_config_public_key(&identity->config, roles[kind], id);
-    if (known != NULL) {
-        *key = *known;
-    }
-    return known != NULL;
-}
-
 static void identity_free(struct identity *identity)
 {
     if (identity != NULL) {
@@ -71,14 +56,15 @@ static void identity_free(struct identity *identity)
 static void fabric_close(struct tacit_fabric *fabric, void *owner)
 {
     struct identity *identity = owner;
-    tacit_signer_pool_close(identity->signer); // its threads wake the fabric
-    tacit_shm_close(fabric);                   // ends the thread that looks keys up
+    tacit_signer_pool_close(identity->signer);         // its threads wake the fabric
+    tacit_provider_close(&identity->provider, fabric); // ends the thread that looks keys up
     identity_free(identity);
 }
 
 static void wake(void *context)
 {
-    tacit_shm_wake(context);
+    const struct identity *identity = context;
+    tacit_provider_wake(&identity->provider, identity->fabric);
 }
 
 // The files that name everything else: from a node file, or from the options.
@@ -125,10 +111,9 @@ static enum tacit_status load_identity(struct tacit_node_file *node, struct iden
     if (status != TACIT_OK) {
         return tacit_config_problems_to_error(problems, status, error);
     }
-    if (identity->config.fabric != TACIT_CONFIG_SHM) {
-        return tacit_error_set(error, TACIT_EINVAL, 0,
-                               "%s: this client speaks to clusters with `fabric: shm` only",
-                               node->cluster_path);
+    status = tacit_provider_check(&identity->config, node->cluster_path, error);
+    if (status != TACIT_OK) {
+        return status;
     }
     identity->keypair = tacit_secret_alloc(sizeof *identity->keypair, error);
     if (identity->keypair == NULL) {
@@ -169,38 +154,32 @@ static enum tacit_status open_fabric(struct identity *identity, const struct tac
                                      const struct tacit_group_id *group,
                                      struct tacit_fabric **fabric, struct tacit_error *error)
 {
-    const struct tacit_config *config = &identity->config;
-    struct tacit_shm_peer peers[TACIT_REPLICAS_MAX];
-    for (uint32_t i = 0; i < config->replica_count; i++) {
-        peers[i] = (struct tacit_shm_peer){.node = (tacit_node_t)i,
-                                           .path = config->replicas[i].socket_path};
-    }
-    struct tacit_shm_config shm = {
+    struct tacit_provider_config *provider = &identity->provider;
+    *provider = (struct tacit_provider_config){
+        .cluster = &identity->config,
         .kind = TACIT_SHM_CLIENT,
         .id = node->id,
-        .peers = peers,
-        .peers_count = config->replica_count,
         .layouts = {[TACIT_SHM_REPLICA] = tacit_smr_replica_layout(smr),
                     [TACIT_SHM_MEMNODE] = tacit_smr_memnode_layout(smr),
                     [TACIT_SHM_CLIENT] = tacit_smr_client_layout(smr)},
         .group = *group,
         .keypair = identity->keypair,
-        .key_of = key_of,
         .report = report,
         .context = identity,
     };
-    tacit_config_digest(&shm.cluster, config);
-    enum tacit_status status = tacit_incarnation_raise(node->state_dir, &shm.incarnation, error);
+    enum tacit_status status =
+        tacit_incarnation_raise(node->state_dir, &provider->incarnation, error);
     if (status != TACIT_OK) {
         return status;
     }
-    status = tacit_shm_open(&shm, fabric, error);
+    status = tacit_provider_open(provider, fabric, error);
     if (status != TACIT_OK) {
         return status;
     }
-    status = tacit_shm_thread_attach(*fabric, error);
+    identity->fabric = *fabric;
+    status = tacit_provider_attach(provider, *fabric, error);
     if (status != TACIT_OK) {
-        tacit_shm_close(*fabric);
+        tacit_provider_close(provider, *fabric);
     }
     return status;
 }
@@ -248,7 +227,7 @@ static enum tacit_status open_channel(const struct tacit_channel_options *option
     }
     if (parts.client.byzantine) {
         status = tacit_cluster_signer_open(&identity->signer, config, &group, identity->keypair,
-                                           wake, parts.fabric, error);
+                                           wake, identity, error);
         parts.client.signer = identity->signer;
     }
     if (status == TACIT_OK) {
@@ -257,7 +236,7 @@ static enum tacit_status open_channel(const struct tacit_channel_options *option
     if (status != TACIT_OK) {
         tacit_signer_pool_close(identity->signer);
         identity->signer = NULL;
-        tacit_shm_close(parts.fabric);
+        tacit_provider_close(&identity->provider, parts.fabric);
     }
     return status;
 }

@@ -12,17 +12,19 @@
 #include "tacit/keyfile.h"
 
 static void plan_members(struct tacit_config_member *members, enum tacit_config_role role,
-                         uint32_t count, enum tacit_config_fabric fabric, uint32_t port)
+                         uint32_t count, const struct tacit_config_plan *plan, uint32_t port)
 {
+    const char *host = plan->host != NULL ? plan->host : "127.0.0.1";
+    bool is_ipv6 = strchr(host, ':') != NULL;
     for (uint32_t i = 0; i < count; i++) {
         char name[TACIT_CONFIG_NAME_BYTES];
         members[i].id = (uint16_t)i;
         tacit_config_node_name(role, members[i].id, name);
-        if (fabric == TACIT_CONFIG_SHM) {
+        if (plan->fabric == TACIT_CONFIG_SHM) {
             (void)snprintf(members[i].address, sizeof members[i].address, "socket:%s.sock", name);
         } else {
-            (void)snprintf(members[i].address, sizeof members[i].address, "127.0.0.1:%" PRIu32,
-                           port + i);
+            (void)snprintf(members[i].address, sizeof members[i].address, "%s%s%s:%" PRIu32,
+                           is_ipv6 ? "[" : "", host, is_ipv6 ? "]" : "", port + i);
         }
     }
 }
@@ -62,8 +64,8 @@ enum tacit_status tacit_config_plan_fill(struct tacit_config *config,
     config->replica_count = n;
     config->memnode_count = m;
     config->client_count = plan->clients;
-    plan_members(config->replicas, TACIT_CONFIG_REPLICA, n, plan->fabric, plan->port);
-    plan_members(config->memnodes, TACIT_CONFIG_MEMNODE, m, plan->fabric, plan->port + n);
+    plan_members(config->replicas, TACIT_CONFIG_REPLICA, n, plan, plan->port);
+    plan_members(config->memnodes, TACIT_CONFIG_MEMNODE, m, plan, plan->port + n);
     for (uint32_t i = 0; i < plan->clients; i++) {
         config->clients[i].id = (uint16_t)i;
         tacit_config_node_name(TACIT_CONFIG_CLIENT, (uint16_t)i, config->clients[i].name);

@@ -112,7 +112,7 @@ static void answer(struct tacit_control *control)
     struct tacit_shm_counters counters;
     (void)tacit_publish_read(control->config.publisher,
                              &published); // a mixture is better than silence
-    tacit_shm_counters(control->config.fabric, &counters);
+    tacit_provider_counters(control->config.provider, control->config.fabric, &counters);
     size_t length = tacit_status_json(control->json, &control->config.fixed, &published, &counters,
                                       tacit_shm_now_ns());
     // Fits into an empty socket buffer; who does not read it in time has lost nothing of ours.

@@ -23,22 +23,6 @@
 
 // ---- callbacks of the provider (its control thread) --------------------------------------------
 
-static bool key_of(void *context, enum tacit_shm_kind kind, uint16_t id,
-                   struct tacit_public_key *key)
-{
-    static const enum tacit_config_role roles[TACIT_SHM_KINDS] = {
-        [TACIT_SHM_REPLICA] = TACIT_CONFIG_REPLICA,
-        [TACIT_SHM_MEMNODE] = TACIT_CONFIG_MEMNODE,
-        [TACIT_SHM_CLIENT] = TACIT_CONFIG_CLIENT,
-    };
-    const struct tacit_node *node = context;
-    const struct tacit_public_key *known = tacit_config_public_key(&node->config, roles[kind], id);
-    if (known != NULL) {
-        *key = *known;
-    }
-    return known != NULL;
-}
-
 static void report(void *context, enum tacit_shm_report_kind kind, const char *text)
 {
     (void)context;
@@ -109,9 +93,9 @@ static enum tacit_status load_files(struct tacit_node *node, const char *node_pa
     if (status != TACIT_OK) {
         return tacit_config_problems_to_error(&node->problems, status, error);
     }
-    if (node->config.fabric != TACIT_CONFIG_SHM) {
-        return tacit_error_set(error, TACIT_EINVAL, 0,
-                               "%s asks for fabric: verbs; this program runs fabric: shm", path);
+    status = tacit_provider_check(&node->config, path, error);
+    if (status != TACIT_OK) {
+        return status;
     }
     node->keypair = tacit_secret_alloc(sizeof *node->keypair, error);
     if (node->keypair == NULL) {
@@ -122,23 +106,6 @@ static enum tacit_status load_files(struct tacit_node *node, const char *node_pa
         return status;
     }
     return tacit_node_file_match(&node->file, &node->config, &node->keypair->public_key, error);
-}
-
-static void list_peers(struct tacit_node *node)
-{
-    const struct tacit_config *config = &node->config;
-    size_t count = 0;
-    for (uint32_t i = 0; i < config->replica_count; i++) {
-        node->peers[count++] = (struct tacit_shm_peer){.node = (tacit_node_t)i,
-                                                       .path = config->replicas[i].socket_path};
-    }
-    for (uint32_t i = 0; i < config->memnode_count; i++) {
-        node->peers[count++] =
-            (struct tacit_shm_peer){.node = (tacit_node_t)(TACIT_NODE_MEMNODE + i),
-                                    .path = config->memnodes[i].socket_path};
-    }
-    node->shm.peers = node->peers;
-    node->shm.peers_count = count;
 }
 
 static enum tacit_status prepare(struct tacit_node *node, struct tacit_error *error)
@@ -154,21 +121,16 @@ static enum tacit_status prepare(struct tacit_node *node, struct tacit_error *er
         return status;
     }
     tacit_cluster_smr_config(&node->smr, config);
-    node->shm = (struct tacit_shm_config){
+    node->provider = (struct tacit_provider_config){
+        .cluster = config,
         .kind = is_replica ? TACIT_SHM_REPLICA : TACIT_SHM_MEMNODE,
         .id = node->file.id,
-        .path = is_replica ? config->replicas[node->file.id].socket_path
-                           : config->memnodes[node->file.id].socket_path,
         .layouts = {[TACIT_SHM_REPLICA] = tacit_smr_replica_layout(&node->smr),
                     [TACIT_SHM_MEMNODE] = tacit_smr_memnode_layout(&node->smr),
                     [TACIT_SHM_CLIENT] = tacit_smr_client_layout(&node->smr)},
         .keypair = node->keypair,
-        .key_of = key_of,
         .report = report,
-        .context = node,
     };
-    list_peers(node);
-    tacit_config_digest(&node->shm.cluster, config);
     return TACIT_OK;
 }
 
@@ -197,6 +159,14 @@ enum tacit_status tacit_node_load(struct tacit_node **out, const char *node_path
     return TACIT_OK;
 }
 
+// Empty with another fabric than shared memory.
+static const char *socket_of(const struct tacit_node *node)
+{
+    const struct tacit_config *config = &node->config;
+    return node->file.role == TACIT_CONFIG_REPLICA ? config->replicas[node->file.id].socket_path
+                                                   : config->memnodes[node->file.id].socket_path;
+}
+
 static bool listens(const struct sockaddr_un *address)
 {
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -216,11 +186,12 @@ static bool listens(const struct sockaddr_un *address)
 static enum tacit_status check_socket(const struct tacit_node *node, struct tacit_error *error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t length = strlen(node->shm.path);
-    if (length >= sizeof address.sun_path) {
-        return TACIT_OK; // the provider says what is wrong
+    const char *path = socket_of(node);
+    size_t length = strlen(path);
+    if (length == 0 || length >= sizeof address.sun_path) {
+        return TACIT_OK; // none, or the provider says what is wrong
     }
-    memcpy(address.sun_path, node->shm.path, length + 1);
+    memcpy(address.sun_path, path, length + 1);
     for (unsigned i = 0; i < SOCKET_TRIES; i++) {
         struct timespec pause = {.tv_nsec = SOCKET_PAUSE_NS};
         if (!listens(&address)) {
@@ -232,7 +203,7 @@ static enum tacit_status check_socket(const struct tacit_node *node, struct taci
         error, TACIT_EBUSY, 0,
         "another process listens on %s, the socket of %s: is the node running already, "
         "or do two clusters share a runtime_dir?",
-        node->shm.path, node->name);
+        path, node->name);
 }
 
 enum tacit_status tacit_node_enter(struct tacit_node *node, struct tacit_error *error)
@@ -252,12 +223,12 @@ enum tacit_status tacit_node_enter(struct tacit_node *node, struct tacit_error *
     }
     char folder[TACIT_CONFIG_PATH_BYTES];
     struct stat facts;
-    folder_of(node->shm.path, folder);
+    folder_of(socket_of(node), folder);
     if (stat(folder, &facts) == 0 && (facts.st_mode & S_ISGID) != 0) {
-        node->shm.socket_gid = facts.st_gid;
+        node->provider.socket_gid = facts.st_gid;
     }
-    node->shm.incarnation = node->state.incarnation;
-    node->shm.group = node->state.group;
+    node->provider.incarnation = node->state.incarnation;
+    node->provider.group = node->state.group;
     node->smr.self = node->file.id;
     node->smr.incarnation = node->state.incarnation;
     node->smr.first_member = node->state.first_member;

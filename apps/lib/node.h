@@ -5,9 +5,9 @@
 #ifndef TACIT_APPS_LIB_NODE_H
 #define TACIT_APPS_LIB_NODE_H
 
+#include "../client/provider.h"
 #include "statedir.h"
 #include "tacit/config.h"
-#include "tacit/shm.h"
 #include "tacit/smr.h"
 
 // Large: from the heap.
@@ -20,8 +20,7 @@ struct tacit_node {
     char runtime_dir[TACIT_CONFIG_PATH_BYTES];
     char status_path[TACIT_CONFIG_PATH_BYTES]; // status socket (replicas)
     struct tacit_smr_config smr;               // complete for replicas
-    struct tacit_shm_peer peers[TACIT_REPLICAS_MAX + TACIT_MEMNODES_MAX];
-    struct tacit_shm_config shm; // complete; context of key_of and report is the node
+    struct tacit_provider_config provider;     // complete; trouble with peers is logged
     struct tacit_config_problems problems;
 };
 
@@ -31,9 +30,9 @@ struct tacit_node {
 enum tacit_status tacit_node_load(struct tacit_node **out, const char *node_path,
                                   const char *cluster_path, enum tacit_config_role role,
                                   struct tacit_error *error);
-// Enters the state directory, which counts this start, and completes `smr` and `shm`. After this
-// the node may speak. Where the folder of its socket has the set-group-ID bit, the socket belongs
-// to that folder's group, which may then connect: nodes of several users. Errors: as
+// Enters the state directory, which counts this start, and completes `smr` and `provider`. After
+// this the node may speak. Where the folder of its socket has the set-group-ID bit, the socket
+// belongs to that folder's group, which may then connect: nodes of several users. Errors: as
 // tacit_statedir_enter.
 enum tacit_status tacit_node_enter(struct tacit_node *node, struct tacit_error *error);
 // Leaves the state directory, wipes the key, frees. NULL is allowed.

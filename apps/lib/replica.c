@@ -58,7 +58,8 @@ static uint32_t draw(void *context, uint32_t bound)
 
 static void wake(void *context)
 {
-    tacit_shm_wake(context);
+    const struct tacit_replica *replica = context;
+    tacit_provider_wake(&replica->node->provider, replica->fabric);
 }
 
 static void changed(void *context)
@@ -98,7 +99,7 @@ static enum tacit_status no_memory(struct tacit_error *error, size_t bytes, uint
 // What the provider will map for this replica's regions when everybody is connected.
 static uint64_t region_bytes(const struct tacit_node *node)
 {
-    const struct tacit_host_layout *layout = &node->shm.layouts[TACIT_SHM_REPLICA];
+    const struct tacit_host_layout *layout = &node->provider.layouts[TACIT_SHM_REPLICA];
     return layout->page_bytes + layout->state_bytes +
            (layout->control_bytes + layout->log_bytes) * node->config.replica_count +
            layout->requests_bytes * node->config.client_count;
@@ -185,6 +186,7 @@ static enum tacit_status open_control(struct tacit_replica *replica, const char 
                   .pid = (int32_t)getpid(),
                   .first_member = node->state.first_member},
         .publisher = &replica->publisher,
+        .provider = &node->provider,
         .fabric = replica->fabric,
         .f = node->config.f,
     };
@@ -225,9 +227,8 @@ static enum tacit_status open_signer(struct tacit_replica *replica, struct tacit
     if (node->smr.engine != TACIT_ENGINE_BYZANTINE) {
         return TACIT_OK;
     }
-    enum tacit_status status =
-        tacit_cluster_signer_open(&replica->signer, &node->config, &node->state.group,
-                                  node->keypair, wake, replica->fabric, error);
+    enum tacit_status status = tacit_cluster_signer_open(
+        &replica->signer, &node->config, &node->state.group, node->keypair, wake, replica, error);
     node->smr.byzantine.signer = replica->signer;
     return status;
 }
@@ -273,7 +274,7 @@ static enum tacit_status open_parts(struct tacit_replica *replica,
         status = tacit_node_enter(node, error);
     }
     if (status == TACIT_OK) {
-        status = tacit_shm_open(&node->shm, &replica->fabric, error);
+        status = tacit_provider_open(&node->provider, &replica->fabric, error);
     }
     if (status == TACIT_OK) {
         status = open_signer(replica, error);
@@ -290,11 +291,20 @@ static enum tacit_status open_parts(struct tacit_replica *replica,
 }
 
 // In Byzantine mode every replica's answer is awaited, and the client awaits theirs. With fabric
-// shm all of them are on this machine.
+// shm all of them are on this machine; with verbs as many as share this replica's address.
+static uint32_t replicas_here(const struct tacit_config *config, uint16_t self)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < config->replica_count; i++) {
+        count += strcmp(config->replicas[i].host, config->replicas[self].host) == 0;
+    }
+    return count;
+}
+
 static bool is_crowded(const struct tacit_node *node)
 {
     return node->smr.engine == TACIT_ENGINE_BYZANTINE &&
-           tacit_waiting_is_crowded(node->config.replica_count);
+           tacit_waiting_is_crowded(replicas_here(&node->config, node->file.id));
 }
 
 enum tacit_status tacit_replica_open(const struct tacit_replica_options *options,
@@ -360,7 +370,8 @@ static void ask_for_rank(void)
 
 enum tacit_status tacit_replica_run(struct tacit_replica *replica, struct tacit_error *error)
 {
-    enum tacit_status status = tacit_shm_thread_attach(replica->fabric, error);
+    enum tacit_status status =
+        tacit_provider_attach(&replica->node->provider, replica->fabric, error);
     if (status != TACIT_OK) {
         return status;
     }
@@ -387,7 +398,7 @@ enum tacit_status tacit_replica_run(struct tacit_replica *replica, struct tacit_
 void tacit_replica_stop(struct tacit_replica *replica)
 {
     atomic_store(&replica->runner.stop, true);
-    tacit_shm_wake(replica->fabric);
+    wake(replica);
 }
 
 void tacit_replica_status(struct tacit_replica *replica, struct tacit_status_report *report)
@@ -408,7 +419,7 @@ void tacit_replica_close(struct tacit_replica *replica)
     }
     tacit_signer_pool_close(replica->signer);
     if (replica->fabric != NULL) {
-        tacit_shm_close(replica->fabric);
+        tacit_provider_close(&replica->node->provider, replica->fabric);
     }
     if (replica->memory != NULL) {
         (void)munmap(replica->memory, replica->memory_bytes);

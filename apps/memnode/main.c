@@ -12,6 +12,9 @@
 #include "../lib/log.h"
 #include "../lib/node.h"
 #include "tacit/memnode.h"
+#ifdef TACIT_HAVE_VERBS
+#include "tacit/verbs_memnode.h"
+#endif
 
 struct arguments {
     const char *node_path;
@@ -56,26 +59,30 @@ static error_t parse(int key, char *value, struct argp_state *state)
     }
 }
 
+struct user {
+    uid_t uid;
+    gid_t gid;
+};
+
 static void ready(void *context)
 {
     const struct tacit_node *node = context;
     tacit_log(TACIT_LOG_INFO, "start", "incarnation=%u", node->state.incarnation);
 }
 
-static enum tacit_status find_user(const char *name, struct tacit_memnode_config *config,
-                                   struct tacit_error *error)
+static enum tacit_status find_user(const char *name, struct user *user, struct tacit_error *error)
 {
     if (name == NULL) {
         return TACIT_OK;
     }
     errno = 0;
-    const struct passwd *user = getpwnam(name);
-    if (user == NULL) {
+    const struct passwd *entry = getpwnam(name);
+    if (entry == NULL) {
         return tacit_error_set(error, TACIT_ENOENT, errno, "--user %s: there is no such user",
                                name);
     }
-    config->user_uid = user->pw_uid;
-    config->user_gid = user->pw_gid;
+    user->uid = entry->pw_uid;
+    user->gid = entry->pw_gid;
     return TACIT_OK;
 }
 
@@ -99,6 +106,52 @@ const char *__asan_default_options(void)  // NOLINT(bugprone-reserved-identifier
 }
 #endif
 
+static enum tacit_status run_shm(struct tacit_node *node, struct user user,
+                                 struct tacit_error *error)
+{
+    struct tacit_shm_peer peers[TACIT_PROVIDER_PEERS];
+    struct tacit_shm_listener listener;
+    struct tacit_memnode_config config = {.permissions = &tacit_memnode_permissions,
+                                          .replicas = node->smr.replicas,
+                                          .suspicion_ns = node->smr.suspicion_ns,
+                                          .user_uid = user.uid,
+                                          .user_gid = user.gid,
+                                          .confine = CONFINE,
+                                          .ready = ready,
+                                          .ready_context = node};
+    tacit_provider_shm(&node->provider, &config.fabric, peers);
+    enum tacit_status status = tacit_shm_memory_check(&config.fabric, error);
+    if (status == TACIT_OK) {
+        status = tacit_shm_listen(&listener, config.fabric.path, config.fabric.socket_gid, error);
+    }
+    if (status == TACIT_OK) {
+        config.listener = listener.fd;
+        status = tacit_memnode_run(&config, error);
+        tacit_shm_listener_close(&listener);
+    }
+    return status;
+}
+
+static enum tacit_status run_verbs(struct tacit_node *node, struct user user,
+                                   struct tacit_error *error)
+{
+#ifdef TACIT_HAVE_VERBS
+    struct tacit_provider_addresses addresses;
+    struct tacit_verbs_memnode_config config = {.replicas = node->smr.replicas,
+                                                .suspicion_ns = node->smr.suspicion_ns,
+                                                .user_uid = user.uid,
+                                                .user_gid = user.gid,
+                                                .ready = ready,
+                                                .ready_context = node};
+    enum tacit_status status =
+        tacit_provider_verbs(&node->provider, &config.fabric, &addresses, error);
+    return status == TACIT_OK ? tacit_verbs_memnode_run(&config, error) : status;
+#else
+    (void)user;
+    return tacit_provider_check(&node->config, "the cluster file", error); // refused at load
+#endif
+}
+
 int main(int argc, char **argv)
 {
     static const struct argp argp = {
@@ -107,7 +160,7 @@ int main(int argc, char **argv)
     struct arguments arguments = {.level = TACIT_LOG_INFO};
     struct tacit_error error = {0};
     struct tacit_node *node = NULL;
-    struct tacit_shm_listener listener;
+    struct user user = {0};
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
         return 1;
     }
@@ -116,29 +169,16 @@ int main(int argc, char **argv)
     tacit_log_open("memnode", arguments.level);
     enum tacit_status status = tacit_node_load(&node, arguments.node_path, arguments.cluster_path,
                                                TACIT_CONFIG_MEMNODE, &error);
-    struct tacit_memnode_config config = {
-        .permissions = &tacit_memnode_permissions, .ready = ready, .confine = CONFINE};
     if (status == TACIT_OK) {
         tacit_log_open(node->name, arguments.level);
-        status = find_user(arguments.user, &config, &error);
+        status = find_user(arguments.user, &user, &error);
     }
     if (status == TACIT_OK) {
         status = tacit_node_enter(node, &error);
     }
     if (status == TACIT_OK) {
-        config.fabric = node->shm;
-        config.ready_context = node;
-        config.replicas = node->smr.replicas;
-        config.suspicion_ns = node->smr.suspicion_ns;
-        status = tacit_shm_memory_check(&node->shm, &error);
-    }
-    if (status == TACIT_OK) {
-        status = tacit_shm_listen(&listener, node->shm.path, node->shm.socket_gid, &error);
-    }
-    if (status == TACIT_OK) {
-        config.listener = listener.fd;
-        status = tacit_memnode_run(&config, &error);
-        tacit_shm_listener_close(&listener);
+        bool is_shm = node->config.fabric == TACIT_CONFIG_SHM;
+        status = is_shm ? run_shm(node, user, &error) : run_verbs(node, user, &error);
     }
     if (status != TACIT_OK) {
         (void)fprintf(stderr, "tacit-memnode: %s\n", error.text);

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Crash mode on a memory node: the permission server in a loop, asleep while nobody asks, and the
-// fabric's host side as that server sees it. In a file of its own because a Byzantine group, which
-// is the one that has to trust its memory nodes, has no use for it.
+// Crash mode on a memory node: the fabric's host side as the permission server sees it (loop.c). In
+// a file of its own because a Byzantine group, which is the one that has to trust its memory nodes,
+// has no use for it.
 #include <assert.h>
 
 #include "../shm/life.h"
+#include "loop.h"
 #include "node.h"
-#include "tacit/grants.h"
-
-// Turns without a sleep after something happened: one request leads to the next.
-#define AWAKE_TURNS 16
 
 static size_t host_poll(struct tacit_fabric *fabric, struct tacit_event *events, size_t max)
 {
@@ -165,72 +162,15 @@ struct tacit_fabric *tacit_memnode_fabric(struct tacit_memnode *node, struct tac
 
 // ---- the loop ----
 
-// A replica names a log region that is no longer needed: free it if a later life of its owner is
-// here, so that nobody can make us drop a region that is in use.
-static void retire_named(const struct tacit_grants *grants, struct tacit_fabric *fabric)
-{
-    for (tacit_node_t node = 0; node < grants->config.replicas; node++) {
-        const uint64_t *control = fabric->ops->local(
-            fabric,
-            (struct tacit_region_key){TACIT_REGION_CONTROL, node, grants->peers[node].incarnation},
-            NULL);
-        if (control == NULL) {
-            continue;
-        }
-        uint64_t word = __atomic_load_n(&control[TACIT_CONTROL_RETIRED / 8], __ATOMIC_ACQUIRE);
-        struct tacit_region_key key = {.region_class = TACIT_REGION_LOG,
-                                       .owner = tacit_owner_node(word),
-                                       .incarnation = tacit_owner_incarnation(word)};
-        if (word != 0 && key.owner < grants->config.replicas &&
-            key.incarnation < grants->peers[key.owner].incarnation) {
-            fabric->ops->retire(fabric, key); // nothing happens if it is gone already
-        }
-    }
-}
-
-static bool turn(struct tacit_grants *grants, struct tacit_fabric *fabric)
-{
-    struct tacit_event events[TACIT_MEMNODE_EVENTS];
-    tacit_time_ns_t now_ns = tacit_shm_now_ns();
-    size_t count = fabric->ops->poll(fabric, events, TACIT_MEMNODE_EVENTS);
-    for (size_t i = 0; i < count; i++) {
-        tacit_grants_event(grants, &events[i], now_ns);
-    }
-    uint32_t connected = 0;
-    for (unsigned node = 0; node < grants->config.replicas; node++) {
-        connected |= (uint32_t)grants->peers[node].up << node;
-    }
-    return tacit_grants_poll(grants, connected, NULL, now_ns) || count > 0;
-}
-
 static enum tacit_status permissions_open(struct tacit_memnode *node, struct tacit_error *error)
 {
     return tacit_memnode_fabric(node, error) != NULL ? TACIT_OK : TACIT_EIO;
 }
 
-// Whoever asks for something rings, so there is no other reason to wake.
 static void permissions_loop(const struct tacit_memnode_config *config, struct tacit_memnode *node,
                              const volatile sig_atomic_t *stopping)
 {
-    static struct tacit_grants grants;
-    struct tacit_fabric *fabric = &node->fabric;
-    tacit_grants_init(&grants,
-                      &(struct tacit_grants_config){.replicas = config->replicas,
-                                                    .suspicion_ns = config->suspicion_ns},
-                      fabric);
-    for (unsigned idle_turns = 0; !*stopping; idle_turns++) {
-        if (turn(&grants, fabric)) {
-            idle_turns = 0;
-        } else if (idle_turns >= AWAKE_TURNS) {
-            idle_turns = 0;
-            fabric->ops->arm(fabric);
-            retire_named(&grants, fabric); // readers are told in the turn
-            if (!turn(&grants, fabric)) {
-                fabric->ops->sleep(fabric, tacit_grants_deadline(&grants));
-            }
-            fabric->ops->disarm(fabric);
-        }
-    }
+    tacit_memnode_loop(&node->fabric, config->replicas, config->suspicion_ns, stopping);
 }
 
 const struct tacit_memnode_service tacit_memnode_permissions = {

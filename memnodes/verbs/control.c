@@ -18,6 +18,11 @@
 #define TICK_NS 10000000u  // while a deadline is near
 #define IDLE_NS 100000000u // while nothing is
 
+void tacit_verbs_wake(struct tacit_fabric *fabric)
+{
+    tacit_verbs_wake_sleeper(tacit_verbs_of(fabric));
+}
+
 tacit_time_ns_t tacit_verbs_now_ns(void)
 {
     struct timespec now;

@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "apps/cli/local.h"
+#include "apps/client/provider.h"
 #include "attacks.h"
 #include "core/smr/internal.h"
 #include "page.h"
-#include "tacit/shm.h"
 
 #define COPY_BYTES 262144u // larger writes pass untouched
 #define HANDLES 256u       // the low byte of a handle (memnodes/shm)
@@ -46,10 +46,12 @@ static struct liar {
     uint64_t more[ADVERSARY_MESSAGE_BYTES / 4]; // of a message of its own accord, meanwhile
 } liar;
 
-enum tacit_status __real_tacit_shm_open(const struct tacit_shm_config *config,
-                                        struct tacit_fabric **fabric, struct tacit_error *error);
-enum tacit_status __wrap_tacit_shm_open(const struct tacit_shm_config *config,
-                                        struct tacit_fabric **fabric, struct tacit_error *error);
+enum tacit_status __real_tacit_provider_open(const struct tacit_provider_config *config,
+                                             struct tacit_fabric **fabric,
+                                             struct tacit_error *error);
+enum tacit_status __wrap_tacit_provider_open(const struct tacit_provider_config *config,
+                                             struct tacit_fabric **fabric,
+                                             struct tacit_error *error);
 enum tacit_status __real_tacit_smr_init(struct tacit_smr **result, void *memory,
                                         const struct tacit_smr_config *config,
                                         struct tacit_fabric *fabric, const struct tacit_app *app,
@@ -286,12 +288,13 @@ static enum tacit_status open_page(struct tacit_error *error)
     return TACIT_OK;
 }
 
-enum tacit_status __wrap_tacit_shm_open(const struct tacit_shm_config *config,
-                                        struct tacit_fabric **fabric, struct tacit_error *error)
+enum tacit_status __wrap_tacit_provider_open(const struct tacit_provider_config *config,
+                                             struct tacit_fabric **fabric,
+                                             struct tacit_error *error)
 {
     enum tacit_status status = open_page(error);
     if (status == TACIT_OK) {
-        status = __real_tacit_shm_open(config, fabric, error);
+        status = __real_tacit_provider_open(config, fabric, error);
     }
     if (status != TACIT_OK) {
         return status;
@@ -301,7 +304,9 @@ enum tacit_status __wrap_tacit_shm_open(const struct tacit_shm_config *config,
     choice_init_seed(&liar.choice, seed);
     liar.attack = attack_at(ATTACK_NONE);
     liar.keypair = config->keypair;
-    tacit_scope_make(&liar.scope, &config->group, &config->cluster);
+    struct tacit_digest cluster;
+    tacit_config_digest(&cluster, config->cluster);
+    tacit_scope_make(&liar.scope, &config->group, &cluster);
     liar.fabric = *fabric;
     liar.real = liar.fabric->ops;
     liar.ops = *liar.real;

@@ -14,9 +14,9 @@
 
 #include "adversary/adversary.h"
 #include "apps/client/cluster.h"
+#include "apps/client/provider.h"
 #include "kv/kv_wire.h"
 #include "tacit/client.h"
-#include "tacit/shm.h"
 
 #define CALL_NS UINT64_C(50000000) // it has no patience, either
 #define RATE 16000u
@@ -44,10 +44,12 @@ static void on_signal(int signal_number)
     stopped = 1;
 }
 
-enum tacit_status __real_tacit_shm_open(const struct tacit_shm_config *config,
-                                        struct tacit_fabric **fabric, struct tacit_error *error);
-enum tacit_status __wrap_tacit_shm_open(const struct tacit_shm_config *config,
-                                        struct tacit_fabric **fabric, struct tacit_error *error);
+enum tacit_status __real_tacit_provider_open(const struct tacit_provider_config *config,
+                                             struct tacit_fabric **fabric,
+                                             struct tacit_error *error);
+enum tacit_status __wrap_tacit_provider_open(const struct tacit_provider_config *config,
+                                             struct tacit_fabric **fabric,
+                                             struct tacit_error *error);
 
 // ---- between client and fabric -----------------------------------------------------------------
 
@@ -96,11 +98,12 @@ static bool liar_post(struct tacit_fabric *fabric, const struct tacit_op *op)
     return liar.real->post(fabric, &changed);
 }
 
-enum tacit_status __wrap_tacit_shm_open(const struct tacit_shm_config *config,
-                                        struct tacit_fabric **fabric, struct tacit_error *error)
+enum tacit_status __wrap_tacit_provider_open(const struct tacit_provider_config *config,
+                                             struct tacit_fabric **fabric,
+                                             struct tacit_error *error)
 {
     static const struct adversary_world world = {.sign_client = sign, .rate = rate};
-    enum tacit_status status = __real_tacit_shm_open(config, fabric, error);
+    enum tacit_status status = __real_tacit_provider_open(config, fabric, error);
     if (status == TACIT_OK) {
         uint64_t seed = 0;
         tacit_random_bytes(&seed, sizeof seed);
@@ -109,7 +112,9 @@ enum tacit_status __wrap_tacit_shm_open(const struct tacit_shm_config *config,
                        liar.smr.byzantine.window);
         memset(liar.requests, 0xff, sizeof liar.requests);
         liar.keypair = config->keypair;
-        tacit_scope_make(&liar.scope, &config->group, &config->cluster);
+        struct tacit_digest cluster;
+        tacit_config_digest(&cluster, config->cluster);
+        tacit_scope_make(&liar.scope, &config->group, &cluster);
         liar.real = (*fabric)->ops;
         liar.ops = *liar.real;
         liar.ops.post = liar_post;

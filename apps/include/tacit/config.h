@@ -244,7 +244,8 @@ struct tacit_config_plan {
     uint32_t replicas; // 1 .. TACIT_REPLICAS_MAX
     uint32_t memnodes; // 0 .. TACIT_MEMNODES_MAX
     uint32_t clients;  // 0 .. TACIT_CLIENTS_MAX
-    uint16_t port;     // verbs: first port on 127.0.0.1; replicas, then memory nodes
+    const char *host;  // verbs: of everybody; NULL: 127.0.0.1
+    uint16_t port;     // verbs: first port there; replicas, then memory nodes
     bool operator_key; // also make a key for the operator
 };
 

@@ -193,6 +193,10 @@ enum tacit_status tacit_verbs_open(const struct tacit_verbs_config *config,
 // Closes all connections and frees everything; no event is told any more. Peers see DOWN.
 void tacit_verbs_close(struct tacit_fabric *fabric);
 
+// Ends the present or the next armed sleep of the protocol thread, like a ring. Any thread, and
+// signal handlers.
+void tacit_verbs_wake(struct tacit_fabric *fabric);
+
 // The clock of sleep(): CLOCK_MONOTONIC. Any thread.
 tacit_time_ns_t tacit_verbs_now_ns(void);
 

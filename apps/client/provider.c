@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See provider.h.
+#include "provider.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+// ---- callbacks of the providers (control thread) -----------------------------------------------
+
+static bool find_key(void *context, enum tacit_shm_kind kind, uint16_t id,
+                     struct tacit_public_key *key)
+{
+    static const enum tacit_config_role roles[TACIT_SHM_KINDS] = {
+        [TACIT_SHM_REPLICA] = TACIT_CONFIG_REPLICA,
+        [TACIT_SHM_MEMNODE] = TACIT_CONFIG_MEMNODE,
+        [TACIT_SHM_CLIENT] = TACIT_CONFIG_CLIENT,
+    };
+    const struct tacit_provider_config *config = context;
+    const struct tacit_public_key *known =
+        tacit_config_public_key(config->cluster, roles[kind], id);
+    if (known != NULL) {
+        *key = *known;
+    }
+    return known != NULL;
+}
+
+static void report(void *context, enum tacit_shm_report_kind kind, const char *text)
+{
+    const struct tacit_provider_config *config = context;
+    if (config->report != NULL) {
+        config->report(config->context, kind, text);
+    }
+}
+
+// The providers' callbacks take their context without const; nothing is changed through it.
+static void *context_of(const struct tacit_provider_config *config)
+{
+    union {
+        const struct tacit_provider_config *in;
+        void *out;
+    } context = {.in = config};
+    return context.out;
+}
+
+// ---- shared memory -----------------------------------------------------------------------------
+
+void tacit_provider_shm(const struct tacit_provider_config *config, struct tacit_shm_config *shm,
+                        struct tacit_shm_peer peers[TACIT_PROVIDER_PEERS])
+{
+    const struct tacit_config *cluster = config->cluster;
+    size_t count = 0;
+    for (uint32_t i = 0; i < cluster->replica_count; i++) {
+        peers[count++] = (struct tacit_shm_peer){.node = (tacit_node_t)i,
+                                                 .path = cluster->replicas[i].socket_path};
+    }
+    for (uint32_t i = 0; i < cluster->memnode_count; i++) {
+        peers[count++] = (struct tacit_shm_peer){.node = (tacit_node_t)(TACIT_NODE_MEMNODE + i),
+                                                 .path = cluster->memnodes[i].socket_path};
+    }
+    *shm = (struct tacit_shm_config){
+        .kind = config->kind,
+        .id = config->id,
+        .incarnation = config->incarnation,
+        .path = config->kind == TACIT_SHM_REPLICA   ? cluster->replicas[config->id].socket_path
+                : config->kind == TACIT_SHM_MEMNODE ? cluster->memnodes[config->id].socket_path
+                                                    : NULL,
+        .socket_gid = config->socket_gid,
+        .peers = peers,
+        .peers_count = count,
+        .group = config->group,
+        .keypair = config->keypair,
+        .key_of = find_key,
+        .report = report,
+        .context = context_of(config),
+    };
+    memcpy(shm->layouts, config->layouts, sizeof shm->layouts);
+    tacit_config_digest(&shm->cluster, cluster);
+}
+
+static enum tacit_status shm_open_fabric(const struct tacit_provider_config *config,
+                                         struct tacit_fabric **fabric, struct tacit_error *error)
+{
+    struct tacit_shm_config shm;
+    struct tacit_shm_peer peers[TACIT_PROVIDER_PEERS];
+    tacit_provider_shm(config, &shm, peers);
+    return tacit_shm_open(&shm, fabric, error);
+}
+
+// ---- RDMA --------------------------------------------------------------------------------------
+
+#ifdef TACIT_HAVE_VERBS
+
+static_assert((int)TACIT_SHM_REPLICA == (int)TACIT_VERBS_REPLICA &&
+                  (int)TACIT_SHM_MEMNODE == (int)TACIT_VERBS_MEMNODE &&
+                  (int)TACIT_SHM_CLIENT == (int)TACIT_VERBS_CLIENT &&
+                  (int)TACIT_SHM_REPORT_REFUSED == (int)TACIT_VERBS_REPORT_REFUSED &&
+                  (int)TACIT_SHM_REPORT_MISBEHAVED == (int)TACIT_VERBS_REPORT_MISBEHAVED &&
+                  (int)TACIT_SHM_REPORT_RESOURCE == (int)TACIT_VERBS_REPORT_RESOURCE,
+              "both providers number kinds and reports alike");
+
+static bool find_key_verbs(void *context, enum tacit_verbs_kind kind, uint16_t id,
+                           struct tacit_public_key *key)
+{
+    return find_key(context, (enum tacit_shm_kind)kind, id, key);
+}
+
+static void report_verbs(void *context, enum tacit_verbs_report_kind kind, const char *text)
+{
+    report(context, (enum tacit_shm_report_kind)kind, text);
+}
+
+// The member's host as a numeric address.
+static enum tacit_status look_up(const struct tacit_config_member *member,
+                                 char out[TACIT_PROVIDER_ADDRESS_BYTES], struct addrinfo **found,
+                                 struct tacit_error *error)
+{
+    char port[8];
+    const struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV};
+    (void)snprintf(port, sizeof port, "%u", member->port);
+    *found = NULL;
+    int failed = getaddrinfo(member->host, port, &hints, found);
+    if (failed == 0) {
+        failed = getnameinfo((*found)->ai_addr, (*found)->ai_addrlen, out,
+                             TACIT_PROVIDER_ADDRESS_BYTES, NULL, 0, NI_NUMERICHOST);
+    }
+    return failed == 0 ? TACIT_OK
+                       : tacit_error_set(error, TACIT_ENOENT, 0,
+                                         "the address %.200s of the cluster file cannot be found: "
+                                         "%s",
+                                         member->address, gai_strerror(failed));
+}
+
+// The address from which this host sends to a replica. (A datagram socket that is connected sends
+// nothing.)
+static enum tacit_status source_address(const struct addrinfo *to,
+                                        char out[TACIT_PROVIDER_ADDRESS_BYTES],
+                                        struct tacit_error *error)
+{
+    struct sockaddr_storage own;
+    socklen_t length = sizeof own;
+    int probe = socket(to->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool known = probe >= 0 && connect(probe, to->ai_addr, to->ai_addrlen) == 0 &&
+                 getsockname(probe, (struct sockaddr *)&own, &length) == 0 &&
+                 getnameinfo((struct sockaddr *)&own, length, out, TACIT_PROVIDER_ADDRESS_BYTES,
+                             NULL, 0, NI_NUMERICHOST) == 0;
+    int reason = errno;
+    if (probe >= 0) {
+        (void)close(probe);
+    }
+    return known ? TACIT_OK
+                 : tacit_error_set(error, TACIT_ENOENT, reason,
+                                   "this host has no route to the first replica: %s",
+                                   strerror(reason));
+}
+
+static enum tacit_status list_peers(const struct tacit_provider_config *config,
+                                    struct tacit_provider_addresses *memory, size_t *count,
+                                    struct tacit_error *error)
+{
+    const struct tacit_config *cluster = config->cluster;
+    enum tacit_status status = TACIT_OK;
+    *count = 0;
+    for (uint32_t i = 0; i < cluster->replica_count + cluster->memnode_count && status == TACIT_OK;
+         i++) {
+        bool is_replica = i < cluster->replica_count;
+        uint32_t index = is_replica ? i : i - cluster->replica_count;
+        const struct tacit_config_member *member =
+            is_replica ? &cluster->replicas[index] : &cluster->memnodes[index];
+        struct addrinfo *found = NULL;
+        status = look_up(member, memory->of[i], &found, error);
+        if (status == TACIT_OK && i == 0 && config->kind == TACIT_SHM_CLIENT) {
+            status = source_address(found, memory->own, error);
+        }
+        if (found != NULL) {
+            freeaddrinfo(found);
+        }
+        memory->peers[i] = (struct tacit_verbs_peer){
+            .node = (tacit_node_t)(is_replica ? index : TACIT_NODE_MEMNODE + index),
+            .address = memory->of[i],
+            .port = member->port};
+        *count = i + 1;
+    }
+    return status;
+}
+
+enum tacit_status tacit_provider_verbs(const struct tacit_provider_config *config,
+                                       struct tacit_verbs_config *verbs,
+                                       struct tacit_provider_addresses *memory,
+                                       struct tacit_error *error)
+{
+    size_t count = 0;
+    enum tacit_status status = list_peers(config, memory, &count, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    const struct tacit_verbs_peer client = {.address = memory->own};
+    const struct tacit_verbs_peer *self =
+        config->kind == TACIT_SHM_REPLICA ? &memory->peers[config->id]
+        : config->kind == TACIT_SHM_MEMNODE
+            ? &memory->peers[config->cluster->replica_count + config->id]
+            : &client;
+    *verbs = (struct tacit_verbs_config){
+        .kind = (enum tacit_verbs_kind)config->kind,
+        .id = config->id,
+        .incarnation = config->incarnation,
+        .address = self->address,
+        .port = self->port,
+        .peers = memory->peers,
+        .peers_count = count,
+        .group = config->group,
+        .keypair = config->keypair,
+        .key_of = find_key_verbs,
+        .report = report_verbs,
+        .context = context_of(config),
+    };
+    memcpy(verbs->layouts, config->layouts, sizeof verbs->layouts);
+    tacit_config_digest(&verbs->cluster, config->cluster);
+    return TACIT_OK;
+}
+
+static enum tacit_status verbs_open_fabric(const struct tacit_provider_config *config,
+                                           struct tacit_fabric **fabric, struct tacit_error *error)
+{
+    struct tacit_verbs_config verbs;
+    struct tacit_provider_addresses memory;
+    enum tacit_status status = tacit_provider_verbs(config, &verbs, &memory, error);
+    return status == TACIT_OK ? tacit_verbs_open(&verbs, fabric, error) : status;
+}
+
+static void verbs_counters(const struct tacit_fabric *fabric, struct tacit_shm_counters *counters)
+{
+    struct tacit_verbs_counters verbs;
+    tacit_verbs_counters(fabric, &verbs);
+    *counters = (struct tacit_shm_counters){.accepted = verbs.accepted,
+                                            .connected = verbs.connected,
+                                            .refused = verbs.refused,
+                                            .misbehaved = verbs.misbehaved,
+                                            .expired = verbs.expired};
+}
+
+#else // the names below are used, never the functions: tacit_provider_check refuses before
+
+static enum tacit_status verbs_open_fabric(const struct tacit_provider_config *config,
+                                           struct tacit_fabric **fabric, struct tacit_error *error)
+{
+    (void)fabric;
+    return tacit_provider_check(config->cluster, "the cluster file", error);
+}
+#define tacit_verbs_close tacit_shm_close
+#define tacit_verbs_wake tacit_shm_wake
+#define verbs_counters tacit_shm_counters
+
+#endif
+
+// ---- either ------------------------------------------------------------------------------------
+
+static bool is_verbs(const struct tacit_provider_config *config)
+{
+    return config->cluster->fabric == TACIT_CONFIG_VERBS;
+}
+
+enum tacit_status tacit_provider_check(const struct tacit_config *cluster, const char *path,
+                                       struct tacit_error *error)
+{
+#ifdef TACIT_HAVE_VERBS
+    (void)cluster;
+    (void)path;
+    (void)error;
+    return TACIT_OK;
+#else
+    return cluster->fabric == TACIT_CONFIG_SHM
+               ? TACIT_OK
+               : tacit_error_set(error, TACIT_EINVAL, 0,
+                                 "%.300s asks for fabric: verbs, which this program was built "
+                                 "without: install libibverbs-dev and librdmacm-dev, and build "
+                                 "with the cmake option -DTACIT_VERBS=ON",
+                                 path);
+#endif
+}
+
+enum tacit_status tacit_provider_open(const struct tacit_provider_config *config,
+                                      struct tacit_fabric **fabric, struct tacit_error *error)
+{
+    return is_verbs(config) ? verbs_open_fabric(config, fabric, error)
+                            : shm_open_fabric(config, fabric, error);
+}
+
+enum tacit_status tacit_provider_attach(const struct tacit_provider_config *config,
+                                        struct tacit_fabric *fabric, struct tacit_error *error)
+{
+    return is_verbs(config) ? TACIT_OK : tacit_shm_thread_attach(fabric, error);
+}
+
+void tacit_provider_close(const struct tacit_provider_config *config, struct tacit_fabric *fabric)
+{
+    if (is_verbs(config)) {
+        tacit_verbs_close(fabric);
+    } else {
+        tacit_shm_close(fabric);
+    }
+}
+
+void tacit_provider_wake(const struct tacit_provider_config *config, struct tacit_fabric *fabric)
+{
+    if (is_verbs(config)) {
+        tacit_verbs_wake(fabric);
+    } else {
+        tacit_shm_wake(fabric);
+    }
+}
+
+void tacit_provider_counters(const struct tacit_provider_config *config,
+                             const struct tacit_fabric *fabric, struct tacit_shm_counters *counters)
+{
+    if (is_verbs(config)) {
+        verbs_counters(fabric, counters);
+    } else {
+        tacit_shm_counters(fabric, counters);
+    }
+}
