@@ -166,6 +166,7 @@ static void set_up_detector(struct tacit_replica *replica)
         .grace_ns = GRACE_SUSPICIONS * smr->suspicion_ns,
     };
     char *behind = (char *)replica->memory + tacit_smr_size(smr);
+    replica->fabric->ops->attach(replica->fabric, behind, tacit_fd_size());
     tacit_fd_init(&replica->fd, behind, &config, replica->fabric, tacit_shm_now_ns());
     replica->detector = tacit_fd_detector(replica->fd);
     tacit_smr_detector(replica->smr, &replica->detector);

@@ -25,6 +25,7 @@
 #define TACIT_VERBS_WORK (2u * TACIT_VERBS_OPS) // work requests: a holder's read takes two
 #define TACIT_VERBS_BOUNCE 131072u              // bytes of quiet writes under way on one plane
 #define TACIT_VERBS_INLINE 64u
+#define TACIT_VERBS_ATTACHED 4u // pieces of memory that operations use
 #define TACIT_VERBS_RETRIES 6u // Soft-RoCE takes 7 for infinitely many
 #define TACIT_VERBS_MARKERS 4u
 #define TACIT_VERBS_CHAIN 16u         // work requests behind one doorbell
@@ -316,7 +317,8 @@ struct tacit_verbs {
     tacit_time_ns_t reported_ns[TACIT_VERBS_REPORTS];
 
     // Protocol thread.
-    struct ibv_mr *attached;
+    struct ibv_mr *attached[TACIT_VERBS_ATTACHED]; // the first attached_count
+    unsigned attached_count;
     struct tacit_event self[TACIT_VERBS_SELF_QUEUE];
     uint32_t self_first, self_next;
     tacit_node_t poll_from;

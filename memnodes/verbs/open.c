@@ -215,8 +215,8 @@ enum tacit_status tacit_verbs_open(const struct tacit_verbs_config *config,
 
 static void close_device(struct tacit_verbs *v)
 {
-    if (v->attached != NULL) {
-        (void)ibv_dereg_mr(v->attached);
+    for (unsigned i = 0; i < v->attached_count; i++) {
+        (void)ibv_dereg_mr(v->attached[i]);
     }
     if (v->completions != NULL) {
         (void)ibv_destroy_comp_channel(v->completions);

@@ -18,12 +18,18 @@
 // What an operation that is not sent gets.
 enum verdict { TACIT_VERBS_SEND, TACIT_VERBS_DENY, TACIT_VERBS_NOT_NOW };
 
-static bool is_attached(const struct tacit_verbs *v, const struct tacit_op *op)
+// The registration of the memory that an operation uses; NULL: it was not attached.
+static const struct ibv_mr *attached_of(const struct tacit_verbs *v, const struct tacit_op *op)
 {
     uintptr_t at = (uintptr_t)op->local;
-    return v->attached != NULL && at >= (uintptr_t)v->attached->addr &&
-           op->bytes <= v->attached->length &&
-           at - (uintptr_t)v->attached->addr <= v->attached->length - op->bytes;
+    for (unsigned i = 0; i < v->attached_count; i++) {
+        const struct ibv_mr *mr = v->attached[i];
+        if (at >= (uintptr_t)mr->addr && op->bytes <= mr->length &&
+            at - (uintptr_t)mr->addr <= mr->length - op->bytes) {
+            return mr;
+        }
+    }
+    return NULL;
 }
 
 // ---- operations of other hosts
@@ -141,8 +147,9 @@ static bool post_to_device(struct tacit_verbs *v, struct verbs_plane *plane,
         from = copy;
         lkey = plane->bounce_mr->lkey;
     } else if (!small) {
-        assert(is_attached(v, op));
-        lkey = v->attached->lkey;
+        const struct ibv_mr *mr = attached_of(v, op);
+        assert(mr != NULL);
+        lkey = mr->lkey;
     }
     struct verbs_staged *staged =
         stage(plane, op->kind == TACIT_OP_WRITE ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ,
@@ -426,9 +433,11 @@ bool tacit_verbs_post(struct tacit_fabric *fabric, const struct tacit_op *op)
 void tacit_verbs_attach(struct tacit_fabric *fabric, void *base, size_t bytes)
 {
     struct tacit_verbs *v = tacit_verbs_of(fabric);
-    assert(v->attached == NULL);
-    v->attached = ibv_reg_mr(v->pd, base, bytes, IBV_ACCESS_LOCAL_WRITE);
-    if (v->attached == NULL) {
+    assert(v->attached_count < TACIT_VERBS_ATTACHED);
+    struct ibv_mr *mr = ibv_reg_mr(v->pd, base, bytes, IBV_ACCESS_LOCAL_WRITE);
+    if (mr != NULL) {
+        v->attached[v->attached_count++] = mr;
+    } else {
         tacit_verbs_report(v, TACIT_VERBS_REPORT_RESOURCE,
                            "The memory of the protocol (%zu bytes) cannot be registered; is "
                            "RLIMIT_MEMLOCK large enough?",

@@ -645,7 +645,9 @@ void *tacit_verbs_local(struct tacit_fabric *fabric, struct tacit_region_key key
         const struct verbs_region *region = &v->regions[i];
         if (region->used && !region->retired && is_named(&region->key, &key)) {
             base = region->base;
-            *bytes = region->bytes;
+            if (bytes != NULL) {
+                *bytes = region->bytes;
+            }
         }
     }
     (void)pthread_mutex_unlock(&v->regions_lock);

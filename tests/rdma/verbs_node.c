@@ -146,7 +146,7 @@ static bool raw_read(struct node *node, tacit_node_t host, unsigned plane, uint6
                       .rkey = rkey,
                       .sge = {.addr = (uintptr_t)node->agent.memory.read,
                               .length = 8,
-                              .lkey = v->attached->lkey}};
+                              .lkey = v->attached[0]->lkey}};
     return raw_try(node, &raw) == TACIT_COMPLETION_OK;
 }
 

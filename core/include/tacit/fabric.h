@@ -183,7 +183,8 @@ struct tacit_fabric_ops {
     // Breaks the connection to a host that completes nothing any more: its pending operations
     // complete LOST, DOWN follows, and the provider connects again.
     void (*reset)(struct tacit_fabric *fabric, tacit_node_t host);
-    // Declares memory from which operations will be posted; once, before the first post.
+    // Declares memory from which operations will be posted, before the first post: a piece for each
+    // poster, at most four.
     void (*attach)(struct tacit_fabric *fabric, void *base, size_t bytes);
     // Waiting, for the runner only. arm(): from now on rings, deaths and completions end the next
     // sleep; then the caller polls everything once more. sleep(): blocks until one of them, or

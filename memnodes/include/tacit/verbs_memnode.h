@@ -17,8 +17,8 @@ struct tacit_verbs_memnode_config {
     uint8_t replicas;                 // in the group, 1 .. TACIT_REPLICAS_MAX
     // With logs: a holder that shows no activity for this long loses to whoever asks.
     tacit_time_ns_t suspicion_ns;
-    // Started as root: user and group to become once the memory is registered; 0: stay root.
-    // Ignored for others.
+    // Started as root: user and group to become before the device is opened, which has to be
+    // accessible to them; 0: stay root. Ignored for others.
     uint32_t user_uid, user_gid;
     // Called once the node is reachable, from the calling thread; NULL: nobody.
     void (*ready)(void *context);

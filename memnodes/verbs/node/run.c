@@ -4,7 +4,7 @@
 #include "tacit/verbs_memnode.h"
 
 #include <signal.h>
-#include <string.h>
+#include <sys/resource.h>
 
 #include "../../node/loop.h"
 #include "../../node/node.h"
@@ -62,7 +62,17 @@ enum tacit_status tacit_verbs_memnode_run(const struct tacit_verbs_memnode_confi
     (void)sigaddset(&ends, SIGTERM);
     (void)sigaddset(&ends, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &ends, &before);
+    // First, as the kernel lets nobody who has changed since use an open connection manager. What
+    // root may do, and has to be done for connections that come later, is to lift the limit of
+    // registered memory; for others the limit is what it is.
+    const struct tacit_memnode_config user = {.user_uid = config->user_uid,
+                                              .user_gid = config->user_gid};
+    const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+    (void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
     enum tacit_status status = tacit_memnode_harden(error);
+    if (status == TACIT_OK) {
+        status = tacit_memnode_drop_user(&user, error);
+    }
     if (status == TACIT_OK) {
         status = tacit_verbs_open(&config->fabric, &serving, error);
     }
@@ -70,22 +80,17 @@ enum tacit_status tacit_verbs_memnode_run(const struct tacit_verbs_memnode_confi
         (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
         return status;
     }
-    const struct tacit_memnode_config user = {.user_uid = config->user_uid,
-                                              .user_gid = config->user_gid};
     struct sigaction action = {.sa_handler = stop};
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    status = tacit_memnode_drop_user(&user, error);
-    if (status == TACIT_OK) {
-        if (config->ready != NULL) {
-            config->ready(config->ready_context);
-        }
-        if (config->fabric.layouts[TACIT_VERBS_MEMNODE].log_bytes > 0) {
-            tacit_memnode_loop(serving, config->replicas, config->suspicion_ns, &stopping);
-        } else {
-            serve_registers(serving);
-        }
+    if (config->ready != NULL) {
+        config->ready(config->ready_context);
+    }
+    if (config->fabric.layouts[TACIT_VERBS_MEMNODE].log_bytes > 0) {
+        tacit_memnode_loop(serving, config->replicas, config->suspicion_ns, &stopping);
+    } else {
+        serve_registers(serving);
     }
     (void)pthread_sigmask(SIG_BLOCK, &ends, NULL); // the handler needs the fabric
     tacit_verbs_close(serving);
