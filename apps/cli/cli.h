@@ -27,6 +27,8 @@ bool cli_number(const char *text, uint64_t lowest, uint64_t highest, uint64_t *n
 #define CLI_COMPLAINT_BYTES 256u
 #define CLI_FABRIC_HELP                                                                            \
     "shm (default), verbs (RDMA, at the first device's address) or verbs:ADDRESS"
+#define CLI_PATIENCE_MAX 1000u
+#define CLI_PATIENCE_HELP "all times N times as long, for emulated or busy machines (default 1)"
 struct local_plan;
 bool cli_fabric(const char *text, struct local_plan *plan, char complaint[CLI_COMPLAINT_BYTES]);
 // Monotonic nanoseconds; and a pause.

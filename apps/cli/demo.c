@@ -27,6 +27,7 @@ static const struct argp_option options[] = {
      "byzantine (default): a replica lies, then the leader is killed; crash: the leader is killed",
      0},
     {"fabric", 'f', "FABRIC", 0, CLI_FABRIC_HELP, 0},
+    {"patience", 'p', "N", 0, CLI_PATIENCE_HELP, 0},
     {"seconds", 's', "N", 0, "Length of each part (default 2)", 0},
     {0},
 };
@@ -35,6 +36,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
     char complaint[CLI_COMPLAINT_BYTES];
+    uint64_t number = 0;
     switch (key) {
     case 'f':
         if (!cli_fabric(value, &arguments->plan, complaint)) {
@@ -43,6 +45,12 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case 'm':
         arguments->plan.mode = cli_option_mode(state, value);
+        return 0;
+    case 'p':
+        if (!cli_number(value, 1, CLI_PATIENCE_MAX, &number)) {
+            argp_error(state, "--patience %s: 1 to %u is accepted", value, CLI_PATIENCE_MAX);
+        }
+        arguments->plan.patience = (uint32_t)number;
         return 0;
     case 's':
         arguments->seconds = cli_option_number(state, "--seconds", value, 1, 3600);

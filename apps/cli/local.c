@@ -81,6 +81,31 @@ static enum tacit_status set_directory(struct local *local, const char *director
 
 // ---- create and open ---------------------------------------------------------------------------
 
+static uint64_t longer(uint64_t time_ns, uint32_t times, uint64_t most_ns)
+{
+    return time_ns * times < most_ns ? time_ns * times : most_ns;
+}
+
+// For machines that are busy or emulated, on which all takes that much longer.
+static void stretch(struct tacit_config *config, uint32_t times)
+{
+    const uint64_t ms = 1000000;
+    const uint64_t s = 1000 * ms;
+    struct tacit_config_timing *timing = &config->timing;
+    // Each within what the cluster file accepts.
+    timing->slow_after_ns = longer(tacit_config_slow_after_ns(config), times, s / 5);
+    timing->beat_period_ns = longer(timing->beat_period_ns, times, s / 5);
+    timing->suspicion_ns = longer(timing->suspicion_ns, times, 20 * s);
+    timing->permission_timeout_ns = longer(timing->permission_timeout_ns, times, 100 * ms);
+    timing->laggard_after_ns = longer(timing->laggard_after_ns, times, 600 * s);
+    timing->client_retry_ns = longer(timing->client_retry_ns, times, 60 * s);
+    timing->cooldown_ns = longer(timing->cooldown_ns, times, 10 * ms);
+    timing->retry_ns = longer(timing->retry_ns, times, 10 * s);
+    timing->join_after_ns = longer(timing->join_after_ns, times, 60 * s);
+    timing->view_timeout_ns = longer(timing->view_timeout_ns, times, 60 * s);
+    timing->view_timeout_max_ns = longer(timing->view_timeout_max_ns, times, 600 * s);
+}
+
 enum tacit_status local_create(struct local *local, const char *directory,
                                const struct local_plan *plan, struct tacit_error *error)
 {
@@ -114,6 +139,9 @@ enum tacit_status local_create(struct local *local, const char *directory,
     local->config.broadcast_on = plan->broadcast_on;
     if (plan->arena_bytes != 0) {
         local->config.memory.arena_bytes = plan->arena_bytes;
+    }
+    if (plan->patience > 1) {
+        stretch(&local->config, plan->patience);
     }
     local->isolate = plan->isolate;
     if (plan->isolate != 0) {

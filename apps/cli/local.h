@@ -61,6 +61,7 @@ struct local_plan {
     enum tacit_config_broadcast_on broadcast_on; // Byzantine mode
     enum tacit_config_waiting waiting;
     uint64_t arena_bytes; // 0: default
+    uint32_t patience;    // all times of the cluster file so many times as long; 0: once
     uint32_t isolate;     // as in struct local
 };
 

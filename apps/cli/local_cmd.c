@@ -32,7 +32,8 @@ enum {
     KEY_ATTACK,
     KEY_BREAK,
     KEY_ISOLATE,
-    KEY_FABRIC
+    KEY_FABRIC,
+    KEY_PATIENCE
 };
 
 struct arguments {
@@ -55,6 +56,7 @@ static const struct argp_option options[] = {
     {"memnodes", KEY_MEMNODES, "N", 0, "up: memory nodes (default 3)", 1},
     {"mode", KEY_MODE, "MODE", 0, "up: crash (default) or byzantine", 1},
     {"fabric", KEY_FABRIC, "FABRIC", 0, "up: " CLI_FABRIC_HELP, 1},
+    {"patience", KEY_PATIENCE, "N", 0, "up: " CLI_PATIENCE_HELP, 1},
     {"log-on", KEY_LOG_ON, "WHERE", 0, "up, crash mode: replicas (default) or memnodes", 1},
     {"broadcast-on", KEY_BROADCAST_ON, "WHERE", 0,
      "up, Byzantine mode: replicas (default) or memnodes", 1},
@@ -112,6 +114,12 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_WAITING:
         arguments->plan.waiting = cli_option_waiting(state, value);
+        return 0;
+    case KEY_PATIENCE:
+        if (!cli_number(value, 1, CLI_PATIENCE_MAX, &number)) {
+            argp_error(state, "--patience %s: 1 to %u is accepted", value, CLI_PATIENCE_MAX);
+        }
+        arguments->plan.patience = (uint32_t)number;
         return 0;
     case KEY_PORT:
         arguments->port = cli_option_number(state, "--port", value, 0, 65535);

@@ -96,6 +96,8 @@ static enum tacit_status shm_open_fabric(const struct tacit_provider_config *con
 
 #ifdef TACIT_HAVE_VERBS
 
+#define SLICES_PER_BEAT 4u
+
 static_assert((int)TACIT_SHM_REPLICA == (int)TACIT_VERBS_REPLICA &&
                   (int)TACIT_SHM_MEMNODE == (int)TACIT_VERBS_MEMNODE &&
                   (int)TACIT_SHM_CLIENT == (int)TACIT_VERBS_CLIENT &&
@@ -218,6 +220,8 @@ enum tacit_status tacit_provider_verbs(const struct tacit_provider_config *confi
         .key_of = find_key_verbs,
         .report = report_verbs,
         .context = context_of(config),
+        // No later than a beat would be missed: a sleeper has to look, a remote write wakes nobody.
+        .sleep_slice_ns = config->cluster->timing.beat_period_ns / SLICES_PER_BEAT,
     };
     memcpy(verbs->layouts, config->layouts, sizeof verbs->layouts);
     tacit_config_digest(&verbs->cluster, config->cluster);
