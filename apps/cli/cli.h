@@ -22,15 +22,6 @@ int cli_fail(const struct tacit_error *error);
 int cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // Reads a decimal number lowest .. highest; false on anything else.
 bool cli_number(const char *text, uint64_t lowest, uint64_t highest, uint64_t *number);
-// Reads "shm", "verbs" (at the first RDMA device's address) or "verbs:ADDRESS" into a plan; false:
-// `complaint` says what is wrong.
-#define CLI_COMPLAINT_BYTES 256u
-#define CLI_FABRIC_HELP                                                                            \
-    "shm (default), verbs (RDMA, at the first device's address) or verbs:ADDRESS"
-#define CLI_PATIENCE_MAX 1000u
-#define CLI_PATIENCE_HELP "all times N times as long, for emulated or busy machines (default 1)"
-struct local_plan;
-bool cli_fabric(const char *text, struct local_plan *plan, char complaint[CLI_COMPLAINT_BYTES]);
 // Monotonic nanoseconds; and a pause.
 uint64_t cli_now_ns(void);
 void cli_sleep_ns(uint64_t ns);

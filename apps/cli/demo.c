@@ -35,22 +35,15 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *value, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
-    char complaint[CLI_COMPLAINT_BYTES];
-    uint64_t number = 0;
     switch (key) {
     case 'f':
-        if (!cli_fabric(value, &arguments->plan, complaint)) {
-            argp_error(state, "%s", complaint);
-        }
+        cli_option_fabric(state, value, &arguments->plan);
         return 0;
     case 'm':
         arguments->plan.mode = cli_option_mode(state, value);
         return 0;
     case 'p':
-        if (!cli_number(value, 1, CLI_PATIENCE_MAX, &number)) {
-            argp_error(state, "--patience %s: 1 to %u is accepted", value, CLI_PATIENCE_MAX);
-        }
-        arguments->plan.patience = (uint32_t)number;
+        arguments->plan.patience = cli_option_patience(state, value);
         return 0;
     case 's':
         arguments->seconds = cli_option_number(state, "--seconds", value, 1, 3600);

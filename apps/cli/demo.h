@@ -8,7 +8,7 @@
 #include "load.h"
 #include "scratch.h"
 
-#define DEMO_READY_NS UINT64_C(60000000000)
+#define DEMO_READY_NS UINT64_C(180000000000)
 
 struct demo {
     struct local local;

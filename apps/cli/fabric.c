@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "cli.h"
 #include "local.h"
+#include "options.h"
 
 // The network interface behind the first port of an RDMA device, from a file such as
 // /sys/class/infiniband/rxe0/ports/1/gid_attrs/ndevs/0.
@@ -60,30 +60,24 @@ static bool first_address(char *out, size_t out_bytes)
     return found;
 }
 
-bool cli_fabric(const char *text, struct local_plan *plan, char complaint[CLI_COMPLAINT_BYTES])
+void cli_option_fabric(struct argp_state *state, const char *value, struct local_plan *plan)
 {
     static const char verbs[] = "verbs:";
-    if (strcmp(text, "shm") == 0) {
+    const size_t prefix = strlen(verbs);
+    if (strcmp(value, "shm") == 0) {
         plan->fabric = TACIT_CONFIG_SHM;
-        return true;
+        return;
     }
     plan->fabric = TACIT_CONFIG_VERBS;
-    if (strncmp(text, verbs, strlen(verbs)) == 0 && strlen(text) > strlen(verbs) &&
-        strlen(text) < sizeof plan->host) {
-        (void)snprintf(plan->host, sizeof plan->host, "%s", text + strlen(verbs));
-        return true;
+    if (strncmp(value, verbs, prefix) == 0 && value[prefix] != '\0' &&
+        strlen(value + prefix) < sizeof plan->host) {
+        (void)snprintf(plan->host, sizeof plan->host, "%s", value + prefix);
+    } else if (strcmp(value, "verbs") != 0) {
+        argp_error(state, "--fabric %s: accepted are shm, verbs and verbs:ADDRESS", value);
+    } else if (!first_address(plan->host, sizeof plan->host)) {
+        argp_error(state,
+                   "--fabric verbs: no RDMA device of this machine has an IPv4 address; for a "
+                   "software one: rdma link add rxe0 type rxe netdev INTERFACE, or name an address "
+                   "with verbs:ADDRESS");
     }
-    if (strcmp(text, "verbs") == 0) {
-        if (first_address(plan->host, sizeof plan->host)) {
-            return true;
-        }
-        (void)snprintf(complaint, CLI_COMPLAINT_BYTES,
-                       "--fabric verbs: no RDMA device of this machine has an IPv4 address; "
-                       "for a software one: rdma link add rxe0 type rxe netdev INTERFACE, or name "
-                       "an address with verbs:ADDRESS");
-        return false;
-    }
-    (void)snprintf(complaint, CLI_COMPLAINT_BYTES,
-                   "--fabric %.60s: accepted are shm, verbs and verbs:ADDRESS", text);
-    return false;
 }

@@ -78,3 +78,8 @@ void cli_option_append(struct argp_state *state, struct cli_words *words, const 
         words->word[words->count++] = value;
     }
 }
+
+uint32_t cli_option_patience(struct argp_state *state, const char *value)
+{
+    return (uint32_t)cli_option_number(state, "--patience", value, 1, CLI_PATIENCE_MAX);
+}

@@ -28,6 +28,15 @@ enum tacit_config_mode cli_option_mode(struct argp_state *state, const char *val
 enum tacit_config_log_on cli_option_log_on(struct argp_state *state, const char *value);
 enum tacit_config_broadcast_on cli_option_broadcast_on(struct argp_state *state, const char *value);
 enum tacit_config_waiting cli_option_waiting(struct argp_state *state, const char *value);
+// --fabric: "shm", "verbs" (RDMA, at the first device's address) or "verbs:ADDRESS", into a plan.
+#define CLI_FABRIC_HELP                                                                            \
+    "shm (default), verbs (RDMA, at the first device's address) or verbs:ADDRESS"
+struct local_plan;
+void cli_option_fabric(struct argp_state *state, const char *value, struct local_plan *plan);
+// --patience
+#define CLI_PATIENCE_MAX 1000u
+#define CLI_PATIENCE_HELP "all times N times as long, for emulated or busy machines (default 1)"
+uint32_t cli_option_patience(struct argp_state *state, const char *value);
 // Appends a word, `most` at most (no more than CLI_WORDS_MAX).
 void cli_option_append(struct argp_state *state, struct cli_words *words, const char *value,
                        unsigned most);

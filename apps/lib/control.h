@@ -5,6 +5,7 @@
 #ifndef TACIT_APPS_LIB_CONTROL_H
 #define TACIT_APPS_LIB_CONTROL_H
 
+#include "../client/provider.h"
 #include "publish.h"
 #include "status_json.h"
 
