@@ -3,11 +3,16 @@
 #
 # Runs the tests of the RDMA provider in the virtual machine of vm.sh.
 #
-#   run.sh [suite | long | own]... [-- CASE]     default: suite own
+#   run.sh [suite | long | own | switches | crash | byzantine]... [-- CASE]
+#                                                default: suite own crash byzantine
+#
+# suite, long: the conformance cases; own: this provider's; switches: 2,000 moves of the permission under
+# full load; crash, byzantine: `tacit demo` of that mode, whole clusters of the ordinary programs.
 #
 # TACIT_BINARY_DIR says which build (default: build/release of this tree), TACIT_RDMA_ROUNDS how often
-# things race in "own" (default 100), TACIT_RDMA_LIMIT_S the time for one part (default 600). Status 77, with
-# the reason: not possible here.
+# things race in "own" (default 100) and "switches" (2000), TACIT_RDMA_LIMIT_S the time for one part (default
+# 600), TACIT_RDMA_PATIENCE how much longer than usual clusters wait (default 100 without KVM, 10 with it).
+# Status 77, with the reason: not possible here.
 set -euo pipefail
 
 here=$(dirname "$(realpath -- "$0")")
@@ -17,16 +22,16 @@ limit=${TACIT_RDMA_LIMIT_S:-600}
 parts=()
 while [[ $# -gt 0 && $1 != -- ]]; do
     case $1 in
-    suite | long | own) parts+=("$1") ;;
+    suite | long | own | switches | crash | byzantine) parts+=("$1") ;;
     *)
-        sed -n '4,10s/^# \{0,1\}//p' "$0" >&2
+        sed -n '4,16s/^# \{0,1\}//p' "$0" >&2
         exit 2
         ;;
     esac
     shift
 done
 [[ $# -eq 0 ]] || shift
-((${#parts[@]} > 0)) || parts=(suite own)
+((${#parts[@]} > 0)) || parts=(suite own crash byzantine)
 
 "$here/vm.sh" -n # says itself what is missing
 program=$binaries/tests/rdma/conformance_verbs
@@ -36,14 +41,44 @@ if [[ ! -x $program ]]; then
     exit 77
 fi
 
-options=(-s "$limit" -e "TACIT_RDMA_ROUNDS=${TACIT_RDMA_ROUNDS:-100}")
+# The cases of the fabric: nodes of the test's own.
+run_cases() { # PART [CASE]
+    local part=$1 rounds=100 arguments=()
+    shift
+    case $part in
+    long | own) arguments=("--$part") ;;
+    switches) arguments=(--own nothing_lands_after_revoked) rounds=2000 ;;
+    esac
+    "$here/vm.sh" "${options[@]}" -e "TACIT_RDMA_ROUNDS=${TACIT_RDMA_ROUNDS:-$rounds}" \
+        -- "$program" "${arguments[@]}" "$@"
+}
+
+# A cluster of the programs that everybody runs. The demo ends with 0 only if the leader that was killed with
+# SIGKILL had a successor, came back, nothing that a client was told is lost or wrong, and all of it is
+# linearizable.
+run_demo() { # MODE
+    local name files=() patience=100
+    if [[ -w /dev/kvm ]] && grep -qwE 'vmx|svm' /proc/cpuinfo; then patience=10; fi
+    for name in tacit tacit-replica tacit-memnode tacit-gateway tacit-attacker; do
+        if [[ ! -x $binaries/apps/$name ]]; then
+            echo "run.sh: there is no $binaries/apps/$name" >&2
+            return 1
+        fi
+        files+=(-f "$binaries/apps/$name")
+    done
+    "$here/vm.sh" "${options[@]}" -m 3072 -c 4 "${files[@]}" -- "$binaries/apps/tacit" demo --mode "$1" \
+        --fabric verbs --patience "${TACIT_RDMA_PATIENCE:-$patience}" --seconds 4
+}
+
+options=(-s "$limit")
 [[ -z ${TACIT_TEST_VERBOSE-} ]] || options+=(-e "TACIT_TEST_VERBOSE=$TACIT_TEST_VERBOSE")
 failed=0
 for part in "${parts[@]}"; do
-    arguments=()
-    [[ $part == suite ]] || arguments+=("--$part")
     status=0
-    "$here/vm.sh" "${options[@]}" -- "$program" "${arguments[@]}" "$@" || status=$?
+    case $part in
+    crash | byzantine) run_demo "$part" || status=$? ;;
+    *) run_cases "$part" "$@" || status=$? ;;
+    esac
     if ((status == 77)); then
         exit 77
     elif ((status != 0)); then
