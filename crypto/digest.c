@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// BLAKE2b and SipHash: digests, MACs and derived keys. BLAKE2b has a 16-byte personalisation field,
+// BLAKE2b: digests, MACs and derived keys. BLAKE2b has a 16-byte personalisation field,
 // which makes separating domains free: ours holds a constant per use of the function, and the
 // domain.
 #include "bytes.h"
@@ -14,11 +14,6 @@ _Static_assert(sizeof(struct tacit_digest_state) >= sizeof(crypto_generichash_bl
                "the public state must hold libsodium's");
 _Static_assert(_Alignof(struct tacit_digest_state) >= _Alignof(crypto_generichash_blake2b_state),
                "the public state must be aligned as libsodium's");
-_Static_assert(sizeof(struct tacit_siphash_key) == crypto_shorthash_siphash24_KEYBYTES, "key size");
-_Static_assert(sizeof(struct tacit_siphash_key) == crypto_shorthash_siphashx24_KEYBYTES,
-               "key size");
-_Static_assert(sizeof(struct tacit_mac64) == crypto_shorthash_siphash24_BYTES, "tag size");
-_Static_assert(sizeof(struct tacit_mac128) == crypto_shorthash_siphashx24_BYTES, "tag size");
 
 _Static_assert(TACIT_DIGEST_PERSONAL_BYTES == crypto_generichash_blake2b_PERSONALBYTES,
                "field size");
@@ -103,7 +98,7 @@ void tacit_blake_mac256_make(struct tacit_mac256 *out, const struct tacit_mac_ke
     blake_keyed(out->bytes, sizeof out->bytes, key, "tacit-m1", domain, data, bytes);
 }
 
-// The four predicates wipe what they computed: it is the tag that a forger is after.
+// The predicates wipe what they computed: it is the tag that a forger is after.
 bool tacit_blake_mac128_is_valid(const struct tacit_mac128 *mac, const struct tacit_mac_key *key,
                                  tacit_domain_t domain, const void *data, size_t bytes)
 {
@@ -124,52 +119,10 @@ bool tacit_blake_mac256_is_valid(const struct tacit_mac256 *mac, const struct ta
     return equal;
 }
 
-void tacit_siphash64_make(struct tacit_mac64 *out, const struct tacit_siphash_key *key,
-                          const void *data, size_t bytes)
-{
-    crypto_shorthash_siphash24(out->bytes, data, bytes, key->bytes);
-}
-
-void tacit_siphash128_make(struct tacit_mac128 *out, const struct tacit_siphash_key *key,
-                           const void *data, size_t bytes)
-{
-    crypto_shorthash_siphashx24(out->bytes, data, bytes, key->bytes);
-}
-
-bool tacit_siphash64_is_valid(const struct tacit_mac64 *mac, const struct tacit_siphash_key *key,
-                              const void *data, size_t bytes)
-{
-    struct tacit_mac64 expected;
-    tacit_siphash64_make(&expected, key, data, bytes);
-    bool equal = sodium_memcmp(expected.bytes, mac->bytes, sizeof expected.bytes) == 0;
-    sodium_memzero(&expected, sizeof expected);
-    return equal;
-}
-
-bool tacit_siphash128_is_valid(const struct tacit_mac128 *mac, const struct tacit_siphash_key *key,
-                               const void *data, size_t bytes)
-{
-    struct tacit_mac128 expected;
-    tacit_siphash128_make(&expected, key, data, bytes);
-    bool equal = sodium_memcmp(expected.bytes, mac->bytes, sizeof expected.bytes) == 0;
-    sodium_memzero(&expected, sizeof expected);
-    return equal;
-}
-
-// BLAKE2b hashes its own output length and our constant per type, so the two derivations never
-// collide.
 void tacit_mac_key_derive(struct tacit_mac_key *out, const struct tacit_mac_key *parent,
                           tacit_domain_t domain, uint64_t context)
 {
     uint8_t data[8];
     store_le64(data, context);
     blake_keyed(out->bytes, sizeof out->bytes, parent, "tacit-k1", domain, data, sizeof data);
-}
-
-void tacit_siphash_key_derive(struct tacit_siphash_key *out, const struct tacit_mac_key *parent,
-                              tacit_domain_t domain, uint64_t context)
-{
-    uint8_t data[8];
-    store_le64(data, context);
-    blake_keyed(out->bytes, sizeof out->bytes, parent, "tacit-p1", domain, data, sizeof data);
 }

@@ -105,10 +105,3 @@ bool tacit_public_key_is_equal(const struct tacit_public_key *a, const struct ta
 {
     return sodium_memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
-
-void tacit_key_id_make(struct tacit_key_id *out, const struct tacit_public_key *key)
-{
-    struct tacit_digest digest;
-    tacit_digest_make(&digest, TACIT_DOMAIN_KEY_ID, key->bytes, sizeof key->bytes);
-    memcpy(out->bytes, digest.bytes, sizeof out->bytes);
-}

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-(KEY_ID, SCOPE, TRANSCRIPT, SECRET, SEAL_CONNECT, SEAL_ACCEPT, SIGN_CONNECT, SIGN_ACCEPT,
- FROM_CONNECTOR, FROM_ACCEPTOR) = range(0x100, 0x10a)
+(SCOPE, TRANSCRIPT, SECRET, SEAL_CONNECT, SEAL_ACCEPT, SIGN_CONNECT, SIGN_ACCEPT, FROM_CONNECTOR,
+ FROM_ACCEPTOR) = range(0x101, 0x10a)
 TEST = 0xf00
 
 
@@ -49,52 +49,7 @@ def show(name, value):
     print(f"{name}: {value.hex()}")
 
 
-def siphash(data, size):
-    """SipHash-2-4 under the key 0..15, after the paper; checked by its appendix in primitives()."""
-    mask = 2**64 - 1
-    k0, k1 = struct.unpack("<QQ", count(0, 16))
-    v = [k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d,
-         k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573]
-    if size == 16:
-        v[1] ^= 0xee
-
-    def rotate(x, bits):
-        return ((x << bits) | (x >> (64 - bits))) & mask
-
-    def rounds(times):
-        for _ in range(times):
-            v[0] = (v[0] + v[1]) & mask
-            v[2] = (v[2] + v[3]) & mask
-            v[1], v[3] = rotate(v[1], 13) ^ v[0], rotate(v[3], 16) ^ v[2]
-            v[0] = rotate(v[0], 32)
-            v[2] = (v[2] + v[1]) & mask
-            v[0] = (v[0] + v[3]) & mask
-            v[1], v[3] = rotate(v[1], 17) ^ v[2], rotate(v[3], 21) ^ v[0]
-            v[2] = rotate(v[2], 32)
-
-    padded = data + bytes(7 - len(data) % 8) + bytes([len(data) % 256])
-    for (word,) in struct.iter_unpack("<Q", padded):
-        v[3] ^= word
-        rounds(2)
-        v[0] ^= word
-    v[2] ^= 0xee if size == 16 else 0xff
-    rounds(4)
-    out = struct.pack("<Q", v[0] ^ v[1] ^ v[2] ^ v[3])
-    if size == 16:
-        v[1] ^= 0xdd
-        rounds(4)
-        out += struct.pack("<Q", v[0] ^ v[1] ^ v[2] ^ v[3])
-    return out
-
-
 def primitives():
-    assert siphash(count(0, 15), 8) == struct.pack("<Q", 0xa129ca6149be45e5)
-    # Every published vector at once: the digest of the 64 tags for the inputs 0..n-1, n = 0..63.
-    for size in (8, 16):
-        for length in (0, 1, 63):
-            show(f"siphash{8 * size} of {length} bytes", siphash(count(0, length), size))
-        tags = b"".join(siphash(count(0, length), size) for length in range(64))
-        show(f"digest of all siphash{8 * size} tags", digest(TEST, tags))
     key, data, seed = count(0, 32), count(0, 100), count(64, 32)
     scope = digest(SCOPE, count(1, 32) + count(2, 32))
     public = raw(Ed25519PrivateKey.from_private_bytes(seed).public_key())
@@ -104,10 +59,8 @@ def primitives():
     show("mac128", mac(key, TEST, data, 16))
     show("mac256", mac(key, TEST, data))
     show("derived mac key", blake(b"tacit-k1", TEST, struct.pack("<Q", 7), 32, key))
-    show("derived siphash key", blake(b"tacit-p1", TEST, struct.pack("<Q", 7), 16, key))
     show("scope", scope)
     show("public key", public)
-    show("key id", digest(KEY_ID, public)[:16])
     show("signature of 0..99", sign(seed, TEST, scope, data))
     show("signature of nothing", sign(seed, TEST, scope, b""))
 

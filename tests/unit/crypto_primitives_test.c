@@ -143,33 +143,6 @@ static void published_vectors(void **state)
     }
 }
 
-// The 64 reference vectors of each width, inputs of 0 to 63 bytes: some in full, all in one digest.
-static void siphash_reference_vectors(void **state)
-{
-    (void)state;
-    struct tacit_siphash_key sip;
-    struct tacit_mac64 mac64[64];
-    struct tacit_mac128 mac128[64];
-    struct tacit_digest digest;
-    memcpy(sip.bytes, counted, sizeof sip.bytes);
-    for (size_t length = 0; length < 64; length++) {
-        tacit_siphash64_make(&mac64[length], &sip, counted, length);
-        tacit_siphash128_make(&mac128[length], &sip, counted, length);
-    }
-    assert_hex(&mac64[0], 8, "310e0edd47db6f72");
-    assert_hex(&mac64[15], 8, "e545be4961ca29a1"); // appendix A of the paper
-    assert_hex(&mac64[63], 8, "724506eb4c328a95");
-    assert_hex(&mac128[0], 16, "a3817f04ba25a8e66df67214c7550293");
-    assert_hex(&mac128[1], 16, "da87c1d86b99af44347659119b22fc45");
-    assert_hex(&mac128[63], 16, "5150d1772f50834a503e069a973fbd7c");
-    tacit_digest_make(&digest, DOMAIN, mac64, sizeof mac64);
-    assert_hex(digest.bytes, sizeof digest.bytes,
-               "2e0655eb7d6163cb8e323eecbe17faf6dffd96d13801cd4e074f76537fe67b1a");
-    tacit_digest_make(&digest, DOMAIN, mac128, sizeof mac128);
-    assert_hex(digest.bytes, sizeof digest.bytes,
-               "cba1ce9a4b7c9bef4f085300e8fb5170471d28e866dfd7273303ff003214c694");
-}
-
 // Our layouts against a second implementation, which prints these values.
 static void layouts_match_second_implementation(void **state)
 {
@@ -178,8 +151,6 @@ static void layouts_match_second_implementation(void **state)
     struct tacit_mac128 mac128;
     struct tacit_mac256 mac256;
     struct tacit_mac_key derived;
-    struct tacit_siphash_key sip;
-    struct tacit_key_id id;
     struct tacit_signature signature;
     tacit_digest_make(&digest, DOMAIN, NULL, 0);
     assert_hex(digest.bytes, 32,
@@ -198,13 +169,9 @@ static void layouts_match_second_implementation(void **state)
     tacit_mac_key_derive(&derived, &key, DOMAIN, 7);
     assert_hex(derived.bytes, 32,
                "f5cce77416fae40d3bbb3a459ed5064c02aca64361a60414420f0e96fe6f89bc");
-    tacit_siphash_key_derive(&sip, &key, DOMAIN, 7);
-    assert_hex(sip.bytes, 16, "63edff5af9d238cca8e696b941d1462e");
     assert_hex(scope.bytes, 32, "70b343092abd61d8f56d3d66492c474e19ff1d6ee5345a28e237fa666bb4195b");
     assert_hex(pair.public_key.bytes, 32,
                "2543b92ff1095511476adc8369db6ddc933665a11978dda1404ee1066ca9559d");
-    tacit_key_id_make(&id, &pair.public_key);
-    assert_hex(id.bytes, sizeof id.bytes, "e8cc3886b2b9536c250aed21dc95891b");
     tacit_signature_make(&signature, &pair, DOMAIN, &scope, counted, 100);
     assert_hex(signature.bytes, 64,
                "f74f295f9bded6e5ee3ba999326bbbfe2443f219ed2da0dc6ac13ba1405d9bfe"
@@ -270,43 +237,32 @@ static void digest_in_pieces(void **state)
 static void macs_refuse_every_flipped_bit(void **state)
 {
     (void)state;
-    struct tacit_siphash_key sip;
-    struct tacit_mac64 sip64;
-    struct tacit_mac128 sip128;
     struct tacit_mac128 mac128;
     struct tacit_mac256 mac256;
     uint8_t data[40];
     memcpy(data, counted, sizeof data);
-    memcpy(sip.bytes, counted + 100, sizeof sip.bytes);
-    tacit_siphash64_make(&sip64, &sip, data, sizeof data);
-    tacit_siphash128_make(&sip128, &sip, data, sizeof data);
     tacit_blake_mac128_make(&mac128, &key, DOMAIN, data, sizeof data);
     tacit_blake_mac256_make(&mac256, &key, DOMAIN, data, sizeof data);
     struct {
         uint8_t *bytes;
         size_t length;
-    } flipped[] = {{data, sizeof data}, {sip.bytes, 16},    {sip64.bytes, 8}, {sip128.bytes, 16},
-                   {mac128.bytes, 16},  {mac256.bytes, 32}, {key.bytes, 32}};
+    } flipped[] = {{data, sizeof data}, {mac128.bytes, 16}, {mac256.bytes, 32}, {key.bytes, 32}};
     for (size_t which = 0; which < sizeof flipped / sizeof flipped[0]; which++) {
         for (size_t bit = 0; bit < 8 * flipped[which].length; bit++) {
             uint8_t *target = &flipped[which].bytes[bit / 8];
             uint8_t mask = (uint8_t)(1u << bit % 8);
             *target ^= mask;
-            // In order of the table: data, SipHash key, the four tags, BLAKE2b key.
-            assert_int_equal(tacit_siphash64_is_valid(&sip64, &sip, data, sizeof data), which > 2);
-            assert_int_equal(tacit_siphash128_is_valid(&sip128, &sip, data, sizeof data),
-                             which == 2 || which > 3);
+            // In order of the table: data, the two tags, the key.
             assert_int_equal(tacit_blake_mac128_is_valid(&mac128, &key, DOMAIN, data, sizeof data),
-                             which != 0 && which != 4 && which != 6);
+                             which == 2);
             assert_int_equal(tacit_blake_mac256_is_valid(&mac256, &key, DOMAIN, data, sizeof data),
-                             which != 0 && which != 5 && which != 6);
+                             which == 1);
             *target ^= mask;
         }
     }
     assert_false(tacit_blake_mac128_is_valid(&mac128, &key, OTHER_DOMAIN, data, sizeof data));
     assert_false(tacit_blake_mac256_is_valid(&mac256, &key, OTHER_DOMAIN, data, sizeof data));
-    assert_false(tacit_siphash64_is_valid(&sip64, &sip, data, sizeof data - 1));
-    assert_false(tacit_siphash128_is_valid(&sip128, &sip, data, sizeof data - 1));
+    assert_false(tacit_blake_mac128_is_valid(&mac128, &key, DOMAIN, data, sizeof data - 1));
     assert_false(tacit_blake_mac256_is_valid(&mac256, &key, DOMAIN, data, sizeof data - 1));
     // A tag is no prefix of the longer tag of the same data.
     assert_memory_not_equal(mac128.bytes, mac256.bytes, sizeof mac128.bytes);
@@ -316,24 +272,15 @@ static void derived_keys_differ(void **state)
 {
     (void)state;
     struct tacit_mac_key keys[4];
-    struct tacit_siphash_key sips[3];
     tacit_mac_key_derive(&keys[0], &key, DOMAIN, 0);
     tacit_mac_key_derive(&keys[1], &key, DOMAIN, 1);
     tacit_mac_key_derive(&keys[2], &key, DOMAIN, (uint64_t)1 << 63);
     tacit_mac_key_derive(&keys[3], &key, OTHER_DOMAIN, 0);
-    tacit_siphash_key_derive(&sips[0], &key, DOMAIN, 0);
-    tacit_siphash_key_derive(&sips[1], &key, DOMAIN, 1);
-    tacit_siphash_key_derive(&sips[2], &key, OTHER_DOMAIN, 0);
     for (size_t i = 0; i < 4; i++) {
         for (size_t j = i + 1; j < 4; j++) {
             assert_memory_not_equal(&keys[i], &keys[j], sizeof keys[0]);
         }
-        for (size_t j = 0; j < 3; j++) {
-            assert_memory_not_equal(&keys[i], &sips[j], sizeof sips[0]);
-        }
     }
-    assert_memory_not_equal(&sips[0], &sips[1], sizeof sips[0]);
-    assert_memory_not_equal(&sips[0], &sips[2], sizeof sips[0]);
 }
 
 static void signatures_refuse_every_flipped_bit(void **state)
@@ -425,16 +372,11 @@ static void public_keys_that_are_no_keys(void **state)
     assert_false(tacit_public_key_is_usable(&bad));
 }
 
-static void key_ids_and_equality(void **state)
+static void public_keys_are_compared_and_wiped(void **state)
 {
     (void)state;
     struct tacit_keypair other;
-    struct tacit_key_id id;
-    struct tacit_key_id other_id;
     tacit_keypair_generate(&other);
-    tacit_key_id_make(&id, &pair.public_key);
-    tacit_key_id_make(&other_id, &other.public_key);
-    assert_memory_not_equal(&id, &other_id, sizeof id);
     assert_true(tacit_public_key_is_equal(&pair.public_key, &pair.public_key));
     assert_false(tacit_public_key_is_equal(&pair.public_key, &other.public_key));
     tacit_keypair_wipe(&other);
@@ -606,18 +548,12 @@ static void misuse_ends_the_process(void **state)
 static void temporaries_are_wiped(void **state)
 {
     (void)state;
-    struct tacit_mac64 sip64 = {{0}};
     struct tacit_mac128 tag128 = {{0}};
     struct tacit_mac256 tag256 = {{0}};
-    struct tacit_siphash_key sip = {{0}};
     struct tacit_digest digest;
     memset(wipes_of, 0, sizeof wipes_of);
-    assert_false(tacit_siphash64_is_valid(&sip64, &sip, counted, 9));
-    assert_int_equal(wipes_of[sizeof sip64], 1);
-    assert_false(tacit_siphash128_is_valid(&tag128, &sip, counted, 9));
-    assert_int_equal(wipes_of[sizeof tag128], 1);
     assert_false(tacit_blake_mac128_is_valid(&tag128, &key, DOMAIN, counted, 9));
-    assert_int_equal(wipes_of[sizeof tag128], 2);
+    assert_int_equal(wipes_of[sizeof tag128], 1);
     assert_false(tacit_blake_mac256_is_valid(&tag256, &key, DOMAIN, counted, 9));
     assert_int_equal(wipes_of[sizeof tag256], 1);
     assert_int_equal(wipes_of[sizeof(struct tacit_digest_state)], 0);
@@ -629,7 +565,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_vectors),
-        cmocka_unit_test(siphash_reference_vectors),
         cmocka_unit_test(layouts_match_second_implementation),
         cmocka_unit_test(digest_in_pieces),
         cmocka_unit_test(digests_four_at_a_time),
@@ -639,7 +574,7 @@ int main(void)
         cmocka_unit_test(signature_payload_bounds),
         cmocka_unit_test(signature_is_not_malleable),
         cmocka_unit_test(public_keys_that_are_no_keys),
-        cmocka_unit_test(key_ids_and_equality),
+        cmocka_unit_test(public_keys_are_compared_and_wiped),
         cmocka_unit_test(hexadecimal_is_strict),
         cmocka_unit_test(secret_memory),
         cmocka_unit_test(secret_memory_that_cannot_be_locked),

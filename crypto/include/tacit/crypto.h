@@ -28,7 +28,6 @@ extern "C" {
 #define TACIT_PUBLIC_KEY_BYTES 32
 #define TACIT_SIGNATURE_BYTES 64
 #define TACIT_SEED_BYTES 32
-#define TACIT_KEY_ID_BYTES 16
 // The largest payload that can be signed; what is larger is digested first and the digest is
 // signed.
 #define TACIT_SIGN_PAYLOAD_MAX 256
@@ -40,8 +39,7 @@ extern "C" {
 typedef uint32_t tacit_domain_t;
 
 enum tacit_crypto_domain {
-    TACIT_DOMAIN_KEY_ID = 0x0100,
-    TACIT_DOMAIN_SCOPE,
+    TACIT_DOMAIN_SCOPE = 0x0101,
     TACIT_DOMAIN_HANDSHAKE_TRANSCRIPT,
     TACIT_DOMAIN_HANDSHAKE_SECRET,
     TACIT_DOMAIN_HANDSHAKE_SEAL_CONNECT,
@@ -71,11 +69,6 @@ struct tacit_public_key {
     uint8_t bytes[TACIT_PUBLIC_KEY_BYTES];
 };
 
-// Short name of a public key, for people and tables; never a proof of anything.
-struct tacit_key_id {
-    uint8_t bytes[TACIT_KEY_ID_BYTES];
-};
-
 struct tacit_signature {
     uint8_t bytes[TACIT_SIGNATURE_BYTES];
 };
@@ -87,17 +80,11 @@ struct tacit_keypair {
     uint8_t secret[64]; // seed, then public key (libsodium's form)
 };
 
-// Symmetric keys; secrets like a key pair. Two types, so that no key serves two primitives.
+// Symmetric key; a secret like a key pair.
 struct tacit_mac_key {
     uint8_t bytes[32];
 };
-struct tacit_siphash_key {
-    uint8_t bytes[16];
-};
 
-struct tacit_mac64 {
-    uint8_t bytes[8];
-};
 struct tacit_mac128 {
     uint8_t bytes[16];
 };
@@ -133,8 +120,7 @@ void tacit_secret_wipe(void *memory, size_t bytes);
 // Fills `out` with unpredictable bytes, through libsodium's replaceable random source. Never fails.
 void tacit_random_bytes(void *out, size_t bytes);
 
-// --- Digests: BLAKE2b-256, RFC 7693, the domain in the personalisation field
-// ----------------------
+// --- Digests: BLAKE2b-256, RFC 7693, the domain in the personalisation field --------------------
 
 // Digest of `bytes` of `data` for the purpose `domain`. `data` may be NULL when `bytes` is 0.
 void tacit_digest_make(struct tacit_digest *out, tacit_domain_t domain, const void *data,
@@ -158,9 +144,8 @@ void tacit_digest_final(struct tacit_digest_state *state, struct tacit_digest *o
 TACIT_CRYPTO_CHECKED bool tacit_digest_is_equal(const struct tacit_digest *a,
                                                 const struct tacit_digest *b);
 
-// --- MACs
-// ----------------------------------------------------------------------------------------- The
-// _is_valid predicates compute and compare in constant time for a given length.
+// --- MACs ---------------------------------------------------------------------------------------
+// The _is_valid predicates compute and compare in constant time for a given length.
 
 // Keyed BLAKE2b with 128 or 256 bits of tag; the domain is in the personalisation field.
 void tacit_blake_mac128_make(struct tacit_mac128 *out, const struct tacit_mac_key *key,
@@ -176,31 +161,14 @@ TACIT_CRYPTO_CHECKED bool tacit_blake_mac256_is_valid(const struct tacit_mac256 
                                                       tacit_domain_t domain, const void *data,
                                                       size_t bytes);
 
-// SipHash-2-4 (Aumasson and Bernstein, 2012) with 64 or 128 bits of tag, for short messages on the
-// data path. It has no room for a domain: give each purpose its own key with
-// tacit_siphash_key_derive. A forger of the 64-bit form succeeds once in 2^64 tries, so whoever
-// checks it bounds the tries.
-void tacit_siphash64_make(struct tacit_mac64 *out, const struct tacit_siphash_key *key,
-                          const void *data, size_t bytes);
-void tacit_siphash128_make(struct tacit_mac128 *out, const struct tacit_siphash_key *key,
-                           const void *data, size_t bytes);
-TACIT_CRYPTO_CHECKED bool tacit_siphash64_is_valid(const struct tacit_mac64 *mac,
-                                                   const struct tacit_siphash_key *key,
-                                                   const void *data, size_t bytes);
-TACIT_CRYPTO_CHECKED bool tacit_siphash128_is_valid(const struct tacit_mac128 *mac,
-                                                    const struct tacit_siphash_key *key,
-                                                    const void *data, size_t bytes);
-
 // Derives the key for one purpose and one `context` (an epoch, a ring index, ...; 0 if there is one
-// only) from `parent`. Distinct (type, domain, context) give independent keys. `out` is a secret.
+// only) from `parent`. Distinct (domain, context) give independent keys. `out` is a secret.
 void tacit_mac_key_derive(struct tacit_mac_key *out, const struct tacit_mac_key *parent,
                           tacit_domain_t domain, uint64_t context);
-void tacit_siphash_key_derive(struct tacit_siphash_key *out, const struct tacit_mac_key *parent,
-                              tacit_domain_t domain, uint64_t context);
 
-// --- Signatures: Ed25519, RFC 8032 (PureEdDSA, deterministic)
-// --------------------------------------- What is signed is {"tacit-s1", domain u32, payload_bytes
-// u32, scope 32 bytes, payload}, little-endian.
+// --- Signatures: Ed25519, RFC 8032 (PureEdDSA, deterministic) -----------------------------------
+// What is signed is {"tacit-s1", domain u32, payload_bytes u32, scope 32 bytes, payload},
+// little-endian.
 
 // The scope that stands for both the group and the digest of its cluster configuration.
 void tacit_scope_make(struct tacit_scope *out, const struct tacit_group_id *group,
@@ -238,10 +206,7 @@ TACIT_CRYPTO_CHECKED bool tacit_public_key_is_usable(const struct tacit_public_k
 TACIT_CRYPTO_CHECKED bool tacit_public_key_is_equal(const struct tacit_public_key *a,
                                                     const struct tacit_public_key *b);
 
-void tacit_key_id_make(struct tacit_key_id *out, const struct tacit_public_key *key);
-
-// --- Hexadecimal text
-// -------------------------------------------------------------------------------
+// --- Hexadecimal text ---------------------------------------------------------------------------
 
 // Writes 2 * bytes lower-case digits and a NUL to `out`, which holds `out_bytes` >= 2 * bytes + 1
 // (less is misuse). Time depends on the length only, so it may be used on secrets.
