@@ -56,7 +56,8 @@ static void proc_value(const char *path, const char *key, char *out, size_t out_
     }
 }
 
-json_t *bench_environment(void)
+// Machine, kernel, compiler and program version: what a result is worth nothing without.
+static json_t *bench_environment(void)
 {
     struct utsname names;
     char cpu[128];

@@ -15,8 +15,6 @@ int bench_faults(int argc, char **argv);
 // Count, p50, p90, p99, p99.9 and maximum, in ns.
 json_t *bench_distribution(const struct histogram *histogram);
 void bench_print(const char *what, const struct histogram *histogram);
-// Machine, kernel, compiler and program version: what a result is worth nothing without.
-json_t *bench_environment(void);
 // Writes `results` (taken over) with the environment to `path`; NULL: nowhere. Exit status.
 int bench_write(const char *path, const char *name, json_t *results);
 

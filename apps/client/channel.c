@@ -157,11 +157,6 @@ tacit_time_ns_t tacit_channel_now_ns(const struct tacit_channel *channel)
     return channel->now_ns();
 }
 
-tacit_time_ns_t tacit_channel_deadline_ns(const struct tacit_channel *channel)
-{
-    return tacit_client_deadline(channel->client);
-}
-
 uint32_t tacit_channel_outstanding(const struct tacit_channel *channel)
 {
     return tacit_client_outstanding(channel->client);

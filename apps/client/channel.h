@@ -36,9 +36,8 @@ enum tacit_status tacit_channel_build(const struct tacit_channel_parts *parts,
 void tacit_channel_arm(struct tacit_channel *channel);
 void tacit_channel_sleep(struct tacit_channel *channel, tacit_time_ns_t until_ns);
 void tacit_channel_disarm(struct tacit_channel *channel);
-// The channel's clock, and when it must be polled again at the latest (UINT64_MAX: never).
+// The channel's clock.
 tacit_time_ns_t tacit_channel_now_ns(const struct tacit_channel *channel);
-tacit_time_ns_t tacit_channel_deadline_ns(const struct tacit_channel *channel);
 uint32_t tacit_channel_outstanding(const struct tacit_channel *channel);
 
 #ifdef __cplusplus

@@ -115,8 +115,8 @@ static void explain_number(const struct schema_key *key, enum scalar_status stat
     }
 }
 
-bool loader_number(struct loader *loader, enum schema_section section, uint32_t item, uint32_t key,
-                   const char *text, uint64_t *value)
+static bool loader_number(struct loader *loader, enum schema_section section, uint32_t item,
+                          uint32_t key, const char *text, uint64_t *value)
 {
     const struct schema_key *schema = key_of(section, key);
     if (!loader_has(loader, section, item, key, text)) {
@@ -150,7 +150,7 @@ bool loader_number(struct loader *loader, enum schema_section section, uint32_t 
     return true;
 }
 
-bool loader_word(struct loader *loader, uint32_t top_key, const char *text, unsigned *value)
+static bool loader_word(struct loader *loader, uint32_t top_key, const char *text, unsigned *value)
 {
     if (!loader_has(loader, TACIT_SECTION_TOP, 0, top_key, text)) {
         return false;
@@ -175,8 +175,8 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-bool loader_name(struct loader *loader, enum schema_section section, uint32_t item, uint32_t key,
-                 const char *text, char out[TACIT_CONFIG_NAME_BYTES])
+static bool loader_name(struct loader *loader, enum schema_section section, uint32_t item,
+                        uint32_t key, const char *text, char out[TACIT_CONFIG_NAME_BYTES])
 {
     if (!loader_has(loader, section, item, key, text)) {
         return false;
@@ -217,8 +217,8 @@ bool loader_path(struct loader *loader, enum schema_section section, uint32_t ke
     return true;
 }
 
-bool loader_public_key(struct loader *loader, enum schema_section section, uint32_t item,
-                       uint32_t key, const char *text, struct tacit_public_key *out)
+static bool loader_public_key(struct loader *loader, enum schema_section section, uint32_t item,
+                              uint32_t key, const char *text, struct tacit_public_key *out)
 {
     if (!loader_has(loader, section, item, key, text)) {
         return false;

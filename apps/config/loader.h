@@ -33,15 +33,8 @@ bool loader_is_good(const struct loader *loader, enum schema_section section, ui
 
 // Conversions of one key. `text` NULL: absent. False when there is no value: a problem was
 // reported, or the key is absent and has no default.
-bool loader_number(struct loader *loader, enum schema_section section, uint32_t item, uint32_t key,
-                   const char *text, uint64_t *value);
-bool loader_word(struct loader *loader, uint32_t top_key, const char *text, unsigned *value);
-bool loader_name(struct loader *loader, enum schema_section section, uint32_t item, uint32_t key,
-                 const char *text, char out[TACIT_CONFIG_NAME_BYTES]);
 bool loader_path(struct loader *loader, enum schema_section section, uint32_t key, const char *text,
                  char out[TACIT_CONFIG_PATH_BYTES]);
-bool loader_public_key(struct loader *loader, enum schema_section section, uint32_t item,
-                       uint32_t key, const char *text, struct tacit_public_key *out);
 // Reports a required key that is absent. True when `text` is there.
 bool loader_has(struct loader *loader, enum schema_section section, uint32_t item, uint32_t key,
                 const char *text);

@@ -86,7 +86,8 @@ size_t schema_key_find(enum schema_section section, const char *name)
     return i;
 }
 
-bool schema_key_is_number(const struct schema_key *key)
+// True for a key whose value is one number.
+static bool schema_key_is_number(const struct schema_key *key)
 {
     return key->kind == TACIT_KIND_COUNT || key->kind == TACIT_KIND_SIZE ||
            key->kind == TACIT_KIND_DURATION;

@@ -99,8 +99,6 @@ const struct schema_keys *schema_keys_of(enum schema_section section);
 // The index of the key called `name`, or the section's count when there is none.
 size_t schema_key_find(enum schema_section section, const char *name);
 
-// True for a key whose value is one number.
-bool schema_key_is_number(const struct schema_key *key);
 enum scalar_kind schema_key_scalar(const struct schema_key *key);
 
 // The words that a key of such a kind takes, in the order of the enum; NULL-terminated, or NULL.

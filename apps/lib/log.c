@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #define LINE_BYTES 1024
-#define BETWEEN_NS 1000000000u
 
 static char log_node[40] = "tacit";
 static enum tacit_log_level log_level = TACIT_LOG_INFO;
@@ -69,16 +68,4 @@ void tacit_log(enum tacit_log_level level, const char *event, const char *format
     }
     line[used++] = '\n';
     (void)!write(STDERR_FILENO, line, used); // nobody to tell when it fails
-}
-
-bool tacit_log_allow(struct tacit_log_limit *limit, tacit_time_ns_t now_ns, uint64_t *left_out)
-{
-    if (now_ns < limit->next_ns) {
-        limit->left_out++;
-        return false;
-    }
-    *left_out = limit->left_out;
-    limit->left_out = 0;
-    limit->next_ns = now_ns + BETWEEN_NS;
-    return true;
 }

@@ -21,12 +21,4 @@ bool tacit_log_level_parse(const char *name, enum tacit_log_level *level);
 void tacit_log(enum tacit_log_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-// Rate limit of one kind of line: at most one a second, the next one tells how many were left out.
-struct tacit_log_limit {
-    tacit_time_ns_t next_ns;
-    uint64_t left_out;
-};
-// True if a line may be written at now_ns; *left_out lines of the kind were not since the last one.
-bool tacit_log_allow(struct tacit_log_limit *limit, tacit_time_ns_t now_ns, uint64_t *left_out);
-
 #endif

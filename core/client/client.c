@@ -173,9 +173,10 @@ uint8_t *tacit_client_image(struct tacit_client *client, const struct tacit_clie
     return client->images + (size_t)(record - client->records) * client->request_shape.slot_bytes;
 }
 
-struct tacit_client_record *tacit_client_record_take(struct tacit_client *client,
-                                                     const struct tacit_wire_request *request,
-                                                     uint32_t session, uint64_t token)
+// A record with its image encoded, not sent yet; NULL when all are in use.
+static struct tacit_client_record *record_take(struct tacit_client *client,
+                                               const struct tacit_wire_request *request,
+                                               uint32_t session, uint64_t token)
 {
     if (client->free_count == 0) {
         return NULL;
@@ -225,8 +226,7 @@ bool tacit_client_session_ask(struct tacit_client *client, uint32_t index, tacit
     struct tacit_client_session *session = &client->sessions[index];
     struct tacit_wire_request request = {.kind = TACIT_REQUEST_OPEN,
                                          .number = client->next_nonce | TACIT_CLIENT_NONCE_BIT};
-    struct tacit_client_record *record =
-        tacit_client_record_take(client, &request, index, session->token);
+    struct tacit_client_record *record = record_take(client, &request, index, session->token);
     if (record == NULL) {
         return false;
     }
@@ -269,8 +269,7 @@ void tacit_client_session_drained(struct tacit_client *client, uint32_t index,
     }
     struct tacit_wire_request request = {
         .kind = TACIT_REQUEST_CLOSE, .session = session->id, .number = session->next_number};
-    struct tacit_client_record *record =
-        tacit_client_record_take(client, &request, index, session->token);
+    struct tacit_client_record *record = record_take(client, &request, index, session->token);
     if (record == NULL) {
         return; // poll() tries again
     }
@@ -323,7 +322,7 @@ enum tacit_status tacit_client_submit(struct tacit_client *client, uint32_t hand
                                          .number = session->next_number,
                                          .body = body,
                                          .body_bytes = (uint32_t)body_bytes};
-    struct tacit_client_record *record = tacit_client_record_take(client, &request, index, token);
+    struct tacit_client_record *record = record_take(client, &request, index, token);
     if (record == NULL) {
         return TACIT_EBUSY;
     }

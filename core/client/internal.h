@@ -129,14 +129,10 @@ struct tacit_client {
 // ---- client.c ----
 uint16_t *tacit_client_window(struct tacit_client *client, uint32_t session, uint64_t number);
 uint8_t *tacit_client_image(struct tacit_client *client, const struct tacit_client_record *record);
-// A record with its image encoded, not sent yet; NULL when all are in use.
-struct tacit_client_record *tacit_client_record_take(struct tacit_client *client,
-                                                     const struct tacit_wire_request *request,
-                                                     uint32_t session, uint64_t token);
 void tacit_client_record_free(struct tacit_client *client, struct tacit_client_record *record);
-// Sends the CLOSE of a session that is DRAINING and has nothing outstanding, if a record is free.
 // Sends the OPEN of a session that is OPENING, with the next nonce. False: no record is free.
 bool tacit_client_session_ask(struct tacit_client *client, uint32_t index, tacit_time_ns_t now_ns);
+// Sends the CLOSE of a session that is DRAINING and has nothing outstanding, if a record is free.
 void tacit_client_session_drained(struct tacit_client *client, uint32_t index,
                                   tacit_time_ns_t now_ns);
 
@@ -151,8 +147,6 @@ void tacit_client_on_hint(struct tacit_client *client, struct tacit_client_recor
 void tacit_client_on_round_trip(struct tacit_client *client, tacit_time_ns_t took_ns);
 // Begins a round: whoever is up gets it, once.
 void tacit_client_send_round(struct tacit_client *client, struct tacit_client_record *record);
-// Looks for the reply ring of a replica that is up.
-void tacit_client_find_replies(struct tacit_client *client, uint32_t replica);
 
 // ---- votes.c, Byzantine mode only ----
 // A record was taken; nobody has voted on it.

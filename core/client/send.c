@@ -229,7 +229,8 @@ void tacit_client_on_hint(struct tacit_client *client, struct tacit_client_recor
     }
 }
 
-void tacit_client_find_replies(struct tacit_client *client, uint32_t replica)
+// Looks for the reply ring of a replica that is up.
+static void find_replies(struct tacit_client *client, uint32_t replica)
 {
     struct tacit_client_link *link = &client->links[replica];
     struct tacit_region_key key = {.region_class = TACIT_REGION_REPLIES,
@@ -247,7 +248,7 @@ void tacit_client_find_replies(struct tacit_client *client, uint32_t replica)
 static void catch_up(struct tacit_client *client, uint32_t replica)
 {
     if (client->links[replica].replies.memory == NULL) {
-        tacit_client_find_replies(client, replica);
+        find_replies(client, replica);
     }
     for (uint32_t i = 0; i < client->record_count; i++) {
         struct tacit_client_record *record = &client->records[i];

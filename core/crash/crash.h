@@ -378,9 +378,6 @@ void tacit_election_page(struct tacit_crash *crash, struct tacit_log_host *host,
 void tacit_election_header(struct tacit_crash *crash, struct tacit_log_host *host,
                            const struct tacit_read *read);
 void tacit_election_promised(struct tacit_crash *crash, struct tacit_log_host *host);
-// Asks a host (again) and follows it to GATHERED; candidates and leaders with late joiners.
-bool tacit_election_host(struct tacit_crash *crash, struct tacit_log_host *host);
-bool tacit_election_promise(struct tacit_crash *crash, struct tacit_log_host *host);
 
 void tacit_recovery_start(struct tacit_crash *crash);
 bool tacit_recovery_poll(struct tacit_crash *crash);

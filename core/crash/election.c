@@ -83,7 +83,8 @@ static bool read_headers(struct tacit_crash *crash, struct tacit_log_host *host)
     return worked;
 }
 
-bool tacit_election_host(struct tacit_crash *crash, struct tacit_log_host *host)
+// Asks a host (again) and follows it to GATHERED; candidates and leaders with late joiners.
+static bool follow_host(struct tacit_crash *crash, struct tacit_log_host *host)
 {
     if (!tacit_crash_eligible(crash, host)) {
         return false;
@@ -230,7 +231,7 @@ void tacit_election_header(struct tacit_crash *crash, struct tacit_log_host *hos
     }
 }
 
-bool tacit_election_promise(struct tacit_crash *crash, struct tacit_log_host *host)
+static bool promise(struct tacit_crash *crash, struct tacit_log_host *host)
 {
     struct tacit_op op = {.kind = TACIT_OP_WRITE,
                           .plane = TACIT_PLANE_BACKGROUND,
@@ -436,7 +437,7 @@ static bool poll_hosts(struct tacit_crash *crash)
     uint32_t term = crash->term;
     for (uint32_t i = 0; i < crash->host_count && crash->term == term; i++) {
         struct tacit_log_host *host = &crash->hosts[i];
-        worked |= tacit_election_host(crash, host);
+        worked |= follow_host(crash, host);
         if (host->stage != TACIT_HOST_GATHERED || crash->role < TACIT_ROLE_RECOVERING) {
             continue;
         }
@@ -448,7 +449,7 @@ static bool poll_hosts(struct tacit_crash *crash)
             tacit_crash_step_down(crash);
             return true;
         }
-        worked |= tacit_election_promise(crash, host);
+        worked |= promise(crash, host);
     }
     return worked;
 }

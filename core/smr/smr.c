@@ -391,7 +391,8 @@ static bool poll_fabric(struct tacit_smr *smr)
     return worked;
 }
 
-bool tacit_smr_responsive(const struct tacit_smr *smr)
+// True while this replica makes progress or is idle and responsive: beats are published only then.
+static bool is_responsive(const struct tacit_smr *smr)
 {
     const struct tacit_crash *crash = &smr->crash;
     if (tacit_smr_is_byzantine(smr)) {
@@ -425,7 +426,7 @@ static void choose_period(struct tacit_smr *smr)
 static void beat(struct tacit_smr *smr)
 {
     choose_period(smr);
-    if (smr->now_ns - smr->beat_ns >= smr->period_ns && tacit_smr_responsive(smr)) {
+    if (smr->now_ns - smr->beat_ns >= smr->period_ns && is_responsive(smr)) {
         smr->beat_ns = smr->now_ns;
         smr->beats++;
         tacit_word_store(smr->page, TACIT_PAGE_BEATS, smr->beats);

@@ -134,7 +134,9 @@ static bool is_dead(const struct tacit_shm_connection *connection)
     return connection->pidfd >= 0 && poll(&process, 1, 0) == 1 && (process.revents & POLLIN) != 0;
 }
 
-void tacit_shm_connection_end(struct tacit_shm *shm, struct tacit_shm_connection *connection)
+// Ends a connection that is not up (its resources are free at once) or is (the protocol thread is
+// told).
+static void connection_end(struct tacit_shm *shm, struct tacit_shm_connection *connection)
 {
     bool was_up = connection->state == TACIT_SHM_UP;
     if (was_up) {
@@ -166,7 +168,7 @@ bool tacit_shm_connection_commit(struct tacit_shm *shm, struct tacit_shm_connect
         return false; // another connection of this or a later life was faster
     }
     if (shm->current[node] != NULL) {
-        tacit_shm_connection_end(shm, shm->current[node]);
+        connection_end(shm, shm->current[node]);
     }
     shm->current[node] = connection;
     shm->seen[node] = connection->incarnation;
@@ -422,7 +424,7 @@ static void accept_all(struct tacit_shm *shm, tacit_time_ns_t now_ns)
         }
         shm->handshake_used |= 1u << i;
         if (!handshake_push(shm, connection)) {
-            tacit_shm_connection_end(shm, connection);
+            connection_end(shm, connection);
         }
     }
 }
@@ -467,13 +469,13 @@ static void connection_readable(struct tacit_shm *shm, struct tacit_shm_connecti
             atomic_fetch_add(&shm->misbehaved, 1);
         }
         if (io != TACIT_SHM_IO_DONE || !packet_take(shm, connection, packet, bytes, passed)) {
-            tacit_shm_connection_end(shm, connection);
+            connection_end(shm, connection);
             return;
         }
     }
     if (connection->state >= TACIT_SHM_TRADING && connection->fd >= 0 &&
         !tacit_shm_trade_push(shm, connection)) {
-        tacit_shm_connection_end(shm, connection);
+        connection_end(shm, connection);
     }
 }
 
@@ -535,7 +537,7 @@ static tacit_time_ns_t expire(struct tacit_shm *shm, tacit_time_ns_t now_ns)
         }
         if (connection->deadline_ns <= now_ns) {
             atomic_fetch_add(&shm->expired, 1);
-            tacit_shm_connection_end(shm, connection);
+            connection_end(shm, connection);
         } else if (connection->deadline_ns < next_ns) {
             next_ns = connection->deadline_ns;
         }
@@ -550,7 +552,7 @@ static void logs_announce(struct tacit_shm *shm)
         struct tacit_shm_connection *connection = &shm->connections[i];
         if ((connection->state == TACIT_SHM_TRADING || connection->state == TACIT_SHM_UP) &&
             !tacit_shm_trade_push(shm, connection)) {
-            tacit_shm_connection_end(shm, connection);
+            connection_end(shm, connection);
         }
     }
 }

@@ -81,7 +81,8 @@ static void link_up(struct tacit_shm *shm, struct tacit_shm_connection *connecti
     }
 }
 
-void tacit_shm_link_down(struct tacit_shm *shm, tacit_node_t node, bool certain)
+// The node is dead for certain: DOWN at once, without the control thread.
+static void link_down(struct tacit_shm *shm, tacit_node_t node, bool certain)
 {
     struct tacit_shm_link *link = &shm->links[node];
     struct tacit_shm_connection *connection = link->connection;
@@ -118,7 +119,7 @@ static void notice_take(struct tacit_shm *shm, const struct tacit_shm_notice *no
     bool is_current = link->connection == connection && connection->serial == notice->serial;
     if (notice->kind == TACIT_SHM_NOTICE_DOWN) {
         if (is_current) {
-            tacit_shm_link_down(shm, notice->node, notice->certain || tacit_shm_link_is_dead(link));
+            link_down(shm, notice->node, notice->certain || tacit_shm_link_is_dead(link));
         }
         return;
     }
@@ -155,7 +156,7 @@ size_t tacit_shm_poll(struct tacit_fabric *fabric, struct tacit_event *events, s
         shm->death_turn = shm->death_turn + 1 < shm->up_count ? shm->death_turn + 1 : 0;
         tacit_node_t node = shm->up[shm->death_turn];
         if (tacit_shm_link_is_dead(&shm->links[node])) {
-            tacit_shm_link_down(shm, node, true);
+            link_down(shm, node, true);
         }
     }
     size_t count = 0;

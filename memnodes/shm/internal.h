@@ -258,9 +258,6 @@ void tacit_shm_report(struct tacit_shm *shm, enum tacit_shm_report_kind kind, co
 struct tacit_shm_connection *tacit_shm_connection_begin(struct tacit_shm *shm, int fd,
                                                         void *handshake_memory, int peer,
                                                         tacit_time_ns_t now_ns);
-// Ends a connection that is not up (its resources are free at once) or is (the protocol thread is
-// told).
-void tacit_shm_connection_end(struct tacit_shm *shm, struct tacit_shm_connection *connection);
 void tacit_shm_connection_free(struct tacit_shm *shm, struct tacit_shm_connection *connection);
 // Both sides have everything: makes it known to the protocol thread. False: superseded meanwhile.
 bool tacit_shm_connection_commit(struct tacit_shm *shm, struct tacit_shm_connection *connection);
@@ -295,8 +292,6 @@ static inline struct tacit_event *tacit_shm_event_push(struct tacit_shm *shm)
     return &shm->events[shm->events_written++ & shm->events_mask];
 }
 void tacit_shm_command(struct tacit_shm *shm, struct tacit_shm_command command);
-// The node is dead for certain: DOWN at once, without the control thread.
-void tacit_shm_link_down(struct tacit_shm *shm, tacit_node_t node, bool certain);
 
 // reach.c
 extern const struct tacit_fabric_ops tacit_shm_ops;

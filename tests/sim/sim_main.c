@@ -205,25 +205,74 @@ static void choose_attack(struct argp_state *state, struct options *options, con
     argp_error(state, "there is no attack '%s'; --list-attacks lists them", name);
 }
 
+// Options whose value is a number. False: it is another one.
+static bool parse_number(struct argp_state *state, struct options *options, int key,
+                         const char *argument)
+{
+    switch (key) {
+    case KEY_SEEDS:
+        options->seeds = number(state, argument, 1, UINT64_MAX / 2);
+        options->seeds_given = true;
+        return true;
+    case KEY_SEED:
+        options->seed = number(state, argument, 0, UINT64_MAX / 2);
+        return true;
+    case KEY_JOBS:
+        options->jobs = (uint32_t)number(state, argument, 1, JOBS_MAX);
+        return true;
+    case KEY_REPLICAS:
+        options->run.replicas = (uint32_t)number(state, argument, 1, SIM_REPLICAS_MAX);
+        remember(options, "replicas", argument);
+        return true;
+    case KEY_EXTRA_FAULTS:
+        options->run.extra_faults = (uint32_t)number(state, argument, 0, SIM_REPLICAS_MAX);
+        remember(options, "extra-faults", argument);
+        return true;
+    case KEY_FAULTY:
+        options->run.faulty = (uint32_t)number(state, argument, 0, (SIM_REPLICAS_MAX - 1) / 2);
+        remember(options, "faulty", argument);
+        return true;
+    case KEY_ROUNDS:
+        options->rounds = (uint32_t)number(state, argument, 1, SIM_TWINS_ROUNDS_MAX);
+        return true;
+    default:
+        return false;
+    }
+}
+
+// Options without a value. False: it is another one.
+static bool parse_switch(struct options *options, int key)
+{
+    bool *const on = key == KEY_LIST_PLOTS     ? &options->list_plots
+                     : key == KEY_LIST_ATTACKS ? &options->list_attacks
+                     : key == KEY_LIST_BUGS    ? &options->list_bugs
+                     : key == KEY_TWINS        ? &options->twins
+                     : key == KEY_MARKS        ? &options->marks
+                     : key == KEY_KEEP_GOING   ? &options->keep_going
+                     : key == 'v'              ? &options->verbose
+                     : key == KEY_STORM        ? &options->run.storm
+                                               : NULL;
+    if (on != NULL) {
+        *on = true;
+    }
+    if (key == KEY_STORM) {
+        remember(options, "storm", "");
+    }
+    return on != NULL;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct options *options = state->input;
+    if (parse_switch(options, key) || parse_number(state, options, key, argument)) {
+        return 0;
+    }
     switch (key) {
     case KEY_MODE:
         if (strcmp(argument, "crash") != 0 && strcmp(argument, "byzantine") != 0) {
             argp_error(state, "mode '%s' is unknown; accepted are crash and byzantine", argument);
         }
         options->run.byzantine = argument[0] == 'b';
-        break;
-    case KEY_SEEDS:
-        options->seeds = number(state, argument, 1, UINT64_MAX / 2);
-        options->seeds_given = true;
-        break;
-    case KEY_SEED:
-        options->seed = number(state, argument, 0, UINT64_MAX / 2);
-        break;
-    case KEY_JOBS:
-        options->jobs = (uint32_t)number(state, argument, 1, JOBS_MAX);
         break;
     case KEY_RECORD:
         options->record = argument;
@@ -241,18 +290,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
                                                                  : TACIT_BROADCAST_ON_MEMNODES;
         remember(options, "broadcast-on", argument);
         break;
-    case KEY_REPLICAS:
-        options->run.replicas = (uint32_t)number(state, argument, 1, SIM_REPLICAS_MAX);
-        remember(options, "replicas", argument);
-        break;
-    case KEY_EXTRA_FAULTS:
-        options->run.extra_faults = (uint32_t)number(state, argument, 0, SIM_REPLICAS_MAX);
-        remember(options, "extra-faults", argument);
-        break;
-    case KEY_FAULTY:
-        options->run.faulty = (uint32_t)number(state, argument, 0, (SIM_REPLICAS_MAX - 1) / 2);
-        remember(options, "faulty", argument);
-        break;
     case KEY_ATTACK:
         choose_attack(state, options, argument);
         break;
@@ -263,39 +300,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
             argp_error(state, "there is no plot '%s'; --list-plots lists them", argument);
         }
         break;
-    case KEY_STORM:
-        options->run.storm = true;
-        remember(options, "storm", "");
-        break;
-    case KEY_LIST_PLOTS:
-        options->list_plots = true;
-        break;
-    case KEY_LIST_ATTACKS:
-        options->list_attacks = true;
-        break;
     case KEY_SCENARIO:
         options->scenario = argument;
         break;
-    case KEY_TWINS:
-        options->twins = true;
-        break;
-    case KEY_ROUNDS:
-        options->rounds = (uint32_t)number(state, argument, 1, SIM_TWINS_ROUNDS_MAX);
-        break;
     case KEY_BUG:
         choose_bug(state, options, argument);
-        break;
-    case KEY_LIST_BUGS:
-        options->list_bugs = true;
-        break;
-    case KEY_MARKS:
-        options->marks = true;
-        break;
-    case KEY_KEEP_GOING:
-        options->keep_going = true;
-        break;
-    case 'v':
-        options->verbose = true;
         break;
     case ARGP_KEY_ARG:
         argp_error(state, "'%s' is not an option", argument);
@@ -306,8 +315,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     return 0;
 }
 
-// ---- one run
-// -----------------------------------------------------------------------------------------
+// ---- one run ------------------------------------------------------------------------------------
 
 // What an assertion that fails in the middle of a run has to tell.
 static struct {

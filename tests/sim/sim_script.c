@@ -80,11 +80,6 @@ static const char *const payload_names[TACIT_PAYLOAD_KINDS] = {
     [TACIT_PAYLOAD_NEW_VIEW] = "NEW_VIEW",
 };
 
-const char *sim_step_name(enum sim_step step)
-{
-    return step_names[step];
-}
-
 const char *sim_counter_name(enum sim_script_counter counter)
 {
     return counter_names[counter];

@@ -189,7 +189,6 @@ struct sim_play {
 // ---- sim_script.c
 // Reads a scenario. False: it is wrong, and `error` says where and what is accepted.
 bool sim_script_read(struct sim_script *script, const char *path, char *error, size_t error_max);
-const char *sim_step_name(enum sim_step step);
 const char *sim_counter_name(enum sim_script_counter counter);
 
 // ---- sim_script_run.c

@@ -161,9 +161,6 @@ struct tacit_detector {
 // replica.
 void tacit_smr_detector(struct tacit_smr *smr, const struct tacit_detector *detector);
 
-// True while this replica makes progress or is idle and responsive: beats are published only then.
-bool tacit_smr_responsive(const struct tacit_smr *smr);
-
 // Fills in a snapshot. Protocol thread.
 void tacit_smr_status(const struct tacit_smr *smr, struct tacit_status_report *report);
 // Structural invariants, for tests: NULL, or a static text that names the broken one.
