@@ -43,7 +43,8 @@ struct tacit_fd {
     struct tacit_fd_counters counters;
     tacit_time_ns_t grace_end_ns;
     tacit_time_ns_t polled_ns;
-    tacit_time_ns_t due_ns; // nothing to do before, unless an event comes
+    tacit_time_ns_t due_ns;  // nothing to do before, unless an event comes
+    tacit_time_ns_t wake_ns; // who sleeps need not be awake before
     uint32_t told_trusted, told_dead;
     bool has_told;
 };
@@ -178,7 +179,7 @@ static void on_event(void *context, const struct tacit_event *event, tacit_time_
         return;
     }
     struct peer *peer = &fd->peers[node];
-    fd->due_ns = 0;
+    fd->due_ns = fd->wake_ns = 0;
     switch (event->kind) {
     case TACIT_EVENT_UP:
         on_up(fd, peer, event, now_ns);
@@ -252,12 +253,21 @@ static void turn_of(struct tacit_fd *fd, tacit_node_t node, tacit_time_ns_t now_
     }
 }
 
-static tacit_time_ns_t next_due(const struct tacit_fd *fd)
+// How much longer a sleeper may leave a read that is due alone. A peer whose beats are rare says
+// that nothing happens; then reads wait for this replica's own beats, which come as often, instead
+// of being wake-ups of their own. Whoever is awake reads in time.
+static tacit_time_ns_t patience(const struct tacit_fd *fd, const struct peer *peer)
 {
-    tacit_time_ns_t deadline_ns = UINT64_MAX;
+    return peer->interval_ns > 2 * fd->config.beat_period_ns ? peer->interval_ns / 2 : 0;
+}
+
+static void find_due(struct tacit_fd *fd)
+{
+    fd->due_ns = fd->wake_ns = UINT64_MAX;
     for (uint32_t r = 0; r < fd->config.replicas; r++) {
         const struct peer *peer = &fd->peers[r];
         tacit_time_ns_t at_ns = UINT64_MAX;
+        tacit_time_ns_t more_ns = 0;
         if (r == fd->config.self || peer->state == PEER_DEAD) {
             continue;
         }
@@ -267,10 +277,11 @@ static tacit_time_ns_t next_due(const struct tacit_fd *fd)
             at_ns = peer->asked_ns + fd->config.read_timeout_ns + 1;
         } else {
             at_ns = peer->next_ns;
+            more_ns = peer->state == PEER_UP && peer->trusted ? patience(fd, peer) : 0;
         }
-        deadline_ns = at_ns < deadline_ns ? at_ns : deadline_ns;
+        fd->due_ns = at_ns < fd->due_ns ? at_ns : fd->due_ns;
+        fd->wake_ns = at_ns + more_ns < fd->wake_ns ? at_ns + more_ns : fd->wake_ns;
     }
-    return deadline_ns;
 }
 
 static bool on_poll(void *context, tacit_time_ns_t now_ns, uint32_t *trusted, uint32_t *dead)
@@ -297,7 +308,7 @@ static bool on_poll(void *context, tacit_time_ns_t now_ns, uint32_t *trusted, ui
         trusted_now |= peer->trusted ? 1u << r : 0;
         dead_now |= peer->state == PEER_DEAD ? 1u << r : 0;
     }
-    fd->due_ns = next_due(fd);
+    find_due(fd);
     bool changed = !fd->has_told || trusted_now != fd->told_trusted || dead_now != fd->told_dead;
     fd->has_told = true;
     fd->told_trusted = *trusted = trusted_now;
@@ -308,7 +319,7 @@ static bool on_poll(void *context, tacit_time_ns_t now_ns, uint32_t *trusted, ui
 static tacit_time_ns_t on_deadline(void *context)
 {
     const struct tacit_fd *fd = context;
-    return fd->due_ns;
+    return fd->wake_ns;
 }
 
 struct tacit_detector tacit_fd_detector(struct tacit_fd *fd)

@@ -339,7 +339,9 @@ static void test_never_reads_faster_than_twice_the_period(void **state)
         bed.now_ns = completed_ns + 2 * counted - 1;
         (void)bed_poll(&bed);
         assert_false(bed.fake.has_op);
-        assert_int_equal(bed.detector.deadline(bed.detector.context), completed_ns + 2 * counted);
+        // A sleeper may leave a read of an idle peer for one of the peer's beat periods.
+        assert_int_equal(bed.detector.deadline(bed.detector.context),
+                         completed_ns + (counted > BEAT ? 3 : 2) * counted);
         bed.now_ns++;
         (void)bed_poll(&bed);
         assert_true(bed.fake.has_op);

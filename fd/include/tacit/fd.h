@@ -10,7 +10,9 @@
 //  - Its beats are read one at a time, at least two of its beat periods after the last read
 //  completed, so
 //    that a live replica always has raised them between two reads. (The period stands beside the
-//    beats; what a peer claims is bounded by period_max_ns.)
+//    beats; what a peer claims is bounded by period_max_ns.) While a trusted peer's period is
+//    longer than the own one, deadline() leaves a read up to half of that time later, so that an
+//    idle replica reads when it is awake for its own beats.
 //  - Changed: score + 1, at most 15. Unchanged: score - 1, at least 0. Suspected when the score
 //  falls below
 //    2, trusted again when it rises above 6; in between nothing changes.
@@ -21,7 +23,7 @@
 //  - DOWN with `certain`: untrusted and dead at once. It ends with the UP of a larger incarnation,
 //  which
 //    starts at score 0 and has to earn its trust. The first incarnation seen starts trusted (score
-//    7), because nothing speaks against it; a returning one keeps the score that it had.
+//    15), because nothing speaks against it; a returning one keeps the score that it had.
 //  - A read that does not return within `read_timeout_ns` means that nothing comes back at all:
 //  suspected at
 //    once, and the connection is broken so that the provider makes a new one. Time in which this
