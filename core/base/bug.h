@@ -122,6 +122,8 @@
     X(UNVOUCHED_LOCK_COUNTS, "LOCKED that says \"not vouched\" counts for an ACK")                 \
     X(FETCHED_OUTLIVES_EPOCH, "what was fetched in an epoch keeps its places in the next ones")    \
     X(OWED_WHILE_ALONE, "a change of members is waited for by who is alone in its view, too")      \
+    X(JOINER_HEARS_ALL, "who is not admitted yet acts on whatever the members say")                \
+    X(STRANGER_COUNTS, "what a later incarnation says counts like a member's word")                \
     /* the newest is the last */
 
 enum tacit_bug {

@@ -8,8 +8,6 @@
 
 #include "internal.h"
 
-#define MESSAGES_PER_TURN 64u
-
 // ---- what agreement asks
 
 static enum tacit_endorsement on_endorse(void *context, uint64_t view, uint64_t slot,
@@ -402,80 +400,6 @@ static bool hear_signer(struct tacit_smr *smr)
     return count > 0;
 }
 
-// No member here: its certificates prove themselves, and that it speaks of a later epoch is reason
-// to ask for one. It is answered when it is a member: what it is to hear as one comes then.
-static void hear_stranger(struct tacit_smr *smr, tacit_node_t from, uint8_t kind, uint32_t bytes)
-{
-    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    const uint8_t *message = byzantine->message;
-    uint32_t epoch = 0;
-    if (bytes >= 8) {
-        memcpy(&epoch, message + 4, sizeof epoch);
-    }
-    if (kind == TACIT_MESSAGE_CHECKPOINT_CERTIFICATE) {
-        tacit_agree_message(byzantine->agree, from, message, bytes);
-    } else if (kind >= TACIT_MESSAGE_STATUS && kind < TACIT_MESSAGE_AGREE_END &&
-               epoch > byzantine->epoch) {
-        tacit_agree_other_epoch(byzantine->agree, from, epoch);
-    }
-}
-
-static void dispatch(struct tacit_smr *smr, tacit_node_t from, uint32_t bytes)
-{
-    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    uint8_t kind = bytes > 0 ? byzantine->message[0] : 0;
-    bool is_stranger = tacit_links_is_stranger(byzantine->links, from);
-    byzantine->messages++;
-    if (!smr->active) { // no member (yet): what is certified is all that counts
-        if (kind == TACIT_MESSAGE_CHECKPOINT_CERTIFICATE) {
-            tacit_agree_message(byzantine->agree, from, byzantine->message, bytes);
-        }
-        return;
-    }
-    if (kind > 0 && kind < TACIT_MESSAGE_CTB_END && bytes >= 16) {
-        uint64_t epoch;
-        memcpy(&epoch, byzantine->message + 8, sizeof epoch);
-        if (epoch > byzantine->epoch || (epoch < byzantine->epoch && !is_stranger)) {
-            tacit_agree_other_epoch(byzantine->agree, from, epoch);
-        }
-    }
-    if (is_stranger) {
-        hear_stranger(smr, from, kind, bytes);
-        return;
-    }
-    if (kind > 0 && kind < TACIT_MESSAGE_CTB_END) {
-        tacit_ctb_message(byzantine->ctb, from, byzantine->message, bytes, smr->now_ns);
-    } else if (kind >= TACIT_MESSAGE_STATUS && kind < TACIT_MESSAGE_AGREE_END) {
-        tacit_agree_message(byzantine->agree, from, byzantine->message, bytes);
-    } else if (kind >= TACIT_MESSAGE_LACK && kind < TACIT_MESSAGE_REQUESTS_END) {
-        tacit_requests_message(byzantine->requests, from, byzantine->message, bytes, smr->now_ns);
-    } else if (kind == TACIT_MESSAGE_SUSPECT) {
-        tacit_epochs_message(byzantine->epochs, from, byzantine->message, bytes);
-    } else {
-        byzantine->unexpected++;
-    }
-}
-
-static bool hear_peers(struct tacit_smr *smr)
-{
-    bool worked = false;
-    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
-        for (uint32_t budget = MESSAGES_PER_TURN; r != smr->config.self && budget > 0; budget--) {
-            uint32_t bytes = 0;
-            enum tacit_verdict verdict =
-                tacit_links_receive(smr->byzantine.links, r, smr->byzantine.message, &bytes);
-            if (verdict == TACIT_VERDICT_EMPTY) {
-                break;
-            }
-            worked = true;
-            if (verdict == TACIT_VERDICT_OK) {
-                dispatch(smr, r, bytes);
-            }
-        }
-    }
-    return worked;
-}
-
 static bool propose(struct tacit_smr *smr)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
@@ -581,14 +505,14 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     bool worked = hear_signer(smr);
     if (!smr->active) {
-        worked = hear_peers(smr) || worked;
+        worked = tacit_smr_hear_peers(smr) || worked;
         worked = fetch_state(smr) || worked;
         worked = tacit_agree_poll(byzantine->agree, smr->now_ns) || worked;
         worked = tacit_links_poll(byzantine->links, smr->now_ns) || worked;
         return tacit_smr_epoch_poll(smr) || worked;
     }
     worked = tacit_registers_poll(byzantine->registers, smr->now_ns) || worked;
-    worked = hear_peers(smr) || worked;
+    worked = tacit_smr_hear_peers(smr) || worked;
     worked = tacit_smr_hear_clients(smr) || worked;
     worked = tacit_ctb_poll(byzantine->ctb, smr->now_ns) || worked;
     worked = fetch_state(smr) || worked;

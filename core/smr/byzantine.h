@@ -111,6 +111,11 @@ bool tacit_smr_epoch_endorse(struct tacit_smr *smr, uint64_t view, uint64_t slot
                              enum tacit_endorsement *endorsement);
 bool tacit_smr_epoch_is_owed(const struct tacit_smr *smr);
 
+// hear.c
+// Takes messages out of the rings of the other replicas, a bounded number of each, and gives them
+// to the parts that they are for. True: there were some.
+bool tacit_smr_hear_peers(struct tacit_smr *smr);
+
 // view_timer.c
 // When the present view is left if nothing happens before; UINT64_MAX: no timer runs.
 tacit_time_ns_t tacit_smr_view_timer(const struct tacit_smr *smr);

@@ -2,7 +2,7 @@
 //
 // A replica's parts, for the files of this folder: smr.c (life and turn), clients.c (request and
 // reply rings, admission), execute.c (decided batches), keep.c (checkpoints, state transfer,
-// joining), byzantine.c (the Byzantine engine's parts).
+// joining), byzantine.c (the Byzantine engine's parts), hear.c (whose messages it hears).
 #ifndef TACIT_SMR_INTERNAL_H
 #define TACIT_SMR_INTERNAL_H
 
