@@ -208,6 +208,17 @@ void tacit_crash_activate(struct tacit_crash *crash, const uint64_t *members, ta
     tacit_crash_installed(crash, applied);
 }
 
+// Its log has no holder yet, which looks as if nobody led. A leader asks it for permission as soon
+// as it has executed the admission, and again when it was passed over; by then this one follows. To
+// be a candidate before only takes the own log away from the leader.
+void tacit_crash_yield_at_first(struct tacit_crash *crash)
+{
+    tacit_time_ns_t until_ns = crash->now_ns + tacit_crash_ask_again_ns(crash);
+    if (crash->ask_after_ns < until_ns) {
+        crash->ask_after_ns = until_ns;
+    }
+}
+
 void tacit_crash_deactivate(struct tacit_crash *crash)
 {
     if (crash->role > TACIT_ROLE_FOLLOWER) {

@@ -276,6 +276,9 @@ void tacit_crash_init(struct tacit_crash *crash, struct tacit_bump *bump,
 // Starts to take part: this incarnation is a member and has the state after `applied` entries.
 void tacit_crash_activate(struct tacit_crash *crash, const uint64_t *members,
                           tacit_index_t applied);
+// Was admitted again: leaves it to the others to lead, until a leader that is there would have
+// come.
+void tacit_crash_yield_at_first(struct tacit_crash *crash);
 // Stops (was removed, or waits for state): follows and grants no more.
 void tacit_crash_deactivate(struct tacit_crash *crash);
 // The state after `applied` entries was installed.
@@ -307,6 +310,11 @@ void tacit_crash_propose(struct tacit_crash *crash, uint32_t length, uint32_t fl
 static inline uint8_t *tacit_crash_slot(struct tacit_crash *crash, tacit_index_t index)
 {
     return crash->journal + (size_t)(index & (crash->shape.entries - 1)) * crash->shape.slot_bytes;
+}
+// A leader asks a log host again that has not answered for so long: it may have been passed over.
+static inline tacit_time_ns_t tacit_crash_ask_again_ns(const struct tacit_crash *crash)
+{
+    return 2 * crash->config->suspicion_ns + 4 * crash->config->beat_period_ns;
 }
 static inline uint32_t tacit_crash_quorum(const struct tacit_crash *crash)
 {

@@ -95,8 +95,7 @@ static bool follow_host(struct tacit_crash *crash, struct tacit_log_host *host)
         return host->stage != TACIT_HOST_IDLE;
     case TACIT_HOST_ASKED:
         if (crash->role == TACIT_ROLE_LEADER &&
-            crash->now_ns - host->asked_ns >
-                2 * crash->config->suspicion_ns + 4 * crash->config->beat_period_ns) {
+            crash->now_ns - host->asked_ns > tacit_crash_ask_again_ns(crash)) {
             ask(crash, host); // it may have passed the request over
         }
         return look_at_page(crash, host);

@@ -82,6 +82,7 @@ struct tacit_smr {
     uint32_t join_count;
     uint64_t join_seen[TACIT_REPLICAS_MAX]; // JOIN words when their writers were removed
     tacit_time_ns_t join_ns;                // next time to ask for admission
+    tacit_time_ns_t ready_ns;               // since when it could ask to join; 0: not yet
     uint64_t admitting[TACIT_MEMBERS];      // proposed, not executed yet
     uint32_t admitting_term;
     uint32_t waiting; // replicas that ask for admission

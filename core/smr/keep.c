@@ -140,6 +140,29 @@ static void announce_join(struct tacit_smr *smr, uint64_t incarnation)
     }
 }
 
+// As a member it counts for a majority, so it had better reach all of it: the leader may be the
+// next to die, and the group would wait until the survivors are connected. Members that are gone
+// are waited for, too, since nobody here knows that they are, but not for long.
+static bool may_ask_to_join(struct tacit_smr *smr)
+{
+    bool reaches_all = true;
+    for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
+        bool is_other = r != smr->config.self && tacit_sessions_member(&smr->sessions, r) != 0;
+        reaches_all = reaches_all && (!is_other || smr->crash.peer_up[r]);
+    }
+    if (smr->ready_ns == 0) {
+        smr->ready_ns = smr->now_ns;
+    }
+    return reaches_all || smr->now_ns - smr->ready_ns > 2 * smr->config.suspicion_ns;
+}
+
+static void ask_to_join(struct tacit_smr *smr)
+{
+    if (smr->state_valid && may_ask_to_join(smr)) {
+        announce_join(smr, smr->config.incarnation);
+    }
+}
+
 static void installed(struct tacit_smr *smr)
 {
     smr->applied = smr->transfer.index;
@@ -154,6 +177,7 @@ static void installed(struct tacit_smr *smr)
     } else if (member) {
         smr->active = true;
         tacit_crash_activate(&smr->crash, smr->sessions.members->incarnation, smr->applied);
+        tacit_crash_yield_at_first(&smr->crash);
         announce_join(smr, 0);
     } else if (smr->active) {
         tacit_smr_deactivate(smr);
@@ -168,6 +192,7 @@ static void installed(struct tacit_smr *smr)
 void tacit_smr_deactivate(struct tacit_smr *smr)
 {
     smr->active = false;
+    smr->ready_ns = 0;
     tacit_word_store(smr->page, TACIT_PAGE_APPLIED, 0);
     tacit_crash_deactivate(&smr->crash);
 }
@@ -192,9 +217,7 @@ static bool keep_itself(struct tacit_smr *smr)
             smr->join_ns = smr->now_ns + JOIN_AGAIN_NS;
             tacit_transfer_start(&smr->transfer, smr->state_valid ? smr->applied + 1 : 0,
                                  smr->now_ns);
-            if (smr->state_valid) {
-                announce_join(smr, smr->config.incarnation);
-            }
+            ask_to_join(smr);
         }
     }
     if (!tacit_transfer_busy(&smr->transfer)) {
@@ -202,7 +225,7 @@ static bool keep_itself(struct tacit_smr *smr)
     }
     if (!smr->active && smr->state_valid && smr->now_ns >= smr->join_ns) {
         smr->join_ns = smr->now_ns + JOIN_AGAIN_NS;
-        announce_join(smr, smr->config.incarnation);
+        ask_to_join(smr);
     }
     if (smr->active && smr->transfer.step < TACIT_TRANSFER_TABLE &&
         smr->now_ns - smr->transfer.started_ns > 8 * smr->config.suspicion_ns) {

@@ -170,6 +170,20 @@ static void slow_hosts__are_waited_for(void **state)
     assert_true(world.releases > 0);
 }
 
+// Nobody holds its log yet, which is no reason to be a candidate: a leader that is there comes.
+static void readmitted__leaves_leading_to_others_at_first(void **state)
+{
+    (void)state;
+    set_up(0);
+    tacit_crash_yield_at_first(&world.crash);
+    run(2 * SUSPICION_NS);
+    assert_int_equal(world.crash.role, TACIT_ROLE_FOLLOWER);
+    assert_int_equal(world.crash.counters.elections_started, 0);
+    // Not for ever.
+    run(SUSPICION_NS);
+    assert_int_equal(world.crash.counters.elections_started, 1);
+}
+
 static void slow_hosts__are_not_looked_at_without_end(void **state)
 {
     (void)state;
@@ -292,6 +306,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slow_hosts__are_waited_for),
+        cmocka_unit_test(readmitted__leaves_leading_to_others_at_first),
         cmocka_unit_test(slow_hosts__are_not_looked_at_without_end),
         cmocka_unit_test(rival__with_a_smaller_id_that_blocks_is_given_way_to_at_once),
         cmocka_unit_test(rival__with_a_larger_id_that_blocks_gets_the_time_of_an_attempt),
