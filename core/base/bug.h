@@ -124,6 +124,7 @@
     X(OWED_WHILE_ALONE, "a change of members is waited for by who is alone in its view, too")      \
     X(JOINER_HEARS_ALL, "who is not admitted yet acts on whatever the members say")                \
     X(STRANGER_COUNTS, "what a later incarnation says counts like a member's word")                \
+    X(DECIDED_NEEDS_ENDORSEMENT, "what is decided and executed here is asked for from its client") \
     /* the newest is the last */
 
 enum tacit_bug {

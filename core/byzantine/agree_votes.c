@@ -98,8 +98,12 @@ static bool is_endorsed(struct tacit_agree *a, struct tacit_slot *slot)
     bool is_forced = forced != NULL && slot->view > 0 && leader->view == slot->view &&
                      tacit_digest_is_equal(&forced->digest, &slot->prepare.digest) &&
                      !TACIT_BUG(FORCED_NEEDS_ENDORSEMENT);
+    // What was decided here was endorsed by a correct replica; its requests were forgotten when
+    // they were executed, and the leader must not hear that they are lacking.
+    bool is_decided = slot->decided && tacit_digest_is_equal(&slot->value, &slot->prepare.digest) &&
+                      !TACIT_BUG(DECIDED_NEEDS_ENDORSEMENT);
     slot->endorsed =
-        is_forced || TACIT_BUG(VOUCH_UNENDORSED) ||
+        is_forced || is_decided || TACIT_BUG(VOUCH_UNENDORSED) ||
         a->calls.endorse(a->calls.context, slot->view, slot->slot, body, bytes) == TACIT_ENDORSED;
     return slot->endorsed;
 }

@@ -20,7 +20,8 @@ static inline bool legal(const struct state *s, int v, int q, int d)
 static inline bool endorsed(const struct state *s, int r, int v, int q, int d)
 {
     return (rules.endorsers[d] >> r & 1) != 0 ||
-           (!rules.forced_endorsed && v > 0 && s->force[v][q] == d);
+           (!rules.forced_endorsed && v > 0 && s->force[v][q] == d) ||
+           (rules.decided_endorsed && s->decided[q] == d);
 }
 
 // Old views matter longer if a co-signer asks for their NEW_VIEW.

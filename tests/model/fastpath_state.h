@@ -77,7 +77,8 @@ static struct {
     int vouch, vouch_legal, vouch_endorsed, vouch_once, ack_unanimous, leader_ack;
     int decide_locked, decide_quorum, mixed_views;
     int carry, whole_state, outrank, fall_back;
-    int evidence, seal_first, refuse, cosign_legal, cosign_endorsed, forced_endorsed;
+    int evidence, seal_first, refuse, cosign_legal, cosign_endorsed, forced_endorsed,
+        decided_endorsed;
     int checkpoint, tentative, stepwise, abstain;
     int past_lost, symmetry, stuck;
 } rules;
@@ -145,6 +146,8 @@ static const struct explorer_option fastpath_options[] = {
     {"cosign_legal", &rules.cosign_legal, 0, NULL,
      "1 (without vouch): co-signer asks for NEW_VIEW"},
     {"cosign_endorsed", &rules.cosign_endorsed, 0, NULL, "1 (without vouch): it must endorse too"},
+    {"decided_endorsed", &rules.decided_endorsed, 0, NULL,
+     "1: what could be decided needs no endorsement"},
     {"forced_endorsed", &rules.forced_endorsed, 0, NULL, "1: forced values still need endorsement"},
     {"checkpoint", &rules.checkpoint, 0, NULL,
      "1: checkpoints; 2: co-sign blindly below the own one; 3: refuse what lies below it"},

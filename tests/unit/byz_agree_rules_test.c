@@ -107,6 +107,21 @@ static bool rule_forced_is_endorsed(void)
     return world.node[2].vouched[1][k];
 }
 
+// Decided by COMMITs before its PREPARE came here: its requests were executed and forgotten, and
+// are not asked for any more.
+static bool rule_decided_is_endorsed(void)
+{
+    world_open();
+    world.no_lock[2][0] = world.no_deliver[2][0] = true;
+    propose(0, "a");
+    world_pass(4 * WORLD_SLOW_NS);
+    assert_int_equal(report_of(2).decided, 1);
+    world.node[2].endorsement = TACIT_ENDORSE_LATER;
+    world.no_lock[2][0] = world.no_deliver[2][0] = false;
+    world_pump();
+    return world.node[2].vouched[0][0];
+}
+
 static bool rule_carrying(void)
 {
     ack_unheard();
@@ -310,6 +325,7 @@ static const struct rule rules[] = {
     {"vouch: once", rule_vouch_once, TACIT_BUG_VOUCH_TWICE},
     {"vouch: legal under NEW_VIEW", rule_newview_obeyed, TACIT_BUG_VOUCH_IGNORES_NEW_VIEW},
     {"forced is endorsed", rule_forced_is_endorsed, TACIT_BUG_FORCED_NEEDS_ENDORSEMENT},
+    {"decided is endorsed", rule_decided_is_endorsed, TACIT_BUG_DECIDED_NEEDS_ENDORSEMENT},
     {"proposed again for who lacks it", rule_again_for_who_lacks, TACIT_BUG_DECIDED_NOT_AGAIN},
     {"a stall is noticed", rule_stall_is_noticed, TACIT_BUG_STALL_UNNOTICED},
     {"claims are carried", rule_carrying, TACIT_BUG_CLAIMS_NOT_CARRIED},
