@@ -125,6 +125,8 @@
     X(JOINER_HEARS_ALL, "who is not admitted yet acts on whatever the members say")                \
     X(STRANGER_COUNTS, "what a later incarnation says counts like a member's word")                \
     X(DECIDED_NEEDS_ENDORSEMENT, "what is decided and executed here is asked for from its client") \
+    X(LACKED_AS_SAID,                                                                              \
+      "a client is named because of a request that was executed or never proposed")                \
     /* the newest is the last */
 
 enum tacit_bug {

@@ -155,11 +155,11 @@ void tacit_requests_enter_view(struct tacit_requests *requests, uint64_t view,
 void tacit_requests_name(struct tacit_requests *requests, uint32_t client);
 bool tacit_requests_is_named(const struct tacit_requests *requests, uint32_t client);
 // The present view is left: names each client of whom this replica, leading, proposed something
-// that another one said it lacks, in a slot that was not executed (`applied`: the first such slot).
-// Otherwise it would propose the same in each of its views, and a client that sends to some
-// replicas only and then falls silent would take all of them. A liar gets the clients named that it
-// says it lacks, no more often than views change. Call before tacit_requests_enter_view.
-void tacit_requests_name_lacked(struct tacit_requests *requests, uint64_t applied);
+// that another one said it lacks, and that was not executed. Otherwise it would propose the same in
+// each of its views, and a client that sends to some replicas only and then falls silent would take
+// all of them. A liar gets any clients named of whom something is proposed and not executed when a
+// view ends, and nobody else. Call before tacit_requests_enter_view.
+void tacit_requests_name_lacked(struct tacit_requests *requests);
 // A checkpoint became stable: penalties run out, accusers are heard again.
 void tacit_requests_checkpoint(struct tacit_requests *requests, tacit_time_ns_t now_ns);
 

@@ -24,6 +24,7 @@ struct tacit_requests_entry {
     uint16_t echo_heard; // replicas that echoed something under this number
     uint16_t echo_mask;  // of these, those that have it as it is here
     uint16_t lack_mask;  // replicas that said that they lack it
+    bool lacked;         // somebody said so of what this replica, leading, proposed in this view
     uint32_t body;       // slot of the client's bodies
     uint32_t body_bytes;
     uint32_t turn;    // of this place: what was begun for an earlier request is void
@@ -91,8 +92,7 @@ struct tacit_requests_client {
     uint32_t to_check;      // signatures that wait
     uint32_t look_at;       // the place, among its own, to begin with
     uint64_t penalty_until; // checkpoints
-    bool lacked;            // somebody lacks what this replica, leading, proposed of it ...
-    uint64_t lacked_slot;   // ... up to this slot
+    bool lacked;            // in some place of it
     uint32_t free_bodies;   // count; a stack in `free_bodies`
 };
 

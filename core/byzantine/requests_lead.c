@@ -282,14 +282,17 @@ static bool may_serve(struct tacit_requests *requests, tacit_node_t to, tacit_ti
     return accuser->served++ < TACIT_SERVES_EACH;
 }
 
-// Remembered until the view is left: tacit_requests_name_lacked.
-static void note_lacked(struct tacit_requests *requests, const struct tacit_message_lack *lack)
+// Remembered until the view is left: tacit_requests_name_lacked. What was executed is forgotten,
+// and what was proposed in this view gives way to nothing, so this replica need not believe who
+// lacks it: of anything else nobody waits for a proposal of its.
+static void note_lacked(struct tacit_requests *requests, uint32_t client, uint32_t place)
 {
-    struct tacit_requests_client *client = &requests->clients[lack->key.client];
-    if (!client->lacked || lack->slot > client->lacked_slot) {
-        client->lacked = true;
-        client->lacked_slot = lack->slot;
+    bool was_proposed =
+        place != TACIT_REQUESTS_NONE && tacit_requests_was_proposed(requests, place);
+    if (was_proposed) {
+        requests->entries[place].lacked = true;
     }
+    requests->clients[client].lacked |= was_proposed || TACIT_BUG(LACKED_AS_SAID);
 }
 
 void tacit_requests_on_lack(struct tacit_requests *requests, tacit_node_t from,
@@ -299,18 +302,13 @@ void tacit_requests_on_lack(struct tacit_requests *requests, tacit_node_t from,
     if (!tacit_requests_leads(requests) || lack->view != requests->view) {
         return;
     }
-    bool is_here = place != TACIT_REQUESTS_NONE;
-    bool was_proposed = is_here && tacit_requests_was_proposed(requests, place);
-    if (was_proposed) {
-        note_lacked(requests, lack);
-    }
+    note_lacked(requests, lack->key.client, place);
     if (!may_accuse(requests, from, lack->key.client)) {
         requests->counters.lacks_ignored++;
         tacit_mark(&requests->marker, TACIT_MARK_LACK_IGNORED);
         return;
     }
-    if (!is_here) {
-        note_lacked(requests, lack); // it may have given way to another one of its client
+    if (place == TACIT_REQUESTS_NONE) {
         return;
     }
     struct tacit_requests_entry *entry = &requests->entries[place];
@@ -332,14 +330,23 @@ void tacit_requests_on_lack(struct tacit_requests *requests, tacit_node_t from,
     }
 }
 
-void tacit_requests_name_lacked(struct tacit_requests *requests, uint64_t applied)
+void tacit_requests_name_lacked(struct tacit_requests *requests)
 {
     for (uint32_t i = 0; i < requests->config.clients; i++) {
-        struct tacit_requests_client *client = &requests->clients[i];
-        if (client->lacked && client->lacked_slot >= applied && !TACIT_BUG(LACKED_NOT_NAMED)) {
+        bool is_lacked = TACIT_BUG(LACKED_AS_SAID);
+        if (!requests->clients[i].lacked) {
+            continue;
+        }
+        requests->clients[i].lacked = false;
+        for (uint32_t p = 0; p < requests->places_each; p++) {
+            struct tacit_requests_entry *entry =
+                &requests->entries[(size_t)i * requests->places_each + p];
+            is_lacked = is_lacked || entry->lacked;
+            entry->lacked = false;
+        }
+        if (is_lacked && !TACIT_BUG(LACKED_NOT_NAMED)) {
             tacit_requests_name(requests, i);
         }
-        client->lacked = false;
     }
 }
 

@@ -99,7 +99,7 @@ static void on_sealed(void *context, uint64_t view)
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     // Whoever left a slot half-sent is proposed with a signature only from now on; only who led
     // knows that it was the client's own doing: what another one proposed, it may have invented.
-    tacit_requests_name_lacked(byzantine->requests, smr->applied);
+    tacit_requests_name_lacked(byzantine->requests);
     byzantine->view = view;
     byzantine->sealed_ns = smr->now_ns;
     byzantine->batch_used = 0; // what was taken out and not proposed comes again
