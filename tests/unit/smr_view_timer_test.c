@@ -29,10 +29,10 @@ static struct {
 } world;
 
 tacit_time_ns_t tacit_requests_timer(const struct tacit_requests *requests,
-                                     tacit_time_ns_t timeout_ns)
+                                     tacit_time_ns_t timer_ns)
 {
     (void)requests;
-    return world.obliged_ns == UINT64_MAX ? UINT64_MAX : world.obliged_ns + timeout_ns;
+    return world.obliged_ns == UINT64_MAX ? UINT64_MAX : world.obliged_ns + timer_ns;
 }
 
 tacit_time_ns_t tacit_agree_gathered_ns(const struct tacit_agree *agree)
@@ -88,7 +88,7 @@ static void world_open(void)
     smr->now_ns = 100;
     smr->byzantine.timer_ns = TIMER_NS;
     smr->byzantine.quorum_ns = UINT64_MAX;
-    for (tacit_node_t r = 0; r < REPLICAS; r++) {
+    for (unsigned r = 0; r < REPLICAS; r++) {
         smr->byzantine.member[r] = smr->byzantine.peer_incarnation[r] = 1;
         smr->byzantine.peer_up[r] = r != SELF;
     }
