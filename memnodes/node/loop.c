@@ -3,22 +3,13 @@
 // See loop.h.
 #include "loop.h"
 
-#include <time.h>
-
 #include "tacit/grants.h"
 #include "tacit/layout.h"
+#include "tacit/shm.h"
 
 // Turns without a sleep after something happened: one request leads to the next.
 #define AWAKE_TURNS 16
 #define EVENTS 128u // all that a memory node's fabric has at a time
-
-// The clock of all providers' sleep().
-static tacit_time_ns_t now_of_host(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (tacit_time_ns_t)now.tv_sec * 1000000000u + (tacit_time_ns_t)now.tv_nsec;
-}
 
 // A replica names a log region that is no longer needed: free it if a later life of its owner is
 // here, so that nobody can make us drop a region that is in use.
@@ -46,7 +37,7 @@ static void retire_named(const struct tacit_grants *grants, struct tacit_fabric 
 static bool turn(struct tacit_grants *grants, struct tacit_fabric *fabric)
 {
     struct tacit_event events[EVENTS];
-    tacit_time_ns_t now_ns = now_of_host();
+    tacit_time_ns_t now_ns = tacit_shm_now_ns(); // the clock of every provider
     size_t count = fabric->ops->poll(fabric, events, EVENTS);
     for (size_t i = 0; i < count; i++) {
         tacit_grants_event(grants, &events[i], now_ns);

@@ -26,7 +26,7 @@
 #define TACIT_VERBS_BOUNCE 131072u              // bytes of quiet writes under way on one plane
 #define TACIT_VERBS_INLINE 64u
 #define TACIT_VERBS_ATTACHED 4u // pieces of memory that operations use
-#define TACIT_VERBS_RETRIES 6u // Soft-RoCE takes 7 for infinitely many
+#define TACIT_VERBS_RETRIES 6u  // Soft-RoCE takes 7 for infinitely many
 #define TACIT_VERBS_MARKERS 4u
 #define TACIT_VERBS_CHAIN 16u         // work requests behind one doorbell
 #define TACIT_VERBS_READS 4u          // reads that a queue pair has on the wire at a time
