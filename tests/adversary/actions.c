@@ -165,4 +165,7 @@ void adversary_act(struct adversary *adversary, uint32_t faulty)
     if (adversary_hits(adversary, ADVERSARY_COSIGN)) {
         (void)adversary_vouch_all(smr->byzantine.agree);
     }
+    adversary_propose_twice(adversary, faulty);
+    adversary_relock(adversary, faulty);
+    adversary_summarize(adversary, faulty);
 }

@@ -11,6 +11,7 @@
 // messages.c    ring messages: edits with the signatures made right again
 // instead.c     equivocation: what some are told instead, and all that goes with it
 // actions.c     at drawn moments: floods, SEAL_VIEWs, changes of own memory
+// forgeries.c   the same: requests in two slots, second LOCKs, states that nobody certified
 // requests.c    faulty clients: requests that are changed
 //
 // Every decision is a draw; 0 behaves. One thread.
@@ -44,6 +45,8 @@
     X(REPLY, "reply", "clients are answered with lies")                                            \
     X(OVERSIZED, "oversized", "lengths beyond what a place can hold, in rings, bodies, payloads")  \
     X(FORGE, "forge", "certificates and claims that it made up, for all")                          \
+    X(TWICE, "twice", "as a leader it proposes a batch in a second slot, in each view")            \
+    X(SUMMARY, "summary", "states of streams that nobody certified, with what was never said")     \
     X(CLIENT, "client", "a client sends different bytes under one number, or not to all")          \
     X(CLIENT_EDIT, "client-edit", "a client's requests are changed, signatures right or wrong")    \
     X(CLIENT_REPLAY, "client-replay", "a client sends an older request again, of any session")     \
@@ -80,6 +83,13 @@ struct adversary_instead {
 struct adversary_message {
     uint32_t bytes;
     uint8_t data[ADVERSARY_MESSAGE_BYTES];
+};
+
+// A state of a stream that nobody certified, and to whom it is told.
+struct adversary_summary {
+    uint32_t victim, stream, bytes, said;
+    uint64_t k;
+    uint8_t body[8192];
 };
 
 struct adversary_actor {
@@ -147,6 +157,8 @@ struct adversary {
     uint32_t insteads;
     struct adversary_message batch[ADVERSARY_BATCHES]; // proposed by faulty leaders before
     uint32_t batches;
+    struct adversary_summary summary[ADVERSARY_REPLICAS]; // of whoever made the newest ones
+    uint32_t summaries;
     uint8_t scratch[ADVERSARY_MESSAGE_BYTES];
 };
 
@@ -201,6 +213,11 @@ bool adversary_say(struct adversary *adversary, uint32_t faulty, uint32_t receiv
 // messages.c: changes a message on its way. False: it is not sent.
 bool adversary_edit(struct adversary *adversary, uint32_t faulty, uint32_t receiver,
                     uint8_t *message, uint32_t *bytes);
+
+// forgeries.c, each if it is drawn
+void adversary_propose_twice(struct adversary *adversary, uint32_t faulty);
+void adversary_relock(struct adversary *adversary, uint32_t faulty);
+void adversary_summarize(struct adversary *adversary, uint32_t faulty);
 
 // instead.c
 struct tacit_ctb_message;

@@ -58,6 +58,7 @@ struct checker_group {
     struct checker_op op[CHECKER_OPS];
     struct submitted submitted[CHECKER_OPS];
     uint32_t ops;
+    uint32_t order[CHECKER_EXECUTIONS]; // scratch
     struct checker_model model;
     uint8_t *batch;
     uint32_t batch_used;
@@ -490,23 +491,45 @@ static void compare_acknowledged(struct checker_group *group, tacit_index_t kept
     }
 }
 
+// Whether the canonical history is an order that explains what clients saw: it always decides.
+static bool compare_witness(struct checker_group *group)
+{
+    uint32_t *order = group->order;
+    size_t ordered = 0;
+    for (tacit_index_t index = 0; index < group->length; index++) {
+        const struct entry *entry = &group->entry[index];
+        for (uint32_t i = 0; i < entry->executions; i++) {
+            uint32_t operation = group->execution[entry->first + i].operation;
+            if (operation < group->ops) {
+                order[ordered++] = operation;
+            }
+        }
+    }
+    struct checker_verdict verdict = checker_witness(group->op, group->ops, order, ordered);
+    if (verdict.outcome == CHECKER_VIOLATION) {
+        checker_group_fail(group,
+                           "the history of the replicas does not explain what clients saw: %s",
+                           verdict.text);
+    }
+    return verdict.outcome != CHECKER_GAVE_UP;
+}
+
 bool checker_finish(struct checker_group *group, tacit_index_t kept, bool linear)
 {
     if (group->failed) {
         return false;
     }
     compare_acknowledged(group, kept);
+    bool decided = compare_witness(group);
     struct checker_verdict verdict = checker_slots(group->op, group->ops);
     if (verdict.outcome == CHECKER_VIOLATION) {
         checker_group_fail(group, "not linearizable by slot: %s", verdict.text);
     }
-    bool gave_up = verdict.outcome == CHECKER_GAVE_UP;
     if (linear && !group->failed) {
         verdict = checker_linear(group->op, group->ops);
-        gave_up = gave_up || verdict.outcome == CHECKER_GAVE_UP;
         if (verdict.outcome == CHECKER_VIOLATION) {
             checker_group_fail(group, "not linearizable: %s", verdict.text);
         }
     }
-    return gave_up;
+    return !decided;
 }

@@ -79,9 +79,11 @@ void checker_acknowledge(struct checker_group *group, uint32_t operation, uint64
                          size_t reply_bytes);
 const struct checker_op *checker_ops(const struct checker_group *group, size_t *count);
 
-// The end of a run: compares acknowledgements with the canonical history and checks what clients
-// saw by slot. `kept`: entries below are executed at a majority of members (or CHECKER_NEVER: not
-// checked). `linear`: cross-check without slots too. Returns true if a search gave up.
+// The end of a run: compares acknowledgements with the canonical history, which has to be an order
+// that explains what clients saw; and what they saw by slot, and (`linear`) without slots too,
+// which know nothing of that history and may give up where it has decided. `kept`: entries below
+// are executed at a majority of members (or CHECKER_NEVER: not checked). Returns true if nothing
+// decided.
 bool checker_finish(struct checker_group *group, tacit_index_t kept, bool linear);
 // Number of entries of the canonical history.
 tacit_index_t checker_length(const struct checker_group *group);

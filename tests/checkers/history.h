@@ -10,6 +10,11 @@
 //  visited
 //    configurations, per object. The cross-check on small histories.
 //
+//  - checker_witness(): an order that somebody else names (the canonical history of the replicas)
+//  is a proof
+//    of linearizability if it explains each result and agrees with real time. It decides every
+//    history, so that the searches, which may give up, are cross-checks that owe it nothing.
+//
 // An operation without a reply may take effect at any time after its call, or never. A search that
 // reaches its limit *gave up*: that is reported and is not a pass.
 #ifndef TACIT_TESTS_CHECKERS_HISTORY_H
@@ -41,5 +46,10 @@ struct checker_verdict {
 // up).
 struct checker_verdict checker_slots(const struct checker_op *ops, size_t count);
 struct checker_verdict checker_linear(const struct checker_op *ops, size_t count);
+// `order`: numbers of the operations that took effect (below `count`), first to last. Never gives
+// up, except that `count` is at most CHECKER_WITNESS_OPS. Linear.
+#define CHECKER_WITNESS_OPS 4096u
+struct checker_verdict checker_witness(const struct checker_op *ops, size_t count,
+                                       const uint32_t *order, size_t ordered);
 
 #endif

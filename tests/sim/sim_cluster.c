@@ -461,6 +461,7 @@ static void poll_replica(struct sim_cluster *cluster, struct sim_process *proces
     *busy = tacit_smr_poll(process->smr, now_ns);
     if (!sim_is_faulty(cluster, slot)) {
         checker_settled(cluster->checker, process->id);
+        sim_broadcasts_look(cluster, slot);
     }
     // In most runs only every fourth turn is looked at: looking costs more than a turn.
     if (cluster->shape.check_each_poll || process->polls % 4 == 0) {
@@ -664,6 +665,7 @@ void sim_cluster_start(struct sim_cluster *cluster, struct choice *choice,
     cluster->faults_max = sim_replicas_faulty_max(&shape->smr);
     memset(cluster->wrongly, 0, sizeof cluster->wrongly);
     checker_group_reset(cluster->checker);
+    sim_broadcasts_reset(cluster);
     if (sim_is_byzantine(shape)) {
         sim_signer_world_init(&cluster->signers, choice_u32(choice, UINT32_MAX),
                               shape->smr.replicas, shape->clients);

@@ -12,6 +12,7 @@
 #define TACIT_TESTS_SIM_CLUSTER_H
 
 #include "checkers/group.h"
+#include "sim_broadcasts.h"
 #include "sim_byz.h"
 #include "sim_fabric.h"
 #include "sim_signer.h"
@@ -152,6 +153,7 @@ struct sim_cluster {
     bool verbose;
     uint32_t faults_max; // replicas that may be faulty at a time; normally f
     struct sim_byz byz;
+    struct sim_broadcasts broadcasts;
     struct sim_play *play;              // the scenario of this run, NULL: none
     const struct sim_twins_plan *twins; // the plan of this run, NULL: none
 };

@@ -207,6 +207,44 @@ static void giving_up_is_no_pass(void **state)
     assert_int_not_equal(checker_slots(ops, 30).outcome, CHECKER_PASS);
 }
 
+static enum checker_outcome witness(const struct checker_op *ops, size_t count, uint32_t a,
+                                    uint32_t b, uint32_t c, size_t ordered)
+{
+    const uint32_t order[] = {a, b, c};
+    return checker_witness(ops, count, order, ordered).outcome;
+}
+
+static void a_witness_decides(void **state)
+{
+    (void)state;
+    const struct checker_op ops[] = {INCR(0, 0, 10, 1, 1), INCR(1, 5, NEVER, 0, 0),
+                                     GETC(2, 20, 30, 2, 2)};
+    assert_int_equal(witness(ops, 3, 0, 1, 2, 3), CHECKER_PASS);
+    assert_int_equal(witness(ops, 3, 0, 2, 0, 2), CHECKER_VIOLATION); // then the counter is 1
+    assert_int_equal(witness(ops, 3, 1, 0, 2, 3), CHECKER_VIOLATION); // then the first is 2
+    assert_int_equal(witness(ops, 3, 0, 1, 1, 3), CHECKER_VIOLATION); // twice
+    assert_int_equal(witness(ops, 3, 0, 1, 0, 2), CHECKER_VIOLATION); // answered without effect
+    assert_int_equal(witness(ops, 3, 0, 1, 3, 3), CHECKER_VIOLATION); // never called
+    // Both orders explain the results; real time allows one.
+    const struct checker_op reads[] = {GETC(0, 0, 10, 1, 0), GETC(1, 20, 30, 2, 0)};
+    assert_int_equal(witness(reads, 2, 0, 1, 0, 2), CHECKER_PASS);
+    assert_int_equal(witness(reads, 2, 1, 0, 0, 2), CHECKER_VIOLATION);
+    // What is open all the time may come anywhere after its call.
+    const struct checker_op late[] = {GETC(0, 0, 10, 1, 0), INCR(1, 20, NEVER, 0, 0)};
+    assert_int_equal(witness(late, 2, 0, 1, 0, 2), CHECKER_PASS);
+    assert_int_equal(witness(late, 2, 1, 0, 0, 2), CHECKER_VIOLATION);
+    // A history on which the searches give up.
+    struct checker_op many[60];
+    uint32_t order[60];
+    for (uint32_t i = 0; i < 60; i++) {
+        many[i] = (struct checker_op)SETP(i, i + 1, 0, 100, 1, i, i);
+        many[i].return_ns = i % 2 == 0 ? NEVER : 100;
+        order[i] = i;
+    }
+    assert_int_equal(checker_witness(many, 60, order, 60).outcome, CHECKER_PASS);
+    assert_int_equal(checker_witness(many, 60, order, 58).outcome, CHECKER_VIOLATION);
+}
+
 // ---- replicas
 // ----------------------------------------------------------------------------------------
 
@@ -511,6 +549,7 @@ int main(void)
         cmocka_unit_test(wrong_histories),
         cmocka_unit_test(random_histories),
         cmocka_unit_test(giving_up_is_no_pass),
+        cmocka_unit_test(a_witness_decides),
         GROUP(good_group),
         GROUP(disagreement),
         GROUP(gap),
