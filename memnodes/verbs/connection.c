@@ -222,7 +222,10 @@ static bool shake_output(struct tacit_verbs *v, struct verbs_connection *connect
 
 bool tacit_verbs_connection_shake(struct tacit_verbs *v, struct verbs_connection *connection)
 {
-    if (!tacit_verbs_qp_allow(connection->id->qp, 0)) {
+    // A device that does not change flags leaves them: nothing is registered there for others
+    // anyway.
+    if (!tacit_verbs_qp_allow(connection->id->qp, 0) &&
+        v->facts.permission == TACIT_VERBS_PERMISSION_FLAGS) {
         return false;
     }
     struct tacit_handshake_options options = {

@@ -305,15 +305,36 @@ static tacit_time_ns_t tick(struct tacit_verbs *v)
     return next_ns;
 }
 
+static void device_failed(struct tacit_verbs *v, const char *what)
+{
+    tacit_verbs_report(v, TACIT_VERBS_REPORT_RESOURCE,
+                       "All connections of the RDMA device %s end: %s.",
+                       ibv_get_device_name(v->device->device), what);
+    for (unsigned i = 0; i < TACIT_VERBS_CONNECTIONS; i++) {
+        if (v->connections[i].state != TACIT_VERBS_CONNECTION_FREE) {
+            tacit_verbs_connection_end(v, &v->connections[i]);
+        }
+    }
+}
+
 // The kernel keeps one notice for each queue pair that a peer has driven into its error state; it
-// frees them when they are fetched. What is to be done about it, the peer asks for itself.
-static void drop_device_events(struct tacit_verbs *v)
+// frees them when they are fetched. What is to be done about such a one, the peer asks for itself.
+static void do_device_events(struct tacit_verbs *v)
 {
     struct ibv_async_event event;
     for (unsigned i = 0; i < 64 && ibv_get_async_event(v->device, &event) == 0; i++) {
-        if (event.event_type == IBV_EVENT_DEVICE_FATAL) {
-            tacit_verbs_report(v, TACIT_VERBS_REPORT_RESOURCE, "The RDMA device %s has failed.",
-                               ibv_get_device_name(v->device->device));
+        switch (event.event_type) {
+        case IBV_EVENT_DEVICE_FATAL:
+            device_failed(v, "it has failed");
+            break;
+        case IBV_EVENT_CQ_ERR:
+            device_failed(v, "a completion queue has overflowed");
+            break;
+        case IBV_EVENT_PORT_ERR:
+            device_failed(v, "its port is down");
+            break;
+        default:
+            break;
         }
         ibv_ack_async_event(&event);
     }
@@ -362,7 +383,7 @@ void *tacit_verbs_control_main(void *argument)
         do_commands(v);
         do_manager_events(v);
         do_messages(v);
-        drop_device_events(v);
+        do_device_events(v);
     }
     return NULL;
 }

@@ -319,6 +319,7 @@ struct tacit_verbs {
     // Protocol thread.
     struct ibv_mr *attached[TACIT_VERBS_ATTACHED]; // the first attached_count
     unsigned attached_count;
+    bool attached_refused; // the device did not take some memory, which was reported
     struct tacit_event self[TACIT_VERBS_SELF_QUEUE];
     uint32_t self_first, self_next;
     tacit_node_t poll_from;

@@ -148,6 +148,9 @@ static bool post_to_device(struct tacit_verbs *v, struct verbs_plane *plane,
         lkey = plane->bounce_mr->lkey;
     } else if (!small) {
         const struct ibv_mr *mr = attached_of(v, op);
+        if (mr == NULL && v->attached_refused) {
+            return false; // the device refused, which was reported
+        }
         assert(mr != NULL);
         lkey = mr->lkey;
     }
@@ -438,6 +441,7 @@ void tacit_verbs_attach(struct tacit_fabric *fabric, void *base, size_t bytes)
     if (mr != NULL) {
         v->attached[v->attached_count++] = mr;
     } else {
+        v->attached_refused = true;
         tacit_verbs_report(v, TACIT_VERBS_REPORT_RESOURCE,
                            "The memory of the protocol (%zu bytes) cannot be registered; is "
                            "RLIMIT_MEMLOCK large enough?",
