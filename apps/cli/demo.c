@@ -154,8 +154,8 @@ static void print_outage(const struct demo *demo, int successor)
 bool demo_kill_leader(struct demo *demo, uint16_t *victim)
 {
     struct local *local = &demo->local;
-    bool is_healthy = local_wait_healthy(local, DEMO_READY_NS);
-    int leader = is_healthy ? local_wait_leader(local, -1, DEMO_READY_NS) : -1;
+    bool is_healthy = local_wait_healthy(local, local_patience_ns(local));
+    int leader = is_healthy ? local_wait_leader(local, -1, local_patience_ns(local)) : -1;
     struct local_node node = {LOCAL_REPLICA, (uint16_t)leader};
     if (leader < 0) {
         (void)tacit_error_set(
@@ -171,7 +171,7 @@ bool demo_kill_leader(struct demo *demo, uint16_t *victim)
         return false;
     }
     *victim = (uint16_t)leader;
-    int successor = local_wait_leader(local, leader, DEMO_READY_NS);
+    int successor = local_wait_leader(local, leader, local_patience_ns(local));
     if (successor < 0) {
         (void)tacit_error_set(&demo->error, TACIT_ETIMEDOUT, 0, "nobody took over");
         return false;
@@ -184,7 +184,8 @@ bool demo_kill_leader(struct demo *demo, uint16_t *victim)
 bool demo_bring_back(struct demo *demo, uint16_t victim)
 {
     local_attack_clear(&demo->local, victim);
-    uint64_t took_ns = scratch_readmit(&demo->local, victim, DEMO_READY_NS, &demo->error);
+    uint64_t took_ns =
+        scratch_readmit(&demo->local, victim, local_patience_ns(&demo->local), &demo->error);
     if (took_ns == 0) {
         return false;
     }
@@ -216,7 +217,7 @@ static bool play(struct demo *demo, struct audit *audit)
     }
     print_cluster(demo);
     if (!local_wait_members(&demo->local, (1u << demo->local.config.replica_count) - 1,
-                            DEMO_READY_NS)) {
+                            local_patience_ns(&demo->local))) {
         (void)tacit_error_set(&demo->error, TACIT_ETIMEDOUT, 0,
                               "not all replicas joined the group");
         return false;

@@ -8,8 +8,6 @@
 #include "load.h"
 #include "scratch.h"
 
-#define DEMO_READY_NS UINT64_C(180000000000)
-
 struct demo {
     struct local local;
     struct load *load;

@@ -39,7 +39,7 @@ static struct tally tally_of(const struct demo *demo, uint16_t replica, uint16_t
 
 static void print_members(const struct demo *demo)
 {
-    int leader = local_wait_leader(&demo->local, -1, DEMO_READY_NS);
+    int leader = local_wait_leader(&demo->local, -1, local_patience_ns(&demo->local));
     json_t *report = leader < 0 ? NULL : local_status(&demo->local, (uint16_t)leader);
     const json_t *members = json_object_get(report, "members");
     (void)printf("  asserted: every replica is a member (incarnations");
@@ -55,7 +55,7 @@ static void print_members(const struct demo *demo)
 // One more faulty replica is within f: everybody is a member and nobody has lied since.
 static bool assert_healthy(struct demo *demo)
 {
-    if (!local_wait_healthy(&demo->local, DEMO_READY_NS)) {
+    if (!local_wait_healthy(&demo->local, local_patience_ns(&demo->local))) {
         (void)tacit_error_set(&demo->error, TACIT_EBUSY, 0,
                               "not every replica is a member and honest (members: %x, liars: %x): "
                               "one more fault would be beyond f = %u",
@@ -70,7 +70,7 @@ static bool assert_healthy(struct demo *demo)
 // Nobody else of its kind is faulty. Asked again while a view changes, when that is not known.
 static bool assert_only(struct demo *demo, struct local_node node)
 {
-    uint64_t end_ns = cli_now_ns() + DEMO_READY_NS;
+    uint64_t end_ns = cli_now_ns() + local_patience_ns(&demo->local);
     while (local_may_lose(&demo->local, node, &demo->error) != TACIT_OK) {
         if (cli_now_ns() > end_ns) {
             return false;
@@ -119,7 +119,7 @@ static bool cure_liar(struct demo *demo)
     if (local_signal(&demo->local, node, SIGKILL, &demo->error) != TACIT_OK) {
         return false;
     }
-    if (!local_wait_gone(&demo->local, node, DEMO_READY_NS)) {
+    if (!local_wait_gone(&demo->local, node, local_patience_ns(&demo->local))) {
         (void)tacit_error_set(&demo->error, TACIT_ETIMEDOUT, 0, "it does not end");
         return false;
     }
@@ -139,8 +139,8 @@ static bool play_liar(struct demo *demo)
 // Until this many more slots were decided with signatures.
 static bool wait_slow_path(struct demo *demo)
 {
-    int leader = local_wait_leader(&demo->local, -1, DEMO_READY_NS);
-    uint64_t end_ns = cli_now_ns() + DEMO_READY_NS;
+    int leader = local_wait_leader(&demo->local, -1, local_patience_ns(&demo->local));
+    uint64_t end_ns = cli_now_ns() + local_patience_ns(&demo->local);
     uint64_t first = leader < 0 ? 0 : tally_of(demo, (uint16_t)leader, LIAR).slow;
     while (leader >= 0 && cli_now_ns() < end_ns) {
         if (tally_of(demo, (uint16_t)leader, LIAR).slow >= first + SLOW_SLOTS) {

@@ -21,7 +21,9 @@
 #include "../lib/statedir.h"
 #include "cli.h"
 
-#define START_NS UINT64_C(60000000000)
+#define PATIENCE_NS UINT64_C(20000000000)
+#define PATIENCE_MAX_NS UINT64_C(180000000000)
+#define SUSPICIONS 1000u
 #define STOP_NS UINT64_C(5000000000)
 #define LOOK_NS 2000000u
 
@@ -560,19 +562,27 @@ enum tacit_status local_up(struct local *local, struct tacit_error *error)
             status = local_start(local, node, error);
         }
     }
-    uint64_t end_ns = cli_now_ns() + START_NS;
+    uint64_t patience_ns = local_patience_ns(local);
+    uint64_t end_ns = cli_now_ns() + patience_ns;
     while (status == TACIT_OK &&
            (local_leader(local) < 0 || (local->port != 0 && !local_gateway_answers(local)))) {
         if (cli_now_ns() > end_ns) {
             return tacit_error_set(
                 error, TACIT_ETIMEDOUT, 0,
                 "the cluster did not serve within %llu s; see the logs in %s/log",
-                (unsigned long long)(START_NS / 1000000000u), local->directory);
+                (unsigned long long)(patience_ns / 1000000000u), local->directory);
         }
         status = check_running(local, error);
         cli_sleep_ns(LOOK_NS);
     }
     return status;
+}
+
+uint64_t local_patience_ns(const struct local *local)
+{
+    uint64_t long_ns = SUSPICIONS * local->config.timing.suspicion_ns;
+    long_ns = long_ns < PATIENCE_MAX_NS ? long_ns : PATIENCE_MAX_NS;
+    return long_ns > PATIENCE_NS ? long_ns : PATIENCE_NS;
 }
 
 // ---- judgement ---------------------------------------------------------------------------------

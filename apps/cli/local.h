@@ -147,6 +147,8 @@ void local_attack_list(void);
 // The replica that leads, as itself says; -1: none does. Of who has attacked nothing is believed:
 // that it leads is what the others say.
 int local_leader(const struct local *local);
+// How long to wait for what should come soon: 20 s, longer where the cluster file's times are long.
+uint64_t local_patience_ns(const struct local *local);
 // Waits for a leader other than `not_this` (-1: any); its id or -1.
 int local_wait_leader(const struct local *local, int not_this, uint64_t timeout_ns);
 // Bit r: replica r runs, answers, and in the eyes of the leader is connected and a member under its

@@ -13,7 +13,6 @@
 #include "options.h"
 
 #define GONE_NS UINT64_C(5000000000)
-#define READY_NS UINT64_C(60000000000)
 #define WORDS_MAX 4u
 #define ATTACKS_MAX TACIT_REPLICAS_MAX
 #define ACCEPTED "up, down, status, kill, start, restart, stop, cont, attack"
@@ -435,7 +434,7 @@ static int restart(struct local *local, struct local_node node, const struct arg
         local_start(local, node, &error) != TACIT_OK) {
         return cli_fail(&error);
     }
-    uint64_t end_ns = cli_now_ns() + READY_NS;
+    uint64_t end_ns = cli_now_ns() + local_patience_ns(local);
     while (node.kind == LOCAL_GATEWAY && !local_gateway_answers(local)) {
         if (cli_now_ns() > end_ns) {
             return cli_complain("the gateway was started, but takes no connections; see %s/log",
@@ -448,7 +447,8 @@ static int restart(struct local *local, struct local_node node, const struct arg
                      "for which this command does not wait\n");
         return 0;
     }
-    if (node.kind == LOCAL_REPLICA && !local_wait_members(local, 1u << node.id, READY_NS)) {
+    if (node.kind == LOCAL_REPLICA &&
+        !local_wait_members(local, 1u << node.id, local_patience_ns(local))) {
         return cli_complain("it was started, but is no member of the group yet; see %s/log",
                             local->directory);
     }

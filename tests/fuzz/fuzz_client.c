@@ -274,7 +274,7 @@ static void check_event(const struct tacit_client_event *event)
         token->is_out = false;
         return;
     }
-    must(!"an event of no session");
+    must_not("an event of no session");
 }
 
 static bool poll_all(void)
@@ -419,7 +419,7 @@ static void finish(void)
         }
         fake->now += 100 * US;
     }
-    must(!"everything is answered");
+    must_not("a request stays without an answer");
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

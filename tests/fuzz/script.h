@@ -37,6 +37,8 @@ static inline uint32_t take_below(struct script *script, uint32_t bound)
 }
 
 #define must(condition) must_be(condition, #condition, __FILE__, __LINE__)
+// What must not happen has happened.
+#define must_not(text) must_be(false, text, __FILE__, __LINE__)
 
 static inline void must_be(bool condition, const char *text, const char *file, int line)
 {
