@@ -290,7 +290,8 @@ static bool do_submit(struct tacit_front *front, struct connection *connection,
             }
             return true;
         }
-        connection->count--;
+        connection->count--; // nothing knows the number: places and numbers stay in step
+        connection->next_number--;
     }
     if (connection->silent) { // who waited before this one waited long enough
         answer_down(front, connection);

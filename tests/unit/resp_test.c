@@ -330,6 +330,29 @@ static void session__that_ends_is_opened_again(void **state)
     rig_close(rig);
 }
 
+// A command that is refused while earlier ones are under way gets its own answer all the same.
+static void refused_command__keeps_its_place(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_open();
+    kv_backend_run(&rig->backend);
+    rig->backend.delayed = true;
+    rig->out_size = 0;
+    send_bytes(rig, 0, "INCR a\r\n", 8, SIZE_MAX); // under way
+    rig->backend.busy = 3;
+    send_bytes(rig, 0, "INCR a\r\nINCR a\r\n", 16, SIZE_MAX);
+    for (uint32_t i = 0; i < 10; i++) {
+        (void)tacit_front_changed(rig->front);
+    }
+    assert_int_equal(rig->backend.busy, 0);
+    assert_int_equal(rig->backend.queued, 3);
+    rig->backend.newest_first = true; // as after a fail-over
+    kv_backend_run(&rig->backend);
+    take_output(rig, 0, SIZE_MAX);
+    assert_string_equal(rig->out, ":1\r\n:2\r\n:3\r\n");
+    rig_close(rig);
+}
+
 static void tick(struct rig *rig, tacit_time_ns_t now_ns)
 {
     tacit_front_tick(rig->front, now_ns);
@@ -417,6 +440,7 @@ int main(void)
         cmocka_unit_test(slow_reader__is_not_read_from),
         cmocka_unit_test(connections__are_limited_and_reused),
         cmocka_unit_test(session__that_ends_is_opened_again),
+        cmocka_unit_test(refused_command__keeps_its_place),
         cmocka_unit_test(silence__is_answered_with_an_error),
         cmocka_unit_test(info__speaks_of_gateway_and_backend),
         cmocka_unit_test(replies__that_are_malformed_become_errors),
