@@ -127,6 +127,8 @@
     X(DECIDED_NEEDS_ENDORSEMENT, "what is decided and executed here is asked for from its client") \
     X(LACKED_AS_SAID,                                                                              \
       "a client is named because of a request that was executed or never proposed")                \
+    X(PATIENCE_FORGOTTEN, "one decision, and another one's SEAL_VIEW counts as soon as ever")      \
+    X(COPY_STOPS_SUSPECT, "a share is not looked at while a copy that a leader shows is checked")  \
     /* the newest is the last */
 
 enum tacit_bug {

@@ -138,7 +138,7 @@ struct tacit_agree {
     uint64_t
         lacks[TACIT_REPLICAS_MAX]; // slot that the replica says it lacks, TACIT_SLOT_NONE: none
     uint32_t gone;                 // bit r: replica r is certainly dead
-    uint32_t helped; // views left since the last decision because of another one's SEAL_VIEW
+    uint32_t helped; // views left because of another one's SEAL_VIEW, less what was decided since
     bool seal_due;   // SEAL_VIEW(view - 1) waits for room
     tacit_time_ns_t gathered_ns; // since when f+1 replicas are in this view, UINT64_MAX: are not
     uint64_t joined[TACIT_REPLICAS_MAX]; // view of the replica's newest SEAL_VIEW that was followed

@@ -244,14 +244,14 @@ void tacit_view_checked(struct tacit_agree *a, uint64_t value, bool valid)
 
 // ---- others seal
 
-// How long nothing was decided before another one's SEAL_VIEW counts: twice as long each time,
-// until something is decided. Otherwise one liar that seals every view would take each from its
-// leader before the signed path can decide in it.
+// How long nothing was decided before another one's SEAL_VIEW counts: twice as long after each view
+// that was left for that, half as long after each decision. Otherwise one liar that seals every
+// view would take each from its leader before the signed path can decide in it; and were one
+// decision to undo all doublings, it would take the next views, too, half a dozen for each slot.
 static bool is_idle(const struct tacit_agree *a, uint32_t times)
 {
-    uint32_t doubled = a->helped < HELP_DOUBLINGS ? a->helped : HELP_DOUBLINGS;
     tacit_time_ns_t since = a->progress_ns > a->waiting_ns ? a->progress_ns : a->waiting_ns;
-    return a->now_ns - since >= times * (a->config.join_after_ns << doubled);
+    return a->now_ns - since >= times * (a->config.join_after_ns << a->helped);
 }
 
 // A replica that sealed this view lacks a slot that was decided here and that no certified
@@ -283,15 +283,23 @@ static tacit_node_t one_ahead(const struct tacit_agree *a)
     return TACIT_NODE_NONE;
 }
 
-static void follow(struct tacit_agree *a, tacit_node_t r)
+static void help(struct tacit_agree *a)
 {
-    a->joined[r] = a->streams[r].view; // it may name any view: one move, to the next
-    a->helped++;
+    a->helped += a->helped < HELP_DOUBLINGS;
     tacit_view_seal(a, a->view);
 }
 
+static void follow(struct tacit_agree *a, tacit_node_t r)
+{
+    a->joined[r] = a->streams[r].view; // it may name any view: one move, to the next
+    help(a);
+}
+
 // Whether f+1 replicas have come to the present view, and since when: before that no timer runs in
-// it, so that a correct replica is never more than a view ahead of all other correct ones.
+// it, so that without liars no replica is more than a view ahead of all others. With f liars ahead
+// a correct one is among its f+1 itself. It still takes the other correct ones along: with it f+1
+// are in its view, and that moves them at once (join()); only messages and a timer are between
+// them.
 static void gather(struct tacit_agree *a)
 {
     uint32_t here = 0;
@@ -349,8 +357,7 @@ static void join(struct tacit_agree *a)
     if (waits && is_passed_over(a) && is_idle(a, PASSED_OVER_PATIENCE) &&
         a->gathered_ns != UINT64_MAX) {
         tacit_mark(&a->marker, TACIT_MARK_SEAL_PASSED_OVER);
-        a->helped++;
-        tacit_view_seal(a, a->view);
+        help(a);
         return;
     }
     tacit_node_t r = one_ahead(a);

@@ -70,7 +70,7 @@ static void decide(struct tacit_agree *a, struct tacit_slot *slot,
     slot->decided_fast = fast;
     slot->value = *digest;
     a->progress_ns = a->now_ns;
-    a->helped = 0;
+    a->helped = a->helped == 0 || TACIT_BUG(PATIENCE_FORGOTTEN) ? 0 : a->helped - 1;
     *(fast ? &a->counters.decided_fast : &a->counters.decided_slow) += 1;
     tacit_mark(&a->marker, fast ? TACIT_MARK_DECIDED_FAST : TACIT_MARK_DECIDED_SLOW);
 }

@@ -14,10 +14,13 @@ struct share { // of one replica about one node
     uint64_t now; // incarnation that came
     struct tacit_signature signature;
     // What is being signed or checked: takes the place of the above if it proves valid, so that a
-    // forged one costs nobody a share.
-    bool checking;
-    uint32_t serial; // of the job
-    uint64_t next_now;
+    // forged one costs nobody a share. What its signer says and what a leader shows have each a
+    // place of their own: neither can keep the other waiting.
+    struct pending {
+        bool checking;
+        uint32_t serial; // of the job
+        uint64_t now;
+    } said, shown;
 };
 
 struct suspect {
@@ -102,11 +105,16 @@ static uint64_t cookie_of(uint32_t node, tacit_node_t from, uint32_t serial)
                                (uint64_t)node << 40 | (uint64_t)from << 32 | serial);
 }
 
+static struct pending *pending_of(struct share *share, bool by_signer)
+{
+    return by_signer || TACIT_BUG(COPY_STOPS_SUSPECT) ? &share->said : &share->shown;
+}
+
 static bool submit(struct tacit_epochs *epochs, uint32_t node, tacit_node_t from,
                    tacit_node_t charge, uint64_t now, const struct tacit_signature *signature)
 {
     struct suspect *suspect = &epochs->suspects[node];
-    struct share *share = &suspect->shares[from];
+    struct pending *pending = pending_of(&suspect->shares[from], charge == from);
     struct tacit_signer_job job = {.verify = signature != NULL,
                                    .charge = (uint8_t)charge,
                                    .author = from,
@@ -120,9 +128,7 @@ static bool submit(struct tacit_epochs *epochs, uint32_t node, tacit_node_t from
     if (!epochs->signer->ops->submit(epochs->signer, &job)) {
         return false;
     }
-    share->checking = true;
-    share->serial = ++epochs->serial;
-    share->next_now = now;
+    *pending = (struct pending){.checking = true, .serial = ++epochs->serial, .now = now};
     return true;
 }
 
@@ -130,8 +136,9 @@ static bool submit(struct tacit_epochs *epochs, uint32_t node, tacit_node_t from
 static void take(struct tacit_epochs *epochs, tacit_node_t charge, uint32_t node, tacit_node_t from,
                  uint64_t now, const struct tacit_signature *signature)
 {
-    const struct share *share = &epochs->suspects[node].shares[from];
-    if (from == epochs->config.self || share->checking || (share->valid && share->now >= now)) {
+    struct share *share = &epochs->suspects[node].shares[from];
+    if (from == epochs->config.self || pending_of(share, charge == from)->checking ||
+        (share->valid && share->now >= now)) {
         return;
     }
     (void)submit(epochs, node, from, charge, now, signature);
@@ -167,17 +174,22 @@ bool tacit_epochs_signer(struct tacit_epochs *epochs, const struct tacit_signer_
         return false;
     }
     struct share *share = &epochs->suspects[node].shares[from];
-    if (!share->checking || share->serial != (uint32_t)value) {
+    bool is_said = share->said.checking && share->said.serial == (uint32_t)value;
+    struct pending *pending = is_said ? &share->said : &share->shown;
+    if (!pending->checking || pending->serial != (uint32_t)value) {
         return false; // of an older epoch
     }
-    share->checking = false;
+    pending->checking = false;
     if (!done->valid && !TACIT_BUG(SUSPECT_UNCHECKED)) {
         epochs->counters.bad_signatures++;
         return false;
     }
+    if (share->valid && share->now >= pending->now) {
+        return true; // the other one was faster
+    }
     epochs->valid += !share->valid;
     share->valid = true;
-    share->now = share->next_now;
+    share->now = pending->now;
     share->signature = done->signature;
     if (from == epochs->config.self) {
         epochs->tell_ns = 0;
@@ -304,7 +316,7 @@ bool tacit_epochs_poll(struct tacit_epochs *epochs, bool pending, tacit_time_ns_
     for (uint32_t node = 0; node < TACIT_EPOCH_NODES; node++) {
         const struct share *own = &epochs->suspects[node].shares[epochs->config.self];
         uint64_t now = epochs->suspects[node].now;
-        if (!is_suspected(epochs, node) || own->checking) {
+        if (!is_suspected(epochs, node) || own->said.checking) {
             continue;
         }
         if (own->valid && own->now == now) {

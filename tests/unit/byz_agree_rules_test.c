@@ -316,6 +316,25 @@ static bool rule_stall_is_noticed(void)
     return tacit_agree_stalled_ns(agree_of(2)) == world.now_ns;
 }
 
+// Three views were left to follow a liar. What is decided then makes the others half as patient,
+// not as impatient as in the beginning.
+static bool rule_patience_outlasts_a_decision(void)
+{
+    world_open();
+    world.node[2].is_dead = true;
+    world.node[0].obliged = world.node[1].obliged = true;
+    agree_of(0)->helped = agree_of(1)->helped = 3;
+    propose(0, "a");
+    world_pass(4 * WORLD_SLOW_NS);
+    assert_int_equal(report_of(1).decided, 1);
+    say_seal(2, 20, agree_of(1)->entries, 0);
+    world_pass(3 * WORLD_JOIN_NS);
+    bool kept = report_of(1).view == 0;
+    world_pass(2 * WORLD_JOIN_NS);
+    assert_true(report_of(1).view > 0);
+    return kept;
+}
+
 static const struct rule rules[] = {
     {"all ACKs decide, not LOCKED", rule_all_acks, TACIT_BUG_DECIDE_ON_LOCKED},
     {"all ACKs decide, not f+1", rule_all_acks, TACIT_BUG_DECIDE_ON_QUORUM_ACKS},
@@ -327,6 +346,8 @@ static const struct rule rules[] = {
     {"forced is endorsed", rule_forced_is_endorsed, TACIT_BUG_FORCED_NEEDS_ENDORSEMENT},
     {"decided is endorsed", rule_decided_is_endorsed, TACIT_BUG_DECIDED_NEEDS_ENDORSEMENT},
     {"proposed again for who lacks it", rule_again_for_who_lacks, TACIT_BUG_DECIDED_NOT_AGAIN},
+    {"patience outlasts a decision", rule_patience_outlasts_a_decision,
+     TACIT_BUG_PATIENCE_FORGOTTEN},
     {"a stall is noticed", rule_stall_is_noticed, TACIT_BUG_STALL_UNNOTICED},
     {"claims are carried", rule_carrying, TACIT_BUG_CLAIMS_NOT_CARRIED},
     {"co-sign: vouched", rule_cosign_what_was_vouched, TACIT_BUG_COSIGN_BLINDLY},

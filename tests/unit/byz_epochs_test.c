@@ -286,6 +286,34 @@ static bool rule_distinct_signers(void)
     return endorse(1, 0, &change) == TACIT_EPOCHS_NEVER;
 }
 
+// A leader that shows forged shares does not keep those from being checked that their signers say
+// meanwhile; and the same the other way round.
+static bool rule_copies_stop_nobody(void)
+{
+    struct change change;
+    lose_replica_two(&change);
+    struct change forged = change;
+    forged.item.body = forged.body;
+    for (uint32_t i = 8; i < forged.item.body_bytes; i++) {
+        forged.body[i] ^= i % 65 == 40; // in each signature
+    }
+    world_enter(0); // nobody knows anything any more,
+    see(0, 2, 2);
+    assert_false(is_due(0));
+    assert_int_equal(endorse(0, 2, &forged), TACIT_EPOCHS_WAIT);
+    hear(0, 1, 2);
+    bool kept = is_due(0);
+    world_enter(0);
+    see(0, 2, 2);
+    uint8_t message[TACIT_SUSPECT_BYTES];
+    memcpy(message, world.node[1].said[2], sizeof message);
+    message[TACIT_SUSPECT_BYTES - 1] ^= 1;
+    tacit_epochs_message(world.node[0].epochs, 1, message, sizeof message);
+    (void)endorse(0, 2, &change);
+    pass(0, 4 * SIGN_NS);
+    return kept && endorse(0, 2, &change) == TACIT_EPOCHS_OK;
+}
+
 static const struct rule rules[] = {
     {"f+1 SUSPECTs, n = 3", rule_quorum, TACIT_BUG_EPOCH_F_SUFFICES},
     {"f+1 SUSPECTs, n = 5", rule_quorum_of_five, TACIT_BUG_EPOCH_F_SUFFICES},
@@ -297,6 +325,7 @@ static const struct rule rules[] = {
     {"a forged REPLACE", rule_forged_is_never_endorsed, TACIT_BUG_REPLACE_UNCHECKED},
     {"a forged REPLACE, share by share", rule_forged_is_never_endorsed,
      TACIT_BUG_SUSPECT_UNCHECKED},
+    {"copies stop nobody", rule_copies_stop_nobody, TACIT_BUG_COPY_STOPS_SUSPECT},
     {"REPLACE: signers distinct", rule_distinct_signers, TACIT_BUG_SIGNER_REPEATED},
 };
 
