@@ -9,6 +9,8 @@
 #include "sim_cluster.h"
 #include "sim_script.h"
 
+#define PLOT_SHARE 16u // of the runs with liars, one has a plot
+
 static uint32_t draw_rate(struct choice *choice)
 {
     static const uint32_t rates[] = {300, 2000, 8000, 30000, 60000};
@@ -46,8 +48,10 @@ void sim_byz_draw(struct sim_byz_shape *byz, struct choice *choice, uint32_t rep
     }
     byz->from_ns = choice_u32(choice, 3) == 2 ? choice_spread_ns(choice, 10000000) : 0;
     byz->pace_ns = 10000u << choice_u32(choice, 8);
-    if (plot >= 0) {
-        draw_plot(byz, choice, most, plot);
+    bool drawn = only >= ADVERSARY_ATTACKS && byz->faulty_replicas > 0 &&
+                 choice_u32(choice, PLOT_SHARE) == PLOT_SHARE - 1;
+    if (plot >= 0 || drawn) {
+        draw_plot(byz, choice, most, plot >= 0 ? plot : SIM_PLOT_ANY);
         return;
     }
     if (only < ADVERSARY_ATTACKS) {
