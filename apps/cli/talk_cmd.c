@@ -133,6 +133,32 @@ static void print_planes(const json_t *report)
     }
 }
 
+// The device of a replica over RDMA, and what its operations cost there.
+static void print_rdma(const json_t *report)
+{
+    static const char *const names[] = {"data", "background"};
+    const json_t *rdma = json_object_get(report, "rdma");
+    if (rdma == NULL) {
+        return;
+    }
+    (void)printf("  RDMA device %s, port %llu, GID %llu (%s), packets of %llu bytes, permissions "
+                 "by %s\n",
+                 json_string_value(json_object_get(rdma, "device")),
+                 (unsigned long long)local_number(rdma, NULL, "port"),
+                 (unsigned long long)local_number(rdma, NULL, "gid_index"),
+                 json_string_value(json_object_get(rdma, "gid_type")),
+                 (unsigned long long)local_number(rdma, NULL, "mtu_bytes"),
+                 json_string_value(json_object_get(rdma, "permission")));
+    for (size_t i = 0; i < 2; i++) {
+        (void)printf("  %s plane at the device: posts %llu (inline %llu), doorbells %llu, "
+                     "completions %llu\n",
+                     names[i], (unsigned long long)local_number(rdma, names[i], "posts"),
+                     (unsigned long long)local_number(rdma, names[i], "inlined"),
+                     (unsigned long long)local_number(rdma, names[i], "doorbells"),
+                     (unsigned long long)local_number(rdma, names[i], "completions"));
+    }
+}
+
 static void print_report(const json_t *report)
 {
     bool is_byzantine = json_object_get(report, "byzantine") != NULL;
@@ -167,6 +193,7 @@ static void print_report(const json_t *report)
                  (unsigned long long)local_number(report, "counters", "malformed") +
                      (unsigned long long)local_number(report, "counters", "unexpected"));
     print_planes(report);
+    print_rdma(report);
 }
 
 // Status 0: somebody leads.

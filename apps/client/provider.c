@@ -237,15 +237,18 @@ static enum tacit_status verbs_open_fabric(const struct tacit_provider_config *c
     return status == TACIT_OK ? tacit_verbs_open(&verbs, fabric, error) : status;
 }
 
-static void verbs_counters(const struct tacit_fabric *fabric, struct tacit_shm_counters *counters)
+static void verbs_status(const struct tacit_fabric *fabric, struct tacit_provider_status *status)
 {
-    struct tacit_verbs_counters verbs;
-    tacit_verbs_counters(fabric, &verbs);
-    *counters = (struct tacit_shm_counters){.accepted = verbs.accepted,
-                                            .connected = verbs.connected,
-                                            .refused = verbs.refused,
-                                            .misbehaved = verbs.misbehaved,
-                                            .expired = verbs.expired};
+    const struct tacit_verbs_counters *verbs = &status->verbs;
+    status->is_rdma = true;
+    tacit_verbs_facts(fabric, &status->facts);
+    status->permission = tacit_verbs_permission_name(status->facts.permission);
+    tacit_verbs_counters(fabric, &status->verbs);
+    status->connections = (struct tacit_shm_counters){.accepted = verbs->accepted,
+                                                      .connected = verbs->connected,
+                                                      .refused = verbs->refused,
+                                                      .misbehaved = verbs->misbehaved,
+                                                      .expired = verbs->expired};
 }
 
 #else // the names below are used, never the functions: tacit_provider_check refuses before
@@ -258,7 +261,10 @@ static enum tacit_status verbs_open_fabric(const struct tacit_provider_config *c
 }
 #define tacit_verbs_close tacit_shm_close
 #define tacit_verbs_wake tacit_shm_wake
-#define verbs_counters tacit_shm_counters
+static void verbs_status(const struct tacit_fabric *fabric, struct tacit_provider_status *status)
+{
+    tacit_shm_counters(fabric, &status->connections);
+}
 
 #endif
 
@@ -319,12 +325,13 @@ void tacit_provider_wake(const struct tacit_provider_config *config, struct taci
     }
 }
 
-void tacit_provider_counters(const struct tacit_provider_config *config,
-                             const struct tacit_fabric *fabric, struct tacit_shm_counters *counters)
+void tacit_provider_status(const struct tacit_provider_config *config,
+                           const struct tacit_fabric *fabric, struct tacit_provider_status *status)
 {
+    *status = (struct tacit_provider_status){.permission = ""};
     if (is_verbs(config)) {
-        verbs_counters(fabric, counters);
+        verbs_status(fabric, status);
     } else {
-        tacit_shm_counters(fabric, counters);
+        tacit_shm_counters(fabric, &status->connections);
     }
 }

@@ -2,7 +2,7 @@
 //
 // The fabric that a cluster file names, opened from one description: what replicas, memory nodes
 // and clients do alike, whether memory is reached over shared memory or over RDMA. Start-up code,
-// but for wake and counters.
+// but for wake and status.
 #ifndef TACIT_PROVIDER_H
 #define TACIT_PROVIDER_H
 
@@ -10,9 +10,7 @@
 #include "tacit/crypto.h"
 #include "tacit/fabric.h"
 #include "tacit/shm.h"
-#ifdef TACIT_HAVE_VERBS
 #include "tacit/verbs.h"
-#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -51,11 +49,16 @@ void tacit_provider_close(const struct tacit_provider_config *config, struct tac
 
 // Ends the present or the next armed sleep of the protocol thread. Any thread, and signal handlers.
 void tacit_provider_wake(const struct tacit_provider_config *config, struct tacit_fabric *fabric);
-// What happened on the control thread; `deaths` is 0 over RDMA, where no death is certain. Any
-// thread.
-void tacit_provider_counters(const struct tacit_provider_config *config,
-                             const struct tacit_fabric *fabric,
-                             struct tacit_shm_counters *counters);
+// What the fabric uses and did since it was opened. Any thread.
+struct tacit_provider_status {
+    struct tacit_shm_counters connections; // `deaths` is 0 over RDMA, where no death is certain
+    bool is_rdma;                          // all below is empty if not
+    struct tacit_verbs_facts facts;
+    const char *permission; // the name of the way in which they move
+    struct tacit_verbs_counters verbs;
+};
+void tacit_provider_status(const struct tacit_provider_config *config,
+                           const struct tacit_fabric *fabric, struct tacit_provider_status *status);
 
 // For memory nodes, which have code of their own for each provider: the description in the
 // provider's words. `peers` and `memory` have to live until it has been opened.

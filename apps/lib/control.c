@@ -109,11 +109,11 @@ static void answer(struct tacit_control *control)
         return;
     }
     struct tacit_published published;
-    struct tacit_shm_counters counters;
+    struct tacit_provider_status fabric;
     (void)tacit_publish_read(control->config.publisher,
                              &published); // a mixture is better than silence
-    tacit_provider_counters(control->config.provider, control->config.fabric, &counters);
-    size_t length = tacit_status_json(control->json, &control->config.fixed, &published, &counters,
+    tacit_provider_status(control->config.provider, control->config.fabric, &fabric);
+    size_t length = tacit_status_json(control->json, &control->config.fixed, &published, &fabric,
                                       tacit_shm_now_ns());
     // Fits into an empty socket buffer; who does not read it in time has lost nothing of ours.
     (void)!send(connection, control->json, length, MSG_NOSIGNAL | MSG_DONTWAIT);

@@ -16,7 +16,7 @@ struct tacit_control_config {
     struct tacit_status_fixed fixed;
     struct tacit_publisher *publisher;
     const struct tacit_provider_config *provider;
-    const struct tacit_fabric *fabric; // for its counters
+    const struct tacit_fabric *fabric; // for its status
     uint32_t f; // more members than this that wait for admission: the group is lost
 };
 

@@ -112,9 +112,10 @@ static json_t *byzantine(const struct tacit_status_report *report)
     return object;
 }
 
+static const char *const names[2] = {"data", "background"}; // of planes
+
 static json_t *planes(const struct tacit_status_report *report)
 {
-    static const char *const names[2] = {"data", "background"};
     json_t *object = json_object();
     for (int plane = 0; plane < 2; plane++) {
         json_t *inner = json_object();
@@ -149,9 +150,39 @@ static json_t *detector(const struct tacit_published *published, uint32_t replic
     return object;
 }
 
+// What the device is, and what operations cost at it.
+static json_t *rdma(const struct tacit_provider_status *fabric)
+{
+    const struct tacit_verbs_facts *facts = &fabric->facts;
+    json_t *object = json_object();
+    (void)json_object_set_new(object, "device", json_string(facts->device));
+    (void)json_object_set_new(object, "interface", json_string(facts->interface));
+    (void)json_object_set_new(object, "address", json_string(facts->address));
+    (void)json_object_set_new(object, "gid", json_string(facts->gid));
+    (void)json_object_set_new(object, "gid_type", json_string(facts->gid_type));
+    (void)json_object_set_new(object, "permission", json_string(fabric->permission));
+    put(object, "port", facts->port);
+    put(object, "gid_index", facts->gid_index);
+    put(object, "mtu_bytes", facts->mtu_bytes);
+    put(object, "connections_broken", fabric->verbs.broken);
+    put(object, "planes_cycled", fabric->verbs.planes_cycled);
+    put(object, "planes_renewed", fabric->verbs.planes_renewed);
+    for (int plane = 0; plane < 2; plane++) {
+        const struct tacit_verbs_costs *costs = &fabric->verbs.costs[plane];
+        json_t *inner = json_object();
+        put(inner, "posts", costs->posts);
+        put(inner, "inlined", costs->inlined);
+        put(inner, "doorbells", costs->doorbells);
+        put(inner, "completions", costs->completions);
+        put(inner, "polls", costs->polls);
+        (void)json_object_set_new(object, names[plane], inner);
+    }
+    return object;
+}
+
 static json_t *process(const struct tacit_status_fixed *fixed,
                        const struct tacit_published *published,
-                       const struct tacit_shm_counters *fabric, tacit_time_ns_t now_ns)
+                       const struct tacit_shm_counters *connections, tacit_time_ns_t now_ns)
 {
     json_t *object = json_object();
     put(object, "pid", (uint64_t)fixed->pid);
@@ -162,18 +193,18 @@ static json_t *process(const struct tacit_status_fixed *fixed,
     put(object, "sleeps", published->sleeps);
     put(object, "rung", published->rung);
     put(object, "memory_bytes", published->report.memory_bytes);
-    put(object, "connections_accepted", fabric->accepted);
-    put(object, "connections_made", fabric->connected);
-    put(object, "connections_refused", fabric->refused);
-    put(object, "peers_misbehaved", fabric->misbehaved);
-    put(object, "handshakes_expired", fabric->expired);
-    put(object, "deaths_noticed", fabric->deaths);
+    put(object, "connections_accepted", connections->accepted);
+    put(object, "connections_made", connections->connected);
+    put(object, "connections_refused", connections->refused);
+    put(object, "peers_misbehaved", connections->misbehaved);
+    put(object, "handshakes_expired", connections->expired);
+    put(object, "deaths_noticed", connections->deaths);
     return object;
 }
 
 size_t tacit_status_json(char out[TACIT_STATUS_JSON_BYTES], const struct tacit_status_fixed *fixed,
                          const struct tacit_published *published,
-                         const struct tacit_shm_counters *fabric, tacit_time_ns_t now_ns)
+                         const struct tacit_provider_status *fabric, tacit_time_ns_t now_ns)
 {
     const struct tacit_status_report *report = &published->report;
     char group[2 * sizeof fixed->group.bytes + 1];
@@ -206,8 +237,12 @@ size_t tacit_status_json(char out[TACIT_STATUS_JSON_BYTES], const struct tacit_s
         (void)json_object_set_new(root, "byzantine", byzantine(report));
     }
     (void)json_object_set_new(root, "fabric", planes(report));
+    if (fabric->is_rdma) {
+        (void)json_object_set_new(root, "rdma", rdma(fabric));
+    }
     (void)json_object_set_new(root, "detector", detector(published, fixed->replicas));
-    (void)json_object_set_new(root, "process", process(fixed, published, fabric, now_ns));
+    (void)json_object_set_new(root, "process",
+                              process(fixed, published, &fabric->connections, now_ns));
     size_t length = json_dumpb(root, out, TACIT_STATUS_JSON_BYTES - 1, JSON_COMPACT);
     json_decref(root);
     if (length == 0 || length >= TACIT_STATUS_JSON_BYTES) {

@@ -5,9 +5,9 @@
 #ifndef TACIT_APPS_LIB_STATUS_JSON_H
 #define TACIT_APPS_LIB_STATUS_JSON_H
 
+#include "../client/provider.h"
 #include "publish.h"
 #include "tacit/crypto.h"
-#include "tacit/shm.h"
 
 #define TACIT_STATUS_JSON_BYTES 16384u
 
@@ -26,6 +26,6 @@ struct tacit_status_fixed {
 // the protocol thread.
 size_t tacit_status_json(char out[TACIT_STATUS_JSON_BYTES], const struct tacit_status_fixed *fixed,
                          const struct tacit_published *published,
-                         const struct tacit_shm_counters *fabric, tacit_time_ns_t now_ns);
+                         const struct tacit_provider_status *fabric, tacit_time_ns_t now_ns);
 
 #endif

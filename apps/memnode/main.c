@@ -132,6 +132,19 @@ static enum tacit_status run_shm(struct tacit_node *node, struct user user,
     return status;
 }
 
+#ifdef TACIT_HAVE_VERBS
+// A memory node has no status socket; what it would say there does not change.
+static void ready_verbs(void *context, const struct tacit_verbs_facts *facts)
+{
+    ready(context);
+    tacit_log(TACIT_LOG_INFO, "rdma",
+              "device=%s port=%u address=%s gid_index=%u gid_type=\"%s\" mtu_bytes=%u "
+              "permission=%s",
+              facts->device, facts->port, facts->address, facts->gid_index, facts->gid_type,
+              facts->mtu_bytes, tacit_verbs_permission_name(facts->permission));
+}
+#endif
+
 static enum tacit_status run_verbs(struct tacit_node *node, struct user user,
                                    struct tacit_error *error)
 {
@@ -141,7 +154,7 @@ static enum tacit_status run_verbs(struct tacit_node *node, struct user user,
                                                 .suspicion_ns = node->smr.suspicion_ns,
                                                 .user_uid = user.uid,
                                                 .user_gid = user.gid,
-                                                .ready = ready,
+                                                .ready = ready_verbs,
                                                 .ready_context = node};
     enum tacit_status status =
         tacit_provider_verbs(&node->provider, &config.fabric, &addresses, error);

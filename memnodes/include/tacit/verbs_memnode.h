@@ -20,8 +20,8 @@ struct tacit_verbs_memnode_config {
     // Started as root: user and group to become before the device is opened, which has to be
     // accessible to them; 0: stay root. Ignored for others.
     uint32_t user_uid, user_gid;
-    // Called once the node is reachable, from the calling thread; NULL: nobody.
-    void (*ready)(void *context);
+    // Called once the node is reachable, from the calling thread, with what it uses; NULL: nobody.
+    void (*ready)(void *context, const struct tacit_verbs_facts *facts);
     void *ready_context;
 };
 

@@ -85,7 +85,9 @@ enum tacit_status tacit_verbs_memnode_run(const struct tacit_verbs_memnode_confi
     (void)sigaction(SIGINT, &action, NULL);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (config->ready != NULL) {
-        config->ready(config->ready_context);
+        struct tacit_verbs_facts facts;
+        tacit_verbs_facts(serving, &facts);
+        config->ready(config->ready_context, &facts);
     }
     if (config->fabric.layouts[TACIT_VERBS_MEMNODE].log_bytes > 0) {
         tacit_memnode_loop(serving, config->replicas, config->suspicion_ns, &stopping);
