@@ -3,11 +3,12 @@
 #
 # Runs the tests of the RDMA provider in the virtual machine of vm.sh.
 #
-#   run.sh [suite | long | own | switches | crash | byzantine]... [-- CASE]
+#   run.sh [suite | long | own | switches | crash | byzantine | costs]... [-- CASE]
 #                                                default: suite own crash byzantine
 #
 # suite, long: the conformance cases; own: this provider's; switches: 2,000 moves of the permission under
-# full load; crash, byzantine: `tacit demo` of that mode, whole clusters of the ordinary programs.
+# full load; crash, byzantine: `tacit demo` of that mode, whole clusters of the ordinary programs; costs: what
+# a batch costs at the device, both modes.
 #
 # TACIT_BINARY_DIR says which build (default: build/release of this tree), TACIT_RDMA_ROUNDS how often
 # things race in "own" (default 100) and "switches" (2000), TACIT_RDMA_LIMIT_S the time for one part (default
@@ -22,9 +23,9 @@ limit=${TACIT_RDMA_LIMIT_S:-600}
 parts=()
 while [[ $# -gt 0 && $1 != -- ]]; do
     case $1 in
-    suite | long | own | switches | crash | byzantine) parts+=("$1") ;;
+    suite | long | own | switches | crash | byzantine | costs) parts+=("$1") ;;
     *)
-        sed -n '4,16s/^# \{0,1\}//p' "$0" >&2
+        sed -n '4,17s/^# \{0,1\}//p' "$0" >&2
         exit 2
         ;;
     esac
@@ -53,21 +54,36 @@ run_cases() { # PART [CASE]
         -- "$program" "${arguments[@]}" "$@"
 }
 
-# A cluster of the programs that everybody runs. The demo ends with 0 only if the leader that was killed with
-# SIGKILL had a successor, came back, nothing that a client was told is lost or wrong, and all of it is
-# linearizable.
-run_demo() { # MODE
-    local name files=() patience=100
+# The options that take the programs along, and what a cluster needs; `patience`: how much longer it waits.
+cluster=() patience=100
+prepare_cluster() { # PROGRAM...
+    local name
+    cluster=(-m 3072 -c 4)
     if [[ -w /dev/kvm ]] && grep -qwE 'vmx|svm' /proc/cpuinfo; then patience=10; fi
-    for name in tacit tacit-replica tacit-memnode tacit-gateway tacit-attacker; do
+    patience=${TACIT_RDMA_PATIENCE:-$patience}
+    for name in "$@"; do
         if [[ ! -x $binaries/apps/$name ]]; then
             echo "run.sh: there is no $binaries/apps/$name" >&2
             return 1
         fi
-        files+=(-f "$binaries/apps/$name")
+        cluster+=(-f "$binaries/apps/$name")
     done
-    "$here/vm.sh" "${options[@]}" -m 3072 -c 4 "${files[@]}" -- "$binaries/apps/tacit" demo --mode "$1" \
-        --fabric verbs --patience "${TACIT_RDMA_PATIENCE:-$patience}" --seconds 4
+}
+
+run_costs() {
+    prepare_cluster tacit-replica tacit-memnode || return
+    "$here/vm.sh" "${options[@]}" "${cluster[@]}" -e "TACIT_BINARY_DIR=$binaries" \
+        -e "TACIT_RDMA_PATIENCE=$patience" -e TACIT_RDMA_ADDRESS=10.0.0.1 \
+        -- "$binaries/tests/rdma/costs_verbs" "$@"
+}
+
+# A cluster of the programs that everybody runs. The demo ends with 0 only if the leader that was killed with
+# SIGKILL had a successor, came back, nothing that a client was told is lost or wrong, and all of it is
+# linearizable.
+run_demo() { # MODE
+    prepare_cluster tacit tacit-replica tacit-memnode tacit-gateway tacit-attacker || return
+    "$here/vm.sh" "${options[@]}" "${cluster[@]}" -- "$binaries/apps/tacit" demo --mode "$1" \
+        --fabric verbs --patience "$patience" --seconds 4
 }
 
 options=(-s "$limit")
@@ -77,6 +93,7 @@ for part in "${parts[@]}"; do
     status=0
     case $part in
     crash | byzantine) run_demo "$part" || status=$? ;;
+    costs) run_costs "$@" || status=$? ;;
     *) run_cases "$part" "$@" || status=$? ;;
     esac
     if ((status == 77)); then
