@@ -164,6 +164,7 @@ static enum tacit_status open_fabric(struct identity *identity, const struct tac
                     [TACIT_SHM_CLIENT] = tacit_smr_client_layout(smr)},
         .group = *group,
         .keypair = identity->keypair,
+        .rdma = node->rdma,
         .report = report,
         .context = identity,
     };

@@ -220,6 +220,13 @@ enum tacit_status tacit_provider_verbs(const struct tacit_provider_config *confi
         .key_of = find_key_verbs,
         .report = report_verbs,
         .context = context_of(config),
+        .wishes = {.device = config->rdma.device[0] != '\0' ? config->rdma.device : NULL,
+                   .port = config->rdma.port,
+                   .has_gid_index = config->rdma.has_gid_index,
+                   .gid_index = config->rdma.gid_index,
+                   .mtu_bytes = config->rdma.mtu_bytes},
+        // A host that the protocols would suspect by then is given up by the device, too.
+        .silence_ns = config->cluster->timing.suspicion_ns,
         // No later than a beat would be missed: a sleeper has to look, a remote write wakes nobody.
         .sleep_slice_ns = config->cluster->timing.beat_period_ns / SLICES_PER_BEAT,
     };

@@ -28,6 +28,7 @@ struct tacit_provider_config {
     struct tacit_host_layout layouts[TACIT_SHM_KINDS];
     struct tacit_group_id group;
     const struct tacit_keypair *keypair; // borrowed until close
+    struct tacit_config_rdma rdma;       // of the node file; shm: not looked at
     // Told about trouble with peers, by the provider's control thread; NULL: nobody.
     void (*report)(void *context, enum tacit_shm_report_kind kind, const char *text);
     void *context;

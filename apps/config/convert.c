@@ -115,8 +115,8 @@ static void explain_number(const struct schema_key *key, enum scalar_status stat
     }
 }
 
-static bool loader_number(struct loader *loader, enum schema_section section, uint32_t item,
-                          uint32_t key, const char *text, uint64_t *value)
+bool loader_number(struct loader *loader, enum schema_section section, uint32_t item, uint32_t key,
+                   const char *text, uint64_t *value)
 {
     const struct schema_key *schema = key_of(section, key);
     if (!loader_has(loader, section, item, key, text)) {
@@ -175,8 +175,8 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-static bool loader_name(struct loader *loader, enum schema_section section, uint32_t item,
-                        uint32_t key, const char *text, char out[TACIT_CONFIG_NAME_BYTES])
+bool loader_name(struct loader *loader, enum schema_section section, uint32_t item, uint32_t key,
+                 const char *text, char out[TACIT_CONFIG_NAME_BYTES])
 {
     if (!loader_has(loader, section, item, key, text)) {
         return false;

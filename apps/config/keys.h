@@ -121,7 +121,16 @@
     K(key, PATH, 1, 1023, 0, REQUIRED, \
       "private key, a file of mode 0600; relative to the folder of this file") \
     K(state_dir, PATH, 1, 1023, 0, OPTIONAL, \
-      "this node's state; default: what the cluster file says")
+      "this node's state; default: what the cluster file says") \
+    K(rdma_device, NAME, 1, 31, 0, OPTIONAL, \
+      "fabric: verbs. These four tell what the node insists on; without them it takes what " \
+      "belongs to its address (tacit rdma check shows it). RDMA device, as rdma link names it") \
+    K(rdma_port, COUNT, 1, 255, 0, COMPUTED, "port of that device") \
+    K(rdma_gid_index, COUNT, 0, 255, 0, COMPUTED, \
+      "which of the port's GIDs, by its index; one with this node's address. All nodes of a group " \
+      "need the same kind, such as RoCE v2") \
+    K(rdma_mtu, SIZE, 256, 4 * KIB, 0, COMPUTED | POWER_OF_TWO, \
+      "largest packet, at most what the port takes; two nodes use the smaller of theirs")
 // clang-format on
 
 #endif

@@ -35,6 +35,10 @@ bool loader_is_good(const struct loader *loader, enum schema_section section, ui
 // reported, or the key is absent and has no default.
 bool loader_path(struct loader *loader, enum schema_section section, uint32_t key, const char *text,
                  char out[TACIT_CONFIG_PATH_BYTES]);
+bool loader_name(struct loader *loader, enum schema_section section, uint32_t item, uint32_t key,
+                 const char *text, char out[TACIT_CONFIG_NAME_BYTES]);
+bool loader_number(struct loader *loader, enum schema_section section, uint32_t item, uint32_t key,
+                   const char *text, uint64_t *value);
 // Reports a required key that is absent. True when `text` is there.
 bool loader_has(struct loader *loader, enum schema_section section, uint32_t item, uint32_t key,
                 const char *text);

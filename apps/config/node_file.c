@@ -58,6 +58,26 @@ static void convert_path(struct loader *loader, uint32_t key, const char *base_d
     }
 }
 
+// A number that fits 32 bits, as its range in the key table sees to. False: not there, or wrong.
+static bool convert_number(struct loader *loader, uint32_t key, const char *text, uint32_t *out)
+{
+    uint64_t value = 0;
+    bool there = loader_number(loader, TACIT_SECTION_NODE, 0, key, text, &value);
+    *out = (uint32_t)value;
+    return there;
+}
+
+static void convert_rdma(struct loader *loader, const struct raw_node *raw,
+                         struct tacit_config_rdma *rdma)
+{
+    (void)loader_name(loader, TACIT_SECTION_NODE, 0, TACIT_NODE_rdma_device, raw->rdma_device,
+                      rdma->device);
+    (void)convert_number(loader, TACIT_NODE_rdma_port, raw->rdma_port, &rdma->port);
+    rdma->has_gid_index =
+        convert_number(loader, TACIT_NODE_rdma_gid_index, raw->rdma_gid_index, &rdma->gid_index);
+    (void)convert_number(loader, TACIT_NODE_rdma_mtu, raw->rdma_mtu, &rdma->mtu_bytes);
+}
+
 static void convert_node(struct loader *loader, const char *base_dir, const struct raw_node *raw,
                          struct tacit_node_file *node)
 {
@@ -73,6 +93,7 @@ static void convert_node(struct loader *loader, const char *base_dir, const stru
     convert_path(loader, TACIT_NODE_cluster, base_dir, raw->cluster, node->cluster_path);
     convert_path(loader, TACIT_NODE_key, base_dir, raw->key, node->key_path);
     convert_path(loader, TACIT_NODE_state_dir, base_dir, raw->state_dir, node->state_dir);
+    convert_rdma(loader, raw, &node->rdma);
 }
 
 static enum tacit_status load_node(struct loader *loader, const char *text, size_t text_bytes,

@@ -129,6 +129,7 @@ static enum tacit_status prepare(struct tacit_node *node, struct tacit_error *er
                     [TACIT_SHM_MEMNODE] = tacit_smr_memnode_layout(&node->smr),
                     [TACIT_SHM_CLIENT] = tacit_smr_client_layout(&node->smr)},
         .keypair = node->keypair,
+        .rdma = node->file.rdma,
         .report = report,
     };
     return TACIT_OK;

@@ -15,6 +15,8 @@
 #define MEMLOCK_BYTES (UINT64_C(1) << 30) // a small cluster needs about this much for all its peers
 #define PORTS_MAX 8u
 
+static const struct tacit_verbs_wishes no_wishes = {.device = NULL};
+
 static struct tacit_verbs_finding *find(struct tacit_verbs_check *check,
                                         enum tacit_verbs_finding_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -96,6 +98,8 @@ static bool check_place(struct tacit_verbs_check *check, const struct verbs_plac
          " bytes, permissions by %s (tried).",
          facts->device, facts->port, facts->gid_index, facts->gid, facts->gid_type,
          facts->mtu_bytes, tacit_verbs_permission_name(facts->permission));
+    find(check, TACIT_VERBS_FINDING_FINE, "GID %" PRIu32 " is taken as %s.", facts->gid_index,
+         facts->gid_why);
     if (facts->mtu_bytes < 1024) {
         struct tacit_verbs_finding *finding =
             find(check, TACIT_VERBS_FINDING_NOTE, "Packets of %" PRIu32 " bytes are small.",
@@ -122,8 +126,8 @@ static bool check_devices(struct tacit_verbs_check *check, struct ibv_device **l
         for (uint8_t port = 1; port <= attr.phys_port_cnt && port <= PORTS_MAX && !usable; port++) {
             struct verbs_place place;
             struct tacit_verbs_facts facts;
-            const char *why = NULL;
-            if (tacit_verbs_place_find(device, port, NULL, &place, &facts, &why)) {
+            char why[TACIT_VERBS_WHY_BYTES];
+            if (tacit_verbs_place_find(device, port, NULL, &no_wishes, &place, &facts, why)) {
                 usable = check_place(check, &place, &facts);
             } else {
                 find(check, TACIT_VERBS_FINDING_NOTE, "%s port %u does not fit: %s.", name, port,
@@ -160,8 +164,9 @@ static bool check_address(struct tacit_verbs_check *check, const char *address)
     } else {
         struct verbs_place place;
         struct tacit_verbs_facts facts;
-        const char *why = NULL;
-        if (tacit_verbs_place_find(id->verbs, id->port_num, &own, &place, &facts, &why)) {
+        char why[TACIT_VERBS_WHY_BYTES];
+        if (tacit_verbs_place_find(id->verbs, id->port_num, &own, &no_wishes, &place, &facts,
+                                   why)) {
             usable = check_place(check, &place, &facts);
         } else {
             find(check, TACIT_VERBS_FINDING_MISSING, "%s port %u does not fit: %s.",

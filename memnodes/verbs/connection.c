@@ -90,6 +90,11 @@ bool tacit_verbs_connection_prepare(struct tacit_verbs *v, struct verbs_connecti
         tacit_verbs_report(v, TACIT_VERBS_REPORT_RESOURCE, "%s", error.text);
         return false;
     }
+    // Else the device tries for many seconds before it gives up a message to a host that has
+    // vanished. A kernel that cannot (before 5.1) leaves it so.
+    uint8_t exponent = v->timeout_exponent;
+    (void)rdma_set_option(connection->id, RDMA_OPTION_ID, RDMA_OPTION_ID_ACK_TIMEOUT, &exponent,
+                          sizeof(exponent));
     if (!prepare_queues(v, connection)) {
         tacit_verbs_report(
             v, TACIT_VERBS_REPORT_RESOURCE,

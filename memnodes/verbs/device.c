@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -189,33 +190,48 @@ static enum tacit_status peers_open(struct tacit_verbs *v, struct tacit_error *e
 }
 
 // The address is that of a device; what else the configuration insists on has to fit it.
-static enum tacit_status choose(struct tacit_verbs *v, const struct sockaddr_storage *own,
-                                struct tacit_error *error)
+static enum tacit_status choose_place(struct tacit_verbs *v, const struct sockaddr_storage *own,
+                                      struct tacit_error *error)
 {
     const char *name = ibv_get_device_name(v->device->device);
-    const char *why = NULL;
-    if (v->config.device != NULL && strcmp(v->config.device, name) != 0) {
+    const struct tacit_verbs_wishes *wishes = &v->config.wishes;
+    const uint32_t port = v->listener->port_num;
+    char why[TACIT_VERBS_WHY_BYTES];
+    if ((wishes->device != NULL && strcmp(wishes->device, name) != 0) ||
+        (wishes->port != 0 && wishes->port != port)) {
+        char wanted[32] = "";
+        (void)snprintf(wanted, wishes->port == 0 ? 1 : sizeof(wanted), "port %u of ", wishes->port);
         return tacit_error_set(error, TACIT_ENOENT, 0,
-                               "The address %s belongs to the RDMA device %s, not to %s, which the "
-                               "configuration asks for.",
-                               v->config.address, name, v->config.device);
+                               "The address %s belongs to port %u of the RDMA device %s, not to "
+                               "%s%s, which the configuration asks for.",
+                               v->config.address, port, name, wanted,
+                               wishes->device == NULL ? "it" : wishes->device);
     }
-    if (!tacit_verbs_place_find(v->device, v->listener->port_num, own, &v->place, &v->facts,
-                                &why)) {
+    if (!tacit_verbs_place_find(v->device, (uint8_t)port, own, wishes, &v->place, &v->facts, why)) {
         return tacit_error_set(error, TACIT_ENOENT, 0,
                                "Port %u of the RDMA device %s, which has the address %s, does not "
                                "fit: %s.",
-                               v->listener->port_num, name, v->config.address, why);
+                               port, name, v->config.address, why);
     }
-    if (v->config.mtu_bytes > v->facts.mtu_bytes) {
+    if (wishes->mtu_bytes > v->facts.mtu_bytes) {
         return tacit_error_set(error, TACIT_EINVAL, 0,
                                "Packets of %u bytes are more than port %u of %s takes now: %u. "
                                "For RoCE, the MTU of the network interface has to be larger.",
-                               v->config.mtu_bytes, v->place.port, name, v->facts.mtu_bytes);
+                               wishes->mtu_bytes, port, name, v->facts.mtu_bytes);
     }
-    while (v->config.mtu_bytes != 0 && v->facts.mtu_bytes > v->config.mtu_bytes) {
+    while (wishes->mtu_bytes != 0 && v->facts.mtu_bytes > wishes->mtu_bytes) {
         v->place.mtu--;
         v->facts.mtu_bytes = tacit_verbs_mtu_bytes(v->place.mtu);
+    }
+    return TACIT_OK;
+}
+
+static enum tacit_status choose(struct tacit_verbs *v, const struct sockaddr_storage *own,
+                                struct tacit_error *error)
+{
+    enum tacit_status status = choose_place(v, own, error);
+    if (status != TACIT_OK) {
+        return status;
     }
     v->facts.permission = tacit_verbs_probe(&v->place);
     if (v->facts.permission == TACIT_VERBS_PERMISSION_NONE) {
@@ -223,7 +239,7 @@ static enum tacit_status choose(struct tacit_verbs *v, const struct sockaddr_sto
             error, TACIT_EIO, 0,
             "The RDMA device %s refuses queue pairs, or does not enforce who may "
             "write; `tacit rdma check` says more.",
-            name);
+            v->facts.device);
     }
     v->pd = ibv_alloc_pd(v->device);
     v->completions = v->pd == NULL ? NULL : ibv_create_comp_channel(v->device);

@@ -179,6 +179,7 @@ struct verbs_place {
     uint8_t port;
     uint8_t gid_index;
     bool is_global; // addressed by GID
+    bool is_wished; // the GID was asked for: it takes the place of the one that rdma_cm chooses
     uint16_t lid;
     union ibv_gid gid;
     enum ibv_mtu mtu;
@@ -361,11 +362,13 @@ enum tacit_status tacit_verbs_device_open(struct tacit_verbs *v, struct tacit_er
 bool tacit_verbs_numeric_address(const char *text, uint16_t port, struct sockaddr_storage *out);
 
 // place.c: which port and GID, and what that is for people.
-// Fills in `place` and the facts but the permission. `own` NULL: the best there is. False: the port
-// does not fit, and *why says so.
+// Fills in `place` and the facts but the permission. `own` NULL: the best there is. Of the wishes,
+// that for a GID is looked at. False: the port does not fit, and `why` says so.
+#define TACIT_VERBS_WHY_BYTES 240u
 bool tacit_verbs_place_find(struct ibv_context *device, uint8_t port,
-                            const struct sockaddr_storage *own, struct verbs_place *place,
-                            struct tacit_verbs_facts *facts, const char **why);
+                            const struct sockaddr_storage *own,
+                            const struct tacit_verbs_wishes *wishes, struct verbs_place *place,
+                            struct tacit_verbs_facts *facts, char why[TACIT_VERBS_WHY_BYTES]);
 uint32_t tacit_verbs_mtu_bytes(enum ibv_mtu mtu);
 
 // probe.c: what the device honours, tried on a queue pair of this process to itself. Takes some

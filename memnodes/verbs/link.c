@@ -130,6 +130,9 @@ static bool path_of(const struct tacit_verbs *v, struct verbs_connection *connec
         rdma_init_qp_attr(connection->id, &path->ready, &mask) != 0) {
         return false;
     }
+    if (v->place.is_wished && path->ready.ah_attr.is_global) {
+        path->ready.ah_attr.grh.sgid_index = v->place.gid_index; // the same address, another kind
+    }
     if (path->ready.path_mtu > v->place.mtu) {
         path->ready.path_mtu = v->place.mtu; // the configuration wants less
     }

@@ -105,11 +105,12 @@ static enum tacit_status check_config(struct tacit_verbs_config *config, struct 
                                "and a first pause not above the last one are accepted.",
                                TACIT_VERBS_EMBRYOS);
     }
-    if (config->mtu_bytes != 0 && (config->mtu_bytes < 256 || config->mtu_bytes > 4096 ||
-                                   (config->mtu_bytes & (config->mtu_bytes - 1)) != 0)) {
+    const uint32_t mtu_bytes = config->wishes.mtu_bytes;
+    if (mtu_bytes != 0 &&
+        (mtu_bytes < 256 || mtu_bytes > 4096 || (mtu_bytes & (mtu_bytes - 1)) != 0)) {
         return tacit_error_set(error, TACIT_EINVAL, 0,
                                "Packets of %u bytes: accepted are 256, 512, 1024, 2048 and 4096.",
-                               config->mtu_bytes);
+                               mtu_bytes);
     }
     for (unsigned kind = 0; kind < TACIT_VERBS_KINDS; kind++) {
         const struct tacit_host_layout *layout = &config->layouts[kind];
@@ -207,7 +208,7 @@ enum tacit_status tacit_verbs_open(const struct tacit_verbs_config *config,
         return status;
     }
     v->config.address = NULL; // the caller's
-    v->config.device = NULL;
+    v->config.wishes.device = NULL;
     v->config.peers = NULL;
     *fabric = &v->base;
     return TACIT_OK;

@@ -216,6 +216,19 @@ int rdma_bind_addr(struct rdma_cm_id *ibv, struct sockaddr *address)
     return reason == 0 ? 0 : -1;
 }
 
+int rdma_set_option(struct rdma_cm_id *ibv, int level, int name, void *value, size_t bytes)
+{
+    (void)ibv;
+    fake_lock();
+    bool fails = fake_fails(FAKE_rdma_set_option) || level != RDMA_OPTION_ID ||
+                 name != RDMA_OPTION_ID_ACK_TIMEOUT || bytes != sizeof(uint8_t);
+    if (!fails) {
+        fake_manager_timeout(*(const uint8_t *)value);
+    }
+    fake_unlock();
+    return fails ? -1 : 0;
+}
+
 int rdma_listen(struct rdma_cm_id *ibv, int backlog)
 {
     (void)backlog;
@@ -347,6 +360,7 @@ int rdma_init_qp_attr(struct rdma_cm_id *ibv, struct ibv_qp_attr *attr, int *mas
     attr->path_mtu = IBV_MTU_1024;
     attr->ah_attr.is_global = 1;
     attr->ah_attr.grh.dgid = *fake_gid();
+    attr->ah_attr.grh.sgid_index = FAKE_GID_BEST;
     fake_unlock();
     return fails ? -1 : 0;
 }

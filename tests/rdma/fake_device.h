@@ -50,6 +50,7 @@ bool fake_fails(enum fake_call call);
 void fake_born(int change);
 struct ibv_context *fake_context(void); // NULL: absent
 const union ibv_gid *fake_gid(void);
+void fake_manager_timeout(unsigned exponent);
 void fake_qp_state(struct ibv_qp *qp, enum ibv_qp_state state);
 void fake_qp_connect(struct ibv_qp *qp, uint32_t to);
 

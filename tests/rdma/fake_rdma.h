@@ -37,6 +37,7 @@
     X(rdma_resolve_route)                                                                          \
     X(rdma_connect)                                                                                \
     X(rdma_accept)                                                                                 \
+    X(rdma_set_option)                                                                             \
     X(rdma_create_qp)                                                                              \
     X(rdma_init_qp_attr)                                                                           \
     X(rdma_get_cm_event)
@@ -65,6 +66,16 @@ unsigned fake_count(enum fake_call call);
 const char *fake_name(enum fake_call call);
 // Objects that were made and not destroyed.
 unsigned fake_live(void);
+// What the last queue pair was given that the provider started by hand, and what the connection
+// manager was told for its own.
+struct fake_start {
+    unsigned gid_index, mtu_bytes, timeout, retries, manager_timeout;
+};
+struct fake_start fake_last_start(void);
+// GIDs of its port, by index: RoCE v1 with the address, RoCE v2 with another one, RoCE v2 with the
+// address but of no interface that has it, and the one that fits best.
+#define FAKE_GIDS 4
+#define FAKE_GID_BEST 3u
 // The device or its port fails, as the kernel tells it.
 void fake_device_fails(void);
 

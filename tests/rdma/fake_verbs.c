@@ -4,6 +4,7 @@
 // posted.
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,11 +25,13 @@ static struct {
     struct fake_qp *qps;
     struct fake_mr *mrs;
     bool failed;
+    struct fake_start start;
 } fake;
 
 static struct ibv_device device = {.transport_type = IBV_TRANSPORT_IB, .name = "fake0"};
 static struct ibv_context context;
 static const union ibv_gid gid = {.raw = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}};
+static const union ibv_gid other_gid = {.raw = {[0] = 0xfe, [1] = 0x80, [15] = 1}};
 
 // ---- for tests and for fake_cm.c
 // -----------------------------------------------------------------------
@@ -65,6 +68,19 @@ struct ibv_context *fake_context(void)
 const union ibv_gid *fake_gid(void)
 {
     return &gid;
+}
+
+struct fake_start fake_last_start(void)
+{
+    fake_lock();
+    struct fake_start start = fake.start;
+    fake_unlock();
+    return start;
+}
+
+void fake_manager_timeout(unsigned exponent)
+{
+    fake.start.manager_timeout = exponent;
 }
 
 unsigned fake_count(enum fake_call call)
@@ -383,6 +399,14 @@ int ibv_modify_qp(struct ibv_qp *ibv, struct ibv_qp_attr *attr, int mask)
     if (!fails) {
         qp->access = (mask & IBV_QP_ACCESS_FLAGS) != 0 ? (int)attr->qp_access_flags : qp->access;
         qp->to = (mask & IBV_QP_DEST_QPN) != 0 ? attr->dest_qp_num : qp->to;
+        if ((mask & IBV_QP_AV) != 0) {
+            fake.start.gid_index = attr->ah_attr.grh.sgid_index;
+            fake.start.mtu_bytes = 128u << attr->path_mtu;
+        }
+        if ((mask & IBV_QP_TIMEOUT) != 0) {
+            fake.start.timeout = attr->timeout;
+            fake.start.retries = attr->retry_cnt;
+        }
         if ((mask & IBV_QP_STATE) != 0) {
             fake_qp_state(ibv, attr->qp_state);
         }
@@ -508,6 +532,7 @@ void fake_reset(const struct fake_manner *manner, enum fake_call call, unsigned 
     fake.number = number;
     fake.failed = false;
     fake.live = 0;
+    fake.start = (struct fake_start){.gid_index = 0};
     device.transport_type = manner->iwarp ? IBV_TRANSPORT_IWARP : IBV_TRANSPORT_IB;
     context.device = &device;
     context.async_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -593,8 +618,7 @@ int ibv_query_gid(struct ibv_context *of, uint8_t port, int index, union ibv_gid
 {
     (void)of;
     (void)port;
-    (void)index;
-    *out = gid;
+    *out = index == 1 ? other_gid : gid;
     fake_lock();
     bool fails = fake_fails(FAKE_ibv_query_gid);
     fake_unlock();
@@ -608,12 +632,18 @@ ssize_t _ibv_query_gid_table(struct ibv_context *of, struct ibv_gid_entry *entri
     (void)max;
     (void)flags;
     (void)entry_size;
-    entries[0] =
-        (struct ibv_gid_entry){.gid = gid, .port_num = 1, .gid_type = IBV_GID_TYPE_ROCE_V2};
+    for (unsigned i = 0; i < FAKE_GIDS; i++) {
+        entries[i] =
+            (struct ibv_gid_entry){.gid = i == 1 ? other_gid : gid,
+                                   .gid_index = i,
+                                   .port_num = 1,
+                                   .gid_type = i == 0 ? IBV_GID_TYPE_ROCE_V1 : IBV_GID_TYPE_ROCE_V2,
+                                   .ndev_ifindex = i == FAKE_GID_BEST ? if_nametoindex("lo") : 0};
+    }
     fake_lock();
     bool fails = fake_fails(FAKE_ibv_query_gid_table);
     fake_unlock();
-    return fails ? -ENOMEM : 1;
+    return fails ? -ENOMEM : FAKE_GIDS;
 }
 
 int ibv_get_async_event(struct ibv_context *of, struct ibv_async_event *event)

@@ -308,7 +308,7 @@ static void permissions_move_as_the_device_can(void **unused)
         assert_int_equal(facts.permission, cases[i].permission);
         assert_string_equal(facts.device, "fake0");
         assert_string_equal(facts.gid_type, "RoCE v2");
-        assert_int_equal(facts.mtu_bytes, 1024);
+        assert_int_equal(facts.gid_index, FAKE_GID_BEST);
         fake_reset(&cases[i].manner, 0, 0);
         assert_true(live(FAKE_CALLS_COUNT));
     }
@@ -318,15 +318,26 @@ static void configuration_is_checked(void **unused)
 {
     (void)unused;
     const struct {
-        const char *address, *device, *says;
-        uint32_t mtu_bytes;
+        const char *address;
+        struct tacit_verbs_wishes wishes;
         enum tacit_status status;
-    } cases[] = {{"localhost", NULL, "numeric", 0, TACIT_EINVAL},
-                 {"10.1.2.3", NULL, "No RDMA device has the address", 0, TACIT_ENOENT},
-                 {"127.0.0.1", "mlx5_0", "not to mlx5_0", 0, TACIT_ENOENT},
-                 {"127.0.0.1", NULL, "accepted are 256", 1000, TACIT_EINVAL},
-                 {"127.0.0.1", NULL, "more than port 1", 4096, TACIT_EINVAL},
-                 {"127.0.0.1", "fake0", NULL, 512, TACIT_OK}};
+        const char *says;
+    } cases[] = {
+        {"localhost", {0}, TACIT_EINVAL, "numeric"},
+        {"10.1.2.3", {0}, TACIT_ENOENT, "No RDMA device has the address"},
+        {"127.0.0.1",
+         {.device = "mlx5_0"},
+         TACIT_ENOENT,
+         "of the RDMA device fake0, not to mlx5_0"},
+        {"127.0.0.1", {.port = 2}, TACIT_ENOENT, "belongs to port 1 of the RDMA device fake0, not"},
+        {"127.0.0.1",
+         {.has_gid_index = true, .gid_index = 1},
+         TACIT_ENOENT,
+         "asks for GID 1; those with the address are: 0 (RoCE v1), 2 (RoCE v2), 3 (RoCE v2)"},
+        {"127.0.0.1", {.has_gid_index = true, .gid_index = 9}, TACIT_ENOENT, "asks for GID 9"},
+        {"127.0.0.1", {.mtu_bytes = 1000}, TACIT_EINVAL, "accepted are 256"},
+        {"127.0.0.1", {.mtu_bytes = 4096}, TACIT_EINVAL, "more than port 1"},
+    };
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct tacit_verbs_config config;
         struct tacit_error error;
@@ -334,19 +345,79 @@ static void configuration_is_checked(void **unused)
         fake_reset(&good, 0, 0);
         configure(&config, &memnode, TACIT_VERBS_MEMNODE);
         config.address = cases[i].address;
-        config.device = cases[i].device;
-        config.mtu_bytes = cases[i].mtu_bytes;
+        config.wishes = cases[i].wishes;
         assert_int_equal(tacit_verbs_open(&config, &fabric, &error), cases[i].status);
-        if (cases[i].status != TACIT_OK) {
-            assert_non_null(strstr(error.text, cases[i].says));
-            continue;
+        if (strstr(error.text, cases[i].says) == NULL) {
+            fail_msg("\"%s\" does not say \"%s\"", error.text, cases[i].says);
         }
-        struct tacit_verbs_facts facts;
-        tacit_verbs_facts(fabric, &facts);
-        assert_int_equal(facts.mtu_bytes, 512);
-        tacit_verbs_close(fabric);
     }
     assert_int_equal(fake_live(), 0);
+}
+
+// Both nodes with these wishes: the replica's facts, and what the last queue pair was given.
+static struct fake_start start_with(const struct tacit_verbs_wishes *wishes,
+                                    tacit_time_ns_t silence_ns, struct tacit_verbs_facts *facts)
+{
+    struct tacit_error error;
+    fake_reset(&good, 0, 0);
+    struct node *nodes[] = {[TACIT_VERBS_REPLICA] = &replica, [TACIT_VERBS_MEMNODE] = &memnode};
+    for (unsigned kind = 0; kind < 2; kind++) {
+        struct tacit_verbs_config config;
+        memset(nodes[kind], 0, sizeof(replica));
+        configure(&config, nodes[kind], (enum tacit_verbs_kind)kind);
+        config.wishes = *wishes;
+        config.silence_ns = silence_ns;
+        assert_int_equal(tacit_verbs_open(&config, &nodes[kind]->fabric, &error), TACIT_OK);
+    }
+    replica.fabric->ops->attach(replica.fabric, replica.memory, sizeof(replica.memory));
+    work(true);
+    tacit_verbs_facts(replica.fabric, facts);
+    struct fake_start start = fake_last_start();
+    tacit_verbs_close(memnode.fabric);
+    tacit_verbs_close(replica.fabric);
+    assert_int_equal(fake_live(), 0);
+    return start;
+}
+
+// What belongs to the address, or what is asked for: it is told, and the device gets it.
+static void queue_pairs_get_what_was_chosen(void **unused)
+{
+    (void)unused;
+    struct tacit_verbs_facts facts;
+    struct fake_start start = start_with(&(struct tacit_verbs_wishes){0}, 0, &facts);
+    assert_int_equal(facts.gid_index, FAKE_GID_BEST);
+    assert_string_equal(facts.gid_type, "RoCE v2");
+    assert_non_null(strstr(facts.gid_why, "RoCE v2 before v1"));
+    assert_int_equal(start.gid_index, FAKE_GID_BEST);
+    assert_int_equal(facts.mtu_bytes, 1024);
+    assert_int_equal(start.mtu_bytes, 1024);
+
+    const struct tacit_verbs_wishes wishes = {
+        .device = "fake0", .port = 1, .has_gid_index = true, .gid_index = 0, .mtu_bytes = 512};
+    start = start_with(&wishes, 0, &facts);
+    assert_int_equal(facts.gid_index, 0);
+    assert_string_equal(facts.gid_type, "RoCE v1");
+    assert_string_equal(facts.gid_why, "the one that is asked for");
+    assert_int_equal(start.gid_index, 0);
+    assert_int_equal(facts.mtu_bytes, 512);
+    assert_int_equal(start.mtu_bytes, 512);
+}
+
+// All tries of a queue pair together, the connection manager's too, end within the silence that is
+// allowed, and not long before.
+static void silence_bounds_the_tries(void **unused)
+{
+    (void)unused;
+    static const tacit_time_ns_t silences_ns[] = {64000, 20000000, 500000000, 2000000000};
+    for (unsigned i = 0; i < sizeof(silences_ns) / sizeof(silences_ns[0]); i++) {
+        struct tacit_verbs_facts facts;
+        struct fake_start start =
+            start_with(&(struct tacit_verbs_wishes){0}, silences_ns[i], &facts);
+        uint64_t tries_ns = (start.retries + 1u) * (UINT64_C(4096) << start.timeout);
+        assert_true(start.retries == 6 && tries_ns <= silences_ns[i]);
+        assert_true(tries_ns * 2 > silences_ns[i]);
+        assert_int_equal(start.manager_timeout, start.timeout);
+    }
 }
 
 // A turn's writes to one host cost one doorbell and one completion.
@@ -449,6 +520,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(unfit_devices_are_refused),
         cmocka_unit_test(permissions_move_as_the_device_can),
         cmocka_unit_test(configuration_is_checked),
+        cmocka_unit_test(queue_pairs_get_what_was_chosen),
+        cmocka_unit_test(silence_bounds_the_tries),
         cmocka_unit_test(writes_share_a_doorbell),
         cmocka_unit_test(device_failure_is_down),
         cmocka_unit_test(check_says_what_is_there),

@@ -323,6 +323,16 @@ static const struct node_case node_cases[] = {
      "accepted: node, cluster, key, state_dir"},
     {"key: [k]\nnode: operator\ncluster: c\n", 1, 1, "key: is a list", "a path"},
     {"key: ''\nnode: x\ncluster: {}\n", 1, 3, "key: has no value", "1023 bytes"},
+    {"key: k\nnode: operator\ncluster: c\nrdma_device: 5th\n", 4, 1,
+     "rdma_device: '5th' is no name", "a letter, then"},
+    {"key: k\nnode: operator\ncluster: c\nrdma_port: 0\n", 4, 1, "rdma_port: '0' is out of range",
+     "1 to 255"},
+    {"key: k\nnode: operator\ncluster: c\nrdma_gid_index: ::1\n", 4, 1,
+     "rdma_gid_index: '::1' is not a number", "0 to 255"},
+    {"key: k\nnode: operator\ncluster: c\nrdma_mtu: 1024\n", 4, 1, "rdma_mtu: '1024' has no unit",
+     "256B to 4KiB"},
+    {"key: k\nnode: operator\ncluster: c\nrdma_mtu: 1000B\n", 4, 1,
+     "rdma_mtu: '1000B' is not a power of two", "256B to 4KiB"},
 };
 
 static void wrong_node_files_are_refused(void **state)
@@ -350,6 +360,17 @@ static void wrong_node_files_are_refused(void **state)
     assert_string_equal(node.cluster_path, "/x/../c.yaml");
     assert_string_equal(node.key_path, "/k");
     assert_string_equal(node.state_dir, "/x/s");
+    assert_string_equal(node.rdma.device, "");
+    assert_true(node.rdma.port == 0 && !node.rdma.has_gid_index && node.rdma.mtu_bytes == 0);
+    static const char picky[] = "node: memnode 2\ncluster: c\nkey: k\nrdma_device: mlx5_bond_0\n"
+                                "rdma_port: 2\nrdma_gid_index: 0\nrdma_mtu: 1KiB\n";
+    assert_int_equal(tacit_node_file_parse(picky, sizeof picky - 1, "n", "/x", &node, &problems),
+                     TACIT_OK);
+    assert_string_equal(node.rdma.device, "mlx5_bond_0");
+    assert_int_equal(node.rdma.port, 2);
+    assert_true(node.rdma.has_gid_index);
+    assert_int_equal(node.rdma.gid_index, 0);
+    assert_int_equal(node.rdma.mtu_bytes, 1024);
 }
 
 // --- documentation and figures ------------------------------------------------------------

@@ -267,12 +267,22 @@ TACIT_CONFIG_CHECKED enum tacit_status tacit_config_generate(const char *directo
 
 // --- Node file ----------------------------------------------------------------------------------
 
+// What a node insists on with `fabric: verbs`, instead of what belongs to its address.
+struct tacit_config_rdma {
+    char device[TACIT_CONFIG_NAME_BYTES]; // empty: any
+    uint32_t port;                        // 0: any
+    bool has_gid_index;
+    uint32_t gid_index;
+    uint32_t mtu_bytes; // 0: as large as the port takes
+};
+
 struct tacit_node_file {
     enum tacit_config_role role;
     uint16_t id;                                // 0 for the operator
     char cluster_path[TACIT_CONFIG_PATH_BYTES]; // these three can be opened as they are
     char key_path[TACIT_CONFIG_PATH_BYTES];
     char state_dir[TACIT_CONFIG_PATH_BYTES]; // empty: the cluster file's pattern decides
+    struct tacit_config_rdma rdma;
 };
 
 // Like tacit_config_load. Does not open the key file: tacit_keyfile_load does and checks its mode.

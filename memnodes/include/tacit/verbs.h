@@ -75,6 +75,15 @@ enum tacit_verbs_report_kind {
     TACIT_VERBS_REPORTS,
 };
 
+// What to insist on, instead of what belongs to the address. 0, NULL: nothing.
+struct tacit_verbs_wishes {
+    const char *device; // name, as `rdma link` shows it; has to have the address
+    uint32_t port;      // of it, likewise
+    bool has_gid_index;
+    uint32_t gid_index; // of a GID with the address; peers need one of the same kind (RoCE v1, v2)
+    uint32_t mtu_bytes; // of packets: 256, 512, 1024, 2048 or 4096, at most the port's
+};
+
 struct tacit_verbs_config {
     enum tacit_verbs_kind kind;
     uint16_t id; // replica or memory node: its number in the group; client: client id
@@ -109,9 +118,7 @@ struct tacit_verbs_config {
     // count: it knows powers of two, of which the largest below is taken, and may have a lowest one
     // of its own. From 64 us on [500 ms]
     tacit_time_ns_t silence_ns;
-    // To insist on, instead of what belongs to the address; 0, NULL: that.
-    const char *device; // name, as `rdma link` shows it
-    uint32_t mtu_bytes; // of packets: 256, 512, 1024, 2048 or 4096, at most the port's
+    struct tacit_verbs_wishes wishes;
 };
 
 // How the permission to write a log moves on a device. Found out at open, by trying (contract 4,
@@ -136,6 +143,7 @@ struct tacit_verbs_facts {
     char address[64];   // numeric
     char gid[48];
     char gid_type[16]; // "RoCE v2", "RoCE v1" or "InfiniBand"
+    char gid_why[128]; // why that GID: "the only one with this address"
     uint32_t port, gid_index, mtu_bytes;
     enum tacit_verbs_permission permission;
 };
