@@ -62,18 +62,22 @@ static void put_body(uint8_t *out, const uint8_t *body, uint32_t body_bytes)
 size_t tacit_wire_request_encode(uint8_t *out, size_t max, const struct tacit_wire_request *request)
 {
     size_t extra = (request->flags & TACIT_REQUEST_SIGNED) != 0 ? TACIT_WIRE_SIGNATURE_BYTES : 0;
-    if (max < TACIT_WIRE_REQUEST_HEADER + extra ||
-        max - TACIT_WIRE_REQUEST_HEADER - extra < request->body_bytes) {
+    uint32_t head = request->kind == TACIT_REQUEST_READ ? TACIT_WIRE_READ_HEADER : 0;
+    if (max < TACIT_WIRE_REQUEST_HEADER + head + extra ||
+        max - TACIT_WIRE_REQUEST_HEADER - head - extra < request->body_bytes) {
         return 0;
     }
     out[0] = request->kind;
     out[1] = request->flags;
     put_u16(out + 2, 0);
-    put_u32(out + 4, request->body_bytes);
+    put_u32(out + 4, head + request->body_bytes);
     put_u64(out + 8, request->session);
     put_u64(out + 16, request->number);
-    put_body(out + TACIT_WIRE_REQUEST_HEADER, request->body, request->body_bytes);
-    size_t bytes = TACIT_WIRE_REQUEST_HEADER + (size_t)request->body_bytes;
+    if (head > 0) {
+        put_u64(out + TACIT_WIRE_REQUEST_HEADER, request->after);
+    }
+    put_body(out + TACIT_WIRE_REQUEST_HEADER + head, request->body, request->body_bytes);
+    size_t bytes = TACIT_WIRE_REQUEST_HEADER + head + (size_t)request->body_bytes;
     if (extra > 0) {
         memcpy(out + bytes, request->signature, extra);
     }
@@ -111,6 +115,7 @@ enum tacit_verdict tacit_wire_request_decode(struct tacit_wire_request *request,
     request->number = get_u64(bytes + 16);
     request->body = bytes + TACIT_WIRE_REQUEST_HEADER;
     request->signature = extra > 0 ? bytes + size - extra : NULL;
+    request->after = 0;
     switch (request->kind) {
     case TACIT_REQUEST_OPEN:
         return request->session == 0 && request->body_bytes == 0 ? TACIT_VERDICT_OK
@@ -119,6 +124,15 @@ enum tacit_verdict tacit_wire_request_decode(struct tacit_wire_request *request,
         return request->number != 0 ? TACIT_VERDICT_OK : TACIT_VERDICT_MALFORMED;
     case TACIT_REQUEST_CLOSE:
         return request->body_bytes == 0 ? TACIT_VERDICT_OK : TACIT_VERDICT_MALFORMED;
+    case TACIT_REQUEST_READ:
+        if (request->number >> 62 != 1 || request->flags != 0 ||
+            request->body_bytes < TACIT_WIRE_READ_HEADER) {
+            return TACIT_VERDICT_MALFORMED;
+        }
+        request->after = get_u64(request->body);
+        request->body += TACIT_WIRE_READ_HEADER;
+        request->body_bytes -= TACIT_WIRE_READ_HEADER;
+        return TACIT_VERDICT_OK;
     default:
         return TACIT_VERDICT_MALFORMED;
     }
@@ -168,6 +182,7 @@ enum tacit_verdict tacit_wire_reply_decode(struct tacit_wire_reply *reply, const
     case TACIT_REPLY_TOO_BIG:
     case TACIT_REPLY_STALE:
     case TACIT_REPLY_SIGN:
+    case TACIT_REPLY_NO_READ:
         return reply->body_bytes == 0 ? TACIT_VERDICT_OK : TACIT_VERDICT_MALFORMED;
     default:
         return TACIT_VERDICT_MALFORMED;
@@ -215,6 +230,8 @@ static bool item_is_sane(const struct tacit_wire_item *item)
         return (item->body_bytes == 0 || item->kind == TACIT_ITEM_REPLACE) &&
                item->subject < TACIT_NODE_CLIENT && item->number != 0 &&
                item->number <= TACIT_INCARNATION_MAX && item->session <= TACIT_INCARNATION_MAX;
+    case TACIT_ITEM_READ:
+        return item->number >> 62 == 1;
     default:
         return false;
     }

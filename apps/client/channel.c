@@ -180,6 +180,13 @@ enum tacit_status tacit_channel_submit(struct tacit_channel *channel, uint32_t s
                                channel->now_ns());
 }
 
+enum tacit_status tacit_channel_read(struct tacit_channel *channel, uint32_t session,
+                                     const void *request, size_t request_bytes, uint64_t token)
+{
+    return tacit_client_read(channel->client, session, request, request_bytes, token,
+                             channel->now_ns());
+}
+
 bool tacit_channel_poll(struct tacit_channel *channel, struct tacit_channel_event *event)
 {
     struct tacit_client_event inner;

@@ -13,8 +13,22 @@
 #include <unistd.h>
 
 #include "../lib/signer.h"
+#include "tacit/layout.h"
 
 enum { TACIT_GROUP_TEXT = 64, TACIT_NUMBER_TEXT = 16 };
+
+// Where the machine is slow: leases that end between two renewals are of no use.
+static uint64_t longest_lease_ns(uint64_t lease_ns)
+{
+    uint64_t longest = 8 * lease_ns;
+    return longest < TACIT_LEASE_MAX_NS / 2 ? longest : TACIT_LEASE_MAX_NS / 2;
+}
+
+static tacit_time_ns_t no_clock(void *context)
+{
+    (void)context;
+    return 0;
+}
 
 void tacit_cluster_smr_config(struct tacit_smr_config *smr, const struct tacit_config *config)
 {
@@ -41,6 +55,9 @@ void tacit_cluster_smr_config(struct tacit_smr_config *smr, const struct tacit_c
         .suspicion_ns = timing->suspicion_ns,
         .permission_timeout_ns = timing->permission_timeout_ns,
         .laggard_after_ns = timing->laggard_after_ns,
+        .lease_ns = timing->lease_ns,
+        .lease_max_ns = longest_lease_ns(timing->lease_ns),
+        .drift_ppm = (uint32_t)timing->drift_ppm,
         .byzantine = {.broadcast_on = config->broadcast_on == TACIT_CONFIG_BROADCAST_ON_MEMNODES
                                           ? TACIT_BROADCAST_ON_MEMNODES
                                           : TACIT_BROADCAST_ON_REPLICAS,
@@ -52,6 +69,7 @@ void tacit_cluster_smr_config(struct tacit_smr_config *smr, const struct tacit_c
                       .join_after_ns = timing->join_after_ns,
                       .view_timeout_ns = timing->view_timeout_ns,
                       .view_timeout_max_ns = timing->view_timeout_max_ns},
+        .clock = no_clock, // whoever starts a replica sets its own
         .app_options = "",
     };
 }

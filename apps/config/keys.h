@@ -89,6 +89,9 @@
       IMMUTABLE | CRASH, "shortest wait of a candidate for permissions") \
     K(laggard_after, DURATION, laggard_after_ns, 10 * MS, 600 * SEC, 1 * SEC, IMMUTABLE | CRASH, \
       "how long a member may hold up the log before it is removed; more than suspicion") \
+    K(lease, DURATION, lease_ns, 0, 250 * MS, 10 * MS, IMMUTABLE | CRASH, \
+      "reads are answered without replication while the leader's lease of this length holds; a " \
+      "fail-over without certain death waits for it; 0: no leases") \
     K(client_retry, DURATION, client_retry_ns, 100 * US, 60 * SEC, 2 * MS, IMMUTABLE, \
       "silence after which a client sends to all replicas") \
     K(drift_ppm, COUNT, drift_ppm, 0, 10000, 500, IMMUTABLE, \

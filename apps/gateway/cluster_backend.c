@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "kv/kv_wire.h"
+
 static enum tacit_status session_open(void *context, uint32_t connection, uint64_t token)
 {
     struct tacit_cluster_backend *backend = context;
@@ -22,8 +24,9 @@ static enum tacit_status submit(void *context, uint32_t connection, const uint8_
                                 size_t request_bytes, uint64_t token)
 {
     struct tacit_cluster_backend *backend = context;
-    enum tacit_status status = tacit_channel_submit(backend->channel, backend->sessions[connection],
-                                                    request, request_bytes, token);
+    bool reads = tacit_kv_request_reads(request, request_bytes);
+    enum tacit_status status = (reads ? tacit_channel_read : tacit_channel_submit)(
+        backend->channel, backend->sessions[connection], request, request_bytes, token);
     // The end of the session is known here, but not to the front yet: its event is on the way.
     return status == TACIT_ECLOSED ? TACIT_EBUSY : status;
 }

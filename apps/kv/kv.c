@@ -383,9 +383,21 @@ static size_t kv_apply(struct tacit_app_host *host, const struct tacit_request *
     }
 }
 
+// Looking something up changes nothing in the arena: the same code answers.
+static size_t kv_query(struct tacit_app_host *host, const struct tacit_request *request,
+                       void *reply, size_t reply_max)
+{
+    if (!tacit_kv_request_reads(request->bytes, request->size)) {
+        struct call call = {.reply = reply, .reply_max = reply_max};
+        return fail(&call, "ERR not a read");
+    }
+    return kv_apply(host, request, reply, reply_max);
+}
+
 const struct tacit_app tacit_kv_app = {
     .version = TACIT_APP_VERSION,
     .name = "kv",
     .init = kv_init,
     .apply = kv_apply,
+    .query = kv_query,
 };

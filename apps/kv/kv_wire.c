@@ -40,6 +40,17 @@ const char *tacit_kv_command_name(unsigned command)
     return command < TACIT_KV_COMMAND_END ? commands[command].name : NULL;
 }
 
+bool tacit_kv_command_reads(unsigned command)
+{
+    return command == TACIT_KV_GET || command == TACIT_KV_EXISTS || command == TACIT_KV_MGET ||
+           command == TACIT_KV_STRLEN;
+}
+
+bool tacit_kv_request_reads(const void *bytes, size_t size)
+{
+    return size >= TACIT_KV_REQUEST_HEADER && tacit_kv_command_reads(*(const uint8_t *)bytes);
+}
+
 enum tacit_kv_command tacit_kv_command_find(const char *name, size_t name_bytes)
 {
     for (unsigned i = 1; i < TACIT_KV_COMMAND_END; i++) {

@@ -63,6 +63,10 @@ struct tacit_kv_span {
 const char *tacit_kv_command_name(unsigned command);
 // The command with this name, letters of any case; TACIT_KV_NONE when there is none.
 enum tacit_kv_command tacit_kv_command_find(const char *name, size_t name_bytes);
+// Whether a command changes nothing, so that query() answers it.
+bool tacit_kv_command_reads(unsigned command);
+// The same of an encoded request, which need not be whole: one that is malformed reads nothing.
+bool tacit_kv_request_reads(const void *bytes, size_t size);
 // Whether a command takes so many arguments (its own name not counted).
 bool tacit_kv_arity_is_right(enum tacit_kv_command command, uint32_t arguments);
 

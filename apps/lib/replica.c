@@ -234,6 +234,12 @@ static enum tacit_status open_signer(struct tacit_replica *replica, struct tacit
     return status;
 }
 
+static tacit_time_ns_t clock_now(void *context)
+{
+    (void)context;
+    return tacit_shm_now_ns();
+}
+
 // In the order in which things can fail without having done anything: files, memory, the start that
 // is counted, the fabric.
 static enum tacit_status open_parts(struct tacit_replica *replica,
@@ -256,6 +262,7 @@ static enum tacit_status open_parts(struct tacit_replica *replica,
     node->smr.engine = options->unreplicated ? TACIT_ENGINE_NONE : node->smr.engine;
     node->smr.app_options = replica->app_options;
     node->smr.draw = draw;
+    node->smr.clock = clock_now;
     node->smr.draw_context = &replica->draws;
     tacit_random_bytes(&replica->draws, sizeof replica->draws);
     // Checked with an incarnation that is not known yet: entering the directory counts a start.

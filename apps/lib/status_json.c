@@ -49,6 +49,12 @@ static json_t *counters(const struct tacit_status_report *report)
     PUT(elections_won);
     PUT(elections_lost);
     PUT(steps_down);
+    PUT(reads_leased);
+    PUT(reads_ordered);
+    PUT(lease_ns);
+    PUT(lease_lapses);
+    PUT(leases_waited);
+    PUT(last_lease_wait_ns);
     PUT(entries_adopted);
     PUT(entries_noop);
     PUT(entries_copied);

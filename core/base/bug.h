@@ -25,6 +25,11 @@
     X(STATE_WITHOUT_SESSIONS, "state transfer forgets the table of sessions")                      \
     X(TORN_PAGE_TAKEN, "a page is installed without checking its digest")                          \
     X(BALLOT_REUSED, "a new leader does not look at the promises")                                 \
+    X(LEASE_NOT_AWAITED, "a host acknowledges a new holder while the old one's lease runs")        \
+    X(LEASE_FROM_COMPLETION, "a lease counts from when its renewal completed")                     \
+    X(LEASE_MINORITY, "a lease counts when one log host too few has renewed it")                   \
+    X(LEASE_CHECKED_FIRST, "a read is answered if the lease held before its state was loaded")     \
+    X(READ_BEFORE_OWN_WRITE, "a read overtakes its session's earlier requests")                    \
     X(CERTIFIED_PAGE_UNCHECKED, "a fetched page is installed without checking it")                 \
     X(ROOT_FROM_SOURCE, "fetched state is checked against its source's root, not the certified")   \
     X(ROOT_WITHOUT_SESSIONS, "the certified root leaves the table of sessions out")                \

@@ -99,6 +99,11 @@
     X(SEAL_PASSED_OVER, "a replica left a view since a summary passed over what it lacks")         \
     X(CTB_ABSTAINED, "LOCKED of a PREPARE was said without a vouch")                               \
     X(CTB_LOCKED_AGAIN, "LOCKED was said again to who waits for it")                               \
+    X(LEASE_GROWN, "a lease ended too early and became longer")                                    \
+    X(LEASE_READ, "a read was answered from the leader's state, under its lease")                  \
+    X(LEASE_LAPSED_IN_READ,                                                                        \
+      "the lease ended while a read was executed, which then went through the log")                \
+    X(READ_ORDERED, "a read went through the log")                                                 \
     /* the newest is the last */
 
 enum tacit_mark {

@@ -91,6 +91,7 @@ static struct tacit_client *lay_out(struct tacit_bump *bump,
     parts->record_count = (uint32_t)records;
     parts->sessions = tacit_bump_take(bump, config->sessions * sizeof *parts->sessions, 8);
     parts->windows = tacit_bump_take(bump, windows * sizeof *parts->windows, 8);
+    parts->reads = tacit_bump_take(bump, windows * sizeof *parts->reads, 8);
     parts->records = tacit_bump_take(bump, records * sizeof *parts->records, 8);
     parts->free_records = tacit_bump_take(bump, records * sizeof *parts->free_records, 8);
     parts->images =
@@ -153,6 +154,7 @@ void tacit_client_init(struct tacit_client **client_out, void *memory,
     }
     for (size_t i = 0; i < (size_t)config->sessions * config->pipeline; i++) {
         client->windows[i] = TACIT_CLIENT_RECORD_NONE;
+        client->reads[i] = TACIT_CLIENT_RECORD_NONE;
     }
     client->free_count = client->record_count;
     for (uint32_t i = 0; i < client->record_count; i++) {
@@ -164,8 +166,9 @@ void tacit_client_init(struct tacit_client **client_out, void *memory,
 
 uint16_t *tacit_client_window(struct tacit_client *client, uint32_t session, uint64_t number)
 {
-    return &client->windows[(size_t)session * client->config.pipeline +
-                            number % client->config.pipeline];
+    uint16_t *windows = tacit_client_is_read(number) ? client->reads : client->windows;
+    uint64_t count = number & ~TACIT_WIRE_READ_BIT;
+    return &windows[(size_t)session * client->config.pipeline + count % client->config.pipeline];
 }
 
 uint8_t *tacit_client_image(struct tacit_client *client, const struct tacit_client_record *record)
@@ -251,6 +254,7 @@ enum tacit_status tacit_client_session_open(struct tacit_client *client, uint64_
                                              .turn = session->turn,
                                              .control = TACIT_CLIENT_RECORD_NONE,
                                              .next_number = 1,
+                                             .next_read = TACIT_WIRE_READ_BIT | 1,
                                              .token = token};
     if (!tacit_client_session_ask(client, index, now_ns)) {
         session->state = TACIT_SESSION_FREE;
@@ -296,9 +300,10 @@ enum tacit_status tacit_client_session_close(struct tacit_client *client, uint32
     return TACIT_OK;
 }
 
-enum tacit_status tacit_client_submit(struct tacit_client *client, uint32_t handle,
-                                      const void *body, size_t body_bytes, uint64_t token,
-                                      tacit_time_ns_t now_ns)
+// A request or read in the next number of its kind.
+static enum tacit_status send_next(struct tacit_client *client, uint32_t handle,
+                                   enum tacit_request_kind kind, const void *body,
+                                   size_t body_bytes, uint64_t token, tacit_time_ns_t now_ns)
 {
     struct tacit_client_session *session = find(client, handle);
     if (session == NULL || session->close_wanted || session->state > TACIT_SESSION_OPEN) {
@@ -310,16 +315,22 @@ enum tacit_status tacit_client_submit(struct tacit_client *client, uint32_t hand
     if (body_bytes > client->config.request_bytes) {
         return TACIT_ETOOBIG;
     }
+    // A read that is sent again must not see what was submitted after it.
+    if (kind != TACIT_REQUEST_READ && session->reading > 0) {
+        return TACIT_EBUSY;
+    }
     uint32_t index = handle & 0xffffu;
     // Taken: the number `pipeline` before this one has no answer yet. The replicas keep that many
     // replies, so a larger window could lose one.
-    uint16_t *window = tacit_client_window(client, index, session->next_number);
+    uint64_t *next = kind == TACIT_REQUEST_READ ? &session->next_read : &session->next_number;
+    uint16_t *window = tacit_client_window(client, index, *next);
     if (*window != TACIT_CLIENT_RECORD_NONE) {
         return TACIT_EBUSY;
     }
-    struct tacit_wire_request request = {.kind = TACIT_REQUEST_APPLY,
+    struct tacit_wire_request request = {.kind = kind,
                                          .session = session->id,
-                                         .number = session->next_number,
+                                         .number = *next,
+                                         .after = session->next_number - 1,
                                          .body = body,
                                          .body_bytes = (uint32_t)body_bytes};
     struct tacit_client_record *record = record_take(client, &request, index, token);
@@ -327,10 +338,26 @@ enum tacit_status tacit_client_submit(struct tacit_client *client, uint32_t hand
         return TACIT_EBUSY;
     }
     *window = (uint16_t)(record - client->records);
-    session->next_number++;
+    ++*next;
     session->outstanding++;
+    session->reading += kind == TACIT_REQUEST_READ;
     tacit_client_send_first(client, record, now_ns);
     return TACIT_OK;
+}
+
+enum tacit_status tacit_client_submit(struct tacit_client *client, uint32_t handle,
+                                      const void *body, size_t body_bytes, uint64_t token,
+                                      tacit_time_ns_t now_ns)
+{
+    return send_next(client, handle, TACIT_REQUEST_APPLY, body, body_bytes, token, now_ns);
+}
+
+enum tacit_status tacit_client_read(struct tacit_client *client, uint32_t handle, const void *body,
+                                    size_t body_bytes, uint64_t token, tacit_time_ns_t now_ns)
+{
+    return send_next(client, handle,
+                     client->config.byzantine ? TACIT_REQUEST_APPLY : TACIT_REQUEST_READ, body,
+                     body_bytes, token, now_ns);
 }
 
 tacit_time_ns_t tacit_client_deadline(const struct tacit_client *client)
@@ -359,27 +386,43 @@ const struct tacit_client_counters *tacit_client_counters(const struct tacit_cli
     return &client->counters;
 }
 
-static const char *check_session(const struct tacit_client *client, uint32_t index)
+static const char *check_window(const struct tacit_client *client, uint32_t index,
+                                enum tacit_request_kind kind, uint32_t *outstanding)
 {
     const struct tacit_client_session *session = &client->sessions[index];
-    uint32_t outstanding = 0;
+    bool reads = kind == TACIT_REQUEST_READ;
+    const uint16_t *windows = reads ? client->reads : client->windows;
+    uint64_t next = reads ? session->next_read : session->next_number;
     for (uint32_t i = 0; i < client->config.pipeline; i++) {
-        uint16_t at = client->windows[(size_t)index * client->config.pipeline + i];
+        uint16_t at = windows[(size_t)index * client->config.pipeline + i];
         if (at == TACIT_CLIENT_RECORD_NONE) {
             continue;
         }
-        if (at >= client->record_count || client->records[at].kind != TACIT_REQUEST_APPLY ||
+        if (at >= client->record_count || client->records[at].kind != kind ||
             client->records[at].session != index) {
             return "a window names a record that is not the session's request";
         }
         uint64_t number = client->records[at].number;
-        if (number % client->config.pipeline != i || number >= session->next_number ||
-            number + client->config.pipeline < session->next_number) {
+        if ((number & ~TACIT_WIRE_READ_BIT) % client->config.pipeline != i || number >= next ||
+            number + client->config.pipeline < next) {
             return "a request's number is outside its session's window";
         }
-        outstanding++;
+        ++*outstanding;
     }
-    if (outstanding != session->outstanding) {
+    return NULL;
+}
+
+static const char *check_session(const struct tacit_client *client, uint32_t index)
+{
+    const struct tacit_client_session *session = &client->sessions[index];
+    uint32_t requests = 0;
+    uint32_t reads = 0;
+    const char *broken = check_window(client, index, TACIT_REQUEST_APPLY, &requests);
+    broken = broken != NULL ? broken : check_window(client, index, TACIT_REQUEST_READ, &reads);
+    if (broken != NULL) {
+        return broken;
+    }
+    if (reads + requests != session->outstanding || reads != session->reading) {
         return "a session's count of outstanding requests is wrong";
     }
     bool control = session->control != TACIT_CLIENT_RECORD_NONE;

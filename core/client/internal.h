@@ -39,6 +39,8 @@ struct tacit_client_session {
     enum tacit_status reason; // OVER: status of CLOSED
     uint64_t id;              // number in the group
     uint64_t next_number;
+    uint64_t next_read;
+    uint32_t reading; // reads without an answer
     uint64_t token;
 };
 
@@ -104,6 +106,7 @@ struct tacit_client {
 
     struct tacit_client_session *sessions;
     uint16_t *windows; // sessions * pipeline: record of number n at n % pipeline
+    uint16_t *reads;   // the same of reads, which have numbers of their own
     struct tacit_client_record *records;
     uint8_t *images; // records * request_shape.slot_bytes
     uint16_t *free_records;
@@ -127,7 +130,12 @@ struct tacit_client {
 };
 
 // ---- client.c ----
+// Where the record of a request or read of that number is named.
 uint16_t *tacit_client_window(struct tacit_client *client, uint32_t session, uint64_t number);
+static inline bool tacit_client_is_read(uint64_t number)
+{
+    return number >> 62 == 1;
+}
 uint8_t *tacit_client_image(struct tacit_client *client, const struct tacit_client_record *record);
 void tacit_client_record_free(struct tacit_client *client, struct tacit_client_record *record);
 // Sends the OPEN of a session that is OPENING, with the next nonce. False: no record is free.

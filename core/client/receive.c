@@ -27,7 +27,8 @@ static struct tacit_client_record *find_record(struct tacit_client *client,
         }
         if (to_open) {
             at = session->state == TACIT_SESSION_OPENING ? session->control : at;
-        } else if (session->id == reply->session && session->state == TACIT_SESSION_CLOSING) {
+        } else if (session->id == reply->session && session->state == TACIT_SESSION_CLOSING &&
+                   !tacit_client_is_read(reply->number)) {
             at = session->control;
         } else if (session->id == reply->session && session->state != TACIT_SESSION_OPENING) {
             at = *tacit_client_window(client, i, reply->number);
@@ -42,9 +43,10 @@ static struct tacit_client_record *find_record(struct tacit_client *client,
 static void release(struct tacit_client *client, struct tacit_client_record *record)
 {
     struct tacit_client_session *session = &client->sessions[record->session];
-    if (record->kind == TACIT_REQUEST_APPLY) {
+    if (record->kind == TACIT_REQUEST_APPLY || record->kind == TACIT_REQUEST_READ) {
         *tacit_client_window(client, record->session, record->number) = TACIT_CLIENT_RECORD_NONE;
         session->outstanding--;
+        session->reading -= record->kind == TACIT_REQUEST_READ;
     } else {
         session->control = TACIT_CLIENT_RECORD_NONE;
     }
@@ -87,8 +89,11 @@ static bool report_over(struct tacit_client *client, struct tacit_client_event *
                                          .replica = TACIT_CLIENT_NOBODY,
                                          .wire_session = session->id};
     for (uint32_t i = 0; session->outstanding > 0; i++) {
-        TACIT_ASSERT(i < client->config.pipeline);
-        uint16_t at = *tacit_client_window(client, index, session->next_number + i);
+        TACIT_ASSERT(i < 2 * client->config.pipeline);
+        uint64_t number = i < client->config.pipeline
+                              ? session->next_number + i
+                              : session->next_read + i - client->config.pipeline;
+        uint16_t at = *tacit_client_window(client, index, number);
         if (at != TACIT_CLIENT_RECORD_NONE) { // the oldest comes first
             struct tacit_client_record *record = &client->records[at];
             event->kind = TACIT_CLIENT_RESULT;
@@ -191,7 +196,18 @@ static bool on_refused(struct tacit_client *client, struct tacit_client_record *
     if (record->kind == TACIT_REQUEST_OPEN && redraw(client, record, reply, now_ns)) {
         return false;
     }
-    if (reply->kind == TACIT_REPLY_CLOSED || record->kind != TACIT_REQUEST_APPLY) {
+    if (reply->kind == TACIT_REPLY_NO_READ && record->kind == TACIT_REQUEST_READ) {
+        event->kind = TACIT_CLIENT_RESULT;
+        event->token = record->token;
+        event->wire_session = reply->session;
+        event->number = reply->number;
+        event->status = TACIT_EINVAL;
+        release(client, record);
+        tacit_client_session_drained(client, index, now_ns);
+        return true;
+    }
+    bool is_request = record->kind == TACIT_REQUEST_APPLY || record->kind == TACIT_REQUEST_READ;
+    if (reply->kind == TACIT_REPLY_CLOSED || !is_request) {
         session_over(client, index, closing ? TACIT_OK : TACIT_ECLOSED);
         return report_over(client, event);
     }
@@ -255,7 +271,8 @@ static bool read_replies(struct tacit_client *client, uint32_t replica, tacit_ti
             verdict = tacit_wire_reply_decode(&reply, client->reply + TACIT_RING_HEADER, bytes);
         }
         if (verdict != TACIT_VERDICT_OK ||
-            (reply.kind > TACIT_REPLY_STALE && !client->config.byzantine)) {
+            (!client->config.byzantine &&
+             (reply.kind == TACIT_REPLY_RESULT_DIGEST || reply.kind == TACIT_REPLY_SIGN))) {
             client->counters.malformed++;
             continue;
         }

@@ -289,6 +289,7 @@ void tacit_crash_step_down(struct tacit_crash *crash)
     }
     for (uint32_t i = 0; i < crash->host_count; i++) {
         struct tacit_log_host *host = &crash->hosts[i];
+        tacit_lease_drop(crash, host); // before others hear that this replica has released
         if (host->request != 0 && host->up) {
             (void)tacit_crash_write_quiet(crash, host, host->control, TACIT_CONTROL_RELEASED,
                                           &host->request, 8, 0);
@@ -324,6 +325,7 @@ static struct tacit_log_host *host_of(struct tacit_crash *crash, tacit_node_t no
 
 static void host_left(struct tacit_crash *crash, struct tacit_log_host *host)
 {
+    tacit_lease_drop(crash, host);
     host->stage = TACIT_HOST_IDLE;
     host->generation = 0;
     host->acked = 0;
@@ -515,6 +517,8 @@ static void on_completion(struct tacit_crash *crash, const struct tacit_event *e
         tacit_stream_acked(crash, host, index_near(crash->tail, low));
     } else if (kind == TACIT_COOKIE_PROMISE) {
         tacit_election_promised(crash, host);
+    } else if (kind == TACIT_COOKIE_RENEW && host->stage == TACIT_HOST_STREAMING) {
+        tacit_lease_renewed(crash, host, low);
     }
 }
 

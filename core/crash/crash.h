@@ -6,7 +6,7 @@
 //
 // Files: crash.c (life, events), follow.c (followers on own log), follow_remote.c (followers on
 // memory nodes), election.c (asking for permission), recovery.c (catch-up and prepare), stream.c
-// (append, decide, commit), grants.c (the host's side of permissions).
+// (append, decide, commit), lease.c (leases for reads), grants.c (the host's side of permissions).
 //
 // Terms. A *term* is one attempt to lead, from asking to stepping down; everything that depends on
 // it is dropped at its end and late completions of it are ignored. The *journal* is a private copy
@@ -94,6 +94,12 @@ struct tacit_log_host {
     tacit_index_t floor_sent;
     tacit_index_t head; // its applied head when it granted (log on replicas)
     bool own_fresh;     // this replica never led here: no own entries to look for
+
+    // The lease here (lease.c).
+    uint32_t renewal;                // number of the one under way, or of the next
+    tacit_time_ns_t renewing_ns;     // when it was sent, 0: none is under way
+    tacit_time_ns_t renewing_for_ns; // and how long it counts
+    tacit_time_ns_t lease_until_ns;  // 0: none
 
     tacit_index_t start, next, acked;
     tacit_index_t commit_sent;
@@ -251,6 +257,10 @@ struct tacit_crash {
     bool is_waiting;           // for it, now
     tacit_time_ns_t retire_ns; // next look for superseded regions at memory nodes
     tacit_index_t admitted_at[TACIT_REPLICAS_MAX]; // an index not below the last admission of r
+    tacit_time_ns_t lease_ns;                      // length at present, 0: leases are off
+    uint64_t lease_word;                           // what hosts are told: longer than that
+    tacit_time_ns_t lease_until_ns;                // at a majority, 0: none
+    uint32_t lease_lapses;                         // in this term, since it became longer
 
     struct tacit_scan scan;
     struct tacit_follow_remote remote;
@@ -264,6 +274,7 @@ struct tacit_crash {
         uint64_t elections_started, elections_won, elections_lost, steps_down;
         uint64_t adopted, noop, copied, adopted_words, touches, head_reads, proposed;
         uint64_t detect_to_ask_ns, permission_ns, recovery_ns;
+        uint64_t lease_lapses;
         uint64_t unexpected;
     } counters;
 };
@@ -297,6 +308,10 @@ const uint8_t *tacit_crash_next(struct tacit_crash *crash, uint32_t *length);
 void tacit_crash_executed(struct tacit_crash *crash);
 // A membership entry for `node` took effect (its table word has changed).
 void tacit_crash_membership(struct tacit_crash *crash, tacit_node_t node);
+
+// Whether no other replica can have led before `now_ns`, so that the state here is the newest. For
+// a read: state first, then a fresh look at the clock, then this.
+bool tacit_lease_holds(const struct tacit_crash *crash, tacit_time_ns_t now_ns);
 
 // Leader: room for the payload of the next batch (batch_bytes), NULL while none may be proposed.
 // `removal`: for an entry that removes a member which holds up the reuse of positions; a few
@@ -364,7 +379,8 @@ enum {
     TACIT_COOKIE_APPEND,
     TACIT_COOKIE_PROMISE,
     TACIT_COOKIE_QUIET_HOLDER,
-    TACIT_COOKIE_QUIET_PLAIN
+    TACIT_COOKIE_QUIET_PLAIN,
+    TACIT_COOKIE_RENEW
 };
 void tacit_crash_want_state(struct tacit_crash *crash, tacit_index_t want);
 
@@ -386,6 +402,15 @@ void tacit_election_page(struct tacit_crash *crash, struct tacit_log_host *host,
 void tacit_election_header(struct tacit_crash *crash, struct tacit_log_host *host,
                            const struct tacit_read *read);
 void tacit_election_promised(struct tacit_crash *crash, struct tacit_log_host *host);
+
+// A term as leader begins.
+void tacit_lease_begin(struct tacit_crash *crash);
+// Renews the lease at a host that streams, unless that is under way.
+void tacit_lease_renew(struct tacit_crash *crash, struct tacit_log_host *host);
+// That renewal completed.
+void tacit_lease_renewed(struct tacit_crash *crash, struct tacit_log_host *host, uint32_t renewal);
+// The permission at this host is gone, or will be given back.
+void tacit_lease_drop(struct tacit_crash *crash, struct tacit_log_host *host);
 
 void tacit_recovery_start(struct tacit_crash *crash);
 bool tacit_recovery_poll(struct tacit_crash *crash);

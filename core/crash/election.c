@@ -21,6 +21,7 @@ static void ask(struct tacit_crash *crash, struct tacit_log_host *host)
         return;
     }
     crash->counter++;
+    tacit_lease_drop(crash, host);
     host->request = number;
     host->generation = 0;
     host->acked = 0;
@@ -272,6 +273,11 @@ static bool has_leader(struct tacit_crash *crash)
     if (crash->hosts_log) {
         leader = crash->grants.holder;
         incarnation = crash->grants.holder_incarnation;
+        if (crash->grants.state == TACIT_GRANTS_WAITING) { // it will be, after the other's lease
+            leader = crash->grants.next;
+            incarnation = crash->grants.next_incarnation;
+            crash->active_ns = crash->now_ns;
+        }
         if (crash->grants.generation != crash->holder_generation) {
             crash->holder_generation = crash->grants.generation;
             crash->active_ns = crash->now_ns;
@@ -335,6 +341,8 @@ static void start_attempt(struct tacit_crash *crash)
     if (at_least < crash->config->permission_timeout_ns) {
         at_least = crash->config->permission_timeout_ns;
     }
+    // A host may wait for a lease before it answers.
+    at_least += crash->config->lease_ns + crash->config->lease_ns / 2;
     if (crash->attempt_ns < at_least) {
         crash->attempt_ns = at_least;
     }

@@ -54,6 +54,7 @@ void tacit_grants_init(struct tacit_grants *grants, const struct tacit_grants_co
     grants->fabric = fabric;
     grants->holder = TACIT_NODE_NONE;
     grants->next = TACIT_NODE_NONE;
+    grants->last = TACIT_NODE_NONE;
     grants->deadline_ns = UINT64_MAX;
     void *page = page_of(grants);
     tacit_word_store(page, TACIT_PAGE_GENERATION, 0);
@@ -66,11 +67,43 @@ void tacit_grants_init(struct tacit_grants *grants, const struct tacit_grants_co
 static void start_revoke(struct tacit_grants *grants)
 {
     tacit_word_store(page_of(grants), TACIT_PAGE_HOLDER, tacit_owner_word(TACIT_NODE_NONE, 0));
+    grants->last = grants->holder;
+    grants->last_incarnation = grants->holder_incarnation;
+    grants->last_request = grants->holder_request;
     grants->holder = TACIT_NODE_NONE;
     grants->state = TACIT_GRANTS_REVOKING;
     grants->generation++;
     grants->counters.revocations++;
     grants->fabric->ops->revoke(grants->fabric, grants->generation);
+}
+
+// Whether nobody can rely on the lease of who was revoked last.
+static bool lease_is_void(struct tacit_grants *grants)
+{
+    tacit_node_t last = grants->last;
+    if (last == TACIT_NODE_NONE || TACIT_BUG(LEASE_NOT_AWAITED)) {
+        return true;
+    }
+    if (last == grants->next && grants->last_incarnation == grants->next_incarnation) {
+        return true; // who asks anew has given up what it had
+    }
+    if (last != grants->fabric->self && grants->peers[last].dead >= grants->last_incarnation) {
+        return true;
+    }
+    return control_word(grants, last, grants->last_incarnation, TACIT_CONTROL_RELEASED) >=
+           grants->last_request;
+}
+
+// The length of the lease that who was revoked last may have, as it wrote here.
+static tacit_time_ns_t lease_written(struct tacit_grants *grants)
+{
+    size_t bytes;
+    struct tacit_region_key key = {TACIT_REGION_LOG, grants->last, grants->last_incarnation};
+    const void *log = grants->last == TACIT_NODE_NONE
+                          ? NULL
+                          : grants->fabric->ops->local(grants->fabric, key, &bytes);
+    uint64_t lease_ns = log == NULL ? 0 : tacit_word_load(log, TACIT_LOG_LEASE);
+    return lease_ns < TACIT_LEASE_MAX_NS ? lease_ns : TACIT_LEASE_MAX_NS;
 }
 
 static void start_grant(struct tacit_grants *grants)
@@ -101,6 +134,39 @@ static void acknowledge(struct tacit_grants *grants, tacit_time_ns_t now_ns)
     tacit_word_store(page, TACIT_PAGE_ACK, grants->holder_request);
 }
 
+// Contract 5 holds now: no renewal comes any more.
+static void revoked_for_next(struct tacit_grants *grants, tacit_time_ns_t now_ns)
+{
+    grants->lease_ns = lease_written(grants);
+    if (grants->lease_ns == 0 || lease_is_void(grants)) {
+        start_grant(grants);
+        return;
+    }
+    grants->state = TACIT_GRANTS_WAITING;
+    grants->counters.leases_waited++;
+    // `now_ns` was read before the turn began, and the revocation may have been long after that.
+    // The wait counts from a later reading.
+    grants->event_ns = now_ns;
+    grants->revoked_ns = 0;
+    grants->deadline_ns = now_ns + 1;
+}
+
+static bool wait_for_lease(struct tacit_grants *grants, tacit_time_ns_t now_ns)
+{
+    if (grants->revoked_ns == 0 && now_ns > grants->event_ns) {
+        grants->revoked_ns = now_ns;
+    }
+    bool is_over = grants->revoked_ns != 0 && now_ns - grants->revoked_ns > grants->lease_ns;
+    if (!is_over && !lease_is_void(grants)) {
+        grants->deadline_ns =
+            grants->revoked_ns == 0 ? now_ns + 1 : grants->revoked_ns + grants->lease_ns + 1;
+        return false;
+    }
+    grants->counters.lease_wait_ns = now_ns - grants->event_ns;
+    start_grant(grants);
+    return true;
+}
+
 void tacit_grants_event(struct tacit_grants *grants, const struct tacit_event *event,
                         tacit_time_ns_t now_ns)
 {
@@ -108,21 +174,26 @@ void tacit_grants_event(struct tacit_grants *grants, const struct tacit_event *e
     case TACIT_EVENT_UP:
         if (event->node < grants->config.replicas) {
             grants->peers[event->node] =
-                (struct tacit_grants_peer){.up = true, .incarnation = event->incarnation};
+                (struct tacit_grants_peer){.up = true,
+                                           .incarnation = event->incarnation,
+                                           .dead = grants->peers[event->node].dead};
             tacit_grants_publish_regions(grants);
         }
         break;
     case TACIT_EVENT_DOWN:
         if (event->node < grants->config.replicas) {
             grants->peers[event->node].up = false;
+            if (event->certain && event->incarnation > grants->peers[event->node].dead) {
+                grants->peers[event->node].dead = event->incarnation;
+            }
         }
         break;
     case TACIT_EVENT_REVOKED:
         if (grants->state == TACIT_GRANTS_REVOKING && event->generation == grants->generation) {
-            if (grants->next != TACIT_NODE_NONE) {
-                start_grant(grants);
-            } else {
+            if (grants->next == TACIT_NODE_NONE) {
                 grants->state = TACIT_GRANTS_STEADY;
+            } else {
+                revoked_for_next(grants, now_ns);
             }
         }
         break;
@@ -216,6 +287,9 @@ bool tacit_grants_poll(struct tacit_grants *grants, uint32_t trusted,
                        const tacit_incarnation_t *admitted, tacit_time_ns_t now_ns)
 {
     grants->deadline_ns = UINT64_MAX;
+    if (grants->state == TACIT_GRANTS_WAITING) {
+        return wait_for_lease(grants, now_ns);
+    }
     if (grants->state != TACIT_GRANTS_STEADY) {
         return false;
     }

@@ -299,6 +299,7 @@ static void lead(struct tacit_crash *crash)
     scan->active = false;
     crash->role = TACIT_ROLE_LEADER;
     crash->leader = crash->config->self;
+    tacit_lease_begin(crash);
     crash->first_free = scan->found_end;
     crash->tail = scan->found_end;
     crash->rung = crash->tail;

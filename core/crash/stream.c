@@ -81,6 +81,7 @@ void tacit_stream_enter(struct tacit_crash *crash, struct tacit_log_host *host)
     }
     host->stage = TACIT_HOST_STREAMING;
     host->acked = 0;
+    tacit_lease_drop(crash, host); // of an earlier generation
     begin_at(host, start < crash->tail ? start : crash->tail);
 }
 
@@ -319,6 +320,9 @@ static void write_commits(struct tacit_crash *crash)
         if (touch ||
             (idle && host->commit_sent < crash->decided && host->acked > host->commit_sent)) {
             write_commit(crash, host);
+        }
+        if (touch) {
+            tacit_lease_renew(crash, host);
         }
         if (!host->low_sent) {
             send_low(crash, host);

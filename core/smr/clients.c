@@ -194,7 +194,7 @@ static struct tacit_smr_admitted *admitted_of(struct tacit_smr *smr,
 }
 
 static void hold(struct tacit_smr *smr, tacit_node_t from, const struct tacit_wire_request *request,
-                 const uint8_t *message, uint32_t length)
+                 const uint8_t *message, uint32_t length, uint64_t after)
 {
     uint32_t place = TACIT_HELD_MAX;
     for (uint32_t i = 0; i < TACIT_HELD_MAX; i++) {
@@ -208,8 +208,11 @@ static void hold(struct tacit_smr *smr, tacit_node_t from, const struct tacit_wi
     if (place == TACIT_HELD_MAX) {
         return; // full: the client sends it again
     }
-    smr->held[place] = (struct tacit_smr_held){
-        .length = length, .from = from, .session = request->session, .number = request->number};
+    smr->held[place] = (struct tacit_smr_held){.length = length,
+                                               .from = from,
+                                               .session = request->session,
+                                               .number = request->number,
+                                               .after = after};
     memcpy(smr->held_bytes + (size_t)place * smr->request_shape.slot_bytes, message, length);
     smr->held_count++;
     tacit_mark(&smr->marker, TACIT_MARK_REQUEST_HELD);
@@ -234,7 +237,7 @@ static enum outcome admit_apply(struct tacit_smr *smr, tacit_node_t from,
         return DONE; // under way: the reply comes when it is decided
     }
     if (request->number > admitted->proposed + 1) {
-        hold(smr, from, request, message, length);
+        hold(smr, from, request, message, length, request->number - 1);
         return DONE;
     }
     if (add_item(smr, from, TACIT_ITEM_APPLY, request) == NO_ROOM) {
@@ -274,6 +277,70 @@ static enum outcome admit_open(struct tacit_smr *smr, tacit_node_t from,
     return DONE;
 }
 
+static bool lease_holds(const struct tacit_smr *smr, tacit_time_ns_t now_ns)
+{
+    return smr->config.engine == TACIT_ENGINE_NONE || tacit_lease_holds(&smr->crash, now_ns);
+}
+
+// Answers from the own state, if nobody else can have led by the time that it was read: the answer
+// belongs to that moment. False: that is not certain.
+static bool read_leased(struct tacit_smr *smr, tacit_node_t from,
+                        const struct tacit_wire_request *request)
+{
+    if (!lease_holds(smr, smr->now_ns)) { // most often without a look at the clock
+        return false;
+    }
+    struct tacit_request query = {.bytes = request->body,
+                                  .size = request->body_bytes,
+                                  .index = smr->applied,
+                                  .client = smr->clients[from - TACIT_NODE_CLIENT].id,
+                                  .session = request->session};
+    size_t bytes = tacit_smr_query(smr, &query);
+    // Not before: this process may have stood still while it read.
+    bool holds = smr->config.engine == TACIT_ENGINE_NONE || TACIT_BUG(LEASE_CHECKED_FIRST) ||
+                 tacit_lease_holds(&smr->crash, smr->config.clock(smr->config.clock_context));
+    if (!holds) {
+        tacit_mark(&smr->marker, TACIT_MARK_LEASE_LAPSED_IN_READ);
+        return false;
+    }
+    struct tacit_wire_reply reply = {.kind = TACIT_REPLY_RESULT,
+                                     .leader = (uint8_t)smr->config.self,
+                                     .session = request->session,
+                                     .number = request->number,
+                                     .index = smr->applied - 1, // its session is open: above 0
+                                     .body = smr->reply,
+                                     .body_bytes = (uint32_t)bytes};
+    smr->counters.reads_leased++;
+    tacit_mark(&smr->marker, TACIT_MARK_LEASE_READ);
+    tacit_smr_reply(smr, from, &reply);
+    return true;
+}
+
+static enum outcome admit_read(struct tacit_smr *smr, tacit_node_t from,
+                               const struct tacit_wire_request *request, const uint8_t *message,
+                               uint32_t length)
+{
+    uint32_t id = smr->clients[from - TACIT_NODE_CLIENT].id;
+    const struct tacit_session *session = tacit_sessions_find(&smr->sessions, id, request->session);
+    if (session == NULL) {
+        refuse(smr, from, request, TACIT_REPLY_CLOSED);
+        return DONE;
+    }
+    if (smr->app->query == NULL) {
+        refuse(smr, from, request, TACIT_REPLY_NO_READ);
+        return DONE;
+    }
+    bool executed = request->after <= session->last || TACIT_BUG(READ_BEFORE_OWN_WRITE);
+    if (!executed && request->after > admitted_of(smr, session)->proposed) {
+        hold(smr, from, request, message, length, request->after);
+        return DONE;
+    }
+    if (executed && read_leased(smr, from, request)) {
+        return DONE;
+    }
+    return add_item(smr, from, TACIT_ITEM_READ, request);
+}
+
 // What becomes of a whole message from a client. NO_ROOM: nothing happened, try with the next
 // batch.
 static enum outcome admit(struct tacit_smr *smr, tacit_node_t from, const uint8_t *message,
@@ -293,6 +360,8 @@ static enum outcome admit(struct tacit_smr *smr, tacit_node_t from, const uint8_
         return admit_open(smr, from, &request);
     case TACIT_REQUEST_APPLY:
         return admit_apply(smr, from, &request, message, length);
+    case TACIT_REQUEST_READ:
+        return admit_read(smr, from, &request, message, length);
     default:
         return add_item(smr, from, TACIT_ITEM_CLOSE, &request);
     }
@@ -310,7 +379,7 @@ static bool admit_held(struct tacit_smr *smr)
         uint32_t id = smr->clients[held->from - TACIT_NODE_CLIENT].id;
         const struct tacit_session *session =
             tacit_sessions_find(&smr->sessions, id, held->session);
-        if (session != NULL && held->number > admitted_of(smr, session)->proposed + 1) {
+        if (session != NULL && held->after > admitted_of(smr, session)->proposed) {
             continue;
         }
         const uint8_t *bytes = smr->held_bytes + (size_t)i * smr->request_shape.slot_bytes;
@@ -418,7 +487,8 @@ static void hear_one(struct tacit_smr *smr, tacit_node_t from, const uint8_t *me
                      uint32_t length)
 {
     struct tacit_wire_request request;
-    if (tacit_wire_request_decode(&request, message, length) != TACIT_VERDICT_OK) {
+    if (tacit_wire_request_decode(&request, message, length) != TACIT_VERDICT_OK ||
+        request.kind == TACIT_REQUEST_READ) { // there are no leases in Byzantine mode
         smr->counters.malformed++;
         return;
     }

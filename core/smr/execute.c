@@ -92,6 +92,41 @@ static void execute_apply(struct tacit_smr *smr, tacit_index_t index,
     smr->full_wanted = false;
 }
 
+size_t tacit_smr_query(struct tacit_smr *smr, const struct tacit_request *request)
+{
+    size_t bytes = smr->app->query(&smr->app_host, request, smr->reply, smr->config.reply_bytes);
+    TACIT_ASSERT(bytes <= smr->config.reply_bytes);
+    return bytes;
+}
+
+// Only for who asked this replica; the others have nothing to do.
+static void execute_read(struct tacit_smr *smr, tacit_index_t index,
+                         const struct tacit_wire_item *item, tacit_node_t asker)
+{
+    if (asker == TACIT_NODE_NONE || smr->app->query == NULL) {
+        return;
+    }
+    if (tacit_sessions_find(&smr->sessions, item->subject, item->session) == NULL) {
+        reply_to(smr, asker, TACIT_REPLY_CLOSED, item->session, item->number, index);
+        return;
+    }
+    struct tacit_request request = {.bytes = item->body,
+                                    .size = item->body_bytes,
+                                    .index = index,
+                                    .client = item->subject,
+                                    .session = item->session};
+    struct tacit_wire_reply reply = {.kind = TACIT_REPLY_RESULT,
+                                     .leader = (uint8_t)smr->config.self,
+                                     .session = item->session,
+                                     .number = item->number,
+                                     .index = index,
+                                     .body = smr->reply,
+                                     .body_bytes = (uint32_t)tacit_smr_query(smr, &request)};
+    smr->counters.reads_ordered++;
+    tacit_mark(&smr->marker, TACIT_MARK_READ_ORDERED);
+    tacit_smr_reply(smr, asker, &reply);
+}
+
 static void execute_close(struct tacit_smr *smr, tacit_index_t index,
                           const struct tacit_wire_item *item, tacit_node_t asker)
 {
@@ -179,6 +214,9 @@ void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const u
             break;
         case TACIT_ITEM_CLOSE:
             execute_close(smr, index, &item, asker);
+            break;
+        case TACIT_ITEM_READ:
+            execute_read(smr, index, &item, asker);
             break;
         case TACIT_ITEM_ADMIT:
         case TACIT_ITEM_REMOVE:

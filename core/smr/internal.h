@@ -47,6 +47,7 @@ struct tacit_smr_held {
     tacit_node_t from;
     uint64_t session;
     uint64_t number;
+    uint64_t after; // the request of its session that it waits for
 };
 
 struct tacit_smr {
@@ -117,6 +118,7 @@ struct tacit_smr {
 
     struct {
         uint64_t decided, executed, duplicates, hints, replies, lapped, malformed, unexpected;
+        uint64_t reads_leased, reads_ordered;
     } counters;
 };
 
@@ -147,6 +149,8 @@ bool tacit_smr_hear_clients(struct tacit_smr *smr);
 tacit_node_t tacit_smr_client_node(const struct tacit_smr *smr, uint32_t client);
 
 // execute.c
+// Answers a READ from the state as it is. Returns the bytes of smr->reply.
+size_t tacit_smr_query(struct tacit_smr *smr, const struct tacit_request *request);
 bool tacit_smr_execute(struct tacit_smr *smr);
 void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const uint8_t *batch,
                              size_t bytes);

@@ -42,6 +42,10 @@ static void report_engine(const struct tacit_crash *crash, struct tacit_status_r
     report->elections_won = crash->counters.elections_won;
     report->elections_lost = crash->counters.elections_lost;
     report->steps_down = crash->counters.steps_down;
+    report->lease_ns = crash->role == TACIT_ROLE_LEADER ? crash->lease_ns : 0;
+    report->lease_lapses = crash->counters.lease_lapses;
+    report->leases_waited = crash->grants.counters.leases_waited;
+    report->last_lease_wait_ns = crash->grants.counters.lease_wait_ns;
     report->entries_adopted = crash->counters.adopted;
     report->entries_noop = crash->counters.noop;
     report->entries_copied = crash->counters.copied;
@@ -95,6 +99,8 @@ void tacit_smr_status(const struct tacit_smr *smr, struct tacit_status_report *r
     report->checkpoints_taken = smr->pages.taken;
     report->state_transfers = smr->transfer.transfers;
     report->state_pages_fetched = smr->transfer.fetched;
+    report->reads_leased = smr->counters.reads_leased;
+    report->reads_ordered = smr->counters.reads_ordered;
     report->hints = smr->counters.hints;
     report->replies = smr->counters.replies;
     report->rings_lapped = smr->counters.lapped;

@@ -68,6 +68,13 @@ enum tacit_status tacit_smr_config_check(const struct tacit_smr_config *config,
     if (config->ring_slots < 2 || config->ring_slots > 65536) {
         return refuse(error, "ring_slots: 2 to 65536 are accepted");
     }
+    if (config->lease_ns != 0 &&
+        (config->clock == NULL || config->lease_max_ns < config->lease_ns ||
+         config->lease_max_ns > TACIT_LEASE_MAX_NS / 2 || config->drift_ppm > 200000)) {
+        return refuse(error,
+                      "leases: a clock, a length of at most 500 ms, the longest one not below "
+                      "the shortest, and a drift of at most 200000 ppm are accepted");
+    }
     if (config->arena_bytes == 0 || config->arena_bytes % TACIT_PAGE_BYTES != 0) {
         return refuse(error, "arena_bytes: a positive multiple of 4096 is accepted");
     }
@@ -389,6 +396,12 @@ static bool poll_fabric(struct tacit_smr *smr)
         }
     }
     return worked;
+}
+
+bool tacit_smr_lease_holds(const struct tacit_smr *smr, tacit_time_ns_t now_ns)
+{
+    return smr->config.engine == TACIT_ENGINE_CRASH && smr->active && smr->state_valid &&
+           tacit_lease_holds(&smr->crash, now_ns);
 }
 
 // True while this replica makes progress or is idle and responsive: beats are published only then.

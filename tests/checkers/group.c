@@ -43,6 +43,7 @@ struct replica {
 struct submitted {
     bool executed, acknowledged;
     uint64_t session, number;
+    uint32_t after; // operation of its session that a read has to see, CHECKER_OPS: none
 };
 
 struct checker_group {
@@ -425,7 +426,7 @@ uint32_t checker_submit(struct checker_group *group, const struct checker_op *op
     }
     group->op[group->ops] = *op;
     group->op[group->ops].return_ns = CHECKER_NEVER;
-    group->submitted[group->ops] = (struct submitted){0};
+    group->submitted[group->ops] = (struct submitted){.after = CHECKER_OPS};
     return group->ops++;
 }
 
@@ -454,6 +455,26 @@ void checker_acknowledge(struct checker_group *group, uint32_t operation, uint64
         return;
     }
     submitted->acknowledged = true;
+    op->return_ns = return_ns;
+    op->index = index;
+    memcpy(op->result, reply, CHECKER_REPLY_BYTES);
+}
+
+void checker_read_after(struct checker_group *group, uint32_t operation, uint32_t after)
+{
+    group->op[operation].beside_log = true;
+    group->submitted[operation].after = after;
+}
+
+void checker_answer(struct checker_group *group, uint32_t operation, uint64_t return_ns,
+                    uint64_t index, const void *reply, size_t reply_bytes)
+{
+    struct checker_op *op = &group->op[operation];
+    if (reply_bytes != CHECKER_REPLY_BYTES || op->return_ns != CHECKER_NEVER) {
+        checker_group_fail(group, "read %u got a reply of %zu bytes, or a second one", operation,
+                           reply_bytes);
+        return;
+    }
     op->return_ns = return_ns;
     op->index = index;
     memcpy(op->result, reply, CHECKER_REPLY_BYTES);
@@ -514,11 +535,31 @@ static bool compare_witness(struct checker_group *group)
     return verdict.outcome != CHECKER_GAVE_UP;
 }
 
+static void check_read_order(struct checker_group *group)
+{
+    for (uint32_t i = 0; i < group->ops; i++) {
+        uint32_t after = group->submitted[i].after;
+        if (!group->op[i].beside_log || group->op[i].return_ns == CHECKER_NEVER ||
+            after == CHECKER_OPS || !group->submitted[after].acknowledged) {
+            continue;
+        }
+        if (group->op[i].index < group->op[after].index) {
+            checker_group_fail(group,
+                               "read %u saw the state at %llu, operation %u of its session "
+                               "before it was executed at %llu",
+                               i, (unsigned long long)group->op[i].index, after,
+                               (unsigned long long)group->op[after].index);
+            return;
+        }
+    }
+}
+
 bool checker_finish(struct checker_group *group, tacit_index_t kept, bool linear)
 {
     if (group->failed) {
         return false;
     }
+    check_read_order(group);
     compare_acknowledged(group, kept);
     bool decided = compare_witness(group);
     struct checker_verdict verdict = checker_slots(group->op, group->ops);

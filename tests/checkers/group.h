@@ -77,6 +77,11 @@ uint32_t checker_submit(struct checker_group *group, const struct checker_op *op
 void checker_acknowledge(struct checker_group *group, uint32_t operation, uint64_t session,
                          uint64_t number, uint64_t return_ns, uint64_t index, const void *reply,
                          size_t reply_bytes);
+// The operation is sent as a READ, after `after` in its session (CHECKER_OPS: after none), and got
+// its answer, from the state after entry `index`.
+void checker_read_after(struct checker_group *group, uint32_t operation, uint32_t after);
+void checker_answer(struct checker_group *group, uint32_t operation, uint64_t return_ns,
+                    uint64_t index, const void *reply, size_t reply_bytes);
 const struct checker_op *checker_ops(const struct checker_group *group, size_t *count);
 
 // The end of a run: compares acknowledgements with the canonical history, which has to be an order

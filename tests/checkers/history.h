@@ -28,6 +28,9 @@ struct checker_op {
     uint32_t client;
     uint8_t kind; // enum checker_kind
     uint8_t key;
+    // Answered outside of the log: `index` is that of the newest entry whose effect it saw, which
+    // others may share.
+    bool beside_log;
     uint32_t argument;
     uint64_t call_ns;
     uint64_t return_ns; // CHECKER_NEVER: no reply (then index and result mean nothing)

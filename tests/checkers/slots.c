@@ -89,7 +89,7 @@ static struct checker_verdict real_time(const struct checker_op *const *ops, siz
             uint64_t next = returned[ended++]->index + 1;
             least = next > least ? next : least;
         }
-        if (called[i]->index < least) {
+        if (called[i]->index + called[i]->beside_log < least) {
             return verdict(CHECKER_VIOLATION, "a slot that is not after one that ended before",
                            called[i]);
         }

@@ -22,13 +22,14 @@ static enum tacit_status app_init(struct tacit_app_host *host, const char *optio
     return TACIT_OK;
 }
 
-static size_t app_apply(struct tacit_app_host *host, const struct tacit_request *request,
-                        void *reply, size_t reply_max)
+static size_t execute(struct tacit_app_host *host, const struct tacit_request *request, void *reply,
+                      size_t reply_max, bool is_query)
 {
     struct checker_op op;
     uint32_t operation;
     if (reply_max < CHECKER_REPLY_BYTES ||
-        !checker_body_decode(&op, &operation, request->bytes, request->size)) {
+        !checker_body_decode(&op, &operation, request->bytes, request->size) ||
+        (is_query && !checker_kind_reads(op.kind))) {
         if (reply_max == 0) {
             return 0;
         }
@@ -54,9 +55,22 @@ static size_t app_apply(struct tacit_app_host *host, const struct tacit_request 
     return sizeof result;
 }
 
+static size_t app_apply(struct tacit_app_host *host, const struct tacit_request *request,
+                        void *reply, size_t reply_max)
+{
+    return execute(host, request, reply, reply_max, false);
+}
+
+static size_t app_query(struct tacit_app_host *host, const struct tacit_request *request,
+                        void *reply, size_t reply_max)
+{
+    return execute(host, request, reply, reply_max, true);
+}
+
 const struct tacit_app sim_app = {
     .version = TACIT_APP_VERSION,
     .name = "sim",
     .init = app_init,
     .apply = app_apply,
+    .query = app_query,
 };

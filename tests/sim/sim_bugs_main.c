@@ -47,6 +47,12 @@ static const struct row crash_rows[] = {
     {"STATE_WITHOUT_SESSIONS", "", ANY_CHECK, 2000, false},
     {"TORN_PAGE_TAKEN", "", ANY_CHECK, 2000, false},
     {"BALLOT_REUSED", "--storm --log-on memnodes", SAFETY, 2000, false},
+    {"LEASE_NOT_AWAITED", "", SAFETY, 2000, true},
+    {"LEASE_FROM_COMPLETION", "--stop-leaders", SAFETY, 1500, false},
+    {"LEASE_MINORITY", "", SAFETY, 2000, false},
+    {"LEASE_CHECKED_FIRST", "--stop-leaders", SAFETY, 8000, false},
+    {"READ_BEFORE_OWN_WRITE", "", SAFETY, 100, true},
+    {NULL, "--bad-clocks", SAFETY, 2000, false},
     {NULL, "--extra-faults 1", ANY_CHECK, 2000, false},
 };
 

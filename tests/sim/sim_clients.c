@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sim_cluster.h"
+#include "tacit/wire.h"
 
 #define EVENTS_PER_TURN 64u
 
@@ -19,6 +20,8 @@ static struct tacit_client_config client_config(const struct sim_cluster *cluste
 {
     const struct tacit_smr_config *smr = &cluster->shape.smr;
     bool byzantine = sim_is_byzantine(&cluster->shape);
+    // Some wait longer for who led when they asked last.
+    bool is_patient = cluster->shape.patience_ns != 0 && process->id % 2 == 1;
     return (struct tacit_client_config){
         .replicas = smr->replicas,
         .request_bytes = smr->request_bytes,
@@ -26,7 +29,7 @@ static struct tacit_client_config client_config(const struct sim_cluster *cluste
         .ring_slots = smr->ring_slots,
         .sessions = cluster->shape.client_sessions,
         .pipeline = cluster->shape.client_pipeline,
-        .retry_ns = 300000,
+        .retry_ns = is_patient ? cluster->shape.patience_ns : 300000,
         .retry_max_ns = 5000000,
         .first_nonce = (uint64_t)process->incarnation << 32,
         .draw = draw,
@@ -123,7 +126,10 @@ static void handle_event(struct sim_cluster *cluster, struct sim_process *proces
         if (sim_is_faulty(cluster, process->node->slot)) {
             return; // what it got for what is nobody's concern
         }
-        if (event->status == TACIT_OK) {
+        if (event->status == TACIT_OK && event->number >> 62 == 1) {
+            checker_answer(cluster->checker, (uint32_t)event->token, cluster->net->now_ns,
+                           event->index, event->body, event->body_bytes);
+        } else if (event->status == TACIT_OK) {
             checker_acknowledge(cluster->checker, (uint32_t)event->token, event->wire_session,
                                 event->number, cluster->net->now_ns, event->index, event->body,
                                 event->body_bytes);
@@ -139,6 +145,7 @@ static void open_sessions(struct sim_cluster *cluster, struct sim_process *proce
     for (uint32_t i = 0; i < cluster->shape.client_sessions; i++) {
         struct sim_client_session *session = &process->session[i];
         if (!session->used && (process->to_submit > 0 || process->staged != CHECKER_OPS)) {
+            session->last = CHECKER_OPS;
             session->used =
                 tacit_client_session_open(process->client, i, now_ns, &session->handle) == TACIT_OK;
         }
@@ -177,9 +184,20 @@ static bool submit(struct sim_cluster *cluster, struct sim_process *process, uin
         uint8_t body[CHECKER_BODY_BYTES + 256] = {0};
         size_t bytes = CHECKER_BODY_BYTES + choice_u32(choice, cluster->shape.padding + 1);
         checker_body_encode(body, op, process->staged);
-        if (tacit_client_submit(process->client, session->handle, body, bytes, process->staged,
-                                now_ns) != TACIT_OK) {
+        bool is_read = !sim_is_byzantine(&cluster->shape) && checker_kind_reads(op->kind) &&
+                       cluster->shape.smr.lease_ns != 0;
+        enum tacit_status status = is_read
+                                       ? tacit_client_read(process->client, session->handle, body,
+                                                           bytes, process->staged, now_ns)
+                                       : tacit_client_submit(process->client, session->handle, body,
+                                                             bytes, process->staged, now_ns);
+        if (status != TACIT_OK) {
             continue;
+        }
+        if (is_read) {
+            checker_read_after(cluster->checker, process->staged, session->last);
+        } else {
+            session->last = process->staged;
         }
         process->staged = CHECKER_OPS;
         process->outstanding++;

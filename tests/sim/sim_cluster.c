@@ -228,6 +228,13 @@ struct tacit_signer *sim_process_signer(struct sim_cluster *cluster, struct sim_
     return &process->signer->signer;
 }
 
+// The clock as it is in the middle of a turn, which may have begun long before.
+static tacit_time_ns_t clock_of(void *context)
+{
+    const struct probe_context *probe = context;
+    return sim_local_ns(probe->cluster, &probe->cluster->process[probe->slot]);
+}
+
 static void start_replica(struct sim_cluster *cluster, struct sim_process *process)
 {
     struct tacit_smr_config config = cluster->shape.smr;
@@ -240,9 +247,11 @@ static void start_replica(struct sim_cluster *cluster, struct sim_process *proce
     if (sim_is_byzantine(&cluster->shape)) {
         config.byzantine.signer = sim_process_signer(cluster, process);
     }
-    sim_process_memory(process, tacit_smr_size(&config));
     uint32_t slot = process->node->slot;
     probe_contexts[slot] = (struct probe_context){.cluster = cluster, .slot = slot};
+    sim_process_memory(process, tacit_smr_size(&config));
+    config.clock = clock_of;
+    config.clock_context = &probe_contexts[slot];
     process->probe = (struct tacit_smr_probe){.context = &probe_contexts[slot],
                                               .decided = on_decided,
                                               .executed = on_executed,
@@ -324,6 +333,7 @@ void sim_process_pause(struct sim_cluster *cluster, uint32_t slot, bool paused)
     }
     sim_say(cluster, "node %u %s", process->node->node, paused ? "pauses" : "goes on");
     process->paused = paused;
+    process->stood_ns = paused ? sim_local_ns(cluster, process) : process->stood_ns;
     sim_detector_changed(cluster, slot);
     if (!paused) {
         sim_poll_at(cluster, slot, cluster->net->now_ns);
@@ -450,6 +460,20 @@ static bool poll_memnode(struct sim_cluster *cluster, struct sim_process *proces
     return tacit_grants_poll(&process->grants, process->replicas_up, NULL, now_ns) || count > 0;
 }
 
+// Never two at one instant. Of those that stand still, too: they may go on any time.
+static void check_leases(struct sim_cluster *cluster)
+{
+    uint32_t holders = 0;
+    for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
+        const struct sim_process *process = &cluster->process[i];
+        holders += process->node->alive && process->smr != NULL &&
+                   tacit_smr_lease_holds(process->smr, sim_local_ns(cluster, process));
+    }
+    if (holders > 1) {
+        checker_group_fail(cluster->checker, "%u replicas hold a lease at one instant", holders);
+    }
+}
+
 static void poll_replica(struct sim_cluster *cluster, struct sim_process *process, uint64_t now_ns,
                          bool *busy, uint64_t *deadline_ns)
 {
@@ -459,6 +483,9 @@ static void poll_replica(struct sim_cluster *cluster, struct sim_process *proces
         tacit_smr_suspicion(process->smr, process->trusted, process->dead, now_ns);
     }
     *busy = tacit_smr_poll(process->smr, now_ns);
+    if (tacit_smr_lease_holds(process->smr, now_ns)) {
+        check_leases(cluster);
+    }
     if (!sim_is_faulty(cluster, slot)) {
         checker_settled(cluster->checker, process->id);
         sim_broadcasts_look(cluster, slot);
@@ -481,6 +508,10 @@ void sim_process_escaped(struct sim_cluster *cluster, uint32_t slot)
 static void poll_process(struct sim_cluster *cluster, struct sim_process *process)
 {
     uint64_t now_ns = sim_local_ns(cluster, process);
+    if (process->stood_ns != 0 && choice_chance(cluster->choice, cluster->shape.old_time_rate)) {
+        now_ns = process->stood_ns; // it stood still just after it had looked at its clock
+    }
+    process->stood_ns = 0;
     uint32_t slot = process->node->slot;
     uint64_t deadline_ns = UINT64_MAX;
     bool busy = false;

@@ -83,6 +83,9 @@ struct sim_shape {
     bool hash_states;
     uint32_t sign_ns, verify_ns; // Byzantine mode
     struct sim_byz_shape byz;
+    bool stop_leaders;      // who pauses is the leader
+    uint32_t patience_ns;   // every second client sends again after this only; 0: as others
+    uint32_t old_time_rate; // who paused goes on with the time at which it began to
     bool linear;
     bool is_scripted; // the safety phase has its full length, and nobody is left out after it
     bool has_twin;    // replica `twin` exists twice, as what lies
@@ -94,6 +97,7 @@ struct sim_client_session {
     uint32_t handle;
     uint32_t submitted;
     uint32_t outstanding;
+    uint32_t last; // operation that was submitted last and not as a READ; CHECKER_OPS: none
 };
 
 struct sim_process {
@@ -102,6 +106,7 @@ struct sim_process {
     uint32_t id; // replica, memory node or client number
     tacit_incarnation_t incarnation;
     bool paused, frozen;                // frozen: paused for good
+    uint64_t stood_ns;                  // since when, on its clock, until it goes on; 0: does not
     uint64_t poll_ns;                   // scheduled for, UINT64_MAX: not
     uint64_t timer_ns[SIM_POLL_TIMERS]; // timers for that in the queue
     uint32_t timers;

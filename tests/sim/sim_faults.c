@@ -167,7 +167,14 @@ static void pause_for_a_while(struct sim_cluster *cluster, uint32_t slot)
 
 static void pause_somebody(struct sim_cluster *cluster)
 {
-    pause_for_a_while(cluster, choice_u32(cluster->choice, cluster->processes));
+    uint32_t slot = choice_u32(cluster->choice, cluster->processes);
+    for (uint32_t i = 0; cluster->shape.stop_leaders && i < cluster->shape.smr.replicas; i++) {
+        const struct sim_process *process = &cluster->process[i];
+        if (process->node->alive && process->status.role == TACIT_ROLE_LEADER) {
+            slot = i;
+        }
+    }
+    pause_for_a_while(cluster, slot);
 }
 
 void sim_faults_cut(struct sim_cluster *cluster, uint32_t from, uint32_t to, uint64_t span_ns)

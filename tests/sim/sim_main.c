@@ -113,6 +113,8 @@ enum {
     KEY_PLOT,
     KEY_LIST_PLOTS,
     KEY_STORM,
+    KEY_BAD_CLOCKS,
+    KEY_STOP_LEADERS,
     KEY_SCENARIO,
     KEY_TWINS,
     KEY_ROUNDS,
@@ -138,6 +140,10 @@ static const struct argp_option option_table[] = {
     {"plot", KEY_PLOT, "NAME", 0, "Only this plot, or any: an attack that spans views", 0},
     {"list-plots", KEY_LIST_PLOTS, NULL, 0, "List the plots", 0},
     {"storm", KEY_STORM, NULL, 0, "Leaders change all the time, in the middle of what they do", 0},
+    {"stop-leaders", KEY_STOP_LEADERS, NULL, 0,
+     "Crash mode: leaders stand still again and again, for longer than their leases", 0},
+    {"bad-clocks", KEY_BAD_CLOCKS, NULL, 0,
+     "Crash mode: clocks differ by more than leases allow for: this must end in a violation", 0},
     {"list-attacks", KEY_LIST_ATTACKS, NULL, 0, "List the attacks", 0},
     {"scenario", KEY_SCENARIO, "FILE", 0,
      "Run what FILE, or each *.scn of the folder FILE, says; --seeds N: N times each", 0},
@@ -251,12 +257,18 @@ static bool parse_switch(struct options *options, int key)
                      : key == KEY_KEEP_GOING   ? &options->keep_going
                      : key == 'v'              ? &options->verbose
                      : key == KEY_STORM        ? &options->run.storm
+                     : key == KEY_STOP_LEADERS ? &options->run.stop_leaders
+                     : key == KEY_BAD_CLOCKS   ? &options->run.bad_clocks
                                                : NULL;
     if (on != NULL) {
         *on = true;
     }
-    if (key == KEY_STORM) {
-        remember(options, "storm", "");
+    if (key == KEY_STORM || key == KEY_STOP_LEADERS || key == KEY_BAD_CLOCKS) {
+        remember(options,
+                 key == KEY_STORM          ? "storm"
+                 : key == KEY_STOP_LEADERS ? "stop-leaders"
+                                           : "bad-clocks",
+                 "");
     }
     return on != NULL;
 }

@@ -34,6 +34,12 @@ static uint32_t no_draw(void *context, uint32_t bound)
     return 0;
 }
 
+static tacit_time_ns_t no_clock(void *context) // each replica gets its own
+{
+    (void)context;
+    return 0;
+}
+
 static void draw_config(struct tacit_smr_config *config, struct choice *choice,
                         const struct sim_run_options *options)
 {
@@ -41,6 +47,7 @@ static void draw_config(struct tacit_smr_config *config, struct choice *choice,
                                         .incarnation = 1,
                                         .first_member = true,
                                         .draw = no_draw,
+                                        .clock = no_clock,
                                         .app_options = ""};
     bool memnodes = choice_u32(choice, 4) == 3;
     if (options->log_on >= 0) {
@@ -171,6 +178,33 @@ static void draw_plot_model(struct sim_model *model, struct choice *choice)
     model->stall_ns = ONE_OF(choice, 50000000, 50000000, 1000000);
 }
 
+static void draw_leases(struct sim_shape *shape, struct choice *choice,
+                        const struct sim_run_options *options)
+{
+    shape->smr.lease_ns = ONE_OF(choice, 2000000, 5000000, 800000, 0);
+    shape->smr.lease_max_ns = shape->smr.lease_ns * ONE_OF(choice, 1, 8);
+    shape->smr.drift_ppm = shape->drift_ppm;
+    shape->old_time_rate = ONE_OF(choice, 0, 32768, 65535);
+    if (options->stop_leaders) { // for longer than a lease, while clients wait for them
+        shape->stop_leaders = true;
+        shape->inject_ns[SIM_INJECT_PAUSE] = ONE_OF(choice, 1000000, 2000000, 4000000);
+        shape->pause_ns = ONE_OF(choice, 4000000, 8000000);
+        shape->smr.lease_ns = ONE_OF(choice, 800000, 2000000);
+        shape->smr.lease_max_ns = shape->smr.lease_ns;
+        shape->smr.suspicion_ns = 1000000;
+        shape->detect_ns = 50000;
+        shape->real_detector = false;
+        shape->patience_ns = 4000000;
+        shape->think_ns = ONE_OF(choice, 100000, 1000000, 3000000);
+        shape->read_share = 4;
+        shape->keys = 1;
+    }
+    if (options->bad_clocks) {
+        shape->drift_ppm = 400000;
+        shape->smr.drift_ppm = 100;
+    }
+}
+
 static void draw_shape(struct sim_shape *shape, struct choice *choice,
                        const struct sim_run_options *options)
 {
@@ -216,6 +250,9 @@ static void draw_shape(struct sim_shape *shape, struct choice *choice,
     }
     if (options->storm) {
         draw_storm(shape, choice);
+    }
+    if (!options->byzantine) {
+        draw_leases(shape, choice, options);
     }
 }
 

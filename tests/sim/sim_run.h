@@ -15,10 +15,12 @@ struct sim_run_options {
     uint32_t replicas; // 0: drawn
     // Deliberately wrong: replicas that may be faulty at a time beyond f. A run with it must fail.
     uint32_t extra_faults;
-    uint32_t faulty; // Byzantine mode: replicas that are Byzantine, at most
-    uint32_t attack; // ADVERSARY_ATTACKS: drawn
-    bool storm;      // leaders change all the time
-    int plot;        // which plot (sim_plot.h), SIM_PLOT_ANY, -1: none
+    uint32_t faulty;   // Byzantine mode: replicas that are Byzantine, at most
+    uint32_t attack;   // ADVERSARY_ATTACKS: drawn
+    bool storm;        // leaders change all the time
+    bool stop_leaders; // they stand still again and again
+    bool bad_clocks;   // deliberately wrong: clocks differ by more than the claimed bound
+    int plot;          // which plot (sim_plot.h), SIM_PLOT_ANY, -1: none
 };
 
 struct sim_result {

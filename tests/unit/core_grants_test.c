@@ -244,6 +244,120 @@ static void permission_sticks_to_an_active_holder(void **state)
     }
 }
 
+// ---- leases
+
+static void lease_of(struct bench *bench, tacit_node_t node, uint64_t ns)
+{
+    tacit_word_store(bench->log[node], TACIT_LOG_LEASE, ns);
+}
+
+// A holder that wrote a lease and is silent now: nobody is acknowledged before it must have ended,
+// counted from a time after the revocation.
+static void a_lease_is_waited_for(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench);
+    uint64_t first = ask(&bench, 2);
+    settle(&bench);
+    lease_of(&bench, 2, 5000);
+    (void)ask(&bench, 0);
+    settle(&bench);
+    bench.trusted = 3;
+    settle(&bench); // revoked, in a turn that began at `began`
+    tacit_time_ns_t began = bench.now_ns;
+    assert_int_equal(holder(&bench), TACIT_NODE_NONE);
+    pass(&bench, 700); // that turn took so long
+    settle(&bench);
+    tacit_time_ns_t counted = bench.now_ns;
+    for (uint32_t i = 0; i < 20 && holder(&bench) == TACIT_NODE_NONE; i++) {
+        assert_int_equal(page_word(&bench, TACIT_PAGE_ACK), first);
+        assert_true(tacit_grants_deadline(&bench.grants) > bench.now_ns);
+        assert_true(tacit_grants_deadline(&bench.grants) <= counted + 5001);
+        bench.now_ns = tacit_grants_deadline(&bench.grants);
+        settle(&bench);
+    }
+    assert_int_equal(holder(&bench), 0);
+    assert_true(bench.now_ns > began + 700 + 5000);
+    assert_int_equal(bench.grants.counters.leases_waited, 1);
+}
+
+// Replica 2 holds and has a lease; replica 0 asks, and 2 is not trusted any more.
+static void begin_to_wait(struct bench *bench)
+{
+    bench_init(bench);
+    (void)ask(bench, 2);
+    settle(bench);
+    lease_of(bench, 2, 5000);
+    (void)ask(bench, 0);
+    bench->trusted = 3;
+    settle(bench);
+    assert_int_equal(holder(bench), TACIT_NODE_NONE);
+}
+
+// Nobody relies on it any more, which may become known while it is being waited for.
+static void a_lease_that_is_void_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct bench bench;
+    begin_to_wait(&bench);
+    release(&bench, 2);
+    settle(&bench);
+    assert_int_equal(holder(&bench), 0);
+
+    begin_to_wait(&bench);
+    fake_down(&bench.fake, 2, false); // perhaps it is only cut off
+    take_events(&bench);
+    settle(&bench);
+    assert_int_equal(holder(&bench), TACIT_NODE_NONE);
+
+    begin_to_wait(&bench);
+    fake_down(&bench.fake, 2, true);
+    take_events(&bench);
+    settle(&bench);
+    assert_int_equal(holder(&bench), 0);
+
+    bench_init(&bench); // its death is known before
+    (void)ask(&bench, 2);
+    settle(&bench);
+    lease_of(&bench, 2, 5000);
+    fake_down(&bench.fake, 2, true);
+    take_events(&bench);
+    (void)ask(&bench, 0);
+    bench.trusted = 3;
+    settle(&bench);
+    assert_int_equal(holder(&bench), 0);
+    assert_int_equal(bench.grants.counters.leases_waited, 0);
+
+    bench_init(&bench); // the same one asks anew
+    (void)ask(&bench, 2);
+    settle(&bench);
+    lease_of(&bench, 2, 5000);
+    uint64_t number = ask(&bench, 2);
+    settle(&bench);
+    assert_int_equal(page_word(&bench, TACIT_PAGE_ACK), number);
+    assert_int_equal(bench.grants.counters.leases_waited, 0);
+}
+
+// A word that no leader writes holds nobody up for ever.
+static void a_lease_is_bounded(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench);
+    (void)ask(&bench, 2);
+    settle(&bench);
+    lease_of(&bench, 2, UINT64_MAX);
+    (void)ask(&bench, 0);
+    bench.trusted = 3;
+    settle(&bench);
+    pass(&bench, 1);
+    settle(&bench);
+    pass(&bench, TACIT_LEASE_MAX_NS + 1);
+    settle(&bench);
+    assert_int_equal(holder(&bench), 0);
+}
+
 // What the holder did before somebody asked says nothing: it is watched from then on.
 static void a_holder_is_watched_from_the_request_on(void **state)
 {
@@ -523,6 +637,9 @@ int main(void)
         cmocka_unit_test(a_request_is_granted_and_acknowledged),
         cmocka_unit_test(revocation_completes_before_the_acknowledgement),
         cmocka_unit_test(permission_sticks_to_an_active_holder),
+        cmocka_unit_test(a_lease_is_waited_for),
+        cmocka_unit_test(a_lease_that_is_void_is_not_waited_for),
+        cmocka_unit_test(a_lease_is_bounded),
         cmocka_unit_test(a_holder_is_watched_from_the_request_on),
         cmocka_unit_test(release_and_distrust_end_it_at_once),
         cmocka_unit_test(a_new_incarnation_ends_the_old_ones_hold),

@@ -68,6 +68,7 @@ struct tacit_channel_event {
     uint64_t token; // of session_open() (OPENED, CLOSED) or submit() (RESULT)
     // RESULT:
     //   TACIT_OK      executed at position `index` of the log; body is the application's reply
+    //   TACIT_EINVAL  a read, and the application answers none
     //   TACIT_ENOENT  executed, but the reply is no longer kept
     //   TACIT_ETOOBIG not executed: the replicas' limits are smaller than this client's
     //   TACIT_ECLOSED the group closed the session before the answer came; executed or not is not
@@ -114,6 +115,13 @@ enum tacit_status tacit_channel_session_close(struct tacit_channel *channel, uin
 // again after an event).
 enum tacit_status tacit_channel_submit(struct tacit_channel *channel, uint32_t session,
                                        const void *request, size_t request_bytes, uint64_t token);
+// The same for a request that changes nothing: while the leader holds a lease it answers from its
+// state (the application's query()), without replicating anything. Linearizable, and in order with
+// the session's other requests: submit() is EBUSY while a read is outstanding. RESULT with
+// TACIT_EINVAL: the application answers no reads. Without leases, and in Byzantine mode, it goes
+// through the log. Errors: as of submit().
+enum tacit_status tacit_channel_read(struct tacit_channel *channel, uint32_t session,
+                                     const void *request, size_t request_bytes, uint64_t token);
 // Next event, without waiting: false when there is none. Also sends again what has waited too long,
 // so it must be called as long as anything is outstanding.
 bool tacit_channel_poll(struct tacit_channel *channel, struct tacit_channel_event *event);

@@ -96,6 +96,7 @@ struct tacit_config_timing {
     uint64_t suspicion_ns;
     uint64_t permission_timeout_ns; // crash mode
     uint64_t laggard_after_ns;      // crash mode
+    uint64_t lease_ns;              // crash mode; 0: none
     uint64_t client_retry_ns;
     uint64_t drift_ppm;
     uint64_t slow_after_ns; // this and the next: Byzantine mode. 0: see below

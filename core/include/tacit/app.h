@@ -25,7 +25,7 @@
 extern "C" {
 #endif
 
-#define TACIT_APP_VERSION 1u
+#define TACIT_APP_VERSION 2u
 #define TACIT_PAGE_BYTES 4096u
 
 // What Tacit gives to an application; valid as long as the replica.
@@ -57,6 +57,13 @@ struct tacit_app {
                               struct tacit_error *error);
     // Executes one request and writes at most `reply_max` bytes to `reply`; returns their number.
     size_t (*apply)(struct tacit_app_host *host, const struct tacit_request *request, void *reply,
+                    size_t reply_max);
+    // Answers a request that changes nothing, from the state as it is: no touch(), nothing stored
+    // in the arena. Called on one replica only, and perhaps more than once. A request that would
+    // change something gets a reply that says so. `index` is the number of requests executed so
+    // far, not a position. NULL: the application answers none, clients have to send them like any
+    // request.
+    size_t (*query)(struct tacit_app_host *host, const struct tacit_request *request, void *reply,
                     size_t reply_max);
     // The arena was replaced (state transfer): rebuild caches. May be NULL.
     void (*reload)(struct tacit_app_host *host);

@@ -138,6 +138,16 @@ enum tacit_status tacit_client_submit(struct tacit_client *client, uint32_t hand
                                       const void *body, size_t body_bytes, uint64_t token,
                                       tacit_time_ns_t now_ns);
 
+// Like submit, for a request that changes nothing: the application's query() answers it on the
+// leader, without replication while the leader's lease holds. It sees the effects of all requests
+// of its session that were submitted before it, of none submitted after it (submit() is EBUSY until
+// it is answered), and of all that were answered to anybody before it was submitted (linearizable).
+// RESULT follows; `number` and `index` of its event say nothing. Status TACIT_EINVAL there: the
+// application answers no reads. As many reads as requests may be outstanding in a session.
+// Byzantine mode: is submitted like any request.
+enum tacit_status tacit_client_read(struct tacit_client *client, uint32_t handle, const void *body,
+                                    size_t body_bytes, uint64_t token, tacit_time_ns_t now_ns);
+
 // One turn: takes fabric events, reads replies, resends what is due. True: *event was filled in and
 // more may be there, call again; false: nothing is left at present. Bounded work.
 bool tacit_client_poll(struct tacit_client *client, tacit_time_ns_t now_ns,

@@ -4,10 +4,17 @@
 // host's log, one at a time. Runs on replicas that host logs and on memory nodes.
 //
 // Requests arrive as numbers in the CONTROL regions; the grant is announced in the host's PAGE.
-// Order: revoke the present holder, wait until that is complete (contract 5), grant, wait,
-// acknowledge. *Sticky*: a request waits while the present holder is trusted and was seen to append
-// or to touch its commit word within the suspicion time, unless it released. Among pending requests
-// the lowest trusted id is served; the others are dropped and have to ask again under a new number.
+// Order: revoke the present holder, wait until that is complete (contract 5), wait for its lease,
+// grant, wait, acknowledge. *Sticky*: a request waits while the present holder is trusted and was
+// seen to append or to touch its commit word within the suspicion time, unless it released. Among
+// pending requests the lowest trusted id is served; the others are dropped and have to ask again
+// under a new number.
+//
+// *Leases*: a holder that wrote its LEASE word (layout.h) before it was revoked may rely on nobody
+// else leading for that time from when it sent the word. The host granted it no later than it
+// revoked, and waits from then: longer than the holder counts, on clocks whose rates differ by no
+// more than what the holder has added. No wait if the holder has released (it does not rely on the
+// lease any more) or its process is dead for certain.
 //
 // Invariants: at most one holder at any instant; generations only grow; the acknowledgement of a
 // request follows the completed revocation of every earlier holder.
@@ -28,18 +35,22 @@ struct tacit_grants_config {
 
 struct tacit_grants_counters {
     uint64_t grants, revocations, deferred;
+    uint64_t leases_waited; // grants that had to wait for a lease
+    uint64_t lease_wait_ns; // the last such wait
 };
 
 struct tacit_grants_peer {
     bool up;
     tacit_incarnation_t incarnation;
-    uint64_t dropped;    // newest request number that was passed over
-    const void *control; // its CONTROL region here, NULL: not found yet
+    tacit_incarnation_t dead; // newest incarnation that is dead for certain
+    uint64_t dropped;         // newest request number that was passed over
+    const void *control;      // its CONTROL region here, NULL: not found yet
 };
 
 enum tacit_grants_state {
     TACIT_GRANTS_STEADY = 0, // somebody holds, or nobody
     TACIT_GRANTS_REVOKING,
+    TACIT_GRANTS_WAITING, // revoked; its lease may still run
     TACIT_GRANTS_GRANTING,
 };
 
@@ -54,6 +65,13 @@ struct tacit_grants {
     tacit_node_t next; // being granted
     tacit_incarnation_t next_incarnation;
     uint64_t next_request;
+    // Who was revoked last, while its lease is waited for.
+    tacit_node_t last;
+    tacit_incarnation_t last_incarnation;
+    uint64_t last_request;
+    tacit_time_ns_t event_ns;   // when the turn began in which REVOKED came
+    tacit_time_ns_t revoked_ns; // a time after that, 0: none was read yet
+    tacit_time_ns_t lease_ns;
     uint64_t activity; // what was last seen of the holder's LOG header
     tacit_time_ns_t active_ns;
     bool deferring;

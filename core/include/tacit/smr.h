@@ -67,6 +67,15 @@ struct tacit_smr_config {
     tacit_time_ns_t permission_timeout_ns;
     tacit_time_ns_t laggard_after_ns;
 
+    // Leases for reads, crash mode (core/crash/lease.c). 0: none, every read goes through the log.
+    tacit_time_ns_t lease_ns;     // shortest, less than half a second
+    tacit_time_ns_t lease_max_ns; // where the machine is slower than that, leases grow up to here
+    // A clock of any process of the group gains or loses no more than so many ns a ms.
+    uint32_t drift_ppm;
+    // The time now, not that of the turn; the same clock as poll()'s now_ns. NULL: no leases.
+    tacit_time_ns_t (*clock)(void *context);
+    void *clock_context;
+
     struct tacit_byzantine_config byzantine;
 
     // Jitter of back-offs; called with a bound > 0, returns a value below it. From the simulator's
@@ -160,6 +169,10 @@ struct tacit_detector {
 // Plugs in a detector; instead of calls of tacit_smr_suspicion(). `detector` lives as long as the
 // replica.
 void tacit_smr_detector(struct tacit_smr *smr, const struct tacit_detector *detector);
+
+// Whether this replica leads and no other one can have led before `now_ns` of its clock (crash
+// mode, with leases). Some nanoseconds; protocol thread.
+bool tacit_smr_lease_holds(const struct tacit_smr *smr, tacit_time_ns_t now_ns);
 
 // Fills in a snapshot. Protocol thread.
 void tacit_smr_status(const struct tacit_smr *smr, struct tacit_status_report *report);

@@ -44,7 +44,12 @@ struct tacit_status_report {
     uint64_t checkpoints_taken, state_transfers, state_pages_fetched;
     uint64_t touches, head_reads; // background plane
     uint64_t hints, replies, rings_lapped;
-    uint64_t malformed, unexpected; // what peers and clients did wrong
+    // Leases (crash mode).
+    uint64_t reads_leased, reads_ordered; // reads answered from the leader's state, or by the log
+    uint64_t lease_ns;                    // leader: length at present, 0: none
+    uint64_t lease_lapses;                // leases that ended between two renewals
+    uint64_t leases_waited, last_lease_wait_ns; // permission server: for an earlier holder's lease
+    uint64_t malformed, unexpected;             // what peers and clients did wrong
     uint64_t sessions_open;
 
     // The last election that this replica won, each a duration in ns.

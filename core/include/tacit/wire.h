@@ -22,6 +22,9 @@ extern "C" {
 //          that are over; a retry with the same nonce gets the same session. No body.
 // REQUEST: number counts from 1 in the session, without gaps. Body for the application.
 // CLOSE:   ends the session. No body.
+// READ:    crash mode only. Number: READ_BIT | a count of its own, from 1 in the session. Its body
+//          begins with a u64, the number of the session's last REQUEST before it, whose effect it
+//          sees; the application's part follows. Changes nothing, so it may be executed again.
 //
 // Flags, Byzantine mode only (crash mode sends 0 and ignores them): SIGNED: the client's signature
 // over {client, session, number, kind, digest of the body} follows the body. FULL: every replica,
@@ -29,14 +32,24 @@ extern "C" {
 #define TACIT_REQUEST_SIGNED 1u
 #define TACIT_REQUEST_FULL 2u
 #define TACIT_WIRE_SIGNATURE_BYTES 64u
-enum tacit_request_kind { TACIT_REQUEST_OPEN = 1, TACIT_REQUEST_APPLY, TACIT_REQUEST_CLOSE };
+enum tacit_request_kind {
+    TACIT_REQUEST_OPEN = 1,
+    TACIT_REQUEST_APPLY,
+    TACIT_REQUEST_CLOSE,
+    TACIT_REQUEST_READ,
+};
+// Set in the number of a READ and of no other request (an OPEN's nonce is below bit 62, too, but
+// for the bit above that the client sets).
+#define TACIT_WIRE_READ_BIT (1ull << 62)
+#define TACIT_WIRE_READ_HEADER 8u // of its body: the number before it
 
 struct tacit_wire_request {
     uint8_t kind;
     uint8_t flags;
     uint64_t session;
     uint64_t number;
-    const uint8_t *body; // into the caller's buffer
+    uint64_t after;      // READ: the session's last APPLY before it, 0: none
+    const uint8_t *body; // into the caller's buffer; of a READ without `after`
     uint32_t body_bytes;
     const uint8_t *signature; // SIGNED: 64 bytes in the caller's buffer, else not used
 };
@@ -53,7 +66,8 @@ enum tacit_verdict tacit_wire_request_decode(struct tacit_wire_request *request,
 // Largest request with a body of up to `body_bytes`: what its ring slot has to hold.
 static inline uint32_t tacit_wire_request_max(uint32_t body_bytes, bool byzantine)
 {
-    return TACIT_WIRE_REQUEST_HEADER + body_bytes + (byzantine ? TACIT_WIRE_SIGNATURE_BYTES : 0);
+    return TACIT_WIRE_REQUEST_HEADER + body_bytes +
+           (byzantine ? TACIT_WIRE_SIGNATURE_BYTES : TACIT_WIRE_READ_HEADER);
 }
 // Adds flags to the whole unsigned or signed message of `bytes` bytes in `message`; with SIGNED
 // among them, and not there yet, appends `signature` (the caller has room for it). Returns the new
@@ -80,6 +94,7 @@ size_t tacit_wire_request_amend(uint8_t *message, size_t bytes, uint8_t flags,
 //          of RESULT. The designated replier of a request (number mod replicas) sends RESULT, the
 //          others this, unless the body is no longer than its digest or the request says FULL.
 // SIGN:    Byzantine mode only: please send this request with your signature.
+// NO_READ: the application answers no READ; send it as a REQUEST.
 enum tacit_reply_kind {
     TACIT_REPLY_RESULT = 1,
     TACIT_REPLY_HINT,
@@ -88,6 +103,7 @@ enum tacit_reply_kind {
     TACIT_REPLY_STALE,
     TACIT_REPLY_RESULT_DIGEST,
     TACIT_REPLY_SIGN,
+    TACIT_REPLY_NO_READ,
 };
 
 struct tacit_wire_reply {
@@ -130,7 +146,9 @@ enum tacit_verdict tacit_wire_reply_decode(struct tacit_wire_reply *reply, const
 // `number`; `session` is the incarnation that it replaces. REMOVE: the node's incarnation `number`
 // is no member any more. REPLACE, Byzantine mode only, alone
 // in its batch: like ADMIT, effective with the next epoch; the body has the signatures of those who
-// saw that the old incarnation is gone. An entry without items is a no-op.
+// saw that the old incarnation is gone. READ, crash mode only: the body of a read that found no
+// lease, without its header; answered by who proposed it, when everything before it is executed. An
+// entry without items is a no-op.
 enum tacit_item_kind {
     TACIT_ITEM_OPEN = 1,
     TACIT_ITEM_APPLY,
@@ -138,6 +156,7 @@ enum tacit_item_kind {
     TACIT_ITEM_ADMIT,
     TACIT_ITEM_REMOVE,
     TACIT_ITEM_REPLACE,
+    TACIT_ITEM_READ,
 };
 
 struct tacit_wire_item {

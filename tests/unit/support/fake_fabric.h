@@ -32,6 +32,7 @@ struct fake_region {
 struct fake_host {
     bool up;
     uint32_t epoch; // of the connection: handles of an earlier one are void
+    tacit_incarnation_t incarnation;
     struct fake_region region[FAKE_REGIONS];
     uint32_t regions;
     uint32_t resets, rings;
@@ -217,14 +218,17 @@ static inline void fake_down(struct fake_fabric *fake, tacit_node_t host, bool c
     }
     fake->host[host].up = false;
     fake->host[host].epoch++;
-    fake_event(fake,
-               (struct tacit_event){.kind = TACIT_EVENT_DOWN, .node = host, .certain = certain});
+    fake_event(fake, (struct tacit_event){.kind = TACIT_EVENT_DOWN,
+                                          .node = host,
+                                          .incarnation = fake->host[host].incarnation,
+                                          .certain = certain});
 }
 
 static inline void fake_up(struct fake_fabric *fake, tacit_node_t host,
                            tacit_incarnation_t incarnation)
 {
     fake->host[host].up = true;
+    fake->host[host].incarnation = incarnation;
     fake_event(fake, (struct tacit_event){
                          .kind = TACIT_EVENT_UP, .node = host, .incarnation = incarnation});
 }

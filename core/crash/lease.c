@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Leases for reads (after uKharon, USENIX ATC 2022, section 5, on Mu's permissions instead of a
+// membership): while enough log hosts acknowledge nobody else, the leader's state is the newest,
+// and it may answer a read without replicating anything.
+//
+// A lease is on a log host's *generation*. The leader renews it by writing the LEASE word of its
+// LOG region as the holder; a completion OK says that the host had not revoked this leader when
+// the word was placed. A host that revokes acknowledges the next holder only after the time that
+// the word names, or at once if this leader has released or is dead for certain (grants.c).
+//
+// Rules:
+//  * A renewal counts from before it was posted, never from its completion. (LEASE_FROM_COMPLETION)
+//  * A lease holds as long as it does at a majority of log hosts, each for itself: two majorities
+//    have one in common, which has not acknowledged anybody else. (LEASE_MINORITY)
+//  * The host's wait is longer than the leader's lease by what two clocks may differ in that time.
+//  * A read is answered only if the lease held *after* its state was loaded, by a fresh look at the
+//    clock: this process may have stood still in between. (LEASE_CHECKED_FIRST)
+//  * Whoever gives up leading does not rely on the lease any more before it writes RELEASED.
+//  * Within a term a lease only becomes longer. A shorter word would let the host wait less than
+//    what was counted from an earlier renewal.
+#include "crash.h"
+
+#include "../base/bug.h"
+
+#define LAPSES_TO_GROW 8u // of a lease that should not have ended: it is too short here
+
+// What the host has to wait, at a rate of its clock that may differ by 2d from this one's:
+// (1 + d) / (1 - d) <= 1 + 3d for d up to a fifth.
+static uint64_t wait_of(const struct tacit_crash *crash, tacit_time_ns_t lease_ns)
+{
+    return lease_ns + lease_ns * 3 * crash->config->drift_ppm / 1000000u + 1;
+}
+
+void tacit_lease_begin(struct tacit_crash *crash)
+{
+    const struct tacit_smr_config *config = crash->config;
+    // A term may begin with less than the last one needed.
+    tacit_time_ns_t half = crash->lease_ns / 2;
+    crash->lease_ns = half > config->lease_ns ? half : config->lease_ns;
+    crash->lease_word = wait_of(crash, crash->lease_ns);
+    crash->lease_until_ns = 0;
+    crash->lease_lapses = 0;
+    for (uint32_t i = 0; i < crash->host_count; i++) {
+        tacit_lease_drop(crash, &crash->hosts[i]);
+    }
+}
+
+// When the leases of a majority of hosts hold until.
+static void count_again(struct tacit_crash *crash)
+{
+    tacit_time_ns_t until[TACIT_HOSTS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < crash->host_count; i++) {
+        const struct tacit_log_host *host = &crash->hosts[i];
+        uint32_t at = count++;
+        while (at > 0 && until[at - 1] < host->lease_until_ns) {
+            until[at] = until[at - 1];
+            at--;
+        }
+        until[at] = host->lease_until_ns;
+    }
+    uint32_t quorum = tacit_crash_quorum(crash);
+    if (TACIT_BUG(LEASE_MINORITY) && quorum > 1) {
+        quorum--;
+    }
+    crash->lease_until_ns = count >= quorum ? until[quorum - 1] : 0;
+}
+
+void tacit_lease_drop(struct tacit_crash *crash, struct tacit_log_host *host)
+{
+    host->renewal++; // what is under way counts no more
+    host->renewing_ns = 0;
+    host->lease_until_ns = 0;
+    count_again(crash);
+}
+
+void tacit_lease_renew(struct tacit_crash *crash, struct tacit_log_host *host)
+{
+    if (crash->config->lease_ns == 0 || host->renewing_ns != 0) {
+        return;
+    }
+    struct tacit_op op = {.kind = TACIT_OP_WRITE,
+                          .plane = TACIT_PLANE_BACKGROUND,
+                          .flags = TACIT_OP_AS_HOLDER,
+                          .host = host->node,
+                          .region = host->own_log,
+                          .bytes = 8,
+                          .offset = TACIT_LOG_LEASE,
+                          .local = &crash->lease_word,
+                          .generation = host->generation,
+                          .cookie =
+                              tacit_crash_cookie(crash, TACIT_COOKIE_RENEW,
+                                                 (unsigned)(host - crash->hosts), host->renewal)};
+    if (crash->fabric->ops->post(crash->fabric, &op)) {
+        host->renewing_ns = crash->now_ns; // of this turn's begin, so before the word was sent
+        host->renewing_for_ns = crash->lease_ns;
+    }
+}
+
+// The machine is slower than the lease is long: a lease that ends between two renewals is of no
+// use. (What the hosts read is at least as long as what is counted: the word grows first.)
+static void lapsed(struct tacit_crash *crash)
+{
+    crash->counters.lease_lapses++;
+    if (++crash->lease_lapses < LAPSES_TO_GROW ||
+        2 * crash->lease_ns > crash->config->lease_max_ns) {
+        return;
+    }
+    crash->lease_lapses = 0;
+    crash->lease_ns *= 2;
+    crash->lease_word = wait_of(crash, crash->lease_ns);
+    tacit_mark(&crash->marker, TACIT_MARK_LEASE_GROWN);
+}
+
+void tacit_lease_renewed(struct tacit_crash *crash, struct tacit_log_host *host, uint32_t renewal)
+{
+    if (renewal != host->renewal || host->renewing_ns == 0) {
+        return;
+    }
+    tacit_time_ns_t from = TACIT_BUG(LEASE_FROM_COMPLETION) ? crash->now_ns : host->renewing_ns;
+    tacit_time_ns_t before = crash->lease_until_ns;
+    host->lease_until_ns = from + host->renewing_for_ns;
+    host->renewing_ns = 0;
+    host->renewal++;
+    count_again(crash);
+    if (before != 0 && before <= crash->now_ns && crash->lease_until_ns > crash->now_ns) {
+        lapsed(crash);
+    }
+}
+
+bool tacit_lease_holds(const struct tacit_crash *crash, tacit_time_ns_t now_ns)
+{
+    // Below first_free an earlier leader may have decided what is not executed here yet.
+    return crash->role == TACIT_ROLE_LEADER && crash->applied >= crash->first_free &&
+           now_ns < crash->lease_until_ns;
+}
