@@ -49,8 +49,9 @@ struct checker_verdict {
 // up).
 struct checker_verdict checker_slots(const struct checker_op *ops, size_t count);
 struct checker_verdict checker_linear(const struct checker_op *ops, size_t count);
-// `order`: numbers of the operations that took effect (below `count`), first to last. Never gives
-// up, except that `count` is at most CHECKER_WITNESS_OPS. Linear.
+// `order`: numbers of the operations that took effect (below `count`), first to last; reads beside
+// the log are placed by the checker. Never gives up, except that `count` is at most
+// CHECKER_WITNESS_OPS. Linear without such reads, else quadratic.
 #define CHECKER_WITNESS_OPS 4096u
 struct checker_verdict checker_witness(const struct checker_op *ops, size_t count,
                                        const uint32_t *order, size_t ordered);

@@ -31,49 +31,21 @@ static uint64_t hash_of(uint32_t count, const uint32_t *tokens)
 #define H12 hash_of(2, (uint32_t[]){11, 22})
 #define H21 hash_of(2, (uint32_t[]){22, 11})
 
-// client, kind, key, argument, call, return, slot, result
-#define INCR(c, call, ret, slot, value)                                                            \
+#define OP(c, what, token, call, ret, slot, a, b)                                                  \
     {                                                                                              \
-        c, CHECKER_INCR, 0, 0, call, ret, slot,                                                    \
-        {                                                                                          \
-            value, 0                                                                               \
+        .client = (c), .kind = (what), .argument = (token), .call_ns = (call), .return_ns = (ret), \
+        .index = (slot), .result = {                                                               \
+            (a),                                                                                   \
+            (b)                                                                                    \
         }                                                                                          \
     }
-#define GETC(c, call, ret, slot, value)                                                            \
-    {                                                                                              \
-        c, CHECKER_GET_COUNTER, 0, 0, call, ret, slot,                                             \
-        {                                                                                          \
-            value, 0                                                                               \
-        }                                                                                          \
-    }
+#define INCR(c, call, ret, slot, value) OP(c, CHECKER_INCR, 0, call, ret, slot, value, 0)
+#define GETC(c, call, ret, slot, value) OP(c, CHECKER_GET_COUNTER, 0, call, ret, slot, value, 0)
 #define APPEND(c, token, call, ret, slot, len, hash)                                               \
-    {                                                                                              \
-        c, CHECKER_APPEND, 0, token, call, ret, slot,                                              \
-        {                                                                                          \
-            len, hash                                                                              \
-        }                                                                                          \
-    }
-#define GETL(c, call, ret, slot, len, hash)                                                        \
-    {                                                                                              \
-        c, CHECKER_GET_LIST, 0, 0, call, ret, slot,                                                \
-        {                                                                                          \
-            len, hash                                                                              \
-        }                                                                                          \
-    }
-#define SETP(c, value, call, ret, slot, a, b)                                                      \
-    {                                                                                              \
-        c, CHECKER_SET_PAIR, 0, value, call, ret, slot,                                            \
-        {                                                                                          \
-            a, b                                                                                   \
-        }                                                                                          \
-    }
-#define GETP(c, call, ret, slot, a, b)                                                             \
-    {                                                                                              \
-        c, CHECKER_GET_PAIR, 0, 0, call, ret, slot,                                                \
-        {                                                                                          \
-            a, b                                                                                   \
-        }                                                                                          \
-    }
+    OP(c, CHECKER_APPEND, token, call, ret, slot, len, hash)
+#define GETL(c, call, ret, slot, len, hash) OP(c, CHECKER_GET_LIST, 0, call, ret, slot, len, hash)
+#define SETP(c, value, call, ret, slot, a, b) OP(c, CHECKER_SET_PAIR, value, call, ret, slot, a, b)
+#define GETP(c, call, ret, slot, a, b) OP(c, CHECKER_GET_PAIR, 0, call, ret, slot, a, b)
 #define NEVER CHECKER_NEVER
 
 enum expect { RIGHT, WRONG, WRONG_BY_SLOT_ONLY };
@@ -233,6 +205,22 @@ static void a_witness_decides(void **state)
     const struct checker_op late[] = {GETC(0, 0, 10, 1, 0), INCR(1, 20, NEVER, 0, 0)};
     assert_int_equal(witness(late, 2, 0, 1, 0, 2), CHECKER_PASS);
     assert_int_equal(witness(late, 2, 1, 0, 0, 2), CHECKER_VIOLATION);
+    // Reads beside the log are in no order: one that saw what was there, one that is stale, and one
+    // that saw it before another that began later did not.
+    struct checker_op beside[] = {INCR(0, 0, 10, 1, 1), INCR(1, 40, 50, 2, 2),
+                                  GETC(2, 20, 30, 1, 1), GETC(3, 60, 70, 2, 2)};
+    beside[2].beside_log = beside[3].beside_log = true;
+    assert_int_equal(witness(beside, 4, 0, 1, 0, 2), CHECKER_PASS);
+    assert_int_equal(checker_slots(beside, 4).outcome, CHECKER_PASS);
+    beside[3].result[0] = 1;
+    beside[3].index = 1;
+    assert_int_equal(witness(beside, 4, 0, 1, 0, 2), CHECKER_VIOLATION);
+    assert_int_equal(checker_slots(beside, 4).outcome, CHECKER_VIOLATION);
+    beside[1].call_ns = 15; // now it is open while both are read
+    beside[1].return_ns = 80;
+    assert_int_equal(witness(beside, 4, 0, 1, 0, 2), CHECKER_PASS);
+    beside[2].result[0] = 2;
+    assert_int_equal(witness(beside, 4, 0, 1, 0, 2), CHECKER_VIOLATION);
     // A history on which the searches give up.
     struct checker_op many[60];
     uint32_t order[60];

@@ -33,6 +33,27 @@ static void request__has_the_documented_bytes(void **state)
     assert_memory_equal(out, golden, sizeof golden);
 }
 
+static void read__has_the_documented_bytes(void **state)
+{
+    (void)state;
+    const uint8_t golden[] = {4, 0, 0, 0, 9, 0, 0,    0, 5, 0, 0, 0, 0, 0, 0, 0,  6,
+                              0, 0, 0, 0, 0, 0, 0x40, 7, 1, 0, 0, 0, 0, 0, 0, '0'};
+    struct tacit_wire_request request = {.kind = TACIT_REQUEST_READ,
+                                         .session = 5,
+                                         .number = TACIT_WIRE_READ_BIT | 6,
+                                         .after = 0x107,
+                                         .body = body,
+                                         .body_bytes = 1};
+    uint8_t out[BUFFER];
+    assert_int_equal(tacit_wire_request_encode(out, sizeof out, &request), sizeof golden);
+    assert_memory_equal(out, golden, sizeof golden);
+    struct tacit_wire_request again;
+    assert_int_equal(tacit_wire_request_decode(&again, golden, sizeof golden), TACIT_VERDICT_OK);
+    assert_int_equal(again.after, 0x107);
+    assert_int_equal(again.body_bytes, 1);
+    assert_memory_equal(again.body, body, 1);
+}
+
 static void reply__has_the_documented_bytes(void **state)
 {
     (void)state;
@@ -72,11 +93,14 @@ static void item__has_the_documented_bytes(void **state)
 
 static struct tacit_wire_request sample_request(uint8_t kind, uint32_t bytes)
 {
+    bool is_read = kind == TACIT_REQUEST_READ;
     return (struct tacit_wire_request){.kind = kind,
                                        .session = kind == TACIT_REQUEST_OPEN ? 0 : 77,
-                                       .number = 3,
+                                       .number = is_read ? TACIT_WIRE_READ_BIT | 3 : 3,
+                                       .after = is_read ? 0x1122334455667788u : 0,
                                        .body = body,
-                                       .body_bytes = kind == TACIT_REQUEST_APPLY ? bytes : 0};
+                                       .body_bytes =
+                                           kind == TACIT_REQUEST_APPLY || is_read ? bytes : 0};
 }
 
 // Whatever is accepted must encode to the same bytes. Returns whether it was accepted.
@@ -116,13 +140,15 @@ static bool reply_is_canonical(const uint8_t *bytes, size_t size)
 static void request__round_trips_and_refuses_the_rest(void **state)
 {
     (void)state;
-    for (uint8_t kind = 0; kind <= 4; kind++) {
+    for (uint8_t kind = 0; kind <= TACIT_REQUEST_READ + 1; kind++) {
         for (uint32_t bytes = 0; bytes <= BODY_MAX; bytes++) {
             struct tacit_wire_request request = sample_request(kind, bytes);
             uint8_t out[BUFFER];
             size_t size = tacit_wire_request_encode(out, sizeof out, &request);
-            assert_int_equal(size, TACIT_WIRE_REQUEST_HEADER + request.body_bytes);
-            bool known = kind >= TACIT_REQUEST_OPEN && kind <= TACIT_REQUEST_CLOSE;
+            uint32_t head = kind == TACIT_REQUEST_READ ? TACIT_WIRE_READ_HEADER : 0;
+            assert_int_equal(size, TACIT_WIRE_REQUEST_HEADER + head + request.body_bytes);
+            assert_true(size <= tacit_wire_request_max(bytes, false));
+            bool known = kind >= TACIT_REQUEST_OPEN && kind <= TACIT_REQUEST_READ;
             assert_int_equal(request_is_canonical(out, size), known);
             for (size_t cut = 0; cut < size; cut++) {
                 assert_false(request_is_canonical(out, cut));
@@ -134,7 +160,8 @@ static void request__round_trips_and_refuses_the_rest(void **state)
                     bool ok = request_is_canonical(out, size);
                     out[i] ^= (uint8_t)(1u << bit);
                     // Reserved bytes and the length; FULL alone changes no length.
-                    bool full = i == 1 && 1u << bit == TACIT_REQUEST_FULL;
+                    bool full =
+                        i == 1 && 1u << bit == TACIT_REQUEST_FULL && kind != TACIT_REQUEST_READ;
                     if (i >= 1 && i < 8 && !full) {
                         assert_false(ok);
                     }
@@ -160,6 +187,22 @@ static void request__refuses_what_the_kind_forbids(void **state)
     request = sample_request(TACIT_REQUEST_CLOSE, 0);
     request.body_bytes = 1;
     assert_false(request_is_canonical(out, tacit_wire_request_encode(out, sizeof out, &request)));
+    // A read has no flags, its number tells it from requests, and what comes before its body is
+    // whole.
+    request = sample_request(TACIT_REQUEST_READ, 3);
+    request.flags = TACIT_REQUEST_FULL;
+    assert_false(request_is_canonical(out, tacit_wire_request_encode(out, sizeof out, &request)));
+    for (uint64_t top = 0; top < 4; top++) {
+        request = sample_request(TACIT_REQUEST_READ, 3);
+        request.number = top << 62 | 3;
+        size_t size = tacit_wire_request_encode(out, sizeof out, &request);
+        assert_int_equal(request_is_canonical(out, size), top == 1);
+    }
+    request = sample_request(TACIT_REQUEST_APPLY, TACIT_WIRE_READ_HEADER - 1);
+    request.number |= TACIT_WIRE_READ_BIT;
+    size_t size = tacit_wire_request_encode(out, sizeof out, &request);
+    out[0] = TACIT_REQUEST_READ;
+    assert_false(request_is_canonical(out, size));
 }
 
 static void encode__refuses_what_does_not_fit(void **state)
@@ -203,7 +246,7 @@ static void reply__round_trips_and_refuses_the_rest(void **state)
                                                  .body_bytes = bytes};
                 uint8_t out[BUFFER];
                 size_t size = tacit_wire_reply_encode(out, sizeof out, &reply);
-                bool sane = kind >= TACIT_REPLY_RESULT && kind <= TACIT_REPLY_SIGN &&
+                bool sane = kind >= TACIT_REPLY_RESULT && kind <= TACIT_REPLY_NO_READ &&
                             kind != TACIT_REPLY_RESULT_DIGEST &&
                             (leader < TACIT_REPLICAS_MAX || leader == TACIT_WIRE_NO_LEADER) &&
                             (bytes == 0 || kind == TACIT_REPLY_RESULT);
@@ -394,6 +437,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(request__has_the_documented_bytes),
+        cmocka_unit_test(read__has_the_documented_bytes),
         cmocka_unit_test(reply__has_the_documented_bytes),
         cmocka_unit_test(item__has_the_documented_bytes),
         cmocka_unit_test(request__round_trips_and_refuses_the_rest),
