@@ -7,6 +7,7 @@
 // (control.c).
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,6 @@ struct verbs_connection *tacit_verbs_connection_make(struct tacit_verbs *v, stru
     for (unsigned i = 0; i < TACIT_VERBS_CONNECTIONS; i++) {
         struct verbs_connection *connection = &v->connections[i];
         if (connection->state == TACIT_VERBS_CONNECTION_FREE) {
-            memset(connection, 0, sizeof(*connection));
             connection->state =
                 dials ? TACIT_VERBS_CONNECTION_ROUTING : TACIT_VERBS_CONNECTION_CONNECTING;
             connection->dials = dials;
@@ -49,12 +49,16 @@ static bool prepare_queues(struct tacit_verbs *v, struct verbs_connection *conne
     const size_t bytes = 2u * TACIT_VERBS_CONTROL_QUEUE * TACIT_VERBS_MESSAGE_BYTES;
     connection->cq =
         ibv_create_cq(v->device, 2 * (int)TACIT_VERBS_CONTROL_QUEUE, connection, v->completions, 0);
-    connection->buffers = aligned_alloc(4096, bytes);
+    if (connection->buffers == NULL) {
+        connection->buffers = aligned_alloc(4096, bytes);
+    }
     if (connection->cq == NULL || connection->buffers == NULL) {
         return false;
     }
-    memset(connection->buffers, 0, bytes);
-    connection->mr = ibv_reg_mr(v->pd, connection->buffers, bytes, IBV_ACCESS_LOCAL_WRITE);
+    memset(connection->buffers, 0, bytes); // of another peer's messages
+    if (connection->mr == NULL) {
+        connection->mr = ibv_reg_mr(v->pd, connection->buffers, bytes, IBV_ACCESS_LOCAL_WRITE);
+    }
     struct ibv_qp_init_attr attr = {
         .qp_type = IBV_QPT_RC,
         .send_cq = connection->cq,
@@ -368,15 +372,20 @@ void tacit_verbs_connection_end(struct tacit_verbs *v, struct verbs_connection *
         (void)rdma_disconnect(connection->id); // fails when it never was connected
         rdma_destroy_qp(connection->id);
     }
-    if (connection->mr != NULL) {
-        (void)ibv_dereg_mr(connection->mr);
-    }
-    free(connection->buffers);
     if (connection->cq != NULL) {
         (void)ibv_destroy_cq(connection->cq);
     }
     (void)rdma_destroy_id(connection->id);
     tacit_handshake_fini(connection->handshake);
     tacit_secret_free(connection->secrets);
-    memset(connection, 0, sizeof(*connection));
+    memset(connection, 0, offsetof(struct verbs_connection, buffers));
+}
+
+// What tacit_verbs_connection_end() keeps.
+void tacit_verbs_connection_forget(struct verbs_connection *connection)
+{
+    if (connection->mr != NULL) {
+        (void)ibv_dereg_mr(connection->mr);
+    }
+    free(connection->buffers);
 }

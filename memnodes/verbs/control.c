@@ -280,7 +280,7 @@ static tacit_time_ns_t tick(struct tacit_verbs *v)
     for (tacit_node_t node = 0; node < TACIT_NODES_MAX; node++) {
         struct verbs_link *link = tacit_verbs_link(v, node);
         if (link != NULL && atomic_load(&link->state) == TACIT_VERBS_LINK_DOWN) {
-            tacit_verbs_link_release(v, link);
+            tacit_verbs_link_release(link);
         }
     }
     for (unsigned i = 0; i < v->dials_count; i++) {

@@ -131,16 +131,17 @@ struct verbs_plane {
     bool ask_due;
     bool denied; // what follows a refused operation on the wire was not executed
     struct verbs_op ops[TACIT_VERBS_OPS];
-    uint32_t first, next; // operations that poll() has not taken out yet
-    uint32_t ended;       // operations below have a result
-    uint8_t *bounce;
-    struct ibv_mr *bounce_mr;
+    uint32_t first, next;               // operations that poll() has not taken out yet
+    uint32_t ended;                     // operations below have a result
     uint32_t bounce_first, bounce_next; // free-running, modulo TACIT_VERBS_BOUNCE
     uint64_t bell_address, bells;
     uint32_t bell_rkey;
     struct verbs_staged staged[TACIT_VERBS_CHAIN];
     uint32_t staged_count;
+    // From here on kept while the peer is away.
     struct verbs_tally tally;
+    uint8_t *bounce;
+    struct ibv_mr *bounce_mr;
     // Protocol thread: has written since the last bell, in that epoch; owes a bell.
     bool dirty, bell_due;
     uint32_t dirty_epoch;
@@ -148,13 +149,14 @@ struct verbs_plane {
 
 // The side of the host that is written; control thread only.
 struct verbs_host_plane {
-    struct ibv_pd *pd;
     struct ibv_cq *cq;  // for markers only
     struct ibv_qp *qp;  // started if open
     struct ibv_qp *old; // stopped; the peer's end may still send to it
     uint32_t peer_qpn, peer_psn;
     bool open, may_write;
     uint32_t round;
+    // From here on kept while the peer is away, for its return in the same incarnation.
+    struct ibv_pd *pd;
     struct ibv_mr *bell_mr;
     struct ibv_mr *mr[TACIT_VERBS_OWN_REGIONS];
 };
@@ -238,14 +240,15 @@ struct verbs_connection { // control thread
     unsigned peer; // when it dials: index of the configured peer
     struct rdma_cm_id *id;
     struct ibv_cq *cq;
-    struct ibv_mr *mr;
-    uint8_t (*buffers)[TACIT_VERBS_MESSAGE_BYTES]; // received, then sent
     uint32_t sends_posted, sends_done;
     uint64_t sent, received; // numbers of messages with a MAC
     tacit_time_ns_t deadline_ns, last_send_ns;
     struct verbs_secrets *secrets;
     struct tacit_handshake *handshake;
     struct verbs_link *link;
+    // From here on kept for the next connection that takes this place.
+    uint8_t (*buffers)[TACIT_VERBS_MESSAGE_BYTES]; // received, then sent
+    struct ibv_mr *mr;
 };
 
 struct verbs_dial { // control thread
@@ -395,6 +398,7 @@ bool tacit_verbs_connection_receive(struct tacit_verbs *v, struct verbs_connecti
 bool tacit_verbs_send(struct tacit_verbs *v, struct verbs_connection *connection,
                       struct verbs_message *message);
 void tacit_verbs_connection_end(struct tacit_verbs *v, struct verbs_connection *connection);
+void tacit_verbs_connection_forget(struct verbs_connection *connection);
 
 // link.c: what two authenticated nodes set up, and its end.
 bool tacit_verbs_link_begin(struct tacit_verbs *v, struct verbs_connection *connection,
@@ -405,7 +409,11 @@ bool tacit_verbs_link_message(struct tacit_verbs *v, struct verbs_link *link,
 // wait.
 bool tacit_verbs_links_settle(struct tacit_verbs *v);
 void tacit_verbs_link_break(struct tacit_verbs *v, struct verbs_link *link);
-void tacit_verbs_link_release(struct tacit_verbs *v, struct verbs_link *link);
+// Takes apart what led to the peer and from it. What is registered for it stays for its return in
+// the same incarnation: nothing leads there without a queue pair.
+void tacit_verbs_link_release(struct verbs_link *link);
+// Ends those registrations, and their protection domains. Of a released link only.
+void tacit_verbs_link_forget(struct verbs_link *link);
 // Node number of an authenticated peer here; TACIT_NODE_NONE and a reason: it may not connect now.
 tacit_node_t tacit_verbs_link_place(struct tacit_verbs *v, const struct tacit_identity *peer,
                                     enum tacit_refusal *reason);

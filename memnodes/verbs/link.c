@@ -14,6 +14,7 @@
 // And how it ends: first every right that the peer has here is gone (its queue pairs are stopped),
 // then what was posted to it gets a result, then DOWN is polled, and only then is anything freed.
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,24 +97,29 @@ static struct verbs_link *link_of(struct tacit_verbs *v, tacit_node_t node)
 static bool peer_plane_make(struct tacit_verbs *v, struct verbs_plane *plane)
 {
     plane->cq = ibv_create_cq(v->device, (int)TACIT_VERBS_WORK + 8, NULL, NULL, 0);
-    plane->bounce = aligned_alloc(4096, TACIT_VERBS_BOUNCE);
-    if (plane->cq == NULL || plane->bounce == NULL) {
-        return false;
+    if (plane->bounce == NULL) {
+        plane->bounce = aligned_alloc(4096, TACIT_VERBS_BOUNCE);
+        if (plane->bounce == NULL) {
+            return false;
+        }
+        memset(plane->bounce, 0, TACIT_VERBS_BOUNCE);
     }
-    memset(plane->bounce, 0, TACIT_VERBS_BOUNCE);
-    plane->bounce_mr = ibv_reg_mr(v->pd, plane->bounce, TACIT_VERBS_BOUNCE, 0);
-    return plane->bounce_mr != NULL && tacit_verbs_plane_renew(v, plane);
+    if (plane->bounce_mr == NULL) {
+        plane->bounce_mr = ibv_reg_mr(v->pd, plane->bounce, TACIT_VERBS_BOUNCE, 0);
+    }
+    return plane->cq != NULL && plane->bounce_mr != NULL && tacit_verbs_plane_renew(v, plane);
 }
 
 static bool host_plane_make(struct tacit_verbs *v, struct verbs_link *link,
                             struct verbs_host_plane *host)
 {
-    host->pd = ibv_alloc_pd(v->device);
     if (host->pd == NULL) {
-        return false;
+        host->pd = ibv_alloc_pd(v->device);
     }
-    host->bell_mr = ibv_reg_mr(host->pd, &v->bells[link->node], sizeof(v->bells[link->node]),
-                               IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
+    if (host->pd != NULL && host->bell_mr == NULL) {
+        host->bell_mr = ibv_reg_mr(host->pd, &v->bells[link->node], sizeof(v->bells[link->node]),
+                                   IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
+    }
     host->cq = ibv_create_cq(v->device, 2 * (int)TACIT_VERBS_MARKERS, NULL, NULL, 0);
     return host->bell_mr != NULL && host->cq != NULL && tacit_verbs_host_renew(host);
 }
@@ -171,7 +177,11 @@ bool tacit_verbs_link_begin(struct tacit_verbs *v, struct verbs_connection *conn
         return false;
     }
     assert(atomic_load(&link->state) == TACIT_VERBS_LINK_NONE);
-    link->kind = kind_of(peer->name.role);
+    enum tacit_verbs_kind kind = kind_of(peer->name.role);
+    if (v->config.kind == TACIT_VERBS_CLIENT || peer->incarnation != link->incarnation) {
+        tacit_verbs_link_forget(link); // somebody else, who gets keys of its own
+    }
+    link->kind = kind;
     link->incarnation = peer->incarnation;
     link->identity = peer->name.id;
     link->reaches = reaches(v->config.kind, link->kind);
@@ -383,20 +393,17 @@ bool tacit_verbs_link_message(struct tacit_verbs *v, struct verbs_link *link,
 // ---- the end
 // ----------------------------------------------------------------------------------------
 
-static void host_plane_end(struct verbs_host_plane *host)
+// Whatever led here is gone; what is registered stays (see tacit_verbs_link_forget). False: a queue
+// pair could not be destroyed, so that only the registrations can be taken away.
+static bool host_plane_end(struct verbs_host_plane *host)
 {
-    (void)tacit_verbs_qp_end(&host->old);
-    (void)tacit_verbs_qp_end(&host->qp);
+    bool ended = tacit_verbs_qp_end(&host->old);
+    ended = tacit_verbs_qp_end(&host->qp) && ended;
     if (host->cq != NULL) {
         (void)ibv_destroy_cq(host->cq);
     }
-    if (host->bell_mr != NULL) {
-        (void)ibv_dereg_mr(host->bell_mr);
-    }
-    if (host->pd != NULL) {
-        (void)ibv_dealloc_pd(host->pd);
-    }
-    memset(host, 0, sizeof(*host));
+    memset(host, 0, offsetof(struct verbs_host_plane, pd));
+    return ended;
 }
 
 static void peer_plane_end(struct verbs_plane *plane)
@@ -405,26 +412,48 @@ static void peer_plane_end(struct verbs_plane *plane)
     if (plane->cq != NULL) {
         (void)ibv_destroy_cq(plane->cq);
     }
-    if (plane->bounce_mr != NULL) {
-        (void)ibv_dereg_mr(plane->bounce_mr);
-    }
-    free(plane->bounce);
     memset(plane, 0, offsetof(struct verbs_plane, tally));
     plane->dirty = false;
     plane->bell_due = false;
     plane->dirty_epoch = 0;
 }
 
-void tacit_verbs_link_release(struct tacit_verbs *v, struct verbs_link *link)
+void tacit_verbs_link_forget(struct verbs_link *link)
 {
-    (void)v;
     tacit_verbs_regions_unregister(link);
+    for (unsigned p = 0; p < TACIT_PLANES; p++) {
+        struct verbs_host_plane *host = &link->host[p];
+        struct verbs_plane *plane = &link->plane[p];
+        if (host->bell_mr != NULL) {
+            (void)ibv_dereg_mr(host->bell_mr);
+        }
+        if (host->pd != NULL) {
+            (void)ibv_dealloc_pd(host->pd);
+        }
+        if (plane->bounce_mr != NULL) {
+            (void)ibv_dereg_mr(plane->bounce_mr);
+        }
+        free(plane->bounce);
+        host->bell_mr = NULL;
+        host->pd = NULL;
+        plane->bounce_mr = NULL;
+        plane->bounce = NULL;
+    }
+}
+
+void tacit_verbs_link_release(struct verbs_link *link)
+{
+    bool ended = true;
     (void)pthread_mutex_lock(&link->lock);
     for (unsigned p = 0; p < TACIT_PLANES; p++) {
-        host_plane_end(&link->host[p]);
+        ended = host_plane_end(&link->host[p]) && ended;
         peer_plane_end(&link->plane[p]);
         link->route[p].before = 0;
     }
+    if (!ended || link->kind == TACIT_VERBS_CLIENT) { // a client's place is anybody's
+        tacit_verbs_link_forget(link);
+    }
+    memset(link->gone_waiting, 0, sizeof(link->gone_waiting));
     (void)pthread_mutex_lock(&link->directory_lock);
     for (unsigned i = 0; i < TACIT_VERBS_DIRECTORY; i++) {
         struct verbs_entry *entry = &link->directory[i];
@@ -459,7 +488,7 @@ void tacit_verbs_link_break(struct tacit_verbs *v, struct verbs_link *link)
     int expected = TACIT_VERBS_LINK_RISING;
     if (atomic_load(&link->state) == TACIT_VERBS_LINK_SETUP ||
         atomic_compare_exchange_strong(&link->state, &expected, TACIT_VERBS_LINK_DOWN)) {
-        tacit_verbs_link_release(v, link); // nobody has seen it
+        tacit_verbs_link_release(link); // nobody has seen it
         return;
     }
     expected = TACIT_VERBS_LINK_UP;

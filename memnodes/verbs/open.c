@@ -245,11 +245,13 @@ void tacit_verbs_close(struct tacit_fabric *fabric)
         if (v->connections[i].state != TACIT_VERBS_CONNECTION_FREE) {
             tacit_verbs_connection_end(v, &v->connections[i]);
         }
+        tacit_verbs_connection_forget(&v->connections[i]);
     }
     for (tacit_node_t node = 0; node < TACIT_NODES_MAX; node++) {
         struct verbs_link *link = tacit_verbs_link(v, node);
         if (link != NULL) {
-            tacit_verbs_link_release(v, link);
+            tacit_verbs_link_release(link);
+            tacit_verbs_link_forget(link);
             (void)pthread_mutex_destroy(&link->lock);
             (void)pthread_mutex_destroy(&link->directory_lock);
             free(link);

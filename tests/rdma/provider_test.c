@@ -420,6 +420,54 @@ static void silence_bounds_the_tries(void **unused)
     }
 }
 
+// A connection that comes back in the same incarnation registers nothing again; a new incarnation
+// gets registrations of its own, and the old ones go.
+static void memory_is_registered_once(void **unused)
+{
+    (void)unused;
+    struct tacit_error error;
+    fake_reset(&good, 0, 0);
+    assert_int_equal(node_open(&memnode, TACIT_VERBS_MEMNODE, &error), TACIT_OK);
+    assert_int_equal(node_open(&replica, TACIT_VERBS_REPLICA, &error), TACIT_OK);
+    replica.fabric->ops->attach(replica.fabric, replica.memory, sizeof(replica.memory));
+    assert_int_equal(operate(TACIT_OP_READ, TACIT_REGION_PAGE, 0, 0, 0), TACIT_COMPLETION_OK);
+    tacit_time_ns_t until_ns = tacit_verbs_now_ns() + PATIENCE_NS;
+    unsigned registered = fake_count(FAKE_ibv_reg_mr);
+    unsigned live = fake_live();
+    for (unsigned round = 1; round <= 5; round++) {
+        struct tacit_fabric *from = round % 2 == 0 ? memnode.fabric : replica.fabric;
+        uint32_t before = replica.ups;
+        replica.memory[0] = round;
+        assert_int_equal(operate(TACIT_OP_WRITE, TACIT_REGION_CONTROL, 0, 0, 0),
+                         TACIT_COMPLETION_OK);
+        from->ops->reset(from, from == memnode.fabric ? 0 : MEMNODE);
+        while ((replica.ups == before || memnode.ups <= round) && wait_more(until_ns)) {
+        }
+        assert_int_equal(replica.downs, round);
+        assert_int_equal(operate(TACIT_OP_READ, TACIT_REGION_CONTROL, 0, 0, 0),
+                         TACIT_COMPLETION_OK);
+        assert_int_equal(replica.memory[0], round);
+    }
+    assert_int_equal(fake_count(FAKE_ibv_reg_mr), registered);
+    assert_int_equal(fake_live(), live);
+
+    tacit_verbs_close(replica.fabric);
+    struct tacit_verbs_config config;
+    memset(&replica, 0, sizeof(replica));
+    configure(&config, &replica, TACIT_VERBS_REPLICA);
+    config.incarnation = 2;
+    assert_int_equal(tacit_verbs_open(&config, &replica.fabric, &error), TACIT_OK);
+    replica.fabric->ops->attach(replica.fabric, replica.memory, sizeof(replica.memory));
+    until_ns = tacit_verbs_now_ns() + PATIENCE_NS;
+    while (replica.ups == 0 && wait_more(until_ns)) {
+    }
+    assert_int_equal(operate(TACIT_OP_READ, TACIT_REGION_PAGE, 0, 0, 0), TACIT_COMPLETION_OK);
+    assert_true(fake_count(FAKE_ibv_reg_mr) > registered);
+    tacit_verbs_close(replica.fabric);
+    tacit_verbs_close(memnode.fabric);
+    assert_int_equal(fake_live(), 0);
+}
+
 // A turn's writes to one host cost one doorbell and one completion.
 static void writes_share_a_doorbell(void **unused)
 {
@@ -522,6 +570,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(configuration_is_checked),
         cmocka_unit_test(queue_pairs_get_what_was_chosen),
         cmocka_unit_test(silence_bounds_the_tries),
+        cmocka_unit_test(memory_is_registered_once),
         cmocka_unit_test(writes_share_a_doorbell),
         cmocka_unit_test(device_failure_is_down),
         cmocka_unit_test(check_says_what_is_there),
