@@ -353,6 +353,140 @@ static void nothing_lands_after_revoked(void **unused)
     assert_false(conf_event_within(&harness, 1, TACIT_EVENT_DOWN, CONF_MEMNODE, 0, &event));
 }
 
+// ---- connections and queue pairs that fail under a stream of writes
+// ---------------------------------
+
+#define AREA_BYTES 2048u
+#define AREA_SLOTS 32u // writes of a cache line, one after the other and round again
+
+enum break_way { BREAK_AT_WRITER, BREAK_AT_HOST, FAIL_AT_WRITER, FAIL_AT_HOST, BREAK_WAYS };
+
+static const struct conf_reply *writer_state(void)
+{
+    return conf_call(&harness, 1, conf_request(CONF_WRITER_STATE));
+}
+
+// Writes of replica 1 into an area of its log at the memory node, as the holder, without an end.
+static void stream_start(unsigned area, int32_t region)
+{
+    struct conf_request *request = conf_request(CONF_WRITER_START);
+    request->op = (struct tacit_op){.plane = TACIT_PLANE_DATA,
+                                    .host = CONF_MEMNODE,
+                                    .region = region,
+                                    .bytes = AREA_BYTES / AREA_SLOTS,
+                                    .offset = (uint64_t)area * AREA_BYTES,
+                                    .generation = 1};
+    request->extent = AREA_BYTES;
+    (void)conf_call(&harness, 1, request);
+    for (unsigned i = 0; i < 1000 && writer_state()->value < 20; i++) {
+        step(&harness, 500000);
+    }
+    assert_true(writer_state()->value >= 20);
+}
+
+static void stream_break(enum break_way way)
+{
+    uint64_t tried;
+    struct conf_request *request = conf_request(CONF_RESET);
+    request->host = way == BREAK_AT_WRITER ? CONF_MEMNODE : 1;
+    switch (way) {
+    case BREAK_AT_WRITER:
+        (void)conf_call(&harness, 1, request);
+        break;
+    case BREAK_AT_HOST:
+        (void)conf_call(&harness, CONF_MEMNODE, request);
+        break;
+    case FAIL_AT_WRITER:
+        (void)attack(1, CONF_MEMNODE, VERBS_ATTACK_FAIL_OWN, &tried);
+        break;
+    case FAIL_AT_HOST:
+    case BREAK_WAYS:
+        (void)attack(CONF_MEMNODE, 1, VERBS_ATTACK_FAIL_HOST, &tried);
+    }
+}
+
+static void area_read(unsigned area, uint64_t words[AREA_BYTES / 8])
+{
+    struct conf_request *request = conf_request(CONF_LOCAL_READ);
+    request->key = log_of(1);
+    request->offset = (uint64_t)area * AREA_BYTES;
+    request->bytes = AREA_BYTES;
+    const struct conf_reply *reply = conf_call(&harness, CONF_MEMNODE, request);
+    assert_int_equal(reply->value, 1);
+    memcpy(words, reply->data, AREA_BYTES);
+}
+
+// What has landed is the beginning of the stream, up to a place not before the last `OK`: each slot
+// has the last of its writes up to there.
+static void assert_no_hole(const uint64_t words[AREA_BYTES / 8], uint64_t ok)
+{
+    uint64_t last = 0;
+    for (unsigned i = 0; i < AREA_BYTES / 8; i++) {
+        last = (words[i] >> 32) > last ? words[i] >> 32 : last;
+    }
+    assert_true(last >= ok && last <= ok + 16);
+    for (uint64_t number = last; number-- > 1 && last - number < AREA_SLOTS;) {
+        for (unsigned i = 0; i < 8; i++) {
+            uint64_t word = words[(number - 1) % AREA_SLOTS * 8 + i];
+            if (word != (number << 32 | number)) {
+                fail_msg("write %llu of %llu is not there", (unsigned long long)number,
+                         (unsigned long long)last);
+            }
+        }
+    }
+}
+
+static void break_once(enum break_way way, unsigned area)
+{
+    static uint64_t then[AREA_BYTES / 8], now[AREA_BYTES / 8];
+    struct tacit_event event;
+    struct conf_access access = {.at = 1,
+                                 .host = CONF_MEMNODE,
+                                 .flags = TACIT_OP_AS_HOLDER,
+                                 .generation = 1,
+                                 .offset = CONF_LOG_BYTES - 8,
+                                 .region = conf_region_wait(&harness, 1, CONF_MEMNODE, log_of(1))};
+    bool is_broken = way == BREAK_AT_WRITER || way == BREAK_AT_HOST;
+    stream_start(area, access.region);
+    stream_break(way);
+    if (is_broken) {
+        assert_int_equal(conf_expect_change(&harness, 1, CONF_MEMNODE).kind, TACIT_EVENT_DOWN);
+        event = conf_expect_change(&harness, 1, CONF_MEMNODE);
+        assert_true(event.kind == TACIT_EVENT_UP && event.incarnation == 1);
+        // Who has not looked and goes on with what it had is told so.
+        assert_int_equal(conf_write(&harness, access, 1, 1), TACIT_COMPLETION_DENIED);
+        access.region = conf_region_wait(&harness, 1, CONF_MEMNODE, log_of(1));
+    }
+    for (unsigned i = 0; i < 1000 && writer_state()->value2 == UINT64_MAX; i++) {
+        step(&harness, 500000);
+    }
+    uint64_t ok = writer_state()->value;
+    assert_true(writer_state()->value2 == TACIT_COMPLETION_LOST ||
+                writer_state()->value2 == TACIT_COMPLETION_DENIED);
+    // The holder holds still: it may go on, knowingly.
+    assert_int_equal(conf_write(&harness, access, 100 + area, 1), TACIT_COMPLETION_OK);
+    area_read(area, then);
+    assert_no_hole(then, ok);
+    step(&harness, 3000000);
+    area_read(area, now);
+    assert_memory_equal(then, now, sizeof(now));
+    assert_int_equal(conf_local(&harness, CONF_MEMNODE, log_of(1), CONF_LOG_BYTES - 8), 100 + area);
+    assert_false(conf_event_within(&harness, 1, TACIT_EVENT_DOWN, CONF_MEMNODE, 0, &event));
+}
+
+// Nothing goes on by itself after a failure. The poster is told of it before anything else can be
+// posted with success, what has landed is a beginning of what was posted, and nothing of it lands
+// later.
+static void nothing_resumes_silently(void **unused)
+{
+    (void)unused;
+    conf_start_all(&harness);
+    conf_grant(&harness, CONF_MEMNODE, 1, 1, 1);
+    for (unsigned area = 0; area < 12; area++) {
+        break_once((enum break_way)(area % BREAK_WAYS), area);
+    }
+}
+
 // Bells are heard after the data, for all the writes of both planes.
 static void bell_follows_the_data(void **unused)
 {
@@ -551,6 +685,7 @@ static int run_own(const char *only)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(holder_may_only_write_its_log, own_open, own_close),
         cmocka_unit_test_setup_teardown(nothing_lands_after_revoked, own_open, own_close),
+        cmocka_unit_test_setup_teardown(nothing_resumes_silently, own_open, own_close),
         cmocka_unit_test_setup_teardown(bell_follows_the_data, own_open, own_close),
         cmocka_unit_test_setup_teardown(background_keeps_its_order, own_open, own_close),
         cmocka_unit_test_setup_teardown(registers_have_one_writer, registers_open, registers_close),

@@ -275,6 +275,12 @@ static uint64_t attack_data_plane(struct node *node, tacit_node_t host, uint64_t
     return link->plane[TACIT_PLANE_BACKGROUND].epoch == epoch ? 0 : VERBS_DISTURBED;
 }
 
+static bool queue_fails(struct ibv_qp *qp)
+{
+    struct ibv_qp_attr attr = {.qp_state = IBV_QPS_ERR};
+    return qp != NULL && ibv_modify_qp(qp, &attr, IBV_QP_STATE) == 0;
+}
+
 static void attack(struct node *node, const struct conf_request *request, struct conf_reply *reply)
 {
     struct verbs_link *link = tacit_verbs_link(tacit_verbs_of(node->fabric), request->host);
@@ -293,6 +299,14 @@ static void attack(struct node *node, const struct conf_request *request, struct
     case VERBS_ATTACK_FLOOD:
         node->flood.on = true;
         node->flood.host = request->host;
+        break;
+    case VERBS_ATTACK_FAIL_OWN:
+        (void)pthread_mutex_lock(&link->lock);
+        reply->ok = queue_fails(link->plane[TACIT_PLANE_DATA].qp);
+        (void)pthread_mutex_unlock(&link->lock);
+        break;
+    case VERBS_ATTACK_FAIL_HOST: // nothing else makes the control thread touch it at this moment
+        reply->ok = queue_fails(link->host[TACIT_PLANE_DATA].qp);
         break;
     default:
         node->flood.on = false;

@@ -14,6 +14,10 @@ enum verbs_attack {
     // Writes its own log at `host` without end and without looking at any grant, until STOP.
     VERBS_ATTACK_FLOOD,
     VERBS_ATTACK_STOP, // -> value: writes posted
+    // The queue pair of the data plane fails: this node's end to `host`; the end that leads from
+    // `host` to this node's memory.
+    VERBS_ATTACK_FAIL_OWN,
+    VERBS_ATTACK_FAIL_HOST,
 };
 
 // With TACIT_TEST_REGISTERS set, memory nodes have REGISTERS of this size and nothing else.
