@@ -221,6 +221,47 @@ exports fewer 1 'tacit_b: declared' 'int tacit_a(void) { return 1; }'
 exports more 1 'tacit_c: exported' 'int tacit_a(void) { return 1; } int tacit_b(void) { return 2; } int tacit_c;'
 exports lacking 1 'tacit_d: lacking.so needs it' 'int tacit_d(void); int tacit_a(void) { return tacit_d(); } int tacit_b(void) { return 2; }'
 
+# ---- rdma-core ---------------------------------------------------------------------------------------
+# A project that can be configured without RDMA, and what was built of it with it: programs that need a
+# library of that name, which nobody has to have.
+verbs_tree() {
+    fresh
+    mkdir -p "$tree/apps/client" "$tree/apps/cli" "$work/built/apps" "$work/built/tests"
+    # shellcheck disable=SC2016  # for cmake
+    printf 'cmake_minimum_required(VERSION 3.20)\nproject(x C)\nmessage(STATUS "%s")\nadd_subdirectory(apps/client)\nadd_subdirectory(apps/cli)\n' \
+        'RDMA: left out, as TACIT_VERBS is ${TACIT_VERBS}' >"$tree/CMakeLists.txt"
+    echo 'add_library(tacit_client STATIC provider.c)' >"$tree/apps/client/CMakeLists.txt"
+    echo 'add_library(tacit_cli STATIC rdma_cmd.c)' >"$tree/apps/cli/CMakeLists.txt"
+    for file in client/provider.c cli/rdma_cmd.c; do
+        echo 'const char *tacit_says(void); const char *tacit_says(void) { return "-DTACIT_VERBS=ON"; }' >"$tree/apps/$file"
+    done
+    echo 'int ibv_open(void); int ibv_open(void) { return 1; }' >"$work/ibv.c"
+    gcc -shared -fPIC "$work/ibv.c" -Wl,-soname,libibverbs.so.1 -o "$work/libibverbs.so"
+    echo 'int ibv_open(void); int main(void) { return ibv_open(); }' >"$work/main.c"
+    gcc "$work/main.c" "$work/libibverbs.so" -o "$work/built/apps/tacit"
+    echo 'int main(void) { return 0; }' >"$work/main.c"
+    gcc "$work/main.c" -o "$work/built/apps/other"
+}
+verbs() { # NAME STATUS FRAGMENT
+    expect "verbs, $1" "$2" "$3" "$lints/verbs.sh" "$tree" "$work/built"
+}
+verbs_tree
+verbs good 0 'ok: 2 programs'
+cp "$work/built/apps/tacit" "$work/built/tests/wire_test"
+verbs everywhere 1 'tests/wire_test needs libibverbs or librdmacm, and opens no fabric'
+rm "$work/built/tests/wire_test"
+sed -i 's/left out/there/' "$tree/CMakeLists.txt"
+verbs silent 1 'cmake does not say that RDMA is left out'
+verbs_tree
+echo 'int ibv_open(void); int tacit_opens(void); int tacit_opens(void) { return ibv_open(); }' >>"$tree/apps/client/provider.c"
+verbs calls 1 'provider.c.o calls the RDMA provider in a build without it'
+verbs_tree
+echo 'int tacit_nothing;' >"$tree/apps/cli/rdma_cmd.c"
+verbs mute 1 'rdma_cmd.c.o does not say how to build with RDMA'
+verbs_tree
+echo 'int tacit_broken' >"$tree/apps/cli/rdma_cmd.c"
+verbs broken 1 'rdma_cmd.c'
+
 # ---- clang -------------------------------------------------------------------------------------------
 clang() { # MODE STATUS FRAGMENT TEXT
     fresh

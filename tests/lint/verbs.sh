@@ -25,7 +25,7 @@ while IFS= read -r program; do
     needs "$build/$program" || continue
     case $program in
     apps/tacit | apps/tacit-replica | apps/tacit-memnode | apps/tacit-gateway | libtacit.so*) ;;
-    apps/tacit-attacker | apps/tacit-lying-client | tests/e2e/e2e_* | tests/rdma/*_verbs) ;;
+    apps/tacit-attacker | apps/tacit-lying-client | tests/e2e/e2e_* | tests/unit/cli_* | tests/rdma/*_verbs) ;;
     *) printf '%s needs libibverbs or librdmacm, and opens no fabric\n' "$program" ;;
     esac
 done <"$work/programs" >"$work/problems"

@@ -37,8 +37,9 @@
 // - Operations use memory that was given to attach() (quiet writes any), else they assert.
 //
 // Limits. Registered memory counts against RLIMIT_MEMLOCK once for each registration, thus up to
-// twice for each connected peer. Packets are neither encrypted nor authenticated by the device: who
-// can inject packets into the network is outside of the fault model.
+// twice for each peer that was ever connected; a reconnect registers nothing. Packets are neither
+// encrypted nor authenticated by the device: who can inject packets into the network is outside of
+// the fault model.
 //
 // Threads. One control thread inside the provider connects, shakes hands, registers memory and
 // moves queue pairs. All functions here and in tacit_fabric_ops belong to the protocol thread, but
