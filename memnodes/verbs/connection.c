@@ -95,8 +95,9 @@ bool tacit_verbs_connection_prepare(struct tacit_verbs *v, struct verbs_connecti
         return false;
     }
     // Else the device tries for many seconds before it gives up a message to a host that has
-    // vanished. A kernel that cannot (before 5.1) leaves it so.
-    uint8_t exponent = v->timeout_exponent;
+    // vanished. A kernel that cannot (before 5.1) leaves it so. Four times as long as operations:
+    // these fail alone, with this the connection ends.
+    uint8_t exponent = v->timeout_exponent < 29 ? (uint8_t)(v->timeout_exponent + 2) : 31;
     (void)rdma_set_option(connection->id, RDMA_OPTION_ID, RDMA_OPTION_ID_ACK_TIMEOUT, &exponent,
                           sizeof(exponent));
     if (!prepare_queues(v, connection)) {

@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "conformance.h"
+#include "processes.h"
 
 #define FIRST_USER 61000u // of nobody else
 #define SHARED_GROUP 61999u
@@ -51,28 +51,11 @@ void shm_place_close(struct shm_place *place)
     (void)rmdir(place->directory);
 }
 
-enum tacit_shm_kind shm_node_kind(unsigned name, uint16_t *id)
-{
-    bool is_client = name >= CONF_CLIENT(0);
-    bool is_memnode = !is_client && name >= TACIT_NODE_MEMNODE;
-    *id = (uint16_t)(name - (is_client ? CONF_CLIENT(0) : is_memnode ? TACIT_NODE_MEMNODE : 0u));
-    return is_client ? TACIT_SHM_CLIENT : is_memnode ? TACIT_SHM_MEMNODE : TACIT_SHM_REPLICA;
-}
-
-static void keypair_of(struct tacit_keypair *keypair, enum tacit_shm_kind kind, uint16_t id)
-{
-    uint8_t seed[TACIT_SEED_BYTES] = {(uint8_t)(1 + kind), (uint8_t)id, (uint8_t)(id >> 8)};
-    tacit_keypair_from_seed(keypair, seed);
-}
-
 static bool key_of(void *context, enum tacit_shm_kind kind, uint16_t id,
                    struct tacit_public_key *key)
 {
     (void)context;
-    struct tacit_keypair keypair;
-    keypair_of(&keypair, kind, id);
-    *key = keypair.public_key;
-    tacit_keypair_wipe(&keypair);
+    conf_node_public_key(key, kind, id);
     return true;
 }
 
@@ -93,7 +76,7 @@ void shm_node_config(struct tacit_shm_config *config, struct shm_node_memory *me
         abort();
     }
     memset(config, 0, sizeof *config);
-    config->kind = shm_node_kind(name, &config->id);
+    config->kind = (enum tacit_shm_kind)conf_node_kind((tacit_node_t)name, &config->id);
     config->incarnation = incarnation;
     for (unsigned i = 0; i <= replicas; i++) {
         tacit_node_t node = (tacit_node_t)(i < replicas ? i : TACIT_NODE_MEMNODE);
@@ -109,7 +92,7 @@ void shm_node_config(struct tacit_shm_config *config, struct shm_node_memory *me
     memcpy(config->layouts, conf_layouts, sizeof config->layouts);
     memset(config->group.bytes, 0x47, sizeof config->group.bytes);
     memset(config->cluster.bytes, 0x43, sizeof config->cluster.bytes);
-    keypair_of(&memory->keypair, config->kind, config->id);
+    conf_node_keypair(&memory->keypair, config->kind, config->id);
     config->keypair = &memory->keypair;
     config->key_of = key_of;
     config->report = report;

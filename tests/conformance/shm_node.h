@@ -18,9 +18,6 @@ struct shm_place {
 bool shm_place_open(struct shm_place *place);
 void shm_place_close(struct shm_place *place);
 
-// Number of a node in the tests: replicas and memory nodes as the fabric has it, clients 100 + id.
-enum tacit_shm_kind shm_node_kind(unsigned name, uint16_t *id);
-
 // Fills a configuration for a node of a cluster of `replicas` replicas and one memory node; keys
 // follow from the names. The strings live in `memory`.
 struct shm_node_memory {

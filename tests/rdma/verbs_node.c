@@ -5,13 +5,11 @@
 // that what refuses them is the device of the host.
 #include "verbs_node.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,15 +17,12 @@
 
 #define FIRST_PORT 7400u
 #define IDLE_NS 200000
-#define PATIENCE_NS UINT64_C(3000000000)
+#define PATIENCE_NS UINT64_C(20000000000)
 #define FLOOD_BYTES 2048u
 #define FLOOD_DEPTH 32u
 
 struct node {
-    int socket;
-    struct tacit_fabric *fabric;
-    struct conf_agent agent;
-    uint64_t slept_ns;
+    struct conf_process_node process; // first
     struct {
         bool on;
         tacit_node_t host;
@@ -53,13 +48,13 @@ struct raw {
 // Posts as the provider does, but for its checks. *index: its place in the plane's ring.
 static bool raw_post(struct node *node, const struct raw *raw, uint32_t *index)
 {
-    struct verbs_link *link = tacit_verbs_link(tacit_verbs_of(node->fabric), raw->host);
+    struct verbs_link *link = tacit_verbs_link(tacit_verbs_of(node->process.fabric), raw->host);
     if (link == NULL || atomic_load(&link->state) != TACIT_VERBS_LINK_UP) {
         return false;
     }
     struct verbs_plane *plane = &link->plane[raw->plane];
     (void)pthread_mutex_lock(&link->lock);
-    tacit_verbs_plane_flush(tacit_verbs_of(node->fabric), plane);
+    tacit_verbs_plane_flush(tacit_verbs_of(node->process.fabric), plane);
     bool posted =
         plane->state == TACIT_VERBS_PLANE_OPEN && plane->next - plane->first < TACIT_VERBS_OPS / 2;
     if (posted) {
@@ -91,12 +86,12 @@ static void pause_shortly(void)
 // One raw operation and its result.
 static enum tacit_completion raw_try(struct node *node, const struct raw *raw)
 {
-    struct verbs_link *link = tacit_verbs_link(tacit_verbs_of(node->fabric), raw->host);
+    struct verbs_link *link = tacit_verbs_link(tacit_verbs_of(node->process.fabric), raw->host);
     struct verbs_plane *plane = &link->plane[raw->plane];
     uint64_t until_ns = tacit_verbs_now_ns() + PATIENCE_NS;
     uint32_t index;
     while (!raw_post(node, raw, &index)) {
-        (void)conf_agent_turn(&node->agent);
+        (void)conf_agent_turn(&node->process.agent);
         if (tacit_verbs_now_ns() > until_ns) {
             (void)fprintf(stderr, "a plane did not come back\n");
             abort(); // the test would prove nothing
@@ -105,7 +100,7 @@ static enum tacit_completion raw_try(struct node *node, const struct raw *raw)
     }
     for (;;) {
         (void)pthread_mutex_lock(&link->lock);
-        (void)tacit_verbs_harvest(tacit_verbs_of(node->fabric), plane);
+        (void)tacit_verbs_harvest(tacit_verbs_of(node->process.fabric), plane);
         const struct verbs_op *op = &plane->ops[index % TACIT_VERBS_OPS];
         bool ended = op->state == TACIT_VERBS_OP_ENDED;
         enum tacit_completion status = op->status;
@@ -138,13 +133,13 @@ static bool raw_write(struct node *node, tacit_node_t host, unsigned plane, uint
 static bool raw_read(struct node *node, tacit_node_t host, unsigned plane, uint64_t address,
                      uint32_t rkey)
 {
-    struct tacit_verbs *v = tacit_verbs_of(node->fabric);
+    struct tacit_verbs *v = tacit_verbs_of(node->process.fabric);
     struct raw raw = {.host = host,
                       .plane = plane,
                       .opcode = IBV_WR_RDMA_READ,
                       .address = address,
                       .rkey = rkey,
-                      .sge = {.addr = (uintptr_t)node->agent.memory.read,
+                      .sge = {.addr = (uintptr_t)node->process.agent.memory.read,
                               .length = 8,
                               .lkey = v->attached[0]->lkey}};
     return raw_try(node, &raw) == TACIT_COMPLETION_OK;
@@ -156,7 +151,7 @@ static bool raw_read(struct node *node, tacit_node_t host, unsigned plane, uint6
 static bool region_of(struct node *node, tacit_node_t host, uint8_t region_class, bool own,
                       struct verbs_region_entry *out)
 {
-    struct verbs_link *link = tacit_verbs_link(tacit_verbs_of(node->fabric), host);
+    struct verbs_link *link = tacit_verbs_link(tacit_verbs_of(node->process.fabric), host);
     bool found = false;
     (void)pthread_mutex_lock(&link->directory_lock);
     for (unsigned i = 0; i < TACIT_VERBS_DIRECTORY && !found; i++) {
@@ -238,7 +233,7 @@ static uint64_t attack_keys(struct node *node, tacit_node_t host, uint64_t *trie
 
 static uint64_t attack_bells(struct node *node, tacit_node_t host, uint64_t *tried)
 {
-    struct verbs_link *link = tacit_verbs_link(tacit_verbs_of(node->fabric), host);
+    struct verbs_link *link = tacit_verbs_link(tacit_verbs_of(node->process.fabric), host);
     const unsigned p = TACIT_PLANE_BACKGROUND;
     const struct verbs_plane *plane = &link->plane[p];
     uint64_t done = 0;
@@ -256,7 +251,7 @@ static uint64_t attack_bells(struct node *node, tacit_node_t host, uint64_t *tri
 
 static uint64_t attack_data_plane(struct node *node, tacit_node_t host, uint64_t *tried)
 {
-    struct verbs_link *link = tacit_verbs_link(tacit_verbs_of(node->fabric), host);
+    struct verbs_link *link = tacit_verbs_link(tacit_verbs_of(node->process.fabric), host);
     struct verbs_region_entry log;
     if (!region_of(node, host, TACIT_REGION_LOG, true, &log)) {
         return 0;
@@ -283,7 +278,7 @@ static bool queue_fails(struct ibv_qp *qp)
 
 static void attack(struct node *node, const struct conf_request *request, struct conf_reply *reply)
 {
-    struct verbs_link *link = tacit_verbs_link(tacit_verbs_of(node->fabric), request->host);
+    struct verbs_link *link = tacit_verbs_link(tacit_verbs_of(node->process.fabric), request->host);
     memset(reply, 0, sizeof(*reply));
     reply->ok = link != NULL && atomic_load(&link->state) == TACIT_VERBS_LINK_UP;
     if (!reply->ok) {
@@ -315,9 +310,10 @@ static void attack(struct node *node, const struct conf_request *request, struct
 }
 
 // Writes that differ each time, so that any of them shows wherever it lands.
-static bool flood_turn(struct node *node)
+static bool flood_turn(struct conf_process_node *process)
 {
-    struct tacit_verbs *v = tacit_verbs_of(node->fabric);
+    struct node *node = (struct node *)process;
+    struct tacit_verbs *v = tacit_verbs_of(node->process.fabric);
     struct verbs_region_entry log;
     bool posted = false;
     if (!node->flood.on || !region_of(node, node->flood.host, TACIT_REGION_LOG, true, &log)) {
@@ -352,19 +348,6 @@ static bool flood_turn(struct node *node)
 // ---- the node
 // -----------------------------------------------------------------------------------------
 
-static void node_sleep(struct node *node, uint64_t for_ns)
-{
-    const struct tacit_fabric_ops *ops = node->fabric->ops;
-    ops->arm(node->fabric);
-    node->slept_ns = 0;
-    if (!conf_agent_turn(&node->agent)) {
-        uint64_t from_ns = tacit_verbs_now_ns();
-        ops->sleep(node->fabric, from_ns + for_ns);
-        node->slept_ns = tacit_verbs_now_ns() - from_ns;
-    }
-    ops->disarm(node->fabric);
-}
-
 // A post that is refused while the host is up is tried again, as the contract says: the queue may
 // be full, a plane may be coming back.
 static void node_post(struct node *node, const struct conf_request *request,
@@ -372,52 +355,40 @@ static void node_post(struct node *node, const struct conf_request *request,
 {
     uint64_t until_ns = tacit_verbs_now_ns() + PATIENCE_NS;
     do {
-        conf_agent_execute(&node->agent, request, reply);
-        struct verbs_link *link = tacit_verbs_link(tacit_verbs_of(node->fabric), request->op.host);
+        conf_agent_execute(&node->process.agent, request, reply);
+        struct verbs_link *link =
+            tacit_verbs_link(tacit_verbs_of(node->process.fabric), request->op.host);
         if (reply->ok || link == NULL || atomic_load(&link->state) != TACIT_VERBS_LINK_UP) {
             return;
         }
-        if (!conf_agent_turn(&node->agent)) {
+        if (!conf_agent_turn(&node->process.agent)) {
             pause_shortly();
         }
     } while (tacit_verbs_now_ns() < until_ns);
 }
 
-static void node_answer(struct node *node, const struct conf_request *request)
+static bool node_answer(struct conf_process_node *process, const struct conf_request *request,
+                        struct conf_reply *reply)
 {
-    static struct conf_reply reply;
-    if (request->call == CONF_SLEEP_RESULT) {
-        memset(&reply, 0, sizeof(reply));
-        reply.ok = true;
-        reply.value = node->slept_ns;
-    } else if (request->call == CONF_ATTACK) {
-        attack(node, request, &reply);
+    struct node *node = (struct node *)process;
+    if (request->call == CONF_ATTACK) {
+        attack(node, request, reply);
     } else if (request->call == CONF_POST) {
-        node_post(node, request, &reply);
-    } else {
-        conf_agent_execute(&node->agent, request, &reply);
-        reply.ok = reply.ok || request->call == CONF_SLEEP;
+        node_post(node, request, reply);
     }
-    (void)!send(node->socket, &reply, sizeof(reply), MSG_NOSIGNAL);
-    if (request->call == CONF_SLEEP) {
-        node_sleep(node, request->until_ns);
-    }
+    return request->call == CONF_ATTACK || request->call == CONF_POST;
 }
 
-static void keypair_of(struct tacit_keypair *keypair, enum tacit_verbs_kind kind, uint16_t id)
+static void node_close(struct conf_process_node *process)
 {
-    uint8_t seed[TACIT_SEED_BYTES] = {(uint8_t)(1 + kind), (uint8_t)id, (uint8_t)(id >> 8)};
-    tacit_keypair_from_seed(keypair, seed);
+    tacit_verbs_close(process->fabric);
 }
 
 static bool key_of(void *context, enum tacit_verbs_kind kind, uint16_t id,
                    struct tacit_public_key *key)
 {
     (void)context;
-    struct tacit_keypair keypair;
-    keypair_of(&keypair, kind, id);
-    *key = keypair.public_key;
-    tacit_keypair_wipe(&keypair);
+    conf_node_public_key(key, kind, id);
     return true;
 }
 
@@ -436,17 +407,10 @@ static void configure(struct tacit_verbs_config *config, struct conf_node *what)
     const char *address = getenv("TACIT_RDMA_ADDRESS");
     address = address == NULL ? "10.0.0.1" : address;
     memset(config, 0, sizeof(*config));
-    bool is_client = what->name >= CONF_CLIENT(0);
-    bool is_memnode = !is_client && what->name >= TACIT_NODE_MEMNODE;
-    config->kind = is_client    ? TACIT_VERBS_CLIENT
-                   : is_memnode ? TACIT_VERBS_MEMNODE
-                                : TACIT_VERBS_REPLICA;
-    config->id = (uint16_t)(what->name - (is_client    ? CONF_CLIENT(0)
-                                          : is_memnode ? TACIT_NODE_MEMNODE
-                                                       : 0u));
+    config->kind = (enum tacit_verbs_kind)conf_node_kind(what->name, &config->id);
     config->incarnation = what->incarnation;
     config->address = address;
-    config->port = is_client ? 0 : (uint16_t)(FIRST_PORT + what->name);
+    config->port = config->kind == TACIT_VERBS_CLIENT ? 0 : (uint16_t)(FIRST_PORT + what->name);
     for (unsigned i = 0; i <= CONF_REPLICAS; i++) {
         tacit_node_t node = (tacit_node_t)(i < CONF_REPLICAS ? i : CONF_MEMNODE);
         peers[i] = (struct tacit_verbs_peer){
@@ -461,7 +425,7 @@ static void configure(struct tacit_verbs_config *config, struct conf_node *what)
     }
     memset(config->group.bytes, 0x47, sizeof(config->group.bytes));
     memset(config->cluster.bytes, 0x43, sizeof(config->cluster.bytes));
-    keypair_of(&keypair, config->kind, config->id);
+    conf_node_keypair(&keypair, config->kind, config->id);
     config->keypair = &keypair;
     config->key_of = key_of;
     config->report = report;
@@ -471,42 +435,34 @@ static void configure(struct tacit_verbs_config *config, struct conf_node *what)
     config->silence_ns = 1000000000u;
 }
 
-_Noreturn void verbs_node_main(struct conf_node what, int socket)
+_Noreturn void verbs_node_main(const struct conf_processes *all, struct conf_node what, int socket,
+                               pid_t parent)
 {
-    static struct node node;
+    static struct node node = {.process = {.idle_ns = IDLE_NS,
+                                           .now_ns = tacit_verbs_now_ns,
+                                           .answer = node_answer,
+                                           .turn = flood_turn,
+                                           .close = node_close}};
+    static struct conf_node self; // reports name it
     struct tacit_verbs_config config;
     const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS};
+    (void)all;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) {
+        _exit(1);
+    }
     for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
         (void)signal(signals[i], SIG_DFL); // the test's handlers would go on with the test in here
     }
     struct tacit_error error = {.text = ""};
+    self = what;
     bool ok = tacit_crypto_init(&error) == TACIT_OK;
     if (ok) {
-        configure(&config, &what);
-        ok = tacit_verbs_open(&config, &node.fabric, &error) == TACIT_OK;
+        configure(&config, &self);
+        ok = tacit_verbs_open(&config, &node.process.fabric, &error) == TACIT_OK;
     }
     if (!ok) {
         (void)fprintf(stderr, "node %u: %s\n", what.name, error.text);
     }
-    (void)!send(socket, &ok, sizeof(ok), MSG_NOSIGNAL);
-    if (!ok) {
-        _exit(1);
-    }
-    node.socket = socket;
-    conf_agent_init(&node.agent, node.fabric);
-    for (;;) {
-        static struct conf_request request;
-        bool busy = conf_agent_turn(&node.agent);
-        busy |= flood_turn(&node);
-        ssize_t got = recv(socket, &request, sizeof(request), MSG_DONTWAIT);
-        if (got == (ssize_t)sizeof(request)) {
-            node_answer(&node, &request);
-        } else if (got == 0 || (got < 0 && errno != EAGAIN)) {
-            tacit_verbs_close(node.fabric);
-            _exit(0);
-        } else if (!busy) {
-            struct pollfd ready = {.fd = socket, .events = POLLIN};
-            (void)ppoll(&ready, 1, &(struct timespec){.tv_nsec = IDLE_NS}, NULL);
-        }
-    }
+    conf_process_serve(&node.process, socket, ok);
 }

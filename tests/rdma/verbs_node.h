@@ -5,7 +5,7 @@
 #ifndef TACIT_TESTS_VERBS_NODE_H
 #define TACIT_TESTS_VERBS_NODE_H
 
-#include "conformance.h"
+#include "processes.h"
 #include "tacit/verbs.h"
 
 // What CONF_ATTACK does, in request.bytes.
@@ -38,8 +38,8 @@ enum {
     VERBS_DISTURBED = 1u << 10,  // refusals on the data plane interrupted the background plane
 };
 
-// Runs the node on `socket` (SOCK_SEQPACKET, struct conf_request in, struct conf_reply out) until
-// the other end is closed; first sends a bool: whether the node could be opened. Does not return.
-_Noreturn void verbs_node_main(struct conf_node what, int socket);
+// Runs the node (processes.h).
+_Noreturn void verbs_node_main(const struct conf_processes *all, struct conf_node what, int socket,
+                               pid_t parent);
 
 #endif
