@@ -15,7 +15,7 @@
 #include "fake_rdma.h"
 #include "tacit/verbs.h"
 
-#define PATIENCE_NS UINT64_C(5000000000)
+#define PATIENCE_NS UINT64_C(30000000000)
 #define MEMNODE ((tacit_node_t)TACIT_NODE_MEMNODE)
 
 struct node {
