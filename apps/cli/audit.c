@@ -136,7 +136,7 @@ static void check_real_time(struct trial *trial, struct checker_op *sorted)
             least = ended[e]->index + 1 > least ? ended[e]->index + 1 : least;
             e++;
         }
-        if (sorted[i].index < least) {
+        if (sorted[i].index + sorted[i].beside_log < least) {
             accuse(trial, "an operation has a smaller slot than one that ended before it began");
             break;
         }

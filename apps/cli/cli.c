@@ -43,7 +43,7 @@ bool cli_number(const char *text, uint64_t lowest, uint64_t highest, uint64_t *n
 uint64_t cli_now_ns(void)
 {
     struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 

@@ -84,10 +84,12 @@ static bool ask(struct client *client, enum tacit_kv_command command,
     size_t size = tacit_kv_request_encode(client->request, BYTES_MAX, command, spans, count);
     struct tacit_channel_reply answer = {.bytes = client->reply, .max = BYTES_MAX};
     op->call_ns = cli_now_ns();
-    enum tacit_status status = tacit_channel_call(client->channel, client->session, client->request,
-                                                  size, CALL_NS, &answer);
+    bool reads = tacit_kv_command_reads(command);
+    enum tacit_status status = (reads ? tacit_channel_call_read : tacit_channel_call)(
+        client->channel, client->session, client->request, size, CALL_NS, &answer);
     op->return_ns = cli_now_ns();
     op->index = answer.index;
+    op->beside_log = reads && client->load->local.config.mode == TACIT_CONFIG_CRASH;
     if (status != TACIT_OK) {
         return give_up(client, "%s was not answered: %s", tacit_kv_command_name(command),
                        tacit_status_name(status));

@@ -347,8 +347,10 @@ static int ask(struct tacit_channel *channel, const struct arguments *arguments)
         struct tacit_channel_reply reply = {.bytes = answer, .max = limits.reply_bytes};
         size_t size = tacit_kv_request_encode(request, limits.request_bytes, command, spans, count);
         enum tacit_status status =
-            size == 0 ? TACIT_ETOOBIG
-                      : tacit_channel_call(channel, session, request, size, CALL_NS, &reply);
+            size == 0
+                ? TACIT_ETOOBIG
+                : (tacit_kv_command_reads(command) ? tacit_channel_call_read : tacit_channel_call)(
+                      channel, session, request, size, CALL_NS, &reply);
         result =
             status == TACIT_OK ? print_reply(answer, reply.size)
             : status == TACIT_ETOOBIG

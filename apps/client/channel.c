@@ -349,17 +349,19 @@ enum tacit_status tacit_channel_connect(struct tacit_channel *channel, uint64_t 
                            __builtin_popcount(up), channel->config.replicas);
 }
 
-enum tacit_status tacit_channel_call(struct tacit_channel *channel, uint32_t session,
-                                     const void *request, size_t request_bytes, uint64_t timeout_ns,
-                                     struct tacit_channel_reply *reply)
+typedef enum tacit_status (*submit_fn)(struct tacit_channel *channel, uint32_t session,
+                                       const void *request, size_t request_bytes, uint64_t token);
+
+static enum tacit_status call_by(struct tacit_channel *channel, submit_fn submit, uint32_t session,
+                                 const void *request, size_t request_bytes, uint64_t timeout_ns,
+                                 struct tacit_channel_reply *reply)
 {
     tacit_time_ns_t end_ns = end_of(channel, timeout_ns);
     uint64_t token = ++channel->calls;
     struct tacit_channel_event event;
     enum tacit_status status;
     // The window may still be full of calls that gave up: then the first of them has to end.
-    while ((status = tacit_channel_submit(channel, session, request, request_bytes, token)) ==
-           TACIT_EBUSY) {
+    while ((status = submit(channel, session, request, request_bytes, token)) == TACIT_EBUSY) {
         tacit_time_ns_t now_ns = channel->now_ns();
         if (!tacit_channel_wait(channel, now_ns < end_ns ? end_ns - now_ns : 0, &event)) {
             return TACIT_ETIMEDOUT;
@@ -383,4 +385,19 @@ enum tacit_status tacit_channel_call(struct tacit_channel *channel, uint32_t ses
         memcpy(reply->bytes, event.body, event.body_bytes);
     }
     return TACIT_OK;
+}
+
+enum tacit_status tacit_channel_call(struct tacit_channel *channel, uint32_t session,
+                                     const void *request, size_t request_bytes, uint64_t timeout_ns,
+                                     struct tacit_channel_reply *reply)
+{
+    return call_by(channel, tacit_channel_submit, session, request, request_bytes, timeout_ns,
+                   reply);
+}
+
+enum tacit_status tacit_channel_call_read(struct tacit_channel *channel, uint32_t session,
+                                          const void *request, size_t request_bytes,
+                                          uint64_t timeout_ns, struct tacit_channel_reply *reply)
+{
+    return call_by(channel, tacit_channel_read, session, request, request_bytes, timeout_ns, reply);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../client/cluster.h"
+#include "drift.h"
 #include "log.h"
 #include "tacit/keyfile.h"
 
@@ -114,6 +115,9 @@ static enum tacit_status prepare(struct tacit_node *node, struct tacit_error *er
     bool is_replica = node->file.role == TACIT_CONFIG_REPLICA;
     tacit_config_node_name(node->file.role, node->file.id, node->name);
     enum tacit_status status = tacit_config_runtime_dir(config, node->runtime_dir, error);
+    if (status == TACIT_OK && config->mode == TACIT_CONFIG_CRASH && config->timing.lease_ns != 0) {
+        status = tacit_drift_check((uint32_t)config->timing.drift_ppm, error);
+    }
     if (status == TACIT_OK && is_replica) {
         status = tacit_node_status_path(config, node->file.id, node->status_path, error);
     }

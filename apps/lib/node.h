@@ -26,7 +26,8 @@ struct tacit_node {
 
 // Reads node file, cluster file and key, and checks them against each other; `cluster_path` NULL:
 // the one that the node file names. Errors: as those of the files; TACIT_EINVAL when the node file
-// names another role than `role`, or the cluster needs what this program does not have.
+// names another role than `role`, the cluster needs what this program does not have, or leases are
+// on and this machine's clock may run further off than they allow for.
 enum tacit_status tacit_node_load(struct tacit_node **out, const char *node_path,
                                   const char *cluster_path, enum tacit_config_role role,
                                   struct tacit_error *error);

@@ -184,6 +184,19 @@ static void sleep_in_slices(struct tacit_shm *shm, tacit_time_ns_t until_ns)
     }
 }
 
+// The same moment on the clock that the kernel waits by, which stands still while suspended.
+static struct timespec monotonic_of(tacit_time_ns_t until_ns)
+{
+    tacit_time_ns_t now_ns = tacit_shm_now_ns();
+    uint64_t rest_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+    struct timespec time;
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    uint64_t ns = (uint64_t)time.tv_nsec + rest_ns % 1000000000u;
+    time.tv_sec += (time_t)(rest_ns / 1000000000u + ns / 1000000000u);
+    time.tv_nsec = (long)(ns % 1000000000u);
+    return time;
+}
+
 void tacit_shm_sleep(struct tacit_fabric *fabric, tacit_time_ns_t until_ns)
 {
     struct tacit_shm *shm = tacit_shm_of(fabric);
@@ -192,8 +205,7 @@ void tacit_shm_sleep(struct tacit_fabric *fabric, tacit_time_ns_t until_ns)
         return; // a host that came up since has a bell that is not among our words
     }
     if (!waiter->no_waitv) {
-        struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
-                                 .tv_nsec = (long)(until_ns % 1000000000u)};
+        struct timespec until = monotonic_of(until_ns);
         long result =
             syscall(SYS_futex_waitv, waiter->words, waiter->count, 0, &until, CLOCK_MONOTONIC);
 #ifdef TACIT_TEST_HOOKS

@@ -26,7 +26,7 @@ void tacit_verbs_wake(struct tacit_fabric *fabric)
 tacit_time_ns_t tacit_verbs_now_ns(void)
 {
     struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(CLOCK_BOOTTIME, &now); // as tacit_shm_now_ns(), and why
     return (tacit_time_ns_t)now.tv_sec * 1000000000u + (tacit_time_ns_t)now.tv_nsec;
 }
 

@@ -113,12 +113,34 @@ static bool config_add(struct replay *replay, const struct config *config)
     return true;
 }
 
+// Takes the reads that the value explains as replayed: they change nothing, so that no other order
+// could explain more. (Leaders answer many in one slot.)
+static void take_reads(const struct replay *replay, size_t first, uint32_t members,
+                       struct config *config)
+{
+    for (uint32_t i = 0; i < members; i++) {
+        const struct checker_op *op = replay->ops[first + i];
+        struct checker_object object = config->object;
+        uint64_t result[2];
+        if (!checker_kind_reads(op->kind)) {
+            continue;
+        }
+        checker_apply(&object, op->kind, op->argument, result);
+        if (result[0] == op->result[0] && result[1] == op->result[1]) {
+            config->done |= 1u << i;
+        }
+    }
+}
+
 // Every configuration in which the group [first, last) was replayed. Grows the set breadth-first,
 // then keeps the complete ones.
 static enum checker_outcome replay_group(struct replay *replay, size_t first, size_t last)
 {
     uint32_t members = (uint32_t)(last - first);
     uint32_t all = members == 32 ? UINT32_MAX : (1u << members) - 1;
+    for (uint32_t at = 0; at < replay->configs; at++) {
+        take_reads(replay, first, members, &replay->config[at]);
+    }
     for (uint32_t at = 0; at < replay->configs; at++) {
         if (replay->config[at].done == all) {
             continue; // effects of unknown operations after the group come with the next one
@@ -127,11 +149,12 @@ static enum checker_outcome replay_group(struct replay *replay, size_t first, si
             struct config next = replay->config[at];
             const struct checker_op *op = replay->ops[first + i];
             uint64_t result[2];
-            if ((next.done & 1u << i) != 0) {
+            if ((next.done & 1u << i) != 0 || checker_kind_reads(op->kind)) {
                 continue;
             }
             checker_apply(&next.object, op->kind, op->argument, result);
             next.done |= 1u << i;
+            take_reads(replay, first, members, &next);
             if (result[0] == op->result[0] && result[1] == op->result[1] &&
                 !config_add(replay, &next)) {
                 return CHECKER_GAVE_UP;
@@ -148,6 +171,7 @@ static enum checker_outcome replay_group(struct replay *replay, size_t first, si
             checker_apply(&next.object, replay->unknown[u]->kind, replay->unknown[u]->argument,
                           result);
             next.unknown |= 1ull << u;
+            take_reads(replay, first, members, &next);
             if (!config_add(replay, &next)) {
                 return CHECKER_GAVE_UP;
             }

@@ -97,8 +97,9 @@ static bool watch(const struct local *local, const struct load *load)
     for (uint16_t r = 0; r < count; r++) {
         before[r] = count_of(local, r);
     }
-    // A batch has at most one request of each client; twice that, as reports are some ms old.
-    e2e_progress(load, 2ull * BATCHES * E2E_CLIENTS);
+    // A batch has at most one request of each client, a third of which are reads that need none;
+    // twice that, as reports are some ms old.
+    e2e_progress(load, 3ull * BATCHES * E2E_CLIENTS);
     for (uint16_t r = 0; r < count; r++) {
         after[r] = count_of(local, r);
         steady = steady && before[r].leads == (r == leader) && after[r].leads == (r == leader) &&

@@ -221,6 +221,18 @@ static void a_witness_decides(void **state)
     assert_int_equal(witness(beside, 4, 0, 1, 0, 2), CHECKER_PASS);
     beside[2].result[0] = 2;
     assert_int_equal(witness(beside, 4, 0, 1, 0, 2), CHECKER_VIOLATION);
+    // Many in one slot: more orders than anybody can try.
+    struct checker_op same[30] = {INCR(0, 0, 10, 1, 1)};
+    for (uint32_t i = 1; i < 30; i++) {
+        same[i] = (struct checker_op)GETC(i, 20, 30, 1, 1);
+        same[i].beside_log = true;
+    }
+    assert_int_equal(checker_slots(same, 30).outcome, CHECKER_PASS);
+    same[29].result[0] = 0;
+    assert_int_equal(checker_slots(same, 30).outcome,
+                     CHECKER_PASS); // perhaps before it, in its slot
+    same[29].result[0] = 2;
+    assert_int_equal(checker_slots(same, 30).outcome, CHECKER_VIOLATION);
     // A history on which the searches give up.
     struct checker_op many[60];
     uint32_t order[60];

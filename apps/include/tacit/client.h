@@ -151,6 +151,11 @@ struct tacit_channel_reply {
 enum tacit_status tacit_channel_call(struct tacit_channel *channel, uint32_t session,
                                      const void *request, size_t request_bytes, uint64_t timeout_ns,
                                      struct tacit_channel_reply *reply);
+// The same with read() instead of submit(). The index in the reply: the newest position of the log
+// whose effect it may have seen, which others share.
+enum tacit_status tacit_channel_call_read(struct tacit_channel *channel, uint32_t session,
+                                          const void *request, size_t request_bytes,
+                                          uint64_t timeout_ns, struct tacit_channel_reply *reply);
 
 #ifdef __cplusplus
 }

@@ -157,7 +157,7 @@ void tacit_shm_close(struct tacit_fabric *fabric);
 // signal handlers.
 void tacit_shm_wake(struct tacit_fabric *fabric);
 
-// The clock of sleep(): CLOCK_MONOTONIC. Any thread.
+// The clock of sleep(): CLOCK_BOOTTIME, which goes on while the machine is suspended. Any thread.
 tacit_time_ns_t tacit_shm_now_ns(void);
 
 void tacit_shm_counters(const struct tacit_fabric *fabric, struct tacit_shm_counters *counters);

@@ -206,7 +206,7 @@ void tacit_verbs_close(struct tacit_fabric *fabric);
 // signal handlers.
 void tacit_verbs_wake(struct tacit_fabric *fabric);
 
-// The clock of sleep(): CLOCK_MONOTONIC. Any thread.
+// The clock of sleep(): CLOCK_BOOTTIME, which goes on while the machine is suspended. Any thread.
 tacit_time_ns_t tacit_verbs_now_ns(void);
 
 // Any thread.
