@@ -18,13 +18,13 @@
 #define WARM_NS UINT64_C(500000000)
 #define LOOK_NS 10000000u
 
-enum { KEY_ATTACK = 256, KEY_ON, KEY_SECONDS, KEY_CLIENTS, KEY_JSON };
+enum { KEY_ATTACK = 256, KEY_ON, KEY_SECONDS, KEY_CLIENTS, KEY_COUNT, KEY_JSON };
 enum { PART_BEFORE = 0, PART_DURING, PART_AFTER, PARTS };
 
 struct arguments {
     const char *attack, *json;
     bool on_leader;
-    uint64_t seconds, clients;
+    uint64_t seconds, clients, count;
 };
 
 // What the correct replicas counted together, and the view that the one furthest on entered.
@@ -48,12 +48,20 @@ struct bench {
     struct histogram begin, end; // scratch
 };
 
+// Of all times. Shares are in thousandths, in histograms of durations.
+struct summary {
+    uint64_t done, acknowledged, lost, wrong;
+    struct histogram rate, fast, wait, wait_after, readmission;
+    json_t *samples;
+};
+
 static const struct argp_option options[] = {
     {"attack", KEY_ATTACK, "NAME", 0, "How a replica lies: `tacit local attack` lists the names",
      0},
     {"on", KEY_ON, "WHO", 0, "follower (default) or leader: who lies", 0},
     {"seconds", KEY_SECONDS, "N", 0, "Length of each of the three parts (default 3)", 0},
     {"clients", KEY_CLIENTS, "N", 0, "Clients, 1 to 7 (default 3)", 0},
+    {"count", KEY_COUNT, "N", 0, "Times, each on a new cluster (default 1)", 0},
     {"json", KEY_JSON, "FILE", 0, "Write the results there, too", 0},
     {0},
 };
@@ -75,6 +83,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_CLIENTS:
         arguments->clients = cli_option_number(state, "--clients", value, 1, LOAD_CLIENTS_MAX);
+        return 0;
+    case KEY_COUNT:
+        arguments->count = cli_option_number(state, "--count", value, 1, 10000);
         return 0;
     case KEY_JSON:
         arguments->json = value;
@@ -287,37 +298,120 @@ static enum tacit_status run(struct bench *bench, const struct arguments *argume
     return status;
 }
 
+static enum tacit_status once(struct bench *bench, const struct arguments *arguments,
+                              struct audit *audit, struct tacit_error *error)
+{
+    static const struct local_plan plan = {.replicas = 3,
+                                           .memnodes = 3,
+                                           .mode = TACIT_CONFIG_BYZANTINE,
+                                           .waiting = TACIT_CONFIG_ADAPTIVE};
+    memset(bench, 0, sizeof *bench);
+    enum tacit_status status = scratch_open(&bench->local, &plan, error);
+    if (status == TACIT_OK) {
+        status = run(bench, arguments, audit, error);
+        scratch_close(&bench->local);
+    }
+    load_free(bench->load);
+    bench->load = NULL;
+    return status;
+}
+
+static uint64_t thousandths(uint64_t part, uint64_t whole)
+{
+    return whole == 0 ? 0 : part * 1000 / whole;
+}
+
+static void note(struct summary *summary, const struct bench *bench, const struct audit *audit)
+{
+    const struct part *before = &bench->parts[PART_BEFORE];
+    const struct part *during = &bench->parts[PART_DURING];
+    summary->done++;
+    summary->acknowledged += audit->operations;
+    summary->lost += audit->lost;
+    summary->wrong += !audit->linearizable;
+    histogram_add(&summary->rate, thousandths(during->operations, before->operations));
+    histogram_add(&summary->fast,
+                  thousandths(during->counts.fast, during->counts.fast + during->counts.slow));
+    histogram_add(&summary->wait, during->longest_wait_ns);
+    histogram_add(&summary->wait_after, bench->parts[PART_AFTER].longest_wait_ns);
+    histogram_add(&summary->readmission, bench->readmission_ns);
+}
+
+static void print_shares(const char *what, const struct histogram *histogram)
+{
+    (void)printf("%-34s %8llu %9.1f%% %9.1f%%\n", what,
+                 (unsigned long long)histogram_total(histogram),
+                 (double)histogram_quantile(histogram, 0.5) / 10,
+                 (double)histogram_quantile(histogram, 0.0) / 10);
+}
+
+static json_t *report_summary(const struct summary *summary, const struct arguments *arguments)
+{
+    (void)printf("\n%s, %llu times\n%-34s %8s %10s %10s\n", arguments->attack,
+                 (unsigned long long)summary->done, "during the attack", "count", "p50", "least");
+    print_shares("throughput, of that before", &summary->rate);
+    print_shares("decisions by the fast path", &summary->fast);
+    (void)printf("%-34s %8s %10s %10s %10s %10s %10s\n", "in us", "count", "p50", "p90", "p99",
+                 "p99.9", "max");
+    bench_print("longest wait during the attack", &summary->wait);
+    bench_print("longest wait after it", &summary->wait_after);
+    bench_print("cured and readmitted", &summary->readmission);
+    (void)printf("%llu requests acknowledged, %llu lost, %llu times wrong\n",
+                 (unsigned long long)summary->acknowledged, (unsigned long long)summary->lost,
+                 (unsigned long long)summary->wrong);
+    return json_pack(
+        "{s:s,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:O}", "attack", arguments->attack, "seconds",
+        (json_int_t)arguments->seconds, "count", (json_int_t)summary->done, "rate_thousandths",
+        bench_distribution(&summary->rate), "fast_thousandths", bench_distribution(&summary->fast),
+        "longest_wait", bench_distribution(&summary->wait), "longest_wait_after",
+        bench_distribution(&summary->wait_after), "readmission",
+        bench_distribution(&summary->readmission), "acknowledged",
+        (json_int_t)summary->acknowledged, "lost", (json_int_t)summary->lost, "wrong",
+        (json_int_t)summary->wrong, "samples", summary->samples);
+}
+
+// Exit status.
+static int all_times(struct bench *bench, const struct arguments *arguments,
+                     struct summary *summary)
+{
+    struct tacit_error error;
+    for (uint64_t i = 0; i < arguments->count; i++) {
+        struct audit audit = {0};
+        if (once(bench, arguments, &audit, &error) != TACIT_OK) {
+            return cli_fail(&error);
+        }
+        note(summary, bench, &audit);
+        json_t *report = report_all(bench, arguments, &audit);
+        (void)fflush(stdout);
+        if (arguments->count == 1) {
+            return bench_write(arguments->json, "faults", report);
+        }
+        (void)json_array_append_new(summary->samples, report);
+    }
+    return bench_write(arguments->json, "faults", report_summary(summary, arguments));
+}
+
 int bench_faults(int argc, char **argv)
 {
     static const struct argp argp = {
         options, parse, "",  "What a replica that lies costs its group, and its clients.",
         NULL,    NULL,  NULL};
-    static const struct local_plan plan = {.replicas = 3,
-                                           .memnodes = 3,
-                                           .mode = TACIT_CONFIG_BYZANTINE,
-                                           .waiting = TACIT_CONFIG_ADAPTIVE};
-    struct arguments arguments = {.seconds = 3, .clients = 3};
-    struct audit audit = {0};
-    struct tacit_error error;
+    struct arguments arguments = {.seconds = 3, .clients = 3, .count = 1};
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
         return 2;
     }
     struct bench *bench = calloc(1, sizeof *bench);
-    if (bench == NULL) {
+    struct summary *summary = calloc(1, sizeof *summary);
+    if (bench == NULL || summary == NULL) {
+        free(bench);
+        free(summary);
         return cli_complain("no memory");
     }
-    enum tacit_status status = scratch_open(&bench->local, &plan, &error);
-    if (status == TACIT_OK) {
-        status = run(bench, &arguments, &audit, &error);
-        scratch_close(&bench->local);
-    }
-    int result = status == TACIT_OK
-                     ? bench_write(arguments.json, "faults", report_all(bench, &arguments, &audit))
-                     : cli_fail(&error);
-    if (status == TACIT_OK && (!audit.linearizable || audit.lost != 0)) {
-        result = 1;
-    }
-    load_free(bench->load);
+    summary->samples = json_array();
+    int result = all_times(bench, &arguments, summary);
+    result = result == 0 && (summary->lost != 0 || summary->wrong != 0) ? 1 : result;
+    json_decref(summary->samples);
+    free(summary);
     free(bench);
     return result;
 }
