@@ -255,7 +255,6 @@ static struct comeback bring_back(struct local *local, const struct arguments *a
     uint32_t all = (1u << local->config.replica_count) - 1;
     struct comeback back = {0};
     if (!arguments->stop) {
-        (void)local_wait_gone(local, node, READY_NS);
         back.readmission_ns = scratch_readmit(local, node.id, READY_NS, error);
         return back;
     }

@@ -168,9 +168,6 @@ static enum tacit_status cure(struct bench *bench, struct tacit_error *error)
 {
     struct local_node node = {LOCAL_REPLICA, bench->liar};
     (void)local_signal(&bench->local, node, SIGKILL, error);
-    if (!local_wait_gone(&bench->local, node, READY_NS)) {
-        return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "replica %u does not end", bench->liar);
-    }
     local_attack_clear(&bench->local, bench->liar);
     bench->readmission_ns = scratch_readmit(&bench->local, bench->liar, READY_NS, error);
     return bench->readmission_ns != 0 ? require_healthy(bench, error) : TACIT_ETIMEDOUT;

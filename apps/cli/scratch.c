@@ -73,8 +73,12 @@ void scratch_close(struct local *local)
 uint64_t scratch_readmit(struct local *local, uint16_t replica, uint64_t timeout_ns,
                          struct tacit_error *error)
 {
-    uint64_t start_ns = cli_now_ns();
     struct local_node node = {LOCAL_REPLICA, replica};
+    if (!local_wait_gone(local, node, timeout_ns)) { // a killed one's memory takes time to go
+        (void)tacit_error_set(error, TACIT_ETIMEDOUT, 0, "replica %u does not end", replica);
+        return 0;
+    }
+    uint64_t start_ns = cli_now_ns();
     if (local_start(local, node, error) != TACIT_OK) {
         return 0;
     }

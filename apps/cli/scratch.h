@@ -15,7 +15,8 @@ void scratch_close(struct local *local);
 // Whether the user wants to stop (SIGINT, SIGTERM, SIGHUP); commands look at it between their
 // steps.
 bool scratch_interrupted(void);
-// Starts a replica again and waits until it is a member of the group; how long that took, 0: it did
+// Starts a replica again once the killed process is gone, and waits until it is a member of the
+// group; how long that took from the start, 0: it did
 // not.
 uint64_t scratch_readmit(struct local *local, uint16_t replica, uint64_t timeout_ns,
                          struct tacit_error *error);

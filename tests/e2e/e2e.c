@@ -119,7 +119,6 @@ void e2e_progress(const struct load *load, uint64_t more)
 void e2e_bring_back(struct local *local, uint16_t replica)
 {
     struct tacit_error error = {.text = ""};
-    assert_true(local_wait_gone(local, e2e_replica(replica), E2E_READY_NS));
     if (scratch_readmit(local, replica, E2E_READY_NS, &error) == 0) {
         fail_msg("%s", error.text);
     }
