@@ -9,6 +9,7 @@
 
 #include "sim_cluster.h"
 
+#define HEALED_TEAR_NS 10000u
 #define RESTARTS_MAX 12u // of replicas in one run: hosts list a bounded number of log regions
 
 // A draw of 0 is the longest time: a source that has run dry injects next to nothing.
@@ -401,6 +402,9 @@ void sim_faults_heal(struct sim_cluster *cluster)
     model->conn_break_rate = 0;
     model->deny_break_rate = 0;
     model->full_rate = 0;
+    // Operations of one replica at one host land one after the other: with pauses of 200 us within
+    // each they would be no more than six a millisecond, which is a broken network.
+    model->tear_ns = model->tear_ns < HEALED_TEAR_NS ? model->tear_ns : HEALED_TEAR_NS;
     cluster->shape.starve_rate = 0;
     sim_faults_mend(cluster);
     uint32_t frozen = cluster->shape.is_scripted ? cluster->faults_max : frozen_count(cluster);
