@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -15,8 +17,10 @@
 #include "../client/cluster.h"
 
 #define GROUP_TEXT 64u
-#define LOCK_TRIES 1000u
 #define LOCK_PAUSE_NS 1000000
+#define LOCK_TRIES 1000u        // one second for whoever holds it, before that is an error
+#define LOCK_TRIES_DYING 30000u // for a process that is ending, which takes long on a busy machine
+#define PENDING_KILL (1u << (SIGKILL - 1))
 
 static enum tacit_status os_error(struct tacit_error *error, int os_errno, const char *what,
                                   const char *path)
@@ -116,6 +120,30 @@ enum tacit_status tacit_file_replace(const char *directory, const char *name, co
 
 // ---- lock --------------------------------------------------------------------------------------
 
+// Who wrote this into the lock file was sent SIGKILL and is not through with dying, as far as this
+// host tells. (A process that ends in any other way gives its lock back itself.)
+static bool is_dying(int file)
+{
+    char text[32] = "";
+    char path[64];
+    char line[128];
+    bool is_killed = false;
+    long pid = pread(file, text, sizeof text - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
+    (void)snprintf(path, sizeof path, "/proc/%ld/status", pid);
+    FILE *status = pid > 0 ? fopen(path, "re") : NULL;
+    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
+        if (strncmp(line, "State:\tZ", 8) == 0 || strncmp(line, "State:\tX", 8) == 0) {
+            is_killed = true;
+        } else if (strncmp(line, "SigPnd:", 7) == 0 || strncmp(line, "ShdPnd:", 7) == 0) {
+            is_killed = is_killed || (strtoull(line + 7, NULL, 16) & PENDING_KILL) != 0;
+        }
+    }
+    if (status != NULL) {
+        (void)fclose(status);
+    }
+    return is_killed;
+}
+
 static enum tacit_status take_lock(int *lock, const char *directory, struct tacit_error *error)
 {
     char path[TACIT_CONFIG_PATH_BYTES + 8];
@@ -127,14 +155,15 @@ static enum tacit_status take_lock(int *lock, const char *directory, struct taci
     }
     // A process that was killed holds its lock until the kernel has taken all of it apart, which a
     // fast restart can meet: give it a moment.
-    int taken = flock(file, LOCK_EX | LOCK_NB);
-    for (unsigned i = 0; i < LOCK_TRIES && taken != 0 && errno == EWOULDBLOCK; i++) {
+    int os_errno = flock(file, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+    for (unsigned i = 0;
+         os_errno == EWOULDBLOCK && (i < LOCK_TRIES || (i < LOCK_TRIES_DYING && is_dying(file)));
+         i++) {
         struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
         (void)nanosleep(&pause, NULL);
-        taken = flock(file, LOCK_EX | LOCK_NB);
+        os_errno = flock(file, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
     }
-    if (taken != 0) {
-        int os_errno = errno;
+    if (os_errno != 0) {
         ssize_t got = pread(file, text, sizeof text - 1, 0);
         (void)close(file);
         if (os_errno != EWOULDBLOCK) {
@@ -148,7 +177,7 @@ static enum tacit_status take_lock(int *lock, const char *directory, struct taci
     }
     (void)snprintf(text, sizeof text, "%ld\n", (long)getpid());
     if (ftruncate(file, 0) != 0 || !write_all(file, text)) {
-        int os_errno = errno; // for people only, but a disk that is full here is full below as well
+        os_errno = errno; // for people only, but a disk that is full here is full below as well
         (void)close(file);
         return os_error(error, os_errno, "write", path);
     }

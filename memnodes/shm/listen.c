@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOCK_TRIES 60
+#define LOCK_TRIES 400
 #define LOCK_PAUSE_NS 5000000
 #define BACKLOG 128
 
