@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a failed assertion does: let the program save what it knows, tell, abort. A hook that does not
-// return, as the simulator's for a liar whose own code has failed, leaves nothing on the screen.
+// What a failed assertion does: let the program save what it knows, tell, abort. A hook that does
+// not return, as the simulator's for a liar whose own code has failed, leaves nothing on the
+// screen.
 #include "assert.h"
 
 #include <stdio.h>
