@@ -136,6 +136,9 @@ static void on_down(struct tacit_fd *fd, struct peer *peer, const struct tacit_e
     } else if (peer->state == PEER_UP) {
         peer->state = PEER_AWAY;
         peer->next_ns = now_ns + peer->interval_ns;
+        if (event->hung_up && peer->score > TACIT_FD_SCORE_HUNG_UP) {
+            set_score(fd, peer, TACIT_FD_SCORE_HUNG_UP);
+        }
     }
 }
 

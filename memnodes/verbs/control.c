@@ -201,6 +201,9 @@ static void do_manager_events(struct tacit_verbs *v)
             accept_stranger(v, id);
         } else if (id != v->listener) {
             struct verbs_connection *connection = id->context;
+            if (type == RDMA_CM_EVENT_DISCONNECTED && connection->link != NULL) {
+                connection->link->hung_up = true;
+            }
             if (!manager_step(v, connection, type)) {
                 tacit_verbs_connection_end(v, connection);
             }

@@ -217,6 +217,7 @@ struct verbs_link {
     uint32_t told, told_back; // messages of REGIONS to it, and how many it has taken in
     tacit_time_ns_t told_ns;
     bool was_up;
+    bool hung_up;                               // the other end ended the connection
     bool gone_waiting[TACIT_VERBS_OWN_REGIONS]; // own retired regions that the peer may still use
 };
 

@@ -191,6 +191,7 @@ bool tacit_verbs_link_begin(struct tacit_verbs *v, struct verbs_connection *conn
     link->told = 0;
     link->told_back = 0;
     link->was_up = false;
+    link->hung_up = false;
     link->connection = connection;
     connection->link = link;
     connection->state = TACIT_VERBS_CONNECTION_BOUND;

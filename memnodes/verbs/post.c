@@ -592,6 +592,7 @@ static size_t poll_link(struct tacit_verbs *v, struct verbs_link *link, struct t
     (void)pthread_mutex_unlock(&link->lock);
     if (state == TACIT_VERBS_LINK_FALLING && !some && count < max) {
         change.kind = TACIT_EVENT_DOWN;
+        change.hung_up = link->hung_up;
         events[count++] = change;
         atomic_store(&link->state, TACIT_VERBS_LINK_DOWN);
         tacit_verbs_wake_control(v);

@@ -21,7 +21,7 @@
 struct node {
     struct tacit_fabric *fabric;
     uint64_t memory[512];
-    uint32_t ups, downs, regions, granted, revoked, completions;
+    uint32_t ups, downs, hung_up, regions, granted, revoked, completions;
     uint8_t status;
     unsigned reports;
     bool unclear;
@@ -87,6 +87,7 @@ static void look(struct node *node)
     for (size_t i = 0; i < count; i++) {
         node->ups += events[i].kind == TACIT_EVENT_UP;
         node->downs += events[i].kind == TACIT_EVENT_DOWN;
+        node->hung_up += events[i].kind == TACIT_EVENT_DOWN && events[i].hung_up;
         node->granted += events[i].kind == TACIT_EVENT_GRANTED;
         node->revoked += events[i].kind == TACIT_EVENT_REVOKED;
         if (events[i].kind == TACIT_EVENT_COMPLETION) {
@@ -444,6 +445,9 @@ static void memory_is_registered_once(void **unused)
         while ((replica.ups == before || memnode.ups <= round) && wait_more(until_ns)) {
         }
         assert_int_equal(replica.downs, round);
+        // Who resets it knows; the other end is told that it was hung up on.
+        assert_int_equal(replica.hung_up, round / 2);
+        assert_int_equal(memnode.hung_up, (round + 1) / 2);
         assert_int_equal(operate(TACIT_OP_READ, TACIT_REGION_CONTROL, 0, 0, 0),
                          TACIT_COMPLETION_OK);
         assert_int_equal(replica.memory[0], round);

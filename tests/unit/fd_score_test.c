@@ -486,6 +486,43 @@ static void test_short_cut_costs_no_trust_long_one_does(void **state)
     bed_close(&bed);
 }
 
+// The other end hung up: comes back at once, and nothing happens; or stays away, and is suspected
+// after a few intervals, not after as many as when a connection broke.
+static void test_hang_up_is_a_hint(void **state)
+{
+    (void)state;
+    for (unsigned hung_up = 0; hung_up < 2; hung_up++) {
+        struct bed bed;
+        bed_open(&bed);
+        bed_connect(&bed, 1);
+        const struct tacit_event down = {
+            .kind = TACIT_EVENT_DOWN, .node = PEER, .incarnation = 1, .hung_up = hung_up != 0};
+        bed.detector.event(bed.detector.context, &down, bed.now_ns);
+        (void)bed_poll(&bed);
+        assert_true(bed_trusts(&bed)); // a hint is no verdict
+        bed.now_ns += 2 * BEAT;
+        (void)bed_poll(&bed);
+        bed_event(&bed, TACIT_EVENT_UP, 1, false);
+        (void)bed_poll(&bed);
+        assert_true(bed_trusts(&bed));
+        bed.beats++;
+        bed_complete(&bed, TACIT_COMPLETION_OK, BEAT);
+        for (unsigned i = 0; i < 20; i++) { // the score is what it was
+            bed_sample(&bed, true);
+        }
+        bed.detector.event(bed.detector.context, &down, bed.now_ns);
+        unsigned intervals = 0;
+        for (; bed_trusts(&bed) && intervals < 50; intervals++) {
+            bed.now_ns += 2 * BEAT;
+            (void)bed_poll(&bed);
+        }
+        assert_int_equal(intervals, hung_up != 0 ? 4 : 14);
+        assert_int_equal(tacit_fd_counters(bed.fd)->suspicions, 1);
+        assert_int_equal(bed.dead, 0);
+        bed_close(&bed);
+    }
+}
+
 static void test_refused_posts_are_tried_again(void **state)
 {
     (void)state;
@@ -544,6 +581,7 @@ int main(void)
         cmocka_unit_test(test_own_pause_is_no_time_out),
         cmocka_unit_test(test_death_is_certain_until_a_new_incarnation),
         cmocka_unit_test(test_short_cut_costs_no_trust_long_one_does),
+        cmocka_unit_test(test_hang_up_is_a_hint),
         cmocka_unit_test(test_refused_posts_are_tried_again),
         cmocka_unit_test(test_strangers_are_ignored),
     };

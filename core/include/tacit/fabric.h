@@ -131,6 +131,8 @@ struct tacit_event {
     uint8_t kind;
     uint8_t status; // enum tacit_completion
     bool certain;   // DOWN
+    bool hung_up;   // DOWN: the other end ended it, as a host does for a process that has died; a
+                    // hint, as the process may have done so itself
     tacit_node_t node;
     tacit_incarnation_t incarnation; // UP, DOWN
     uint32_t identity;               // UP: the authenticated id (client id of a client connection)

@@ -22,7 +22,8 @@
 // - A connection that breaks is DOWN and comes back by itself, also in the same incarnation: here,
 // unlike
 //   between processes of one host, a broken connection does not mean that the peer has gone. Hence
-//   DOWN is never certain.
+//   DOWN is never certain, but says whether the other end hung up, which the kernel of its host
+//   does within milliseconds of the end of a process.
 // - Operations of the holder (TACIT_OP_AS_HOLDER) and writes to LOG regions share one queue pair,
 // whatever
 //   plane they name, writes to CONTROL regions another. The order within a plane is kept by
