@@ -190,6 +190,18 @@ static bool manager_step(struct tacit_verbs *v, struct verbs_connection *connect
     }
 }
 
+static void device_failed(struct tacit_verbs *v, const char *what)
+{
+    tacit_verbs_report(v, TACIT_VERBS_REPORT_RESOURCE,
+                       "All connections of the RDMA device %s end: %s.",
+                       ibv_get_device_name(v->device->device), what);
+    for (unsigned i = 0; i < TACIT_VERBS_CONNECTIONS; i++) {
+        if (v->connections[i].state != TACIT_VERBS_CONNECTION_FREE) {
+            tacit_verbs_connection_end(v, &v->connections[i]);
+        }
+    }
+}
+
 static void do_manager_events(struct tacit_verbs *v)
 {
     struct rdma_cm_event *event;
@@ -199,7 +211,12 @@ static void do_manager_events(struct tacit_verbs *v)
         (void)rdma_ack_cm_event(event); // before anything may destroy the id
         if (type == RDMA_CM_EVENT_CONNECT_REQUEST) {
             accept_stranger(v, id);
-        } else if (id != v->listener) {
+        } else if (id == v->listener) {
+            if (type == RDMA_CM_EVENT_DEVICE_REMOVAL) {
+                device_failed(v,
+                              "it was removed; this node has to be started again to use another");
+            }
+        } else {
             struct verbs_connection *connection = id->context;
             if (type == RDMA_CM_EVENT_DISCONNECTED && connection->link != NULL) {
                 connection->link->hung_up = true;
@@ -306,18 +323,6 @@ static tacit_time_ns_t tick(struct tacit_verbs *v)
     }
     tacit_verbs_regions_tick(v);
     return next_ns;
-}
-
-static void device_failed(struct tacit_verbs *v, const char *what)
-{
-    tacit_verbs_report(v, TACIT_VERBS_REPORT_RESOURCE,
-                       "All connections of the RDMA device %s end: %s.",
-                       ibv_get_device_name(v->device->device), what);
-    for (unsigned i = 0; i < TACIT_VERBS_CONNECTIONS; i++) {
-        if (v->connections[i].state != TACIT_VERBS_CONNECTION_FREE) {
-            tacit_verbs_connection_end(v, &v->connections[i]);
-        }
-    }
 }
 
 // The kernel keeps one notice for each queue pair that a peer has driven into its error state; it

@@ -155,6 +155,7 @@ static bool send_hello(struct tacit_verbs *v, struct verbs_link *link)
     }
     memcpy(message.hello.gid, gid.raw, sizeof(gid.raw));
     message.hello.life = v->life;
+    message.hello.mtu_bytes = tacit_verbs_mtu_bytes(link->path.ready.path_mtu);
     for (unsigned p = 0; p < TACIT_PLANES; p++) {
         if (link->is_reached) {
             message.hello.plane[p].host_qpn = link->host[p].qp->qp_num;
@@ -213,6 +214,19 @@ bool tacit_verbs_link_begin(struct tacit_verbs *v, struct verbs_connection *conn
                            node);
     }
     return made;
+}
+
+// Packets of a queue pair have to fit the other end. False: no size that there is.
+static bool agree_on_mtu(struct verbs_link *link, uint32_t mtu_bytes)
+{
+    enum ibv_mtu theirs = IBV_MTU_256;
+    while (theirs < IBV_MTU_4096 && tacit_verbs_mtu_bytes(theirs) != mtu_bytes) {
+        theirs++;
+    }
+    if (theirs < link->path.ready.path_mtu) {
+        link->path.ready.path_mtu = theirs;
+    }
+    return tacit_verbs_mtu_bytes(theirs) == mtu_bytes;
 }
 
 static bool is_same_place(const struct verbs_link *link, const struct verbs_hello *hello)
@@ -288,7 +302,8 @@ static bool welcome(struct tacit_verbs *v, struct verbs_link *link)
 static bool take_hello(struct tacit_verbs *v, struct verbs_link *link,
                        const struct verbs_hello *hello)
 {
-    if (link->greeted || !is_same_place(link, hello) || !is_same_life(v, link, hello->life)) {
+    if (link->greeted || !is_same_place(link, hello) || !agree_on_mtu(link, hello->mtu_bytes) ||
+        !is_same_life(v, link, hello->life)) {
         return false;
     }
     link->greeted = true;

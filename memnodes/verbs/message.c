@@ -63,6 +63,7 @@ static void walk_hello(struct walk *walk, struct verbs_hello *hello)
 {
     walk_bytes(walk, hello->gid, sizeof(hello->gid));
     walk_u64(walk, &hello->life);
+    walk_u32(walk, &hello->mtu_bytes);
     for (unsigned p = 0; p < TACIT_PLANES; p++) {
         walk_u32(walk, &hello->plane[p].host_qpn);
         walk_u32(walk, &hello->plane[p].bell_rkey);

@@ -43,7 +43,8 @@ enum verbs_message_type {
 
 struct verbs_hello {
     uint8_t gid[16];
-    uint64_t life; // drawn by the process: tells a new connection from a new process
+    uint64_t life;      // drawn by the process: tells a new connection from a new process
+    uint32_t mtu_bytes; // largest packet of the sender: a power of two from 256 to 4096
     struct {
         uint32_t host_qpn; // of the sender as host; 0: the receiver reaches nothing here
         uint32_t bell_rkey;

@@ -216,6 +216,15 @@ int rdma_bind_addr(struct rdma_cm_id *ibv, struct sockaddr *address)
     return reason == 0 ? 0 : -1;
 }
 
+void fake_device_goes(void)
+{
+    fake_lock();
+    for (struct fake_id *id = ids; id != NULL; id = id->following) {
+        tell(id, id, RDMA_CM_EVENT_DEVICE_REMOVAL);
+    }
+    fake_unlock();
+}
+
 int rdma_set_option(struct rdma_cm_id *ibv, int level, int name, void *value, size_t bytes)
 {
     (void)ibv;

@@ -38,6 +38,7 @@ struct fake_qp {
     struct ibv_qp qp;
     int access;
     uint32_t to;
+    uint32_t mtu_bytes; // 0: that of rdma_cm
     struct fake_receive receives[FAKE_RECEIVES];
     uint32_t first, next;
     struct fake_qp *following;

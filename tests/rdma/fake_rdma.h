@@ -76,7 +76,8 @@ struct fake_start fake_last_start(void);
 // address but of no interface that has it, and the one that fits best.
 #define FAKE_GIDS 4
 #define FAKE_GID_BEST 3u
-// The device or its port fails, as the kernel tells it.
+// The device or its port fails, or it is removed, as the kernel tells it.
 void fake_device_fails(void);
+void fake_device_goes(void);
 
 #endif

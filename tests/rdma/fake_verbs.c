@@ -401,7 +401,7 @@ int ibv_modify_qp(struct ibv_qp *ibv, struct ibv_qp_attr *attr, int mask)
         qp->to = (mask & IBV_QP_DEST_QPN) != 0 ? attr->dest_qp_num : qp->to;
         if ((mask & IBV_QP_AV) != 0) {
             fake.start.gid_index = attr->ah_attr.grh.sgid_index;
-            fake.start.mtu_bytes = 128u << attr->path_mtu;
+            fake.start.mtu_bytes = qp->mtu_bytes = 128u << attr->path_mtu;
         }
         if ((mask & IBV_QP_TIMEOUT) != 0) {
             fake.start.timeout = attr->timeout;
@@ -475,6 +475,10 @@ static enum ibv_wc_status execute(struct fake_qp *qp, const struct ibv_send_wr *
     if (host == NULL || host->to != qp->qp.qp_num ||
         (host->qp.state != IBV_QPS_RTS && host->qp.state != IBV_QPS_RTR)) {
         return IBV_WC_RETRY_EXC_ERR;
+    }
+    if (qp->mtu_bytes != host->mtu_bytes) {
+        return IBV_WC_REM_INV_REQ_ERR; // larger packets than the other end takes, or answers that
+                                       // are
     }
     if (work->opcode == IBV_WR_SEND) {
         return execute_send(host, work);

@@ -20,6 +20,7 @@ static struct verbs_message sample(enum verbs_message_type type)
     case TACIT_VERBS_HELLO:
         memset(message.hello.gid, 0xa5, sizeof(message.hello.gid));
         message.hello.life = 0x0102030405060708;
+        message.hello.mtu_bytes = 1024;
         for (unsigned p = 0; p < TACIT_PLANES; p++) {
             message.hello.plane[p].host_qpn = 17 + p;
             message.hello.plane[p].bell_rkey = 18 + p;
@@ -83,6 +84,7 @@ static void round_trips(void **unused)
             break;
         case TACIT_VERBS_HELLO:
             assert_int_equal(out.hello.life, in.hello.life);
+            assert_int_equal(out.hello.mtu_bytes, in.hello.mtu_bytes);
             assert_int_equal(out.hello.plane[1].peer_psn, in.hello.plane[1].peer_psn);
             break;
         case TACIT_VERBS_OPEN:

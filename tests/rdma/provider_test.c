@@ -355,8 +355,8 @@ static void configuration_is_checked(void **unused)
     assert_int_equal(fake_live(), 0);
 }
 
-// Both nodes with these wishes: the replica's facts, and what the last queue pair was given.
-static struct fake_start start_with(const struct tacit_verbs_wishes *wishes,
+// Nodes with these wishes, by kind: the replica's facts, and what the last queue pair was given.
+static struct fake_start start_with(const struct tacit_verbs_wishes wishes[2],
                                     tacit_time_ns_t silence_ns, struct tacit_verbs_facts *facts)
 {
     struct tacit_error error;
@@ -366,7 +366,7 @@ static struct fake_start start_with(const struct tacit_verbs_wishes *wishes,
         struct tacit_verbs_config config;
         memset(nodes[kind], 0, sizeof(replica));
         configure(&config, nodes[kind], (enum tacit_verbs_kind)kind);
-        config.wishes = *wishes;
+        config.wishes = wishes[kind];
         config.silence_ns = silence_ns;
         assert_int_equal(tacit_verbs_open(&config, &nodes[kind]->fabric, &error), TACIT_OK);
     }
@@ -385,7 +385,7 @@ static void queue_pairs_get_what_was_chosen(void **unused)
 {
     (void)unused;
     struct tacit_verbs_facts facts;
-    struct fake_start start = start_with(&(struct tacit_verbs_wishes){0}, 0, &facts);
+    struct fake_start start = start_with((struct tacit_verbs_wishes[2]){{0}}, 0, &facts);
     assert_int_equal(facts.gid_index, FAKE_GID_BEST);
     assert_string_equal(facts.gid_type, "RoCE v2");
     assert_non_null(strstr(facts.gid_why, "RoCE v2 before v1"));
@@ -395,13 +395,22 @@ static void queue_pairs_get_what_was_chosen(void **unused)
 
     const struct tacit_verbs_wishes wishes = {
         .device = "fake0", .port = 1, .has_gid_index = true, .gid_index = 0, .mtu_bytes = 512};
-    start = start_with(&wishes, 0, &facts);
+    start = start_with((struct tacit_verbs_wishes[2]){wishes, wishes}, 0, &facts);
     assert_int_equal(facts.gid_index, 0);
     assert_string_equal(facts.gid_type, "RoCE v1");
     assert_string_equal(facts.gid_why, "the one that is asked for");
     assert_int_equal(start.gid_index, 0);
     assert_int_equal(facts.mtu_bytes, 512);
     assert_int_equal(start.mtu_bytes, 512);
+
+    // Two nodes that differ agree on the smaller packets, whoever asks for them.
+    for (unsigned kind = 0; kind < 2; kind++) {
+        struct tacit_verbs_wishes one[2] = {{0}};
+        one[kind].mtu_bytes = 256;
+        start = start_with(one, 0, &facts);
+        assert_int_equal(facts.mtu_bytes, kind == TACIT_VERBS_REPLICA ? 256 : 1024);
+        assert_int_equal(start.mtu_bytes, 256);
+    }
 }
 
 // All tries of a queue pair together end within the silence that is allowed, and not long before;
@@ -413,7 +422,7 @@ static void silence_bounds_the_tries(void **unused)
     for (unsigned i = 0; i < sizeof(silences_ns) / sizeof(silences_ns[0]); i++) {
         struct tacit_verbs_facts facts;
         struct fake_start start =
-            start_with(&(struct tacit_verbs_wishes){0}, silences_ns[i], &facts);
+            start_with((struct tacit_verbs_wishes[2]){{0}}, silences_ns[i], &facts);
         uint64_t tries_ns = (start.retries + 1u) * (UINT64_C(4096) << start.timeout);
         assert_true(start.retries == 6 && tries_ns <= silences_ns[i]);
         assert_true(tries_ns * 2 > silences_ns[i]);
@@ -522,21 +531,28 @@ static void writes_share_a_doorbell(void **unused)
 static void device_failure_is_down(void **unused)
 {
     (void)unused;
-    struct tacit_error error;
-    fake_reset(&good, 0, 0);
-    assert_int_equal(node_open(&memnode, TACIT_VERBS_MEMNODE, &error), TACIT_OK);
-    assert_int_equal(node_open(&replica, TACIT_VERBS_REPLICA, &error), TACIT_OK);
-    replica.fabric->ops->attach(replica.fabric, replica.memory, sizeof(replica.memory));
-    (void)operate(TACIT_OP_READ, TACIT_REGION_PAGE, 0, 0, 0);
-    uint32_t downs = replica.downs;
-    fake_device_fails();
-    tacit_time_ns_t until_ns = tacit_verbs_now_ns() + PATIENCE_NS;
-    while (replica.downs == downs && wait_more(until_ns)) {
+    for (unsigned way = 0; way < 2; way++) {
+        struct tacit_error error;
+        fake_reset(&good, 0, 0);
+        assert_int_equal(node_open(&memnode, TACIT_VERBS_MEMNODE, &error), TACIT_OK);
+        assert_int_equal(node_open(&replica, TACIT_VERBS_REPLICA, &error), TACIT_OK);
+        replica.fabric->ops->attach(replica.fabric, replica.memory, sizeof(replica.memory));
+        (void)operate(TACIT_OP_READ, TACIT_REGION_PAGE, 0, 0, 0);
+        uint32_t downs = replica.downs;
+        if (way == 0) {
+            fake_device_fails();
+        } else {
+            fake_device_goes();
+        }
+        tacit_time_ns_t until_ns = tacit_verbs_now_ns() + PATIENCE_NS;
+        while (replica.downs == downs && wait_more(until_ns)) {
+        }
+        assert_true(replica.downs > downs);
+        tacit_verbs_close(replica.fabric);
+        tacit_verbs_close(memnode.fabric);
+        assert_true(replica.reports + memnode.reports > 0);
+        assert_int_equal(fake_live(), 0);
     }
-    assert_true(replica.downs > downs);
-    tacit_verbs_close(replica.fabric);
-    tacit_verbs_close(memnode.fabric);
-    assert_int_equal(fake_live(), 0);
 }
 
 static void check_says_what_is_there(void **unused)
