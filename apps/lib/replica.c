@@ -20,6 +20,7 @@
 #include "node.h"
 #include "runner.h"
 #include "signer.h"
+#include "view_source.h"
 #include "waiting.h"
 
 #define READ_TIMEOUT_BEATS 32u // of the detector
@@ -39,6 +40,7 @@ struct tacit_replica {
     struct tacit_detector detector;
     struct tacit_control *control;
     struct tacit_publisher publisher;
+    struct tacit_view_source view;
     struct tacit_runner runner;
     uint64_t draws;
     char app_options[OPTIONS_BYTES];
@@ -64,7 +66,9 @@ static void wake(void *context)
 
 static void changed(void *context)
 {
-    tacit_control_notify(context);
+    struct tacit_replica *replica = context;
+    tacit_control_notify(replica->control);
+    tacit_view_source_changed(&replica->view);
 }
 
 // ---- memory ------------------------------------------------------------------------------------
@@ -263,6 +267,8 @@ static enum tacit_status open_parts(struct tacit_replica *replica,
     node->smr.app_options = replica->app_options;
     node->smr.draw = draw;
     node->smr.clock = clock_now;
+    replica->view.publisher = &replica->publisher;
+    node->smr.view_words = &replica->view.words;
     node->smr.draw_context = &replica->draws;
     tacit_random_bytes(&replica->draws, sizeof replica->draws);
     // Checked with an incarnation that is not known yet: entering the directory counts a start.
@@ -343,8 +349,9 @@ enum tacit_status tacit_replica_open(const struct tacit_replica_options *options
                                             .waiting = replica->node->config.waiting,
                                             .now_ns = tacit_shm_now_ns,
                                             .publisher = &replica->publisher,
+                                            .view_words = &replica->view.words,
                                             .changed = changed,
-                                            .context = replica->control,
+                                            .context = replica,
                                             .is_crowded = is_crowded(replica->node)};
     *out = replica;
     return TACIT_OK;
@@ -414,6 +421,11 @@ void tacit_replica_status(struct tacit_replica *replica, struct tacit_status_rep
     struct tacit_published published;
     (void)tacit_publish_read(&replica->publisher, &published);
     *report = published.report;
+}
+
+struct tacit_view_source *tacit_replica_view_source(struct tacit_replica *replica)
+{
+    return &replica->view;
 }
 
 void tacit_replica_close(struct tacit_replica *replica)

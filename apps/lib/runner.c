@@ -42,8 +42,8 @@ static bool differs(const struct tacit_status_report *a, const struct tacit_stat
 {
     return a->role != b->role || a->leader != b->leader || a->trusted != b->trusted ||
            a->up != b->up || a->memnodes_up != b->memnodes_up || a->waiting != b->waiting ||
-           a->state_transfers != b->state_transfers || a->view != b->view ||
-           a->view_entered != b->view_entered || a->condemned != b->condemned;
+           a->state_transfers != b->state_transfers || a->view != b->view || a->epoch != b->epoch ||
+           a->term != b->term || a->view_entered != b->view_entered || a->condemned != b->condemned;
 }
 
 static void publish(struct tacit_runner *runner, tacit_time_ns_t now_ns)
@@ -53,6 +53,8 @@ static void publish(struct tacit_runner *runner, tacit_time_ns_t now_ns)
                                     .sleeps = runner->sleeps,
                                     .rung = runner->rung};
     runner->published_ns = now_ns;
+    tacit_smr_view_show(runner->smr);
+    runner->view_sequence = runner->view_words->sequence;
     tacit_smr_status(runner->smr, &value.report);
     if (runner->fd != NULL) {
         value.detector = *tacit_fd_counters(runner->fd);
@@ -77,7 +79,8 @@ static bool turn(struct tacit_runner *runner)
         runner->shared_until_ns = now_ns + SHARED_NS;
     }
     runner->turned_ns = now_ns;
-    if (now_ns - runner->published_ns >= (runner->is_calm ? PUBLISH_IDLE_NS : PUBLISH_NS)) {
+    if (now_ns - runner->published_ns >= (runner->is_calm ? PUBLISH_IDLE_NS : PUBLISH_NS) ||
+        runner->view_words->sequence != runner->view_sequence) {
         publish(runner, now_ns);
     }
     return worked;

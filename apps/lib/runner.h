@@ -17,6 +17,7 @@
 struct tacit_runner {
     struct tacit_fabric *fabric;
     struct tacit_smr *smr;
+    const struct tacit_view_words *view_words; // the replica's; a new view is published at once
     const struct tacit_fd *fd;
     enum tacit_config_waiting waiting;
     tacit_time_ns_t (*now_ns)(void); // the clock of the fabric's sleep()
@@ -37,6 +38,7 @@ struct tacit_runner {
     tacit_time_ns_t shared_until_ns; // others were seen to want this processor, so far back
     bool is_calm; // the last sleep ended by the clock and nothing much came after it
     struct tacit_published last;
+    uint64_t view_sequence; // of the view that was published last
 };
 
 // Runs until `stop`. Calls nothing that allocates, blocks elsewhere than in sleep(), or writes

@@ -30,6 +30,7 @@ static void put_group(json_t *root, const struct tacit_status_report *report, ui
         (void)json_array_append_new(members, json_integer((json_int_t)report->members[r]));
     }
     (void)json_object_set_new(root, "members", members);
+    put(root, "epoch", report->epoch);
     (void)json_object_set_new(root, "confirmed", ids(report->confirmed));
     (void)json_object_set_new(root, "trusted", ids(report->trusted));
     (void)json_object_set_new(root, "up", ids(report->up));
@@ -84,8 +85,8 @@ static json_t *byzantine(const struct tacit_status_report *report)
     (void)json_object_set_new(object, "entered", json_boolean(report->view_entered));
     (void)json_object_set_new(object, "condemned", ids(report->condemned));
 #define PUT(name) put(object, #name, report->name)
-    PUT(epoch);
     PUT(view);
+    PUT(epoch);
     PUT(window_base);
     PUT(decided_fast);
     PUT(decided_slow);

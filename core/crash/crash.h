@@ -312,6 +312,8 @@ void tacit_crash_membership(struct tacit_crash *crash, tacit_node_t node);
 // Whether no other replica can have led before `now_ns`, so that the state here is the newest. For
 // a read: state first, then a fresh look at the clock, then this.
 bool tacit_lease_holds(const struct tacit_crash *crash, tacit_time_ns_t now_ns);
+// Until when that is so, 0: it is not.
+tacit_time_ns_t tacit_lease_until(const struct tacit_crash *crash);
 
 // Leader: room for the payload of the next batch (batch_bytes), NULL while none may be proposed.
 // `removal`: for an entry that removes a member which holds up the reuse of positions; a few

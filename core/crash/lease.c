@@ -19,6 +19,8 @@
 //  * Whoever gives up leading does not rely on the lease any more before it writes RELEASED.
 //  * Within a term a lease only becomes longer. A shorter word would let the host wait less than
 //    what was counted from an earlier renewal.
+#include <stddef.h>
+
 #include "crash.h"
 
 #include "../base/bug.h"
@@ -65,6 +67,11 @@ static void count_again(struct tacit_crash *crash)
         quorum--;
     }
     crash->lease_until_ns = count >= quorum ? until[quorum - 1] : 0;
+    // Other threads must not rely on what is about to be given back; longer ones they see later.
+    struct tacit_view_words *words = crash->config->view_words;
+    if (words != NULL && words->until_ns > crash->lease_until_ns) {
+        tacit_word_store(words, offsetof(struct tacit_view_words, until_ns), crash->lease_until_ns);
+    }
 }
 
 void tacit_lease_drop(struct tacit_crash *crash, struct tacit_log_host *host)
@@ -129,9 +136,14 @@ void tacit_lease_renewed(struct tacit_crash *crash, struct tacit_log_host *host,
     }
 }
 
-bool tacit_lease_holds(const struct tacit_crash *crash, tacit_time_ns_t now_ns)
+tacit_time_ns_t tacit_lease_until(const struct tacit_crash *crash)
 {
     // Below first_free an earlier leader may have decided what is not executed here yet.
-    return crash->role == TACIT_ROLE_LEADER && crash->applied >= crash->first_free &&
-           now_ns < crash->lease_until_ns;
+    bool leads = crash->role == TACIT_ROLE_LEADER && crash->applied >= crash->first_free;
+    return leads ? crash->lease_until_ns : 0;
+}
+
+bool tacit_lease_holds(const struct tacit_crash *crash, tacit_time_ns_t now_ns)
+{
+    return now_ns < tacit_lease_until(crash);
 }

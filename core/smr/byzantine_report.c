@@ -23,6 +23,7 @@ void tacit_smr_byzantine_status(const struct tacit_smr *smr, struct tacit_status
                                                       : TACIT_ROLE_RECOVERING;
     report->leader = smr->active ? agree.leader : TACIT_NODE_NONE;
     report->view = agree.view;
+    report->term = agree.view;
     report->epoch = byzantine->epoch;
     report->replaced = smr->sessions.members->replaced;
     memcpy(report->memnode_members, byzantine->memnode_member, sizeof report->memnode_members);

@@ -27,6 +27,7 @@ static void report_engine(const struct tacit_crash *crash, struct tacit_status_r
     report->role = crash->role;
     report->leader = crash->leader;
     report->ballot = crash->ballot;
+    report->term = crash->role == TACIT_ROLE_LEADER ? crash->ballot : 0;
     report->commit = crash->decided;
     report->trusted = crash->trusted;
     for (uint32_t i = 0; i < crash->host_count; i++) {
@@ -85,6 +86,7 @@ void tacit_smr_status(const struct tacit_smr *smr, struct tacit_status_report *r
     report->self = smr->config.self;
     report->incarnation = smr->config.incarnation;
     report->applied = smr->applied;
+    report->epoch = smr->sessions.members->epoch;
     for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
         report->members[r] = tacit_sessions_member(&smr->sessions, r);
         bool up = r == smr->config.self || smr->crash.peer_up[r];
@@ -92,6 +94,9 @@ void tacit_smr_status(const struct tacit_smr *smr, struct tacit_status_report *r
             r == smr->config.self ? smr->config.incarnation : smr->crash.peer_incarnation[r];
         report->up |= up ? 1u << r : 0;
         report->waiting |= up && report->members[r] != incarnation ? 1u << r : 0;
+    }
+    for (tacit_node_t m = 0; m < smr->config.memnodes; m++) {
+        report->memnode_members[m] = tacit_sessions_member(&smr->sessions, TACIT_NODE_MEMNODE + m);
     }
     report->batches_decided = smr->counters.decided;
     report->requests_executed = smr->counters.executed;

@@ -398,12 +398,6 @@ static bool poll_fabric(struct tacit_smr *smr)
     return worked;
 }
 
-bool tacit_smr_lease_holds(const struct tacit_smr *smr, tacit_time_ns_t now_ns)
-{
-    return smr->config.engine == TACIT_ENGINE_CRASH && smr->active && smr->state_valid &&
-           tacit_lease_holds(&smr->crash, now_ns);
-}
-
 // True while this replica makes progress or is idle and responsive: beats are published only then.
 static bool is_responsive(const struct tacit_smr *smr)
 {
@@ -480,6 +474,7 @@ bool tacit_smr_poll(struct tacit_smr *smr, tacit_time_ns_t now_ns)
         (void)tacit_smr_execute(smr);
     }
     worked |= tacit_smr_keep(smr);
+    tacit_smr_view_show(smr);
     tacit_smr_ring_clients(smr);
     beat(smr);
     return worked;

@@ -197,4 +197,5 @@ void tacit_sessions_admit(struct tacit_sessions *sessions, tacit_node_t node,
     TACIT_ASSERT(node < TACIT_MEMBERS);
     tacit_pages_touch(sessions->pages, sessions->members, sizeof(*sessions->members));
     sessions->members->incarnation[node] = incarnation;
+    sessions->members->epoch++;
 }

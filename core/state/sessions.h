@@ -33,8 +33,8 @@ struct tacit_members {
     uint64_t opened; // sessions ever opened
     uint64_t open;   // of these, open now
     uint64_t incarnation[TACIT_MEMBERS];
+    uint64_t epoch; // changes of members so far
     // Byzantine mode (core/byzantine/epochs.h).
-    uint64_t epoch;
     uint64_t epoch_base;         // slot at which it began
     uint64_t change_at;          // slot at which the next one begins, 0: no change is decided
     uint64_t change_node;        // then this node ...

@@ -252,6 +252,8 @@ static void start_replica(struct sim_cluster *cluster, struct sim_process *proce
     sim_process_memory(process, tacit_smr_size(&config));
     config.clock = clock_of;
     config.clock_context = &probe_contexts[slot];
+    process->view = (struct tacit_view_words){0};
+    config.view_words = &process->view;
     process->probe = (struct tacit_smr_probe){.context = &probe_contexts[slot],
                                               .decided = on_decided,
                                               .executed = on_executed,
@@ -467,7 +469,7 @@ static void check_leases(struct sim_cluster *cluster)
     for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
         const struct sim_process *process = &cluster->process[i];
         holders += process->node->alive && process->smr != NULL &&
-                   tacit_smr_lease_holds(process->smr, sim_local_ns(cluster, process));
+                   tacit_view_holds(&process->view, sim_local_ns(cluster, process));
     }
     if (holders > 1) {
         checker_group_fail(cluster->checker, "%u replicas hold a lease at one instant", holders);
@@ -483,7 +485,7 @@ static void poll_replica(struct sim_cluster *cluster, struct sim_process *proces
         tacit_smr_suspicion(process->smr, process->trusted, process->dead, now_ns);
     }
     *busy = tacit_smr_poll(process->smr, now_ns);
-    if (tacit_smr_lease_holds(process->smr, now_ns)) {
+    if (tacit_view_holds(&process->view, now_ns)) {
         check_leases(cluster);
     }
     if (!sim_is_faulty(cluster, slot)) {

@@ -106,6 +106,7 @@ struct sim_process {
     uint32_t id; // replica, memory node or client number
     tacit_incarnation_t incarnation;
     bool paused, frozen;                // frozen: paused for good
+    struct tacit_view_words view;       // what another thread of a replica would see
     uint64_t stood_ns;                  // since when, on its clock, until it goes on; 0: does not
     uint64_t poll_ns;                   // scheduled for, UINT64_MAX: not
     uint64_t timer_ns[SIM_POLL_TIMERS]; // timers for that in the queue

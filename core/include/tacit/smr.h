@@ -75,6 +75,7 @@ struct tacit_smr_config {
     // The time now, not that of the turn; the same clock as poll()'s now_ns. NULL: no leases.
     tacit_time_ns_t (*clock)(void *context);
     void *clock_context;
+    struct tacit_view_words *view_words; // shown to other threads, see below; NULL: to nobody
 
     struct tacit_byzantine_config byzantine;
 
@@ -84,6 +85,26 @@ struct tacit_smr_config {
     void *draw_context;
     const char *app_options; // never NULL
 };
+
+// Which view of the group a replica is in. Epoch: of the members. Term: crash mode: the own ballot
+// of the replica that leads, at others 0; Byzantine mode: the view's number.
+struct tacit_view_id {
+    uint64_t epoch, term;
+    tacit_node_t leader; // TACIT_NODE_NONE: none is known
+};
+// A replica's view and lease, for other threads of its process, which may read them at any time.
+// All zero at first; written by the protocol thread. A lease that ends early is taken back before
+// any log host can hear of it.
+struct tacit_view_words {
+    uint64_t sequence; // odd while the view changes
+    uint64_t epoch, term, leader;
+    uint64_t until_ns; // no other replica leads before; 0: no lease
+};
+// Any thread. False: the writer stood still in the middle (the outputs mean nothing).
+bool tacit_view_words_read(const struct tacit_view_words *words, struct tacit_view_id *id,
+                           tacit_time_ns_t *until_ns);
+// Whether the replica leads and no other one can have led before `now_ns` of its clock. Any thread.
+bool tacit_view_holds(const struct tacit_view_words *words, tacit_time_ns_t now_ns);
 
 // What the caller plugs in besides the fabric and the application. Optional observers of the
 // simulator's checkers and of the benchmarks; NULL in production.
@@ -170,9 +191,9 @@ struct tacit_detector {
 // replica.
 void tacit_smr_detector(struct tacit_smr *smr, const struct tacit_detector *detector);
 
-// Whether this replica leads and no other one can have led before `now_ns` of its clock (crash
-// mode, with leases). Some nanoseconds; protocol thread.
-bool tacit_smr_lease_holds(const struct tacit_smr *smr, tacit_time_ns_t now_ns);
+// Brings view_words up to date. Each poll does so in crash mode; in Byzantine mode, where nobody
+// has a lease, whoever wants to know calls it. Protocol thread.
+void tacit_smr_view_show(struct tacit_smr *smr);
 
 // Fills in a snapshot. Protocol thread.
 void tacit_smr_status(const struct tacit_smr *smr, struct tacit_status_report *report);

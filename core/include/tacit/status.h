@@ -35,6 +35,8 @@ struct tacit_status_report {
     uint32_t memnodes_up;  // bit m; Byzantine mode: ... and counted in its present incarnation
     uint32_t waiting;      // bit r = r waits for admission
     tacit_incarnation_t members[TACIT_REPLICAS_MAX]; // admitted incarnation of each replica
+    uint64_t epoch;                                  // changes of members so far
+    uint64_t term; // crash mode: own ballot while it leads, else 0; else the view
 
     // Paths taken, since start.
     uint64_t batches_proposed, batches_decided, requests_executed, requests_duplicate;
@@ -58,7 +60,7 @@ struct tacit_status_report {
     // Byzantine mode; 0 in crash mode.
     bool byzantine;
     bool view_entered; // NEW_VIEW of this view is here
-    uint64_t epoch, view;
+    uint64_t view;
     uint64_t replaced;                                       // changes of members so far
     tacit_incarnation_t memnode_members[TACIT_MEMNODES_MAX]; // admitted incarnations
     uint64_t window_base; // slots below are covered by a certified checkpoint
