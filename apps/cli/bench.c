@@ -99,8 +99,11 @@ int cli_bench(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } benches[] = {
-        {"latency", bench_latency}, {"failover", bench_failover}, {"faults", bench_faults}};
+    } benches[] = {{"latency", bench_latency},
+                   {"failover", bench_failover},
+                   {"faults", bench_faults},
+                   {"reads", bench_reads},
+                   {"active", bench_active}};
     const char *which = argc > 1 ? argv[1] : "";
     for (size_t i = 0; i < sizeof benches / sizeof benches[0]; i++) {
         if (strcmp(which, benches[i].name) == 0) {
@@ -110,6 +113,6 @@ int cli_bench(int argc, char **argv)
             return benches[i].run(argc - 1, argv + 1);
         }
     }
-    (void)cli_complain("bench %s: accepted are latency, failover and faults", which);
+    (void)cli_complain("bench %s: accepted are latency, failover, faults, reads and active", which);
     return 2;
 }

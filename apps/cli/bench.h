@@ -11,6 +11,8 @@
 int bench_latency(int argc, char **argv);
 int bench_failover(int argc, char **argv);
 int bench_faults(int argc, char **argv);
+int bench_reads(int argc, char **argv);
+int bench_active(int argc, char **argv);
 
 // Count, p50, p90, p99, p99.9 and maximum, in ns.
 json_t *bench_distribution(const struct histogram *histogram);

@@ -29,8 +29,8 @@ refuse() {
 
 refuse 2 'usage: tacit COMMAND'
 refuse 2 'there is no command chess' chess
-refuse 2 'bench : accepted are latency, failover and faults' bench
-refuse 2 'bench speed: accepted are latency, failover and faults' bench speed
+refuse 2 'bench : accepted are latency, failover, faults, reads and active' bench
+refuse 2 'bench speed: accepted are latency, failover, faults, reads and active' bench speed
 refuse 2 'tacit bench latency: --mode x: accepted are none, crash, byzantine and all' bench latency --mode x
 refuse 2 '--log-on moon: accepted are replicas and memnodes' bench latency --log-on moon
 refuse 2 '--waiting x: accepted are adaptive, yield and spin' bench latency --waiting x

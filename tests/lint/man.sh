@@ -30,6 +30,8 @@ help_of() { # PROGRAM
                 "$programs/tacit" bench latency --help
                 "$programs/tacit" bench failover --help
                 "$programs/tacit" bench faults --help
+                "$programs/tacit" bench reads --help
+                "$programs/tacit" bench active --help
                 ;;
             *) "$programs/tacit" "$command" --help ;;
             esac
