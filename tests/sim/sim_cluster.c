@@ -507,6 +507,26 @@ void sim_process_escaped(struct sim_cluster *cluster, uint32_t slot)
     cluster->process[slot].frozen = true;
 }
 
+// False: it has failed an assertion. A function of its own, so that a jump back into it meets no
+// variable that has changed.
+static bool turn_of_replica(struct sim_cluster *cluster, struct sim_process *process,
+                            uint64_t now_ns, bool *busy, uint64_t *deadline_ns)
+{
+    uint32_t slot = process->node->slot;
+    cluster->byz.may_escape = sim_is_faulty(cluster, slot);
+    if (cluster->byz.may_escape && setjmp(cluster->byz.escape) != 0) {
+        sim_process_escaped(cluster, slot);
+        return false;
+    }
+    if (cluster->byz.may_escape && cluster->play != NULL) {
+        sim_script_before_turn(cluster, slot);
+    }
+    poll_replica(cluster, process, now_ns, busy, deadline_ns);
+    cluster->byz.may_escape = false;
+    sim_plot_polled(cluster, slot);
+    return true;
+}
+
 static void poll_process(struct sim_cluster *cluster, struct sim_process *process)
 {
     uint64_t now_ns = sim_local_ns(cluster, process);
@@ -521,17 +541,9 @@ static void poll_process(struct sim_cluster *cluster, struct sim_process *proces
         sim_signer_advance(process->signer, cluster->net->now_ns);
     }
     if (process->role == SIM_REPLICA) {
-        cluster->byz.may_escape = sim_is_faulty(cluster, slot);
-        if (cluster->byz.may_escape && setjmp(cluster->byz.escape) != 0) {
-            sim_process_escaped(cluster, slot);
+        if (!turn_of_replica(cluster, process, now_ns, &busy, &deadline_ns)) {
             return;
         }
-        if (cluster->byz.may_escape && cluster->play != NULL) {
-            sim_script_before_turn(cluster, slot);
-        }
-        poll_replica(cluster, process, now_ns, &busy, &deadline_ns);
-        cluster->byz.may_escape = false;
-        sim_plot_polled(cluster, slot);
     } else if (process->role == SIM_MEMNODE) {
         busy = poll_memnode(cluster, process, now_ns);
         deadline_ns = sim_is_byzantine(&cluster->shape) ? UINT64_MAX
