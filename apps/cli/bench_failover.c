@@ -25,8 +25,6 @@
 // would be full after about 9 million of them.
 #define OPERATIONS_MAX 3000000u
 
-#define FAST_SLOTS 8u // so many in a row, and none by certificates: the fast path is back
-
 enum { KEY_KIND = 256, KEY_VICTIM, KEY_MODE, KEY_COUNT, KEY_JSON, KEY_CLIENTS, KEY_OPERATIONS };
 
 struct arguments {
@@ -222,31 +220,6 @@ static uint64_t refused(const struct local *local, uint16_t replica)
     return sum;
 }
 
-// Waits until the leader decides by all replicas' votes alone; how long that took, 0: it does not.
-static uint64_t wait_fast(const struct local *local)
-{
-    uint64_t start_ns = cli_now_ns();
-    uint64_t fast = 0;
-    uint64_t slow = UINT64_MAX;
-    uint64_t looked_ns = start_ns;
-    while (cli_now_ns() < start_ns + READY_NS) {
-        int leader = local_leader(local);
-        json_t *report = leader < 0 ? NULL : local_status(local, (uint16_t)leader);
-        uint64_t now_fast = local_number(report, "byzantine", "decided_fast");
-        uint64_t now_slow = local_number(report, "byzantine", "decided_slow");
-        json_decref(report);
-        if (now_slow != slow || now_fast < fast) {
-            fast = now_fast; // begin to count
-            slow = now_slow;
-            looked_ns = cli_now_ns();
-        } else if (now_fast >= fast + FAST_SLOTS) {
-            return looked_ns > start_ns ? looked_ns - start_ns : 1;
-        }
-        cli_sleep_ns(LOOK_NS);
-    }
-    return 0;
-}
-
 // Brings the faulty one back. readmission_ns == 0: it did not become a member again.
 static struct comeback bring_back(struct local *local, const struct arguments *arguments,
                                   struct local_node node, uint64_t refused_before,
@@ -363,7 +336,7 @@ static enum tacit_status one_fault(struct local *local, struct load *load,
     if (e.back.readmission_ns == 0) {
         return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "replica %d did not come back", e.victim);
     }
-    e.back.fast_ns = local_is_byzantine(local) ? wait_fast(local) : 1;
+    e.back.fast_ns = local_is_byzantine(local) ? local_wait_fast(local, READY_NS) : 1;
     if (e.back.fast_ns == 0) {
         return tacit_error_set(error, TACIT_ETIMEDOUT, 0,
                                "the fast path did not come back after replica %d was readmitted",

@@ -651,6 +651,19 @@ bool local_wait_healthy(const struct local *local, uint64_t timeout_ns)
     return true;
 }
 
+void local_end(const struct local *local, struct local_node node)
+{
+    if (local_pid(local, node) == 0) {
+        return;
+    }
+    (void)local_signal(local, node, SIGTERM, NULL);
+    (void)local_signal(local, node, SIGCONT, NULL);
+    if (!local_wait_gone(local, node, STOP_NS)) {
+        (void)local_signal(local, node, SIGKILL, NULL);
+        (void)local_wait_gone(local, node, STOP_NS);
+    }
+}
+
 enum tacit_status local_may_lose(const struct local *local, struct local_node node,
                                  struct tacit_error *error)
 {

@@ -23,6 +23,7 @@
 #define LOCAL_GATEWAY_CLIENT 0u // client id of the gateway
 #define LOCAL_COMMAND_CLIENT 1u // of `tacit kv`
 #define LOCAL_LOAD_CLIENT 2u    // first of those that demo and bench use
+#define LOCAL_PROBE_CLIENT 9u   // of rolling-restart; behind those of load.h
 #define LOCAL_DIRECTORY "./tacit-local"
 #define LOCAL_VERBS_PORT 7471u          // first one of the nodes
 #define LOCAL_ATTACKER "tacit-attacker" // program of a liar
@@ -112,6 +113,8 @@ enum tacit_status local_signal(const struct local *local, struct local_node node
                                struct tacit_error *error);
 // Waits until a process has ended; false: it did not in time.
 bool local_wait_gone(const struct local *local, struct local_node node, uint64_t timeout_ns);
+// Ends a process, if it runs: SIGTERM, and SIGKILL if it takes longer than 5 s.
+void local_end(const struct local *local, struct local_node node);
 // Whether the gateway takes connections.
 bool local_gateway_answers(const struct local *local);
 // Starts everybody who does not run and waits for a leader (and the gateway, if there is to be
@@ -161,6 +164,9 @@ uint32_t local_counted_hosts(const struct local *local);
 // Byzantine mode. Bit m: all replicas that answer (but liars) count memory node m in its present
 // incarnation; one that was restarted counts when the group has replaced it.
 uint32_t local_counted_memnodes(const struct local *local);
+// Byzantine mode, while requests come: waits until FAST_SLOTS (8) slots in a row were decided
+// without signatures; how long that took, 0: they were not in time.
+uint64_t local_wait_fast(const struct local *local, uint64_t timeout_ns);
 bool local_wait_members(const struct local *local, uint32_t wanted, uint64_t timeout_ns);
 // Whether one more faulty replica is within f, counting everybody who is down, stopped, or not
 // readmitted yet. Called before each fault.
@@ -176,5 +182,18 @@ uint32_t local_lost_replicas(const struct local *local);
 // TACIT_EBUSY: not now; the error says who is missing.
 enum tacit_status local_may_lose(const struct local *local, struct local_node node,
                                  struct tacit_error *error);
+
+// What the client of a rolling restart saw.
+struct local_rolling {
+    bool probed;
+    uint64_t answered, failed;
+    uint64_t stall_ns; // its longest wait for an answer
+};
+// Ends and starts every replica and memory node of a running cluster (not the gateway), one after
+// the other, each when all the others count. `probes`: a client asks meanwhile (the application is
+// kv). Prints a line for each. Errors: TACIT_EBUSY, TACIT_ETIMEDOUT (who does not count; the rest
+// was not touched), a request that failed.
+enum tacit_status local_rolling_restart(struct local *local, bool probes,
+                                        struct local_rolling *result, struct tacit_error *error);
 
 #endif

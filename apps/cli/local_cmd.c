@@ -15,7 +15,7 @@
 #define GONE_NS UINT64_C(5000000000)
 #define WORDS_MAX 4u
 #define ATTACKS_MAX TACIT_REPLICAS_MAX
-#define ACCEPTED "up, down, status, kill, start, restart, stop, cont, attack"
+#define ACCEPTED "up, down, status, kill, start, restart, rolling-restart, stop, cont, attack"
 
 enum {
     KEY_REPLICAS = 256,
@@ -423,12 +423,7 @@ static int restart(struct local *local, struct local_node node, const struct arg
         if (!arguments->force && local_may_lose(local, node, &error) != TACIT_OK) {
             return cli_fail(&error);
         }
-        (void)local_signal(local, node, SIGTERM, NULL);
-        (void)local_signal(local, node, SIGCONT, NULL);
-        if (!local_wait_gone(local, node, GONE_NS)) {
-            (void)local_signal(local, node, SIGKILL, NULL);
-            (void)local_wait_gone(local, node, GONE_NS);
-        }
+        local_end(local, node);
     }
     if (choose_program(local, node, arguments, &error) != TACIT_OK ||
         local_start(local, node, &error) != TACIT_OK) {
@@ -510,6 +505,23 @@ static int hurt(struct local *local, const struct arguments *arguments)
     return result;
 }
 
+static int rolling_restart(struct local *local, bool is_kv)
+{
+    struct local_rolling result;
+    struct tacit_error error;
+    if (local_rolling_restart(local, is_kv, &result, &error) != TACIT_OK) {
+        return cli_fail(&error);
+    }
+    if (!result.probed) {
+        (void)printf("no requests were sent meanwhile: the application is not kv\n");
+        return 0;
+    }
+    (void)printf("%llu requests, %llu failed; longest wait for an answer %.1f ms\n",
+                 (unsigned long long)result.answered, (unsigned long long)result.failed,
+                 (double)result.stall_ns / 1e6);
+    return 0;
+}
+
 // local attack ID NAME: switches.
 static int attack(const struct local *local, const struct arguments *arguments)
 {
@@ -536,9 +548,13 @@ int cli_local(int argc, char **argv)
     static const struct argp argp = {
         options,
         parse,
-        "up|down|status|kill NODE|start NODE|restart NODE|stop NODE|cont NODE|attack [ID NAME]",
+        "up|down|status|kill NODE|start NODE|restart NODE|rolling-restart|stop NODE|cont "
+        "NODE|attack "
+        "[ID NAME]",
         "A cluster on this machine. NODE is leader, replica N, memnode N or gateway.\v"
-        "start and restart wait until a replica is readmitted by the group. kill and stop refuse "
+        "start and restart wait until a replica is readmitted by the group; rolling-restart "
+        "restarts "
+        "every replica and memory node so, one after the other. kill and stop refuse "
         "what would leave more than f replicas down, stopped or not readmitted: a group that has "
         "lost that many stops for good. A replica that was started with --attack (2=none: it "
         "behaves at first) changes its attack while it runs with attack.",
@@ -578,7 +594,9 @@ int cli_local(int argc, char **argv)
         result = strcmp(arguments.words.word[0], "down") == 0     ? down(local)
                  : strcmp(arguments.words.word[0], "status") == 0 ? show(local)
                  : strcmp(arguments.words.word[0], "attack") == 0 ? attack(local, &arguments)
-                                                                  : hurt(local, &arguments);
+                 : strcmp(arguments.words.word[0], "rolling-restart") == 0
+                     ? rolling_restart(local, strcmp(app, "kv") == 0)
+                     : hurt(local, &arguments);
     }
     free(local);
     return result;

@@ -14,6 +14,7 @@
 #include "local.h"
 
 #define LOOK_NS 1000000u
+#define FAST_SLOTS 8u
 #define ANSWER_S 1 // a stopped replica answers never
 
 json_t *local_status(const struct local *local, uint16_t replica)
@@ -194,4 +195,28 @@ bool local_wait_members(const struct local *local, uint32_t wanted, uint64_t tim
         cli_sleep_ns(LOOK_NS);
     }
     return true;
+}
+
+uint64_t local_wait_fast(const struct local *local, uint64_t timeout_ns)
+{
+    uint64_t start_ns = cli_now_ns();
+    uint64_t fast = 0;
+    uint64_t slow = UINT64_MAX;
+    uint64_t looked_ns = start_ns;
+    while (cli_now_ns() < start_ns + timeout_ns) {
+        int leader = local_leader(local);
+        json_t *report = leader < 0 ? NULL : local_status(local, (uint16_t)leader);
+        uint64_t now_fast = local_number(report, "byzantine", "decided_fast");
+        uint64_t now_slow = local_number(report, "byzantine", "decided_slow");
+        json_decref(report);
+        if (now_slow != slow || now_fast < fast) {
+            fast = now_fast; // begin to count
+            slow = now_slow;
+            looked_ns = cli_now_ns();
+        } else if (now_fast >= fast + FAST_SLOTS) {
+            return looked_ns > start_ns ? looked_ns - start_ns : 1;
+        }
+        cli_sleep_ns(LOOK_NS);
+    }
+    return 0;
 }

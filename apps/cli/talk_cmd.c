@@ -184,14 +184,23 @@ static void print_report(const json_t *report)
             (unsigned long long)local_number(report, "last_election", "detect_to_ask_ns") / 1000,
             (unsigned long long)local_number(report, "last_election", "permission_ns") / 1000,
             (unsigned long long)local_number(report, "last_election", "recovery_ns") / 1000);
+        (void)printf("  lease %llu us (lapsed %llu times): %llu reads under it, %llu through the "
+                     "log\n",
+                     (unsigned long long)local_number(report, "counters", "lease_ns") / 1000,
+                     (unsigned long long)local_number(report, "counters", "lease_lapses"),
+                     (unsigned long long)local_number(report, "counters", "reads_leased"),
+                     (unsigned long long)local_number(report, "counters", "reads_ordered"));
     }
-    (void)printf("  executed %llu, suspicions %llu (false %llu), deaths %llu, misbehaviour %llu\n",
-                 (unsigned long long)local_number(report, "counters", "requests_executed"),
-                 (unsigned long long)local_number(report, "detector", "suspicions"),
-                 (unsigned long long)local_number(report, "detector", "false_suspicions"),
-                 (unsigned long long)local_number(report, "detector", "deaths"),
-                 (unsigned long long)local_number(report, "counters", "malformed") +
-                     (unsigned long long)local_number(report, "counters", "unexpected"));
+    (void)printf(
+        "  executed %llu; deaths by the kernel %llu, suspicions by frozen beats %llu (false "
+        "%llu), reads timed out %llu; misbehaviour %llu\n",
+        (unsigned long long)local_number(report, "counters", "requests_executed"),
+        (unsigned long long)local_number(report, "detector", "deaths"),
+        (unsigned long long)local_number(report, "detector", "suspicions"),
+        (unsigned long long)local_number(report, "detector", "false_suspicions"),
+        (unsigned long long)local_number(report, "detector", "time_outs"),
+        (unsigned long long)local_number(report, "counters", "malformed") +
+            (unsigned long long)local_number(report, "counters", "unexpected"));
     print_planes(report);
     print_rdma(report);
 }
