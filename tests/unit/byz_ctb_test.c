@@ -5,7 +5,7 @@
 // order, states that are adopted are those of others, correct broadcasters are never condemned and
 // are heard by all in the end; and each rule, left out, is missed.
 // TACIT_SEEDED: yes
-// TACIT_TIMEOUT: 120
+// TACIT_TIMEOUT: 180
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -5,6 +5,7 @@
 // it comes to an end once a correct source stays, no correct source is ever blamed, and what was
 // verified is not fetched again.
 // TACIT_SEEDED: yes
+// TACIT_TIMEOUT: 180
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -5,6 +5,7 @@
 // `byz_state_test measure` prints what a checkpoint costs instead. Fetching: byz_fetch_test.c.
 // TACIT_LABELS: unit exhaustive
 // TACIT_SEEDED: yes
+// TACIT_TIMEOUT: 180
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
