@@ -333,6 +333,9 @@ static void join(struct tacit_agree *a)
     for (tacit_node_t r = 0; r < a->config.replicas; r++) {
         uint64_t view = a->streams[r].view;
         uint32_t reached = 0;
+        if (view <= a->view) { // of no use, and so it is in nearly every turn
+            continue;
+        }
         for (tacit_node_t other = 0; other < a->config.replicas; other++) {
             reached += other != a->config.self && a->streams[other].view >= view;
         }

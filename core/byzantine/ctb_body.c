@@ -194,6 +194,7 @@ static void want(struct tacit_ctb *ctb, tacit_node_t owner, const struct tacit_d
     }
     for (uint32_t i = 0; i < TACIT_CTB_WANTS; i++) {
         if (!wants[i].is) {
+            ctb->streams[owner].wanting = true;
             wants[i] = (struct tacit_ctb_want){.is = true,
                                                .engine = engine,
                                                .digest = *digest,
@@ -219,10 +220,15 @@ void tacit_ctb_fetch(struct tacit_ctb *ctb, tacit_node_t owner, const struct tac
 // Asks for those bodies whose turn it is: first their owner alone, then all.
 static bool ask(struct tacit_ctb *ctb, tacit_node_t owner)
 {
-    struct tacit_ctb_want *wants = ctb->streams[owner].wants;
+    struct tacit_ctb_stream *stream = &ctb->streams[owner];
     bool did = false;
+    if (!stream->wanting) { // as in nearly every turn
+        return false;
+    }
+    stream->wanting = false;
     for (uint32_t i = 0; i < TACIT_CTB_WANTS; i++) {
-        struct tacit_ctb_want *one = &wants[i];
+        struct tacit_ctb_want *one = &stream->wants[i];
+        stream->wanting = stream->wanting || one->is;
         if (!one->is || ctb->now_ns < one->due_ns) {
             continue;
         }
@@ -306,7 +312,7 @@ tacit_time_ns_t tacit_ctb_body_due(const struct tacit_ctb *ctb)
     tacit_time_ns_t due_ns = TACIT_CTB_NEVER;
     for (tacit_node_t s = 0; s < ctb->config.replicas; s++) {
         const struct tacit_ctb_stream *stream = &ctb->streams[s];
-        tacit_time_ns_t at_ns = wants_due(stream->wants);
+        tacit_time_ns_t at_ns = stream->wanting ? wants_due(stream->wants) : TACIT_CTB_NEVER;
         due_ns = at_ns < due_ns ? at_ns : due_ns;
         if (!stream->condemned && stream->body_work && stream->body_due_ns < due_ns) {
             due_ns = stream->body_due_ns;

@@ -132,6 +132,7 @@ struct tacit_ctb_stream {
     bool body_work; // a locked slot may lack its body
     bool pending;   // id `next` exists, as far as anybody says
     bool in_gap;
+    bool wanting;               // one of `wants` may be in use
     tacit_time_ns_t pending_ns; // since when
     tacit_time_ns_t nudge_due_ns, nudge_wait_ns, nudged_ns;
     tacit_time_ns_t body_due_ns;

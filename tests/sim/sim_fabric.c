@@ -320,7 +320,11 @@ static void enqueue(struct sim_net *net, uint32_t peer, uint32_t host, struct si
                     uint64_t delay_ns)
 {
     struct sim_plane *queue = &net->node[peer].conn[host].plane[entry->op.plane];
-    entry->arrive_ns = net->now_ns + delay_ns + draw_latency(net, peer == host);
+    entry->back_ns = peer == host ? 0 : net->model.latency_ns;
+    delay_ns += net->timing != NULL
+                    ? net->timing(net->wake_context, peer, host, &entry->op, &entry->back_ns)
+                    : draw_latency(net, peer == host);
+    entry->arrive_ns = net->now_ns + delay_ns;
     if (queue->last != NULL) {
         if (entry->arrive_ns < queue->last->arrive_ns) {
             entry->arrive_ns = queue->last->arrive_ns;

@@ -136,6 +136,7 @@ struct sim_op {
     tacit_incarnation_t poster;
     uint64_t arrive_ns;
     uint64_t done_ns; // when it has landed
+    uint64_t back_ns; // from then until its poster is told
     uint8_t status;
     uint8_t step, steps, pattern;
     uint8_t rights; // enum sim_rights
@@ -258,6 +259,10 @@ struct sim_net {
     bool (*tamper)(void *context, uint32_t peer, uint32_t host, struct sim_op *op,
                    uint64_t *delay_ns);
     void (*lie)(void *context, uint32_t peer, uint32_t host, const struct sim_op *op);
+    // Whose time an operation takes, instead of the model's; NULL: the model's. From the post until
+    // it lands, and from then until the poster is told (*back_ns).
+    uint64_t (*timing)(void *context, uint32_t peer, uint32_t host, const struct tacit_op *op,
+                       uint64_t *back_ns);
     void *wake_context;
 };
 

@@ -303,8 +303,7 @@ static void finish_op(struct sim_net *net, uint32_t peer, uint32_t host, uint32_
         sim_land_arm(net, peer, host, plane);
         return;
     }
-    uint64_t back = peer == host ? 0 : net->model.latency_ns;
-    op->done_ns = net->now_ns + back + choice_u32(net->choice, net->model.jitter_ns + 1);
+    op->done_ns = net->now_ns + op->back_ns + choice_u32(net->choice, net->model.jitter_ns + 1);
     if (op->done_ns < queue->complete_ns) {
         op->done_ns = queue->complete_ns;
     }
