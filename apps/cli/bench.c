@@ -4,11 +4,14 @@
 #include "bench.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "cli.h"
+
+static char command[512]; // as it was given
 
 static void put(json_t *object, const char *key, uint64_t value)
 {
@@ -56,11 +59,30 @@ static void proc_value(const char *path, const char *key, char *out, size_t out_
     }
 }
 
-// Machine, kernel, compiler and program version: what a result is worth nothing without.
+// The checkout that this program was built from, as it is now: "-dirty" when it is changed.
+static void checkout(char *out, size_t out_bytes)
+{
+    FILE *git = popen("git -C '" TACIT_SOURCE_DIRECTORY
+                      "' describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null",
+                      "re");
+    (void)snprintf(out, out_bytes, "unknown");
+    if (git != NULL) {
+        if (fgets(out, (int)out_bytes, git) == NULL) {
+            (void)snprintf(out, out_bytes, "unknown");
+        }
+        (void)pclose(git);
+    }
+    out[strcspn(out, "\n")] = '\0';
+}
+
+// Machine, kernel, compiler and program version: what a result is worth nothing without; and how
+// many others wanted its processors.
 static json_t *bench_environment(void)
 {
     struct utsname names;
     char cpu[128];
+    char commit[64];
+    double load;
     json_t *object = json_object();
     proc_value("/proc/cpuinfo", "model name", cpu, sizeof cpu);
     if (uname(&names) == 0) {
@@ -76,6 +98,12 @@ static json_t *bench_environment(void)
     (void)json_object_set_new(object, "optimised", json_false());
 #endif
     (void)json_object_set_new(object, "fabric", json_string("shm"));
+    checkout(commit, sizeof commit);
+    (void)json_object_set_new(object, "commit", json_string(commit));
+    (void)json_object_set_new(object, "command", json_string(command));
+    if (getloadavg(&load, 1) == 1) {
+        (void)json_object_set_new(object, "load_average", json_real(load));
+    }
     return object;
 }
 
@@ -99,12 +127,16 @@ int cli_bench(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } benches[] = {{"latency", bench_latency},
-                   {"failover", bench_failover},
-                   {"faults", bench_faults},
-                   {"reads", bench_reads},
-                   {"active", bench_active}};
+    } benches[] = {
+        {"latency", bench_latency}, {"failover", bench_failover}, {"faults", bench_faults},
+        {"reads", bench_reads},     {"active", bench_active},     {"floor", bench_floor},
+        {"load", bench_load},       {"peers", bench_peers},       {"projected", bench_projected},
+        {"memory", bench_memory},   {"report", bench_report}};
     const char *which = argc > 1 ? argv[1] : "";
+    size_t used = (size_t)snprintf(command, sizeof command, "tacit bench");
+    for (int i = 1; i < argc && used < sizeof command; i++) {
+        used += (size_t)snprintf(command + used, sizeof command - used, " %s", argv[i]);
+    }
     for (size_t i = 0; i < sizeof benches / sizeof benches[0]; i++) {
         if (strcmp(which, benches[i].name) == 0) {
             char name[64];
@@ -113,6 +145,8 @@ int cli_bench(int argc, char **argv)
             return benches[i].run(argc - 1, argv + 1);
         }
     }
-    (void)cli_complain("bench %s: accepted are latency, failover, faults, reads and active", which);
+    (void)cli_complain("bench %s: accepted are floor, latency, load, peers, projected, memory, "
+                       "failover, faults, reads, active and report",
+                       which);
     return 2;
 }

@@ -8,11 +8,17 @@
 
 #include "histogram.h"
 
+int bench_floor(int argc, char **argv);
 int bench_latency(int argc, char **argv);
+int bench_load(int argc, char **argv);
+int bench_peers(int argc, char **argv);
+int bench_projected(int argc, char **argv);
+int bench_memory(int argc, char **argv);
 int bench_failover(int argc, char **argv);
 int bench_faults(int argc, char **argv);
 int bench_reads(int argc, char **argv);
 int bench_active(int argc, char **argv);
+int bench_report(int argc, char **argv);
 
 // Count, p50, p90, p99, p99.9 and maximum, in ns.
 json_t *bench_distribution(const struct histogram *histogram);

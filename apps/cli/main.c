@@ -38,7 +38,9 @@ static const struct command commands[] = {
     {"rdma", cli_rdma, "whether this host can run fabric: verbs, and what is missing"},
     {"keygen", cli_keygen, "make a cluster file and keys, or one key"},
     {"bootstrap", cli_bootstrap, "found a group: once, before the first start"},
-    {"bench", cli_bench, "measure: latency, failover, faults"},
+    {"bench", cli_bench,
+     "measure: floor, latency, load, peers, projected, memory, failover, "
+     "faults, reads, active, report"},
     {"sim", tacit_sim_main, "run whole clusters in virtual time under every fault"},
 };
 

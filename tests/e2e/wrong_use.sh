@@ -29,13 +29,22 @@ refuse() {
 
 refuse 2 'usage: tacit COMMAND'
 refuse 2 'there is no command chess' chess
-refuse 2 'bench : accepted are latency, failover, faults, reads and active' bench
-refuse 2 'bench speed: accepted are latency, failover, faults, reads and active' bench speed
+refuse 2 'bench : accepted are floor, latency, load, peers, projected, memory, failover, faults, reads, active and report' bench
+refuse 2 'bench speed: accepted are floor, latency, load, peers, projected, memory, failover, faults, reads, active and report' bench speed
 refuse 2 'tacit bench latency: --mode x: accepted are none, crash, byzantine and all' bench latency --mode x
 refuse 2 '--log-on moon: accepted are replicas and memnodes' bench latency --log-on moon
 refuse 2 '--waiting x: accepted are adaptive, yield and spin' bench latency --waiting x
 refuse 2 '--size 7: 8 to 4096 is accepted' bench latency --size 7
 refuse 2 '--count 1e6: 1 to 100000000 is accepted' bench latency --count 1e6
+refuse 2 '--in-flight 0: 1 to 512 is accepted' bench load --in-flight 0
+refuse 2 '--rounds x: 1 to 64 is accepted' bench load --rounds x
+refuse 2 '--size 4: 8 to 2048 is accepted' bench peers --size 4
+refuse 2 '--rounds 0: 1 to 64 is accepted' bench floor --rounds 0
+refuse 2 '--arena 0: 1 to 1024 is accepted' bench memory --arena 0
+refuse 2 'the folder with the results is needed' bench report
+refuse 1 'No such file or directory' bench report /nowhere
+refuse 2 '--replicas 4: accepted are 3, 5 and 7' bench projected --replicas 4
+refuse 1 'accepted are infiniband-100g, soft-roce and paths with a slash' bench projected --fabric token-ring
 refuse 2 '--kind x: accepted are kill and stop' bench failover --kind x
 refuse 2 '--victim x: accepted are leader and follower' bench failover --victim x
 refuse 2 '--mode raft: accepted are crash and byzantine' bench failover --mode raft

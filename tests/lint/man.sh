@@ -27,11 +27,17 @@ help_of() { # PROGRAM
         for command in $(commands); do
             case $command in
             bench)
+                "$programs/tacit" bench floor --help
                 "$programs/tacit" bench latency --help
+                "$programs/tacit" bench load --help
+                "$programs/tacit" bench peers --help
+                "$programs/tacit" bench projected --help
+                "$programs/tacit" bench memory --help
                 "$programs/tacit" bench failover --help
                 "$programs/tacit" bench faults --help
                 "$programs/tacit" bench reads --help
                 "$programs/tacit" bench active --help
+                "$programs/tacit" bench report --help
                 ;;
             *) "$programs/tacit" "$command" --help ;;
             esac
