@@ -77,7 +77,7 @@ static void checkout(char *out, size_t out_bytes)
 
 // Machine, kernel, compiler and program version: what a result is worth nothing without; and how
 // many others wanted its processors.
-static json_t *bench_environment(void)
+static json_t *bench_environment(const char *name)
 {
     struct utsname names;
     char cpu[128];
@@ -97,7 +97,8 @@ static json_t *bench_environment(void)
 #else
     (void)json_object_set_new(object, "optimised", json_false());
 #endif
-    (void)json_object_set_new(object, "fabric", json_string("shm"));
+    (void)json_object_set_new(
+        object, "fabric", json_string(strcmp(name, "projected") == 0 ? "none: projected" : "shm"));
     checkout(commit, sizeof commit);
     (void)json_object_set_new(object, "commit", json_string(commit));
     (void)json_object_set_new(object, "command", json_string(command));
@@ -113,7 +114,7 @@ int bench_write(const char *path, const char *name, json_t *results)
     if (path != NULL) {
         json_t *root = json_object();
         (void)json_object_set_new(root, "benchmark", json_string(name));
-        (void)json_object_set_new(root, "environment", bench_environment());
+        (void)json_object_set_new(root, "environment", bench_environment(name));
         (void)json_object_set(root, "results", results);
         failed = json_dump_file(root, path, JSON_INDENT(2));
         json_decref(root);

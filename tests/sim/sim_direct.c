@@ -56,6 +56,7 @@ struct sim_direct {
     struct tacit_fabric_ops outer; // stops the clock, then `inner`
     // The turn under way.
     uint64_t began, stopped, stop_began; // ticks
+    bool is_charging;                    // not while the group comes together
     uint64_t posted;
     double tick_ns;
     uint64_t tick_cost; // ticks between two looks at the clock
@@ -110,7 +111,7 @@ static void calibrate(struct sim_direct *direct)
 
 static uint64_t used_ns(const struct sim_direct *direct, uint64_t now)
 {
-    if (!direct->shape.is_charged) {
+    if (!direct->is_charging) {
         return 0;
     }
     uint64_t used = now - direct->began;
@@ -600,6 +601,7 @@ static bool settle(struct sim_direct *direct, struct tacit_error *error)
             break;
         }
     }
+    direct->is_charging = direct->shape.is_charged;
     return direct->is_open || failed(direct, error);
 }
 
