@@ -61,7 +61,8 @@ static bool is_on_interface(const struct ibv_gid_entry *entry, const struct sock
             continue;
         }
         struct sockaddr_storage address;
-        union ibv_gid there, wanted;
+        union ibv_gid there;
+        union ibv_gid wanted;
         memset(&address, 0, sizeof(address));
         memcpy(&address, one->ifa_addr,
                own->ss_family == AF_INET ? sizeof(struct sockaddr_in)
