@@ -97,6 +97,9 @@ static enum tacit_status shm_open_fabric(const struct tacit_provider_config *con
 #ifdef TACIT_HAVE_VERBS
 
 #define SLICES_PER_BEAT 4u
+// A host that the protocols would suspect by then is given up by the device, too; but a packet that
+// was lost is sent again only after a seventh of this, so where suspicion is slow, this is not.
+#define SILENCE_MAX_NS UINT64_C(500000000)
 
 static_assert((int)TACIT_SHM_REPLICA == (int)TACIT_VERBS_REPLICA &&
                   (int)TACIT_SHM_MEMNODE == (int)TACIT_VERBS_MEMNODE &&
@@ -225,8 +228,9 @@ enum tacit_status tacit_provider_verbs(const struct tacit_provider_config *confi
                    .has_gid_index = config->rdma.has_gid_index,
                    .gid_index = config->rdma.gid_index,
                    .mtu_bytes = config->rdma.mtu_bytes},
-        // A host that the protocols would suspect by then is given up by the device, too.
-        .silence_ns = config->cluster->timing.suspicion_ns,
+        .silence_ns = config->cluster->timing.suspicion_ns < SILENCE_MAX_NS
+                          ? config->cluster->timing.suspicion_ns
+                          : SILENCE_MAX_NS,
         // No later than a beat would be missed: a sleeper has to look, a remote write wakes nobody.
         .sleep_slice_ns = config->cluster->timing.beat_period_ns / SLICES_PER_BEAT,
     };

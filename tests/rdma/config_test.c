@@ -97,6 +97,10 @@ static void everybody_has_an_address(void **state)
     // Looks often enough for a beat; gives a silent host up when the protocol would suspect it.
     assert_int_equal(verbs.sleep_slice_ns, 1000000);
     assert_int_equal(verbs.silence_ns, 30000000);
+    cluster.timing.suspicion_ns = 8000000000;
+    struct tacit_verbs_config slow;
+    assert_int_equal(tacit_provider_verbs(&provider, &slow, &memory, &error), TACIT_OK);
+    assert_int_equal(slow.silence_ns, 500000000);
     assert_null(verbs.wishes.device);
     assert_true(verbs.wishes.port == 0 && !verbs.wishes.has_gid_index &&
                 verbs.wishes.mtu_bytes == 0);
