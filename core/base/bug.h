@@ -134,6 +134,8 @@
       "a client is named because of a request that was executed or never proposed")                \
     X(PATIENCE_FORGOTTEN, "one decision, and another one's SEAL_VIEW counts as soon as ever")      \
     X(COPY_STOPS_SUSPECT, "a share is not looked at while a copy that a leader shows is checked")  \
+    X(SILENT_WAITED_FOR, "each slot waits anew for the ACK of who sends none")                     \
+    X(TIMER_NOT_HELD, "the timer of a view shrinks whatever requests take")                        \
     /* the newest is the last */
 
 enum tacit_bug {

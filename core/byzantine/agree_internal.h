@@ -138,6 +138,7 @@ struct tacit_agree {
     uint64_t
         lacks[TACIT_REPLICAS_MAX]; // slot that the replica says it lacks, TACIT_SLOT_NONE: none
     uint32_t gone;                 // bit r: replica r is certainly dead
+    uint32_t silent;               // bit r: its ACK was missed, and none was seen since
     uint32_t helped; // views left because of another one's SEAL_VIEW, less what was decided since
     bool seal_due;   // SEAL_VIEW(view - 1) waits for room
     tacit_time_ns_t gathered_ns; // since when f+1 replicas are in this view, UINT64_MAX: are not
@@ -216,10 +217,13 @@ static inline bool tacit_is_peer(const struct tacit_agree *a, tacit_node_t r)
     return r < a->config.replicas && r != a->config.self;
 }
 
-// How long after its PREPARE a slot waits for ACKs from all.
+// How long after its PREPARE a slot waits for ACKs from all before it is CERTIFIED. Where one is
+// not to be expected, not at all: should it come all the same before the signatures are made and
+// checked, it decides.
 static inline tacit_time_ns_t tacit_slow_after_ns(const struct tacit_agree *a)
 {
-    return a->gone != 0 ? 0 : a->config.slow_after_ns;
+    bool waits = a->gone == 0 && (a->silent == 0 || TACIT_BUG(SILENT_WAITED_FOR));
+    return waits ? a->config.slow_after_ns : 0;
 }
 
 // Slots from here on are not voted for. A replica votes no more than a window above what it has

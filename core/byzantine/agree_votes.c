@@ -60,11 +60,25 @@ void tacit_slot_unvouch(struct tacit_slot *slot, uint64_t view)
     slot->vouches -= slot->vouches > 0 && slot->vouched[slot->vouches - 1].views == 0;
 }
 
+// Whose ACK was missed when signatures decided: until one of it is seen again, nobody waits for it.
+static void note_silent(struct tacit_agree *a, const struct tacit_slot *slot)
+{
+    for (tacit_node_t r = 0; r < a->config.replicas; r++) {
+        const struct tacit_ack *ack = &slot->acks[r];
+        if (r != a->config.self && !(ack->known && ack->view >= slot->view)) {
+            a->silent |= 1u << r;
+        }
+    }
+}
+
 static void decide(struct tacit_agree *a, struct tacit_slot *slot,
                    const struct tacit_digest *digest, bool fast)
 {
     if (slot->decided) {
         return;
+    }
+    if (!fast) {
+        note_silent(a, slot);
     }
     slot->decided = true;
     slot->decided_fast = fast;
@@ -498,6 +512,7 @@ static bool look_at_acks(struct tacit_agree *a, struct tacit_slot *slot)
             tacit_links_voted(a->links, r, TACIT_VOTE_ACK, slot->slot, &vote) == TACIT_VERDICT_OK &&
             (!ack->known || vote.view > ack->view)) {
             *ack = (struct tacit_ack){.known = true, .view = vote.view, .digest = vote.digest};
+            a->silent &= ~(1u << r);
             news = true;
         }
         equal += ack->known && slot->acked.known &&

@@ -46,14 +46,9 @@ static void on_execute(void *context, uint64_t slot, const struct tacit_digest *
     (void)digest;
     TACIT_ASSERT(slot == smr->applied);
     tacit_requests_unwait(smr->byzantine.requests, slot);
+    tacit_smr_view_progress(smr); // first: it looks at what was waited for
     smr->applied++;
     tacit_smr_execute_batch(smr, slot, body, bytes);
-    // Shrinks with progress, slowly: the signed slow path may need longer than the shortest timer,
-    // and a group that fell back at once would change views for ever.
-    tacit_time_ns_t shorter = smr->byzantine.timer_ns - smr->byzantine.timer_ns / 8;
-    smr->byzantine.timer_ns = shorter > smr->config.byzantine.view_timeout_ns
-                                  ? shorter
-                                  : smr->config.byzantine.view_timeout_ns;
 }
 
 static void on_checkpoint(void *context, uint64_t base)

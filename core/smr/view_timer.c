@@ -4,6 +4,8 @@
 // from when on they run. They are together here because one rule is for all of them.
 #include "internal.h"
 
+#define HELD_TIMES 8u     // of the shortest timer
+#define WAITED_PART 4u    // of a timer: who waits longer is close to losing patience
 #define STALLED_TIMERS 2u // a request that waits is the sooner reason to leave a view
 
 // Since when f+1 members are connected, this one included. With fewer nobody could be made leader:
@@ -60,6 +62,24 @@ tacit_time_ns_t tacit_smr_view_timer(const struct tacit_smr *smr)
     }
     gathered = gathered > byzantine->quorum_ns ? gathered : byzantine->quorum_ns;
     return timer > gathered + byzantine->timer_ns ? timer : gathered + byzantine->timer_ns;
+}
+
+// Something is executed. The timer, which each view left has doubled, shrinks with progress,
+// slowly: the signed slow path may need longer than the shortest one. It does not while requests
+// take a good part of it, or a group on slow machines would leave view after view, each just before
+// the next one's time; but a leader that delays each request on purpose gains little by that.
+void tacit_smr_view_progress(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    tacit_time_ns_t least_ns = smr->config.byzantine.view_timeout_ns;
+    tacit_time_ns_t since_ns = tacit_requests_timer(byzantine->requests, 0);
+    tacit_time_ns_t waited_ns = since_ns < smr->now_ns ? smr->now_ns - since_ns : 0;
+    tacit_time_ns_t shorter_ns = byzantine->timer_ns - byzantine->timer_ns / 8;
+    bool holds = waited_ns > byzantine->timer_ns / WAITED_PART &&
+                 byzantine->timer_ns <= HELD_TIMES * least_ns && !TACIT_BUG(TIMER_NOT_HELD);
+    if (!holds) {
+        byzantine->timer_ns = shorter_ns > least_ns ? shorter_ns : least_ns;
+    }
 }
 
 void tacit_smr_watch_leader(struct tacit_smr *smr)

@@ -335,7 +335,31 @@ static bool rule_patience_outlasts_a_decision(void)
     return kept;
 }
 
+// No time passes: whose ACK was missed is not waited for again, before one of it is seen.
+static bool rule_silent_not_waited_for(void)
+{
+    world_open();
+    world.no_vote[0][2] = world.no_vote[1][2] = true;
+    propose(0, "a");
+    world_pass(10 * WORLD_SLOW_NS);
+    assert_int_equal(report_of(0).counters.decided_slow, 1);
+    propose(0, "b");
+    world_pump();
+    bool kept = world.voted[TACIT_VOTE_CERTIFY][0][1][1] > 0;
+    block(world.no_vote, false);
+    world_pass(10 * WORLD_SLOW_NS);
+    propose(0, "c");
+    world_pump();
+    assert_int_equal(report_of(0).decided, 3);
+    world.no_vote[0][2] = world.no_vote[1][2] = true;
+    propose(0, "d");
+    world_pump();
+    assert_int_equal(world.voted[TACIT_VOTE_CERTIFY][0][1][3], 0);
+    return kept;
+}
+
 static const struct rule rules[] = {
+    {"the silent are not waited for", rule_silent_not_waited_for, TACIT_BUG_SILENT_WAITED_FOR},
     {"all ACKs decide, not LOCKED", rule_all_acks, TACIT_BUG_DECIDE_ON_LOCKED},
     {"all ACKs decide, not f+1", rule_all_acks, TACIT_BUG_DECIDE_ON_QUORUM_ACKS},
     {"ACK needs unanimity", rule_unanimity, TACIT_BUG_ACK_WITHOUT_UNANIMITY},

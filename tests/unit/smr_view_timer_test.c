@@ -133,7 +133,35 @@ static bool rule_change_not_while_alone(void)
     return rule_not_while_alone(2);
 }
 
+// Views were left until the timer was four times the shortest. A request that takes half of it
+// keeps it as it is; one that is executed soon does not, and none keeps it very long.
+static bool rule_timer_is_held(void)
+{
+    world_open();
+    world.smr.config.byzantine.view_timeout_ns = TIMER_NS;
+    world.smr.byzantine.timer_ns = 4 * TIMER_NS;
+    world.smr.now_ns = 10000;
+    world.obliged_ns = 8000;
+    tacit_smr_view_progress(&world.smr);
+    bool kept = world.smr.byzantine.timer_ns == 4 * TIMER_NS;
+    world.smr.byzantine.timer_ns = 16 * TIMER_NS;
+    world.obliged_ns = 1000;
+    tacit_smr_view_progress(&world.smr);
+    assert_int_equal(world.smr.byzantine.timer_ns, 14 * TIMER_NS);
+    world.smr.byzantine.timer_ns = 4 * TIMER_NS;
+    world.obliged_ns = 9500;
+    tacit_smr_view_progress(&world.smr);
+    assert_int_equal(world.smr.byzantine.timer_ns, 3500);
+    world.obliged_ns = UINT64_MAX;
+    for (unsigned i = 0; i < 40; i++) {
+        tacit_smr_view_progress(&world.smr);
+    }
+    assert_int_equal(world.smr.byzantine.timer_ns, TIMER_NS);
+    return kept;
+}
+
 static const struct rule rules[] = {
+    {"the timer is held while it is needed", rule_timer_is_held, TACIT_BUG_TIMER_NOT_HELD},
     {"a change of members waits for f+1 in the view", rule_change_not_while_alone,
      TACIT_BUG_OWED_WHILE_ALONE},
 };
