@@ -341,8 +341,11 @@ static void start_attempt(struct tacit_crash *crash)
     if (at_least < crash->config->permission_timeout_ns) {
         at_least = crash->config->permission_timeout_ns;
     }
-    // A host may wait for a lease before it answers.
-    at_least += crash->config->lease_ns + crash->config->lease_ns / 2;
+    // A host may wait for a lease before it answers, but not for that of who is dead for certain.
+    // (If that was another one than the last holder, longer attempts follow.)
+    if (crash->dead == 0) {
+        at_least += crash->config->lease_ns + crash->config->lease_ns / 2;
+    }
     if (crash->attempt_ns < at_least) {
         crash->attempt_ns = at_least;
     }
