@@ -180,7 +180,10 @@ struct tacit_follow_remote {
     tacit_incarnation_t holder_incarnation;
     int32_t region;
     tacit_time_ns_t next_ns;
-    tacit_index_t base; // of the entries being read
+    struct {
+        uint64_t holder, sum; // its word there; commit and touch words of its region there
+    } last[TACIT_HOSTS_MAX];  // by memory node
+    tacit_index_t base;       // of the entries being read
     tacit_index_t commit;
     bool lengths_known; // the headers were read
     uint32_t lengths[TACIT_SCAN_GROUP];
@@ -390,9 +393,6 @@ bool tacit_follow_poll(struct tacit_crash *crash);
 bool tacit_follow_remote_poll(struct tacit_crash *crash);
 void tacit_follow_remote_read(struct tacit_crash *crash, const struct tacit_read *read, bool ok);
 void tacit_follow_reset(struct tacit_crash *crash);
-// Notes that the followed leader's words were seen with this sum; the sum of a living leader
-// changes.
-void tacit_follow_activity(struct tacit_crash *crash, uint64_t sum);
 // Takes an entry that stands in the journal slot of crash->seen; false if it is not the next one of
 // the followed term.
 bool tacit_follow_take(struct tacit_crash *crash);

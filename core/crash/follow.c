@@ -18,7 +18,9 @@ void tacit_follow_reset(struct tacit_crash *crash)
     crash->follow_generation = 0;
 }
 
-void tacit_follow_activity(struct tacit_crash *crash, uint64_t sum)
+// Notes that the followed leader's words were seen with this sum; the sum of a living leader
+// changes.
+static void note_activity(struct tacit_crash *crash, uint64_t sum)
 {
     if (sum != crash->activity) {
         crash->activity = sum;
@@ -129,7 +131,7 @@ bool tacit_follow_poll(struct tacit_crash *crash)
         return false;
     }
     crash->leader = grants->holder;
-    tacit_follow_activity(crash, commit + tacit_word_load(log, TACIT_LOG_TOUCH));
+    note_activity(crash, commit + tacit_word_load(log, TACIT_LOG_TOUCH));
     uint64_t low = tacit_word_load(log, TACIT_LOG_LOW);
     if (tacit_word_load(log, TACIT_LOG_LOW_BALLOT) == crash->follow_ballot && low > crash->seen) {
         lapped(crash, low);

@@ -44,7 +44,8 @@ static void got_holder(struct tacit_crash *crash, const uint8_t *page)
 {
     struct tacit_follow_remote *remote = &crash->remote;
     uint64_t holder = tacit_word_load(page, TACIT_PAGE_HOLDER - TACIT_PAGE_ACK);
-    if (holder != tacit_owner_word(remote->holder, remote->holder_incarnation)) {
+    if (holder != remote->last[remote->host].holder) {
+        remote->last[remote->host].holder = holder;
         crash->active_ns = crash->now_ns;
     }
     remote->holder = tacit_owner_node(holder);
@@ -67,8 +68,15 @@ static void got_header(struct tacit_crash *crash, const uint8_t *header)
 {
     struct tacit_follow_remote *remote = &crash->remote;
     uint64_t promise = tacit_word_load(header, TACIT_LOG_PROMISE);
-    tacit_follow_activity(crash, tacit_word_load(header, TACIT_LOG_COMMIT) +
-                                     tacit_word_load(header, TACIT_LOG_TOUCH));
+    // Compared with what the same memory node showed before: what two of them have from a leader
+    // that gave up may differ for ever, and looking at one after the other is no sign of life.
+    uint64_t sum =
+        tacit_word_load(header, TACIT_LOG_COMMIT) + tacit_word_load(header, TACIT_LOG_TOUCH);
+    uint64_t *last = &remote->last[remote->host].sum;
+    if (sum != *last) {
+        *last = sum;
+        crash->active_ns = crash->now_ns;
+    }
     if (promise == 0 || crash->now_ns - crash->active_ns > crash->config->suspicion_ns) {
         crash->leader = TACIT_NODE_NONE;
         next_host(crash);

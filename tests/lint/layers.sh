@@ -13,7 +13,7 @@
     core_may='crypto/include/*'
     fd_may='core/include/*'
     memnodes_may='core/include/* crypto/include/*'
-    bench_may='*/include/tacit/app.h */include/tacit/client.h */include/tacit/replica.h
+    bench_may='*/include/tacit/app.h */include/tacit/client.h */include/tacit/membership.h */include/tacit/replica.h
         */include/tacit/status.h */include/tacit/types.h'
     examples_may=$bench_may
 }
