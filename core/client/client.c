@@ -327,7 +327,7 @@ static enum tacit_status send_next(struct tacit_client *client, uint32_t handle,
     if (*window != TACIT_CLIENT_RECORD_NONE) {
         return TACIT_EBUSY;
     }
-    struct tacit_wire_request request = {.kind = kind,
+    struct tacit_wire_request request = {.kind = (uint8_t)kind,
                                          .session = session->id,
                                          .number = *next,
                                          .after = session->next_number - 1,
