@@ -73,15 +73,15 @@ static error_t parse(int key, char *value, struct argp_state *state)
 // Adds what a process takes. A process that is gone takes nothing.
 static void add_process(struct usage *usage, pid_t pid)
 {
-    char path[64], line[128];
-    unsigned long long kib;
+    char path[64];
+    char line[128];
     (void)snprintf(path, sizeof path, "/proc/%ld/smaps_rollup", (long)pid);
     FILE *file = fopen(path, "re");
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "Pss: %llu kB", &kib) == 1) {
-            usage->pss_bytes += kib * 1024;
-        } else if (sscanf(line, "Anonymous: %llu kB", &kib) == 1) {
-            usage->anonymous_bytes += kib * 1024;
+        if (strncmp(line, "Pss:", 4) == 0) {
+            usage->pss_bytes += strtoull(line + 4, NULL, 10) * 1024;
+        } else if (strncmp(line, "Anonymous:", 10) == 0) {
+            usage->anonymous_bytes += strtoull(line + 10, NULL, 10) * 1024;
         }
     }
     if (file != NULL) {
@@ -103,7 +103,8 @@ static enum tacit_status measure_client(struct bench *bench, struct part *part,
                                         struct tacit_error *error)
 {
     char path[TACIT_CONFIG_PATH_BYTES];
-    struct usage before = {0}, after = {0};
+    struct usage before = {0};
+    struct usage after = {0};
     struct tacit_channel *channel = NULL;
     uint32_t session;
     local_path(&bench->local, path, "client-%u.yaml", LOCAL_LOAD_CLIENT);

@@ -104,7 +104,9 @@ struct parameter {
 static enum tacit_status take_line(struct parameter *parameters, size_t count, const char *path,
                                    const char *line, struct tacit_error *error)
 {
-    char name[32], value[32], more[2];
+    char name[32];
+    char value[32];
+    char more[2];
     int found = sscanf(line, " %31[a-z_]: %31s %1s", name, value, more);
     for (size_t i = 0; i < count && found == 2; i++) {
         uint64_t number = 0;
@@ -136,7 +138,8 @@ static enum tacit_status read_fabric(const char *name, struct sim_direct_fabric 
         {"verify_ns", &fabric->verify_ns, false},
     };
     size_t count = sizeof parameters / sizeof parameters[0];
-    char path[TACIT_CONFIG_PATH_BYTES], line[512];
+    char path[TACIT_CONFIG_PATH_BYTES];
+    char line[512];
     bool is_path = strchr(name, '/') != NULL;
     (void)snprintf(path, sizeof path, is_path ? "%s%s%s" : "%s/%s.fabric",
                    is_path ? "" : TACIT_SOURCE_DIRECTORY "/bench/fabrics", name, "");

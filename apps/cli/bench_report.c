@@ -71,7 +71,9 @@ static void put_key(FILE *out, const char *key)
         text[strlen(text) - 2] = 'u';
     }
     for (char *at = text; *at != '\0'; at++) {
-        *at = *at == '_' ? ' ' : *at;
+        if (*at == '_') {
+            *at = ' ';
+        }
     }
     put_text(out, text);
 }
@@ -100,6 +102,8 @@ static void put_figure(FILE *out, const char *key, const json_t *value)
     (void)fputs("</small>", out);
 }
 
+// Values are in values: these three call each other, at most DEPTH_MAX deep.
+// NOLINTBEGIN(misc-no-recursion)
 static void put_object(FILE *out, const json_t *value, unsigned depth)
 {
     const char *key;
@@ -191,6 +195,7 @@ static void put_value(FILE *out, const char *key, const json_t *value, unsigned 
         (void)fputs(json_is_true(value) ? "yes" : "no", out);
     }
 }
+// NOLINTEND(misc-no-recursion)
 
 // ---- plots -------------------------------------------------------------------------------------
 
@@ -343,7 +348,8 @@ static void include_svg(FILE *out, const char *svg)
 
 static int put_result(FILE *out, const char *folder, const char *name)
 {
-    char path[PATH_BYTES], svg[PATH_BYTES];
+    char path[PATH_BYTES];
+    char svg[PATH_BYTES];
     json_error_t problem;
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
     (void)snprintf(svg, sizeof svg, "%s/%.*s.svg", folder, (int)(strlen(name) - 5), name);

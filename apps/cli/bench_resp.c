@@ -253,7 +253,8 @@ bool bench_redis_is_here(void)
 
 static pid_t start_one(uint16_t port, uint16_t primary)
 {
-    char own[16], of[48];
+    char own[16];
+    char of[48];
     (void)snprintf(own, sizeof own, "%u", port);
     (void)snprintf(of, sizeof of, "127.0.0.1 %u", primary);
     pid_t child = fork();
