@@ -127,7 +127,10 @@ static void test_costs(void **state)
                   (unsigned long long)ms, (unsigned long long)background);
     assert_true(leased >= READS * 9 / 10);
     assert_true(batches <= after.ordered - before.ordered);
-    assert_int_equal(after.writes - before.writes, replies + 2 * batches);
+    // A leader that becomes idle writes its commit word, once for a batch: that of the last one
+    // before may be among them.
+    uint64_t writes = after.writes - before.writes;
+    assert_true(writes == replies + 2 * batches || writes == replies + 2 * batches + 2);
     assert_int_equal(after.reads, before.reads);
     // Heads, touches and renewals go by the time, not by the number of reads.
     assert_true(background <= 12 * (ms + 20));
