@@ -2,7 +2,8 @@
 //
 // tacit bench peers: the same SETs to what users would take instead, on this machine in the same
 // run: Redis by itself, and Redis with two replicas that WAIT counts (an acknowledgement, no
-// agreement). Rounds alternate; each system runs alone while it is measured.
+// agreement), and three nodes of etcd, over its HTTP gateway. Rounds alternate; each system runs
+// alone while it is measured.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +23,11 @@
 enum { KEY_SIZE = 256, KEY_ROUNDS, KEY_MS, KEY_JSON };
 
 // Who is measured; each is started once a round.
-enum system { SYSTEM_REDIS = 0, SYSTEM_WAIT, SYSTEM_CRASH, SYSTEM_BYZANTINE, SYSTEMS };
+enum system { SYSTEM_REDIS = 0, SYSTEM_WAIT, SYSTEM_ETCD, SYSTEM_CRASH, SYSTEM_BYZANTINE, SYSTEMS };
 static const char *const system_names[SYSTEMS] = {
     [SYSTEM_REDIS] = "redis, alone",
     [SYSTEM_WAIT] = "redis, 2 replicas, WAIT 2",
+    [SYSTEM_ETCD] = "etcd, 3 nodes, HTTP",
     [SYSTEM_CRASH] = "tacit, crash mode",
     [SYSTEM_BYZANTINE] = "tacit, Byzantine mode",
 };
@@ -60,6 +62,7 @@ struct bench {
     unsigned unfair; // measurements on a slow machine, that count all the same
     struct local local;
     struct bench_redis redis;
+    struct bench_etcd etcd;
     struct generator_result result; // scratch
     struct histogram latency;
 };
@@ -95,22 +98,30 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 // ---- measuring ---------------------------------------------------------------------------------
 
-// Redis has no library client over rings: its clients are TCP's.
+// Whether the system has such clients: Redis and etcd have none over rings, and etcd no pipeline.
+static bool has_load(enum system system, const struct load *load)
+{
+    bool is_tacit = system == SYSTEM_CRASH || system == SYSTEM_BYZANTINE;
+    return is_tacit || (load->is_tcp && (system != SYSTEM_ETCD || load->pipeline == 1));
+}
+
 static enum tacit_status measure(struct bench *bench, enum system system, const struct load *load,
                                  struct cell *cell, struct tacit_error *error)
 {
-    bool is_redis = system == SYSTEM_REDIS || system == SYSTEM_WAIT;
+    uint16_t port = system == SYSTEM_ETCD                             ? bench->etcd.ports[0]
+                    : system == SYSTEM_REDIS || system == SYSTEM_WAIT ? bench->redis.ports[0]
+                                                                      : bench->local.port;
     uint64_t before_ns = bench_pace_ns();
     enum tacit_status status;
     const struct histogram *latency = &bench->latency;
     uint64_t answered = 0;
     uint64_t duration_ns = bench->arguments.ms * 1000000;
     if (load->is_tcp) {
-        struct bench_resp_options how = {.port =
-                                             is_redis ? bench->redis.ports[0] : bench->local.port,
+        struct bench_resp_options how = {.port = port,
                                          .connections = load->clients,
                                          .pipeline = load->pipeline,
                                          .replicas = system == SYSTEM_WAIT ? 2 : 0,
+                                         .is_http = system == SYSTEM_ETCD,
                                          .value_bytes = (uint32_t)bench->arguments.size,
                                          .warm_up_ns = WARM_UP_NS,
                                          .duration_ns = duration_ns,
@@ -140,10 +151,9 @@ static enum tacit_status measure(struct bench *bench, enum system system, const 
 static enum tacit_status measure_loads(struct bench *bench, enum system system,
                                        struct tacit_error *error)
 {
-    bool is_redis = system == SYSTEM_REDIS || system == SYSTEM_WAIT;
     enum tacit_status status = TACIT_OK;
     for (size_t i = 0; i < LOADS && status == TACIT_OK; i++) {
-        if (loads[i].is_tcp || !is_redis) {
+        if (has_load(system, &loads[i])) {
             status = measure(bench, system, &loads[i], &bench->cells[system][i], error);
         }
         if (status == TACIT_OK && scratch_interrupted()) {
@@ -162,6 +172,16 @@ static enum tacit_status measure_redis(struct bench *bench, enum system system,
         status = measure_loads(bench, system, error);
     }
     bench_redis_stop(&bench->redis);
+    return status;
+}
+
+static enum tacit_status measure_etcd(struct bench *bench, struct tacit_error *error)
+{
+    enum tacit_status status = bench_etcd_start(&bench->etcd, error);
+    if (status == TACIT_OK) {
+        status = measure_loads(bench, SYSTEM_ETCD, error);
+    }
+    bench_etcd_stop(&bench->etcd);
     return status;
 }
 
@@ -194,17 +214,19 @@ static enum tacit_status run(struct bench *bench, struct tacit_error *error)
 {
     enum tacit_status status = TACIT_OK;
     bool has_redis = bench_redis_is_here();
+    bool has_etcd = bench_etcd_is_here();
     for (uint64_t round = 0; round < bench->arguments.rounds && status == TACIT_OK; round++) {
         for (unsigned i = 0; i < SYSTEMS && status == TACIT_OK; i++) {
             // Nobody is always the first, or always behind the same.
             enum system system = (enum system)(round % 2 == 0 ? i : SYSTEMS - 1 - i);
-            bool is_redis = system == SYSTEM_REDIS || system == SYSTEM_WAIT;
             (void)fprintf(stderr, "\rround %llu of %llu: %-30s", (unsigned long long)round + 1,
                           (unsigned long long)bench->arguments.rounds, system_names[system]);
-            if (is_redis && has_redis) {
-                status = measure_redis(bench, system, error);
-            } else if (!is_redis) {
+            if (system == SYSTEM_CRASH || system == SYSTEM_BYZANTINE) {
                 status = measure_tacit(bench, system, error);
+            } else if (system == SYSTEM_ETCD && has_etcd) {
+                status = measure_etcd(bench, error);
+            } else if (system != SYSTEM_ETCD && has_redis) {
+                status = measure_redis(bench, system, error);
             }
         }
     }
@@ -315,14 +337,19 @@ static json_t *report_results(const struct bench *bench)
     if (!bench_redis_is_here()) {
         (void)printf("not compared: there is no redis-server (Debian's package redis-server)\n");
     }
+    if (!bench_etcd_is_here()) {
+        (void)printf("not compared: there is no etcd (Debian's package etcd-server)\n");
+    }
     return results;
 }
 
 int bench_peers(int argc, char **argv)
 {
     static const struct argp argp = {
-        options, parse, "",  "The same SETs to Redis, to Redis with two replicas, and to Tacit.",
-        NULL,    NULL,  NULL};
+        options, parse,
+        "",      "The same SETs to Redis, to Redis with two replicas, to etcd, and to Tacit.",
+        NULL,    NULL,
+        NULL};
     struct tacit_error error;
     struct bench *bench = calloc(1, sizeof *bench);
     if (bench == NULL) {

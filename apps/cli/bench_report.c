@@ -84,6 +84,12 @@ static void put_number(FILE *out, const char *key, double value)
     (void)fprintf(out, value >= 1000 ? "%.0f" : value >= 10 ? "%.1f" : "%.3g", value);
 }
 
+// What the file has and the page has not, or as a plot only.
+static bool is_raw(const char *key)
+{
+    return strcmp(key, "rounds") == 0 || strcmp(key, "samples") == 0 || strcmp(key, "line") == 0;
+}
+
 static bool is_figure(const json_t *value)
 {
     return json_is_number(json_object_get(value, "median"));
@@ -111,8 +117,8 @@ static void put_object(FILE *out, const json_t *value, unsigned depth)
     (void)fputs("<table>", out);
     json_object_foreach((json_t *)(uintptr_t)value, key, item)
     {
-        if (strcmp(key, "rounds") == 0 || strcmp(key, "samples") == 0) {
-            continue; // raw: in the file
+        if (is_raw(key)) {
+            continue;
         }
         (void)fputs("<tr><th>", out);
         put_key(out, key);
@@ -133,7 +139,7 @@ static void put_array(FILE *out, const json_t *value, unsigned depth)
     size_t at;
     json_object_foreach(json_array_get(value, 0), key, item)
     {
-        if (count < COLUMNS_MAX && strcmp(key, "rounds") != 0) {
+        if (count < COLUMNS_MAX && !is_raw(key)) {
             columns[count++] = key;
         }
     }
@@ -288,10 +294,73 @@ static void plot_peers(FILE *to, const json_t *results)
         to);
 }
 
+// A small picture for each fault: what was answered, as the median and the least of all times.
+static void plot_timeline(FILE *to, const json_t *results)
+{
+    size_t at;
+    json_t *fault;
+    const json_t *faults = json_object_get(results, "faults");
+    unsigned rows = (unsigned)((json_array_size(faults) + 2) / 3);
+    (void)fprintf(to,
+                  "set terminal svg size 960,%u font ',9' background 'white'\n"
+                  "set multiplot layout %u,3 title '%s mode, 3 replicas, shared memory of one "
+                  "machine: answers, thousand/s, by ms since the fault (cured after 400 ms)'\n"
+                  "set yrange [0:*]\nset key top right samplen 1\n",
+                  60 + 200 * rows, rows, text_of(results, "mode"));
+    json_array_foreach(faults, at, fault)
+    {
+        size_t b;
+        json_t *bin;
+        (void)fputs("$line << EOD\n", to);
+        json_array_foreach(json_object_get(fault, "line"), b, bin)
+        {
+            (void)fprintf(to, "%lld %g %g\n",
+                          (long long)json_integer_value(json_object_get(bin, "at_ms")),
+                          json_number_value(json_object_get(bin, "answers_per_s")) / 1e3,
+                          json_number_value(json_object_get(bin, "least_per_s")) / 1e3);
+        }
+        (void)fprintf(to,
+                      "EOD\nset title '%s'\nplot $line u 1:2 w l lw 2 t 'median', $line u 1:3 w l "
+                      "lc 'gray' t 'least'\n",
+                      text_of(fault, "fault"));
+    }
+    (void)fputs("unset multiplot\n", to);
+}
+
+// How many of the faults (in %) had been over, or their member taken in again, after so long.
+static void plot_failover(FILE *to, const json_t *results)
+{
+    static const char *const keys[] = {"wait_ns", "readmission_ns"};
+    static const char *const names[] = {"longest wait of a client", "until it was a member again"};
+    const json_t *samples = json_object_get(results, "samples");
+    size_t count = json_array_size(samples);
+    for (unsigned k = 0; k < 2; k++) {
+        size_t at;
+        json_t *sample;
+        (void)fprintf(to, "$%s << EOD\n", keys[k]);
+        json_array_foreach(samples, at, sample)
+        {
+            (void)fprintf(to, "%g %g\n", json_number_value(json_object_get(sample, keys[k])) / 1e6,
+                          100.0 / (double)count);
+        }
+        (void)fputs("EOD\n", to);
+    }
+    (void)fprintf(to,
+                  "set title '%zu faults, shared memory of one machine'\nset xlabel 'ms'\n"
+                  "set ylabel '%% of the faults'\nset logscale x\nset yrange [0:100]\n"
+                  "set key bottom right\nplot $%s u 1:2 smooth cumulative w l lw 2 t '%s', "
+                  "$%s u 1:2 smooth cumulative w l lw 2 t '%s'\n",
+                  count, keys[0], names[0], keys[1], names[1]);
+}
+
 static const struct {
     const char *benchmark;
     void (*write)(FILE *to, const json_t *results);
-} plots[] = {{"load", plot_load}, {"projected", plot_projected}, {"peers", plot_peers}};
+} plots[] = {{"load", plot_load},
+             {"projected", plot_projected},
+             {"peers", plot_peers},
+             {"timeline", plot_timeline},
+             {"failover", plot_failover}};
 
 // gnuplot with its commands from a pipe and its picture in a file. False: there is none.
 static bool draw(const char *svg, void (*write_commands)(FILE *to, const json_t *results),

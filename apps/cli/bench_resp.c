@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See bench_resp.h. What is answered is known to the byte, so an answer is compared, not parsed.
+// See bench_resp.h. What RESP answers is known to the byte, so it is compared, not parsed; of HTTP
+// the status and the length are looked at.
 #include "bench_resp.h"
 
 #include <arpa/inet.h>
@@ -25,9 +26,10 @@
 #define ANSWER_NS UINT64_C(10000000000)
 #define PAUSE_NS 2000000u
 #define KEYS 1000u
-#define ITEM_BYTES 2304u // a SET with the largest value
+#define ITEM_BYTES 3072u // a SET with the largest value, in base64, too
 #define ANSWER_BYTES 32u
 #define LOOK_MS 100
+#define HTTP_BYTES 2048u // of an answer
 
 struct connection {
     int socket;
@@ -36,6 +38,7 @@ struct connection {
     size_t to_send, sent;
     size_t expected, received;
     char *out;
+    char in[HTTP_BYTES]; // of HTTP: the answer so far
 };
 
 struct talk {
@@ -77,11 +80,35 @@ static int connect_to(uint16_t port)
 
 // ---- the loop ----------------------------------------------------------------------------------
 
+// A put to etcd's JSON gateway: key and value are in base64, of which each 4 characters are 3
+// bytes, so that a value of one letter in each of them is `value_bytes` long, rounded up.
+static size_t compose_http(const struct bench_resp_options *options, uint64_t number, char *out,
+                           size_t room)
+{
+    size_t value = (options->value_bytes + 2u) / 3u * 4u;
+    int head = snprintf(out, room,
+                        "POST /v3/kv/put HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "
+                        "application/json\r\nContent-Length: %zu\r\n\r\n"
+                        "{\"key\":\"key0%012llu\",\"value\":\"",
+                        sizeof "{\"key\":\"key0000000000000\",\"value\":\"\"}" - 1 + value,
+                        (unsigned long long)(number % KEYS));
+    size_t at = (size_t)head;
+    memset(out + at, (int)('a' + number % 26), value);
+    memcpy(out + at + value, "\"}", 2);
+    return at + value + 2;
+}
+
 static void compose(struct talk *talk, struct connection *connection)
 {
     const struct bench_resp_options *options = talk->options;
     size_t at = 0;
     size_t room = (size_t)options->pipeline * ITEM_BYTES + ANSWER_BYTES;
+    connection->sent = connection->received = 0;
+    connection->sent_ns = cli_now_ns();
+    if (options->is_http) {
+        connection->to_send = compose_http(options, connection->number++, connection->out, room);
+        return;
+    }
     for (uint32_t i = 0; i < options->pipeline; i++) {
         uint64_t number = connection->number++;
         int head = snprintf(connection->out + at, room - at,
@@ -98,8 +125,6 @@ static void compose(struct talk *talk, struct connection *connection)
                                "*3\r\n$4\r\nWAIT\r\n$1\r\n%u\r\n$1\r\n0\r\n", options->replicas);
     }
     connection->to_send = at;
-    connection->sent = connection->received = 0;
-    connection->sent_ns = cli_now_ns();
 }
 
 static enum tacit_status push(struct talk *talk, struct connection *connection)
@@ -127,23 +152,68 @@ static void count(struct talk *talk, struct connection *connection, uint64_t now
     }
 }
 
-static enum tacit_status pull(struct talk *talk, struct connection *connection)
+static enum tacit_status odd(struct talk *talk, const char *in, size_t bytes)
 {
+    return tacit_error_set(talk->error, TACIT_EIO, 0, "127.0.0.1:%u answered \"%.*s\"",
+                           talk->options->port, (int)(bytes < 200 ? bytes : 200), in);
+}
+
+// Whether the answer in connection->in is whole.
+static enum tacit_status look_http(struct talk *talk, struct connection *connection, bool *is_whole)
+{
+    static const char length[] = "Content-Length: ";
+    const char *in = connection->in;
+    const char *end = strstr(in, "\r\n\r\n");
+    const char *at = strstr(in, length);
+    *is_whole = false;
+    if (end == NULL) {
+        return connection->received + 1 < HTTP_BYTES ? TACIT_OK
+                                                     : odd(talk, in, connection->received);
+    }
+    if (strncmp(in, "HTTP/1.1 200", 12) != 0 || at == NULL || at > end) {
+        return odd(talk, in, connection->received);
+    }
+    size_t whole = (size_t)(end + 4 - in) + strtoul(at + sizeof length - 1, NULL, 10);
+    *is_whole = connection->received == whole;
+    return connection->received <= whole && whole < HTTP_BYTES
+               ? TACIT_OK
+               : odd(talk, in, connection->received);
+}
+
+// Takes what came. Errors: it is not what a SET is answered with.
+static enum tacit_status take(struct talk *talk, struct connection *connection, bool *is_whole)
+{
+    bool is_http = talk->options->is_http;
     char in[sizeof talk->answer];
-    ssize_t size = recv(connection->socket, in, talk->answer_bytes - connection->received, 0);
+    char *into = is_http ? connection->in + connection->received : in;
+    size_t room =
+        is_http ? HTTP_BYTES - 1 - connection->received : talk->answer_bytes - connection->received;
+    ssize_t size = recv(connection->socket, into, room, 0);
+    *is_whole = false;
     if (size < 0 && errno == EAGAIN) {
-        return push(talk, connection);
+        return TACIT_OK;
     }
     if (size <= 0) {
         return fail(talk, size == 0 ? "it closed the connection" : "cannot receive");
     }
-    if (memcmp(in, talk->answer + connection->received, (size_t)size) != 0) {
-        return tacit_error_set(talk->error, TACIT_EIO, 0, "127.0.0.1:%u answered \"%.*s\"",
-                               talk->options->port, (int)size, in);
+    if (!is_http && memcmp(in, talk->answer + connection->received, (size_t)size) != 0) {
+        return odd(talk, in, (size_t)size);
     }
     connection->received += (size_t)size;
-    if (connection->received < talk->answer_bytes) {
-        return push(talk, connection);
+    if (is_http) {
+        connection->in[connection->received] = '\0';
+        return look_http(talk, connection, is_whole);
+    }
+    *is_whole = connection->received == talk->answer_bytes;
+    return TACIT_OK;
+}
+
+static enum tacit_status pull(struct talk *talk, struct connection *connection)
+{
+    bool is_whole;
+    enum tacit_status status = take(talk, connection, &is_whole);
+    if (status != TACIT_OK || !is_whole) {
+        return status == TACIT_OK ? push(talk, connection) : status;
     }
     uint64_t now_ns = cli_now_ns();
     count(talk, connection, now_ns);
@@ -211,7 +281,8 @@ enum tacit_status bench_resp_run(const struct bench_resp_options *options,
 {
     struct talk *talk = calloc(1, sizeof *talk);
     if (talk == NULL || options->connections > BENCH_RESP_CONNECTIONS_MAX ||
-        options->pipeline > BENCH_RESP_PIPELINE_MAX) {
+        options->pipeline > BENCH_RESP_PIPELINE_MAX ||
+        (options->is_http && options->pipeline > 1)) {
         free(talk);
         return tacit_error_set(error, TACIT_ENOMEM, 0, "too many connections");
     }
@@ -338,4 +409,105 @@ void bench_redis_stop(struct bench_redis *redis)
         (void)waitpid(redis->pids[i], NULL, 0);
     }
     redis->count = 0;
+}
+
+// ---- etcd --------------------------------------------------------------------------------------
+
+#define ETCD "/usr/bin/etcd"
+
+bool bench_etcd_is_here(void)
+{
+    return access(ETCD, X_OK) == 0;
+}
+
+static pid_t start_etcd(const struct bench_etcd *etcd, unsigned i, const char *members)
+{
+    char name[8];
+    char data[TACIT_CONFIG_PATH_BYTES];
+    char client[48];
+    char peer[48];
+    (void)snprintf(name, sizeof name, "n%u", i);
+    (void)snprintf(data, sizeof data, "%s/n%u", etcd->directory, i);
+    (void)snprintf(client, sizeof client, "http://127.0.0.1:%u", etcd->ports[i]);
+    (void)snprintf(peer, sizeof peer, "http://127.0.0.1:%u", etcd->peer_ports[i]);
+    pid_t child = fork();
+    if (child == 0) {
+        int null = open("/dev/null", O_RDWR);
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)dup2(null, STDIN_FILENO);
+        (void)dup2(null, STDOUT_FILENO);
+        (void)dup2(null, STDERR_FILENO);
+        (void)execl(ETCD, "etcd", "--name", name, "--data-dir", data, "--listen-client-urls",
+                    client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
+                    "--initial-advertise-peer-urls", peer, "--initial-cluster", members,
+                    "--initial-cluster-state", "new", "--log-level", "error", (char *)NULL);
+        _exit(127);
+    }
+    return child;
+}
+
+// One SET that it answers.
+static bool etcd_answers(uint16_t port)
+{
+    struct histogram *latency = calloc(1, sizeof *latency);
+    uint64_t answered = 0;
+    struct tacit_error error;
+    struct bench_resp_options options = {.port = port,
+                                         .connections = 1,
+                                         .pipeline = 1,
+                                         .is_http = true,
+                                         .value_bytes = 9,
+                                         .duration_ns = 10000000,
+                                         .interrupted = scratch_interrupted};
+    bool ok = latency != NULL && bench_resp_run(&options, latency, &answered, &error) == TACIT_OK &&
+              answered > 0;
+    free(latency);
+    return ok;
+}
+
+enum tacit_status bench_etcd_start(struct bench_etcd *etcd, struct tacit_error *error)
+{
+    char members[256] = "";
+    size_t used = 0;
+    memset(etcd, 0, sizeof *etcd);
+    // Where files are memory: what is compared is agreement, not disks.
+    (void)snprintf(etcd->directory, sizeof etcd->directory, "/dev/shm/tacit-etcd-XXXXXX");
+    if (mkdtemp(etcd->directory) == NULL) {
+        etcd->directory[0] = '\0';
+        return tacit_error_set(error, TACIT_EIO, errno, "cannot make a folder in /dev/shm");
+    }
+    for (unsigned i = 0; i < BENCH_ETCD; i++) {
+        etcd->ports[i] = scratch_port();
+        etcd->peer_ports[i] = scratch_port();
+        used += (size_t)snprintf(members + used, sizeof members - used, "%sn%u=http://127.0.0.1:%u",
+                                 i == 0 ? "" : ",", i, etcd->peer_ports[i]);
+    }
+    for (unsigned i = 0; i < BENCH_ETCD; i++) {
+        etcd->pids[i] = start_etcd(etcd, i, members);
+        if (etcd->pids[i] < 0) {
+            return tacit_error_set(error, TACIT_EIO, errno, "cannot start etcd");
+        }
+        etcd->count++;
+    }
+    uint64_t end_ns = cli_now_ns() + START_NS;
+    while (!etcd_answers(etcd->ports[0])) {
+        if (cli_now_ns() > end_ns || scratch_interrupted()) {
+            return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "etcd does not answer");
+        }
+        cli_sleep_ns(PAUSE_NS);
+    }
+    return TACIT_OK;
+}
+
+void bench_etcd_stop(struct bench_etcd *etcd)
+{
+    for (unsigned i = 0; i < etcd->count; i++) {
+        (void)kill(etcd->pids[i], SIGKILL);
+        (void)waitpid(etcd->pids[i], NULL, 0);
+    }
+    etcd->count = 0;
+    if (etcd->directory[0] != '\0') {
+        scratch_remove(etcd->directory);
+        etcd->directory[0] = '\0';
+    }
 }

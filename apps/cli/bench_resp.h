@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Redis, and who speaks to it or to the gateway: what replication is compared with.
+// Redis and etcd, and who speaks to them or to the gateway: what replication is compared with.
 #ifndef TACIT_APPS_CLI_BENCH_RESP_H
 #define TACIT_APPS_CLI_BENCH_RESP_H
 
@@ -28,11 +28,28 @@ enum tacit_status bench_redis_start(struct bench_redis *redis, unsigned replicas
 // Ends them. What was not started is nothing.
 void bench_redis_stop(struct bench_redis *redis);
 
+#define BENCH_ETCD 3u
+
+// A cluster of three etcd processes, with their files in memory; they die with this process.
+struct bench_etcd {
+    pid_t pids[BENCH_ETCD];
+    uint16_t ports[BENCH_ETCD], peer_ports[BENCH_ETCD];
+    unsigned count;
+    char directory[64];
+};
+
+// Whether Debian's etcd-server is here.
+bool bench_etcd_is_here(void);
+// Errors as of bench_redis_start().
+enum tacit_status bench_etcd_start(struct bench_etcd *etcd, struct tacit_error *error);
+void bench_etcd_stop(struct bench_etcd *etcd);
+
 // A closed loop of SETs over TCP: each connection sends `pipeline` of them, waits for all answers,
 // and goes on.
 struct bench_resp_options {
     uint16_t port; // of 127.0.0.1
     uint32_t connections, pipeline;
+    bool is_http;         // puts to etcd's JSON gateway, with a pipeline of 1
     uint32_t replicas;    // not 0: WAIT for so many after the SETs, and the answer has to be that
     uint32_t value_bytes; // 8 to 2048
     uint64_t warm_up_ns, duration_ns;

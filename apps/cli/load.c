@@ -599,3 +599,26 @@ struct load_outage load_outage(const struct load *load, uint64_t from_ns, uint64
     free(returns);
     return outage;
 }
+
+void load_bins(const struct load *load, uint64_t from_ns, uint64_t bin_ns, struct load_bin *bins,
+               size_t count)
+{
+    memset(bins, 0, count * sizeof *bins);
+    for (unsigned c = 0; c < load->count; c++) {
+        const struct client *client = &load->clients[c];
+        size_t done = atomic_load_explicit(&client->count, memory_order_acquire);
+        for (size_t i = done; i-- > 0;) {
+            const struct checker_op *op = &client->chunks[i / CHUNK]->ops[i % CHUNK].op;
+            if (op->return_ns < from_ns) {
+                break; // a client's operations are in order
+            }
+            size_t bin = (op->return_ns - from_ns) / bin_ns;
+            if (bin < count) {
+                uint64_t wait_ns = op->return_ns - op->call_ns;
+                bins[bin].answered++;
+                bins[bin].slowest_ns =
+                    wait_ns > bins[bin].slowest_ns ? wait_ns : bins[bin].slowest_ns;
+            }
+        }
+    }
+}

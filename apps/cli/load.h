@@ -54,4 +54,13 @@ struct load_outage {
 };
 struct load_outage load_outage(const struct load *load, uint64_t from_ns, uint64_t to_ns);
 
+// The same times: what was answered in each of `count` bins of `bin_ns` from `from_ns` on, and the
+// longest wait that ended in it.
+struct load_bin {
+    uint32_t answered;
+    uint64_t slowest_ns;
+};
+void load_bins(const struct load *load, uint64_t from_ns, uint64_t bin_ns, struct load_bin *bins,
+               size_t count);
+
 #endif

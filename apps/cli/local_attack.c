@@ -158,6 +158,11 @@ bool local_attack_text(const struct local *local, uint16_t replica, char *out, s
     return true;
 }
 
+const char *local_attack_name(uint32_t index)
+{
+    return index < attack_count() ? attack_at(index)->name : NULL;
+}
+
 void local_attack_list(void)
 {
     for (uint32_t i = 0; i < attack_count(); i++) {
@@ -191,6 +196,12 @@ bool local_attack_text(const struct local *local, uint16_t replica, char *out, s
     (void)out;
     (void)out_bytes;
     return false;
+}
+
+const char *local_attack_name(uint32_t index)
+{
+    (void)index;
+    return NULL;
 }
 
 void local_attack_list(void)

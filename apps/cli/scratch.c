@@ -36,6 +36,11 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
     return remove(path);
 }
 
+void scratch_remove(const char *directory)
+{
+    (void)nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 enum tacit_status scratch_open(struct local *local, const struct local_plan *plan,
                                struct tacit_error *error)
 {
@@ -55,7 +60,7 @@ enum tacit_status scratch_open(struct local *local, const struct local_plan *pla
     enum tacit_status status = local_create(local, directory, plan, error);
     local->tied = true;
     if (status != TACIT_OK) {
-        (void)nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        scratch_remove(directory);
     }
     return status;
 }
@@ -64,7 +69,7 @@ void scratch_close(struct local *local)
 {
     (void)local_down(local);
     if (getenv("TACIT_KEEP") == NULL) { // to look at the logs
-        (void)nftw(local->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        scratch_remove(local->directory);
     } else {
         (void)fprintf(stderr, "tacit: kept %s\n", local->directory);
     }

@@ -12,6 +12,8 @@ enum tacit_status scratch_open(struct local *local, const struct local_plan *pla
                                struct tacit_error *error);
 // Ends all processes and removes the folder.
 void scratch_close(struct local *local);
+// Removes a folder and what is in it.
+void scratch_remove(const char *directory);
 // Whether the user wants to stop (SIGINT, SIGTERM, SIGHUP); commands look at it between their
 // steps.
 bool scratch_interrupted(void);

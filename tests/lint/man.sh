@@ -35,6 +35,7 @@ help_of() { # PROGRAM
                 "$programs/tacit" bench memory --help
                 "$programs/tacit" bench failover --help
                 "$programs/tacit" bench faults --help
+                "$programs/tacit" bench timeline --help
                 "$programs/tacit" bench reads --help
                 "$programs/tacit" bench active --help
                 "$programs/tacit" bench report --help
