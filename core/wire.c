@@ -84,6 +84,82 @@ size_t tacit_wire_request_encode(uint8_t *out, size_t max, const struct tacit_wi
     return bytes + extra;
 }
 
+void tacit_wire_order_encode(uint8_t out[TACIT_WIRE_ORDER_BYTES],
+                             const struct tacit_wire_order *order)
+{
+    out[0] = order->kind;
+    out[1] = order->body;
+    put_u16(out + 2, order->seat);
+    put_u32(out + 4, 0);
+    put_u64(out + 8, order->epoch);
+    put_u64(out + 16, order->nonce);
+    memcpy(out + TACIT_WIRE_ORDER_SIGNED, order->signature, TACIT_WIRE_SIGNATURE_BYTES);
+}
+
+enum tacit_verdict tacit_wire_order_decode(struct tacit_wire_order *order, const uint8_t *bytes,
+                                           size_t size)
+{
+    if (size != TACIT_WIRE_ORDER_BYTES || get_u32(bytes + 4) != 0 || bytes[0] < TACIT_ORDER_ADD ||
+        bytes[0] > TACIT_ORDER_REPLACE || get_u64(bytes + 16) == 0 ||
+        get_u16(bytes + 2) >= TACIT_WIRE_SEATS) {
+        return TACIT_VERDICT_MALFORMED;
+    }
+    *order = (struct tacit_wire_order){.kind = bytes[0],
+                                       .body = bytes[1],
+                                       .seat = get_u16(bytes + 2),
+                                       .epoch = get_u64(bytes + 8),
+                                       .nonce = get_u64(bytes + 16)};
+    memcpy(order->signature, bytes + TACIT_WIRE_ORDER_SIGNED, TACIT_WIRE_SIGNATURE_BYTES);
+    return TACIT_VERDICT_OK;
+}
+
+// Of requests and items alike.
+static enum tacit_verdict order_is_sane(uint64_t session, uint64_t number, const uint8_t *body,
+                                        uint32_t body_bytes)
+{
+    struct tacit_wire_order order;
+    return session == 0 && tacit_wire_order_decode(&order, body, body_bytes) == TACIT_VERDICT_OK &&
+                   order.nonce == number
+               ? TACIT_VERDICT_OK
+               : TACIT_VERDICT_MALFORMED;
+}
+
+void tacit_wire_members_encode(uint8_t out[TACIT_WIRE_MEMBERS_BYTES],
+                               const struct tacit_wire_members *members)
+{
+    put_u64(out, members->epoch);
+    put_u64(out + 8, members->barred);
+    put_u64(out + 16, members->nonce);
+    put_u32(out + 24, members->dead);
+    put_u32(out + 28, members->outcome);
+    for (unsigned i = 0; i < TACIT_WIRE_SEATS; i++) {
+        put_u32(out + 32 + (size_t)4 * i, members->seat[i]);
+        out[32 + 4 * TACIT_WIRE_SEATS + i] = members->ordered[i];
+    }
+}
+
+enum tacit_verdict tacit_wire_members_decode(struct tacit_wire_members *members,
+                                             const uint8_t *bytes, size_t size)
+{
+    if (size != TACIT_WIRE_MEMBERS_BYTES) {
+        return TACIT_VERDICT_MALFORMED;
+    }
+    members->epoch = get_u64(bytes);
+    members->barred = get_u64(bytes + 8);
+    members->nonce = get_u64(bytes + 16);
+    members->dead = get_u32(bytes + 24);
+    members->outcome = get_u32(bytes + 28);
+    for (unsigned i = 0; i < TACIT_WIRE_SEATS; i++) {
+        members->seat[i] = get_u32(bytes + 32 + (size_t)4 * i);
+        members->ordered[i] = bytes[32 + 4 * TACIT_WIRE_SEATS + i];
+        if (members->seat[i] > TACIT_INCARNATION_MAX ||
+            members->ordered[i] > TACIT_SPARES_MAX + 1) {
+            return TACIT_VERDICT_MALFORMED;
+        }
+    }
+    return TACIT_VERDICT_OK;
+}
+
 size_t tacit_wire_request_amend(uint8_t *message, size_t bytes, uint8_t flags,
                                 const uint8_t *signature)
 {
@@ -124,6 +200,14 @@ enum tacit_verdict tacit_wire_request_decode(struct tacit_wire_request *request,
         return request->number != 0 ? TACIT_VERDICT_OK : TACIT_VERDICT_MALFORMED;
     case TACIT_REQUEST_CLOSE:
         return request->body_bytes == 0 ? TACIT_VERDICT_OK : TACIT_VERDICT_MALFORMED;
+    case TACIT_REQUEST_MEMBERS:
+        return request->session == 0 && request->body_bytes == 0 && request->flags == 0
+                   ? TACIT_VERDICT_OK
+                   : TACIT_VERDICT_MALFORMED;
+    case TACIT_REQUEST_ORDER:
+        return request->flags == 0 ? order_is_sane(request->session, request->number, request->body,
+                                                   request->body_bytes)
+                                   : TACIT_VERDICT_MALFORMED;
     case TACIT_REQUEST_READ:
         if (request->number >> 62 != 1 || request->flags != 0 ||
             request->body_bytes < TACIT_WIRE_READ_HEADER) {
@@ -177,6 +261,13 @@ enum tacit_verdict tacit_wire_reply_decode(struct tacit_wire_reply *reply, const
     case TACIT_REPLY_RESULT_DIGEST:
         return reply->body_bytes == TACIT_WIRE_DIGEST_BYTES ? TACIT_VERDICT_OK
                                                             : TACIT_VERDICT_MALFORMED;
+    case TACIT_REPLY_MEMBERS:
+        return reply->session == 0 && reply->body_bytes == TACIT_WIRE_MEMBERS_BYTES
+                   ? TACIT_VERDICT_OK
+                   : TACIT_VERDICT_MALFORMED;
+    case TACIT_REPLY_ORDERED:
+        return reply->session == 0 && reply->body_bytes == 8 ? TACIT_VERDICT_OK
+                                                             : TACIT_VERDICT_MALFORMED;
     case TACIT_REPLY_HINT:
     case TACIT_REPLY_CLOSED:
     case TACIT_REPLY_TOO_BIG:
@@ -230,6 +321,9 @@ static bool item_is_sane(const struct tacit_wire_item *item)
         return (item->body_bytes == 0 || item->kind == TACIT_ITEM_REPLACE) &&
                item->subject < TACIT_NODE_CLIENT && item->number != 0 &&
                item->number <= TACIT_INCARNATION_MAX && item->session <= TACIT_INCARNATION_MAX;
+    case TACIT_ITEM_ORDER:
+        return order_is_sane(item->session, item->number, item->body, item->body_bytes) ==
+               TACIT_VERDICT_OK;
     case TACIT_ITEM_READ:
         return item->number >> 62 == 1;
     default:

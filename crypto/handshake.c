@@ -83,8 +83,11 @@ static bool name_is_equal(struct tacit_peer_name a, struct tacit_peer_name b)
 
 static bool identity_is_valid(const struct tacit_identity *identity)
 {
+    bool is_seat =
+        identity->name.role == TACIT_PEER_REPLICA || identity->name.role == TACIT_PEER_MEMNODE;
     return name_is_valid(identity->name) && identity->incarnation >= 1 &&
-           identity->incarnation <= TACIT_INCARNATION_MAX;
+           identity->incarnation <= TACIT_INCARNATION_MAX &&
+           (!is_seat || tacit_incarnation_is_node(identity->incarnation));
 }
 
 static void name_encode(uint8_t out[NAME_BYTES], struct tacit_peer_name name)
@@ -328,7 +331,7 @@ static enum tacit_refusal body_open(struct tacit_handshake *handshake,
     if (name_is_equal(peer.name, handshake->options.self.name)) {
         return TACIT_REFUSAL_SELF;
     }
-    if (!handshake->options.lookup(&key, peer.name, handshake->options.lookup_context)) {
+    if (!handshake->options.lookup(&key, peer, handshake->options.lookup_context)) {
         return TACIT_REFUSAL_UNKNOWN_KEY;
     }
     payload_make(payload, transcript, body);

@@ -55,6 +55,7 @@ void tacit_cluster_smr_config(struct tacit_smr_config *smr, const struct tacit_c
         .suspicion_ns = timing->suspicion_ns,
         .permission_timeout_ns = timing->permission_timeout_ns,
         .laggard_after_ns = timing->laggard_after_ns,
+        .replace_after_ns = timing->replace_after_ns,
         .lease_ns = timing->lease_ns,
         .lease_max_ns = longest_lease_ns(timing->lease_ns),
         .drift_ppm = (uint32_t)timing->drift_ppm,
@@ -81,12 +82,14 @@ tacit_cluster_signer_open(struct tacit_signer **signer, const struct tacit_confi
 {
     // By id, zeros for ids that nobody has.
     struct tacit_public_key replicas[TACIT_REPLICAS_MAX] = {0};
+    struct tacit_public_key spares[TACIT_SPARES_MAX + 1] = {0};
     struct tacit_public_key clients[TACIT_CLIENTS_MAX] = {0};
     struct tacit_digest cluster;
     struct tacit_signer_pool_config pool = {
         .own = own,
         .replicas = replicas,
         .replica_count = config->replica_count,
+        .spares = spares,
         .clients = clients,
         .client_count = (uint32_t)config->limits.clients_max,
         .operator_key = config->has_operator_key ? &config->operator_key : NULL,
@@ -99,6 +102,9 @@ tacit_cluster_signer_open(struct tacit_signer **signer, const struct tacit_confi
     }
     for (uint32_t i = 0; i < config->client_count; i++) {
         clients[config->clients[i].id] = config->clients[i].public_key;
+    }
+    for (uint32_t i = 0; i < config->spare_replica_count; i++) {
+        spares[config->spare_replicas[i].id] = config->spare_replicas[i].public_key;
     }
     tacit_config_digest(&cluster, config);
     tacit_scope_make(&pool.scope, group, &cluster);
@@ -212,7 +218,8 @@ static bool write_number(int file, uint32_t number)
     return pwrite(file, text, (size_t)length, 0) == length && fsync(file) == 0;
 }
 
-enum tacit_status tacit_incarnation_raise(const char *directory, tacit_incarnation_t *incarnation,
+enum tacit_status tacit_incarnation_raise(const char *directory, uint32_t most,
+                                          tacit_incarnation_t *incarnation,
                                           struct tacit_error *error)
 {
     char path[TACIT_CONFIG_PATH_BYTES + 16];
@@ -230,11 +237,11 @@ enum tacit_status tacit_incarnation_raise(const char *directory, tacit_incarnati
     ssize_t size = 0;
     if (flock(file, LOCK_EX) != 0 || (size = read_small(file, text, sizeof text)) < 0) {
         status = file_error("cannot read", path, error);
-    } else if (!parse_number(text, size, &number) || number >= TACIT_INCARNATION_MAX) {
+    } else if (!parse_number(text, size, &number) || number >= most) {
         status = tacit_error_set(error, TACIT_EINVAL, 0,
                                  "%s must hold the number of starts so far, below %u; it was "
                                  "damaged, or no number is left",
-                                 path, TACIT_INCARNATION_MAX);
+                                 path, most);
     } else if (!write_number(file, number + 1)) {
         status = file_error("cannot write", path, error);
     }

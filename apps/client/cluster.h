@@ -36,10 +36,14 @@ enum tacit_status tacit_group_file_read(const char *path, struct tacit_group_id 
                                         struct tacit_error *error);
 
 // Counts a start: raises the number in <directory>/incarnation by one, makes it durable, and
-// returns it. The directory is made if it is missing (mode 0700). Concurrent callers get different
-// numbers. Errors: TACIT_EPERM, TACIT_EIO, TACIT_EINVAL (contents, or no number is left).
-enum tacit_status tacit_incarnation_raise(const char *directory, tacit_incarnation_t *incarnation,
+// returns it, at most `most`. The directory is made if it is missing (mode 0700). Concurrent
+// callers get different numbers. Errors: TACIT_EPERM, TACIT_EIO, TACIT_EINVAL (contents, or no
+// number is left).
+enum tacit_status tacit_incarnation_raise(const char *directory, uint32_t most,
+                                          tacit_incarnation_t *incarnation,
                                           struct tacit_error *error);
+// Most starts of a client; of replicas and memory nodes: TACIT_START_MAX.
+#define TACIT_CLIENT_STARTS_MAX 99999999u
 
 #ifdef __cplusplus
 }

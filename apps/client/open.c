@@ -168,8 +168,8 @@ static enum tacit_status open_fabric(struct identity *identity, const struct tac
         .report = report,
         .context = identity,
     };
-    enum tacit_status status =
-        tacit_incarnation_raise(node->state_dir, &provider->incarnation, error);
+    enum tacit_status status = tacit_incarnation_raise(node->state_dir, TACIT_CLIENT_STARTS_MAX,
+                                                       &provider->incarnation, error);
     if (status != TACIT_OK) {
         return status;
     }

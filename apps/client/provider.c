@@ -14,20 +14,40 @@
 // ---- callbacks of the providers (control thread) -----------------------------------------------
 
 static bool find_key(void *context, enum tacit_shm_kind kind, uint16_t id,
-                     struct tacit_public_key *key)
+                     tacit_incarnation_t incarnation, struct tacit_public_key *key)
 {
-    static const enum tacit_config_role roles[TACIT_SHM_KINDS] = {
-        [TACIT_SHM_REPLICA] = TACIT_CONFIG_REPLICA,
-        [TACIT_SHM_MEMNODE] = TACIT_CONFIG_MEMNODE,
-        [TACIT_SHM_CLIENT] = TACIT_CONFIG_CLIENT,
-    };
     const struct tacit_provider_config *config = context;
-    const struct tacit_public_key *known =
-        tacit_config_public_key(config->cluster, roles[kind], id);
+    const struct tacit_public_key *known = NULL;
+    if (kind == TACIT_SHM_CLIENT) {
+        known = tacit_config_public_key(config->cluster, TACIT_CONFIG_CLIENT, id);
+    } else {
+        const struct tacit_config_member *body = tacit_config_body(
+            config->cluster,
+            kind == TACIT_SHM_REPLICA ? TACIT_CONFIG_REPLICA : TACIT_CONFIG_MEMNODE, id,
+            tacit_incarnation_body(incarnation));
+        known = body != NULL ? &body->public_key : NULL;
+    }
     if (known != NULL) {
         *key = *known;
     }
     return known != NULL;
+}
+
+static enum tacit_refusal seat_rule(void *context, enum tacit_shm_kind kind, uint16_t id,
+                                    tacit_incarnation_t incarnation)
+{
+    const struct tacit_provider_config *config = context;
+    tacit_node_t node = (tacit_node_t)(kind == TACIT_SHM_REPLICA ? id : TACIT_NODE_MEMNODE + id);
+    uint64_t word = __atomic_load_n(&config->seat_words[node], __ATOMIC_ACQUIRE);
+    switch (tacit_seat_judge(word, incarnation)) {
+    case TACIT_SEAT_OPEN:
+        return TACIT_REFUSAL_NONE;
+    case TACIT_SEAT_TAKEN:
+        return TACIT_REFUSAL_STALE;
+    case TACIT_SEAT_LATER:
+    default:
+        return TACIT_REFUSAL_BUSY;
+    }
 }
 
 static void report(void *context, enum tacit_shm_report_kind kind, const char *text)
@@ -50,32 +70,57 @@ static void *context_of(const struct tacit_provider_config *config)
 
 // ---- shared memory -----------------------------------------------------------------------------
 
+size_t tacit_provider_members(const struct tacit_config *cluster,
+                              const struct tacit_config_member *members[TACIT_PROVIDER_PEERS],
+                              tacit_node_t nodes[TACIT_PROVIDER_PEERS])
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < cluster->replica_count + cluster->memnode_count; i++) {
+        bool is_replica = i < cluster->replica_count;
+        enum tacit_config_role role = is_replica ? TACIT_CONFIG_REPLICA : TACIT_CONFIG_MEMNODE;
+        uint16_t id = (uint16_t)(is_replica ? i : i - cluster->replica_count);
+        for (uint32_t body = 0; body <= TACIT_SPARES_MAX; body++) {
+            const struct tacit_config_member *member = tacit_config_body(cluster, role, id, body);
+            if (member != NULL) {
+                nodes[count] = (tacit_node_t)(is_replica ? id : TACIT_NODE_MEMNODE + id);
+                members[count++] = member;
+            }
+        }
+    }
+    return count;
+}
+
+// Who this node is in the file.
+static const struct tacit_config_member *self_of(const struct tacit_provider_config *config)
+{
+    return tacit_config_body(config->cluster,
+                             config->kind == TACIT_SHM_REPLICA ? TACIT_CONFIG_REPLICA
+                                                               : TACIT_CONFIG_MEMNODE,
+                             config->id, tacit_incarnation_body(config->incarnation));
+}
+
 void tacit_provider_shm(const struct tacit_provider_config *config, struct tacit_shm_config *shm,
                         struct tacit_shm_peer peers[TACIT_PROVIDER_PEERS])
 {
     const struct tacit_config *cluster = config->cluster;
-    size_t count = 0;
-    for (uint32_t i = 0; i < cluster->replica_count; i++) {
-        peers[count++] = (struct tacit_shm_peer){.node = (tacit_node_t)i,
-                                                 .path = cluster->replicas[i].socket_path};
-    }
-    for (uint32_t i = 0; i < cluster->memnode_count; i++) {
-        peers[count++] = (struct tacit_shm_peer){.node = (tacit_node_t)(TACIT_NODE_MEMNODE + i),
-                                                 .path = cluster->memnodes[i].socket_path};
+    const struct tacit_config_member *members[TACIT_PROVIDER_PEERS];
+    tacit_node_t nodes[TACIT_PROVIDER_PEERS];
+    size_t count = tacit_provider_members(cluster, members, nodes);
+    for (size_t i = 0; i < count; i++) {
+        peers[i] = (struct tacit_shm_peer){.node = nodes[i], .path = members[i]->socket_path};
     }
     *shm = (struct tacit_shm_config){
         .kind = config->kind,
         .id = config->id,
         .incarnation = config->incarnation,
-        .path = config->kind == TACIT_SHM_REPLICA   ? cluster->replicas[config->id].socket_path
-                : config->kind == TACIT_SHM_MEMNODE ? cluster->memnodes[config->id].socket_path
-                                                    : NULL,
+        .path = config->kind != TACIT_SHM_CLIENT ? self_of(config)->socket_path : NULL,
         .socket_gid = config->socket_gid,
         .peers = peers,
         .peers_count = count,
         .group = config->group,
         .keypair = config->keypair,
         .key_of = find_key,
+        .seat_rule = config->seat_words != NULL ? seat_rule : NULL,
         .report = report,
         .context = context_of(config),
     };
@@ -110,9 +155,15 @@ static_assert((int)TACIT_SHM_REPLICA == (int)TACIT_VERBS_REPLICA &&
               "both providers number kinds and reports alike");
 
 static bool find_key_verbs(void *context, enum tacit_verbs_kind kind, uint16_t id,
-                           struct tacit_public_key *key)
+                           tacit_incarnation_t incarnation, struct tacit_public_key *key)
 {
-    return find_key(context, (enum tacit_shm_kind)kind, id, key);
+    return find_key(context, (enum tacit_shm_kind)kind, id, incarnation, key);
+}
+
+static enum tacit_refusal seat_rule_verbs(void *context, enum tacit_verbs_kind kind, uint16_t id,
+                                          tacit_incarnation_t incarnation)
+{
+    return seat_rule(context, (enum tacit_shm_kind)kind, id, incarnation);
 }
 
 static void report_verbs(void *context, enum tacit_verbs_report_kind kind, const char *text)
@@ -166,29 +217,35 @@ static enum tacit_status source_address(const struct addrinfo *to,
 
 static enum tacit_status list_peers(const struct tacit_provider_config *config,
                                     struct tacit_provider_addresses *memory, size_t *count,
-                                    struct tacit_error *error)
+                                    struct tacit_verbs_peer *self, struct tacit_error *error)
 {
-    const struct tacit_config *cluster = config->cluster;
+    const struct tacit_config_member *members[TACIT_PROVIDER_PEERS];
+    tacit_node_t nodes[TACIT_PROVIDER_PEERS];
+    size_t all = tacit_provider_members(config->cluster, members, nodes);
     enum tacit_status status = TACIT_OK;
     *count = 0;
-    for (uint32_t i = 0; i < cluster->replica_count + cluster->memnode_count && status == TACIT_OK;
-         i++) {
-        bool is_replica = i < cluster->replica_count;
-        uint32_t index = is_replica ? i : i - cluster->replica_count;
-        const struct tacit_config_member *member =
-            is_replica ? &cluster->replicas[index] : &cluster->memnodes[index];
-        struct addrinfo *found = NULL;
-        status = look_up(member, memory->of[i], &found, error);
-        if (status == TACIT_OK && i == 0 && config->kind == TACIT_SHM_CLIENT) {
-            status = source_address(found, memory->own, error);
+    for (size_t i = 0; i < all && status == TACIT_OK; i++) {
+        size_t same = 0; // the same spare for another seat: asked for once
+        while (same < i && members[same] != members[i]) {
+            same++;
         }
-        if (found != NULL) {
-            freeaddrinfo(found);
+        if (same < i) {
+            memcpy(memory->of[i], memory->of[same], sizeof memory->of[i]);
+        } else {
+            struct addrinfo *found = NULL;
+            status = look_up(members[i], memory->of[i], &found, error);
+            if (status == TACIT_OK && i == 0 && config->kind == TACIT_SHM_CLIENT) {
+                status = source_address(found, memory->own, error);
+            }
+            if (found != NULL) {
+                freeaddrinfo(found);
+            }
         }
         memory->peers[i] = (struct tacit_verbs_peer){
-            .node = (tacit_node_t)(is_replica ? index : TACIT_NODE_MEMNODE + index),
-            .address = memory->of[i],
-            .port = member->port};
+            .node = nodes[i], .address = memory->of[i], .port = members[i]->port};
+        if (config->kind != TACIT_SHM_CLIENT && members[i] == self_of(config)) {
+            *self = memory->peers[i];
+        }
         *count = i + 1;
     }
     return status;
@@ -200,27 +257,23 @@ enum tacit_status tacit_provider_verbs(const struct tacit_provider_config *confi
                                        struct tacit_error *error)
 {
     size_t count = 0;
-    enum tacit_status status = list_peers(config, memory, &count, error);
+    struct tacit_verbs_peer self = {.address = memory->own}; // a client's
+    enum tacit_status status = list_peers(config, memory, &count, &self, error);
     if (status != TACIT_OK) {
         return status;
     }
-    const struct tacit_verbs_peer client = {.address = memory->own};
-    const struct tacit_verbs_peer *self =
-        config->kind == TACIT_SHM_REPLICA ? &memory->peers[config->id]
-        : config->kind == TACIT_SHM_MEMNODE
-            ? &memory->peers[config->cluster->replica_count + config->id]
-            : &client;
     *verbs = (struct tacit_verbs_config){
         .kind = (enum tacit_verbs_kind)config->kind,
         .id = config->id,
         .incarnation = config->incarnation,
-        .address = self->address,
-        .port = self->port,
+        .address = self.address,
+        .port = self.port,
         .peers = memory->peers,
         .peers_count = count,
         .group = config->group,
         .keypair = config->keypair,
         .key_of = find_key_verbs,
+        .seat_rule = config->seat_words != NULL ? seat_rule_verbs : NULL,
         .report = report_verbs,
         .context = context_of(config),
         .wishes = {.device = config->rdma.device[0] != '\0' ? config->rdma.device : NULL,

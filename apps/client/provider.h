@@ -10,13 +10,15 @@
 #include "tacit/crypto.h"
 #include "tacit/fabric.h"
 #include "tacit/shm.h"
+#include "tacit/smr.h"
 #include "tacit/verbs.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define TACIT_PROVIDER_PEERS (TACIT_REPLICAS_MAX + TACIT_MEMNODES_MAX)
+// Every body of every seat.
+#define TACIT_PROVIDER_PEERS ((TACIT_REPLICAS_MAX + TACIT_MEMNODES_MAX) * (1 + TACIT_SPARES_MAX))
 
 // Both providers number kinds of nodes and reports alike; these are the names of shm.
 struct tacit_provider_config {
@@ -28,7 +30,10 @@ struct tacit_provider_config {
     struct tacit_host_layout layouts[TACIT_SHM_KINDS];
     struct tacit_group_id group;
     const struct tacit_keypair *keypair; // borrowed until close
-    struct tacit_config_rdma rdma;       // of the node file; shm: not looked at
+    // What the replica's engine says about its seats (tacit/smr.h), borrowed; NULL: nothing, all
+    // bodies that the cluster file lists may connect.
+    const uint64_t *seat_words;
+    struct tacit_config_rdma rdma; // of the node file; shm: not looked at
     // Told about trouble with peers, by the provider's control thread; NULL: nobody.
     void (*report)(void *context, enum tacit_shm_report_kind kind, const char *text);
     void *context;
@@ -60,6 +65,12 @@ struct tacit_provider_status {
 };
 void tacit_provider_status(const struct tacit_provider_config *config,
                            const struct tacit_fabric *fabric, struct tacit_provider_status *status);
+
+// Lists every body of every seat, and which node it would be: those of a seat one after the other,
+// the founder first. Returns their number.
+size_t tacit_provider_members(const struct tacit_config *cluster,
+                              const struct tacit_config_member *members[TACIT_PROVIDER_PEERS],
+                              tacit_node_t nodes[TACIT_PROVIDER_PEERS]);
 
 // For memory nodes, which have code of their own for each provider: the description in the
 // provider's words. `peers` and `memory` have to live until it has been opened.

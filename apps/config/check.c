@@ -242,20 +242,113 @@ static void check_client_ids(struct loader *loader)
     }
 }
 
+// Replicas, memory nodes and spares in one row.
+static uint32_t member_count(const struct tacit_config *config)
+{
+    return config->replica_count + config->memnode_count + config->spare_replica_count +
+           config->spare_memnode_count;
+}
+
 static const struct tacit_config_member *member_at(const struct tacit_config *config,
                                                    uint32_t index, enum schema_section *section,
                                                    uint32_t *item)
 {
-    const bool is_replica = index < config->replica_count;
-    *section = is_replica ? TACIT_SECTION_REPLICAS : TACIT_SECTION_MEMNODES;
-    *item = is_replica ? index : index - config->replica_count;
-    return is_replica ? &config->replicas[*item] : &config->memnodes[*item];
+    const struct {
+        enum schema_section section;
+        uint32_t count;
+        const struct tacit_config_member *members;
+    } lists[] = {
+        {TACIT_SECTION_REPLICAS, config->replica_count, config->replicas},
+        {TACIT_SECTION_MEMNODES, config->memnode_count, config->memnodes},
+        {TACIT_SECTION_SPARE_REPLICAS, config->spare_replica_count, config->spare_replicas},
+        {TACIT_SECTION_SPARE_MEMNODES, config->spare_memnode_count, config->spare_memnodes}};
+    uint32_t list = 0;
+    while (index >= lists[list].count) {
+        index -= lists[list++].count;
+    }
+    *section = lists[list].section;
+    *item = index;
+    return &lists[list].members[index];
+}
+
+// Spares: 1 .. n, each once.
+static void check_spare_ids(struct loader *loader, enum schema_section section,
+                            const struct tacit_config_member *members, uint32_t count)
+{
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint16_t id = members[i].id;
+        if (!is_usable(loader, section, i, TACIT_MEMBER_id)) {
+            continue;
+        }
+        if (id == 0 || (id > count && !loader->outline->truncated) || (seen >> id & 1u) != 0) {
+            loader_error(loader, section, i, TACIT_MEMBER_id,
+                         "id %u is %s; accepted: 1 to %" PRIu32 ", each once", id,
+                         id == 0      ? "a founder's"
+                         : id > count ? "too large"
+                                      : "taken already",
+                         count);
+        }
+        seen |= 1u << id;
+        if (!loader_is_present(loader, section, i, TACIT_MEMBER_client) &&
+            !loader->outline->truncated) {
+            loader_error(loader, section, i, TACIT_MEMBER_client,
+                         "is missing: a spare asks the group as a client while it stands by; "
+                         "accepted: a client id of its own");
+        }
+    }
+}
+
+// Whether a client of the list has that id; *line: where.
+static bool is_a_client(const struct loader *loader, uint16_t id, uint32_t *line)
+{
+    for (uint32_t i = 0; i < loader->config->client_count; i++) {
+        if (is_usable(loader, TACIT_SECTION_CLIENTS, i, TACIT_CLIENT_id) &&
+            loader->config->clients[i].id == id) {
+            *line = line_of(loader, TACIT_SECTION_CLIENTS, i, TACIT_CLIENT_id);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_standby_clients(struct loader *loader)
+{
+    const struct tacit_config *config = loader->config;
+    for (uint32_t i = 0; i < member_count(config); i++) {
+        enum schema_section section = TACIT_SECTION_TOP;
+        uint32_t item = 0;
+        uint32_t line = 0;
+        const uint16_t id = member_at(config, i, &section, &item)->client;
+        if (!is_usable(loader, section, item, TACIT_MEMBER_client)) {
+            continue;
+        }
+        bool taken = is_a_client(loader, id, &line);
+        for (uint32_t j = 0; j < i && !taken; j++) {
+            enum schema_section other_section = TACIT_SECTION_TOP;
+            uint32_t other_item = 0;
+            taken = member_at(config, j, &other_section, &other_item)->client == id;
+            line = taken ? line_of(loader, other_section, other_item, TACIT_MEMBER_client) : 0;
+        }
+        if (taken) {
+            loader_error(loader, section, item, TACIT_MEMBER_client,
+                         "id %u is taken already, in line %" PRIu32 "; accepted: another one", id,
+                         line);
+        } else if (list_is_good(loader, TACIT_CONTAINER_limits) &&
+                   loader_is_good(loader, TACIT_SECTION_LIMITS, 0, TACIT_LIMITS_clients_max) &&
+                   id >= config->limits.clients_max) {
+            loader_error(loader, section, item, TACIT_MEMBER_client,
+                         "id %u is not below limits.clients_max (%" PRIu64
+                         "); accepted: 0 to %" PRIu64,
+                         id, config->limits.clients_max, config->limits.clients_max - 1);
+        }
+    }
 }
 
 static void check_addresses(struct loader *loader)
 {
     const struct tacit_config *config = loader->config;
-    const uint32_t count = config->replica_count + config->memnode_count;
+    const uint32_t count = member_count(config);
     for (uint32_t i = 0; i < count; i++) {
         enum schema_section section = TACIT_SECTION_TOP;
         uint32_t item = 0;
@@ -291,7 +384,7 @@ static uint32_t collect_keys(const struct loader *loader, struct unique *all)
         all[count++] =
             (struct unique){TACIT_SECTION_TOP, 0, TACIT_KEY_operator_key, &config->operator_key};
     }
-    for (uint32_t i = 0; i < config->replica_count + config->memnode_count; i++) {
+    for (uint32_t i = 0; i < member_count(config); i++) {
         enum schema_section section = TACIT_SECTION_TOP;
         uint32_t item = 0;
         const struct tacit_config_member *member = member_at(config, i, &section, &item);
@@ -311,7 +404,8 @@ static uint32_t collect_keys(const struct loader *loader, struct unique *all)
 
 static void check_public_keys(struct loader *loader)
 {
-    struct unique all[1 + TACIT_REPLICAS_MAX + TACIT_MEMNODES_MAX + TACIT_CLIENTS_MAX];
+    struct unique
+        all[1 + TACIT_REPLICAS_MAX + TACIT_MEMNODES_MAX + 2 * TACIT_SPARES_MAX + TACIT_CLIENTS_MAX];
     const uint32_t count = collect_keys(loader, all);
     for (uint32_t i = 0; i < count; i++) {
         for (uint32_t j = 0; j < i; j++) {
@@ -490,7 +584,12 @@ void check_config(struct loader *loader)
     check_memnodes(loader);
     check_member_ids(loader, TACIT_SECTION_REPLICAS, config->replicas, config->replica_count);
     check_member_ids(loader, TACIT_SECTION_MEMNODES, config->memnodes, config->memnode_count);
+    check_spare_ids(loader, TACIT_SECTION_SPARE_REPLICAS, config->spare_replicas,
+                    config->spare_replica_count);
+    check_spare_ids(loader, TACIT_SECTION_SPARE_MEMNODES, config->spare_memnodes,
+                    config->spare_memnode_count);
     check_client_ids(loader);
+    check_standby_clients(loader);
     check_addresses(loader);
     check_public_keys(loader);
     check_limits(loader);
@@ -504,5 +603,9 @@ void check_config(struct loader *loader)
     // Last, as messages name entries by their place in the file.
     qsort(config->replicas, config->replica_count, sizeof config->replicas[0], compare_members);
     qsort(config->memnodes, config->memnode_count, sizeof config->memnodes[0], compare_members);
+    qsort(config->spare_replicas, config->spare_replica_count, sizeof config->spare_replicas[0],
+          compare_members);
+    qsort(config->spare_memnodes, config->spare_memnode_count, sizeof config->spare_memnodes[0],
+          compare_members);
     qsort(config->clients, config->client_count, sizeof config->clients[0], compare_clients);
 }

@@ -305,6 +305,9 @@ static void convert_members(struct loader *loader, enum schema_section section,
         }
         (void)loader_public_key(loader, section, i, TACIT_MEMBER_public_key, raw[i].public_key,
                                 &member->public_key);
+        member->client = loader_number(loader, section, i, TACIT_MEMBER_client, raw[i].client, &id)
+                             ? (uint16_t)id
+                             : TACIT_CONFIG_NO_CLIENT;
     }
 }
 
@@ -395,6 +398,12 @@ void convert_config(struct loader *loader, const struct raw_config *raw)
                     config->replicas);
     convert_members(loader, TACIT_SECTION_MEMNODES, raw->memnodes, raw->memnodes_count,
                     config->memnodes);
+    config->spare_replica_count = raw->spare_replicas_count;
+    config->spare_memnode_count = raw->spare_memnodes_count;
+    convert_members(loader, TACIT_SECTION_SPARE_REPLICAS, raw->spare_replicas,
+                    raw->spare_replicas_count, config->spare_replicas);
+    convert_members(loader, TACIT_SECTION_SPARE_MEMNODES, raw->spare_memnodes,
+                    raw->spare_memnodes_count, config->spare_memnodes);
     convert_clients(loader, raw->clients, raw->clients_count);
     convert_cores(loader, raw);
 }

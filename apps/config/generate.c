@@ -18,7 +18,9 @@ static void plan_members(struct tacit_config_member *members, enum tacit_config_
     bool is_ipv6 = strchr(host, ':') != NULL;
     for (uint32_t i = 0; i < count; i++) {
         char name[TACIT_CONFIG_NAME_BYTES];
-        members[i].id = (uint16_t)i;
+        bool is_spare = role == TACIT_CONFIG_SPARE_REPLICA || role == TACIT_CONFIG_SPARE_MEMNODE;
+        members[i].id = (uint16_t)(i + (is_spare ? 1 : 0));
+        members[i].client = TACIT_CONFIG_NO_CLIENT;
         tacit_config_node_name(role, members[i].id, name);
         if (plan->fabric == TACIT_CONFIG_SHM) {
             (void)snprintf(members[i].address, sizeof members[i].address, "socket:%s.sock", name);
@@ -29,6 +31,42 @@ static void plan_members(struct tacit_config_member *members, enum tacit_config_
     }
 }
 
+// Everybody who may have to stand by gets a client id behind those of the clients.
+static enum tacit_status plan_spares(struct tacit_config *config,
+                                     const struct tacit_config_plan *plan, uint32_t port,
+                                     struct tacit_error *error)
+{
+    uint32_t next = config->client_count;
+    config->spare_replica_count = plan->spare_replicas;
+    config->spare_memnode_count = plan->spare_memnodes;
+    plan_members(config->spare_replicas, TACIT_CONFIG_SPARE_REPLICA, plan->spare_replicas, plan,
+                 port);
+    plan_members(config->spare_memnodes, TACIT_CONFIG_SPARE_MEMNODE, plan->spare_memnodes, plan,
+                 port + plan->spare_replicas);
+    for (uint32_t i = 0; i < plan->spare_replicas; i++) {
+        config->spare_replicas[i].client = (uint16_t)next++;
+    }
+    for (uint32_t i = 0; i < plan->spare_memnodes; i++) {
+        config->spare_memnodes[i].client = (uint16_t)next++;
+    }
+    for (uint32_t i = 0; plan->spare_replicas > 0 && i < config->replica_count; i++) {
+        config->replicas[i].client = (uint16_t)next++;
+    }
+    for (uint32_t i = 0; plan->spare_memnodes > 0 && i < config->memnode_count; i++) {
+        config->memnodes[i].client = (uint16_t)next++;
+    }
+    if (next > TACIT_CLIENTS_MAX) {
+        return tacit_error_set(error, TACIT_EINVAL, 0,
+                               "%" PRIu32 " client ids are needed, with those as which nodes stand "
+                               "by; accepted: at most %d",
+                               next, TACIT_CLIENTS_MAX);
+    }
+    if (next > config->limits.clients_max) {
+        config->limits.clients_max = next;
+    }
+    return TACIT_OK;
+}
+
 enum tacit_status tacit_config_plan_fill(struct tacit_config *config,
                                          const struct tacit_config_plan *plan,
                                          struct tacit_error *error)
@@ -37,20 +75,23 @@ enum tacit_status tacit_config_plan_fill(struct tacit_config *config,
     const uint32_t m = plan->memnodes;
     memset(config, 0, sizeof *config);
     if (n == 0 || n > TACIT_REPLICAS_MAX || m > TACIT_MEMNODES_MAX ||
-        plan->clients > TACIT_CLIENTS_MAX || strlen(plan->name) >= sizeof config->name) {
+        plan->clients > TACIT_CLIENTS_MAX || plan->spare_replicas > TACIT_SPARES_MAX ||
+        plan->spare_memnodes > TACIT_SPARES_MAX || strlen(plan->name) >= sizeof config->name) {
         return tacit_error_set(error, TACIT_EINVAL, 0,
                                "a cluster of %" PRIu32 " replicas, %" PRIu32 " memory nodes and "
                                "%" PRIu32 " clients called %.40s cannot be made; accepted: 1 to %d "
-                               "replicas, 0 to %d memory nodes, 0 to %d clients, a name of at most "
-                               "%u characters",
+                               "replicas, 0 to %d memory nodes, 0 to %d clients, 0 to %u spares of "
+                               "each role, a name of at most %u characters",
                                n, m, plan->clients, plan->name, TACIT_REPLICAS_MAX,
-                               TACIT_MEMNODES_MAX, TACIT_CLIENTS_MAX, TACIT_CONFIG_NAME_BYTES - 1);
+                               TACIT_MEMNODES_MAX, TACIT_CLIENTS_MAX, TACIT_SPARES_MAX,
+                               TACIT_CONFIG_NAME_BYTES - 1);
     }
-    if (plan->fabric == TACIT_CONFIG_VERBS && (plan->port == 0 || plan->port + n + m > 65536u)) {
+    const uint32_t ports = n + m + plan->spare_replicas + plan->spare_memnodes;
+    if (plan->fabric == TACIT_CONFIG_VERBS && (plan->port == 0 || plan->port + ports > 65536u)) {
         return tacit_error_set(error, TACIT_EINVAL, 0,
                                "port %u leaves no room for %" PRIu32
                                " ports; accepted: 1 to %" PRIu32,
-                               plan->port, n + m, 65536u - n - m);
+                               plan->port, ports, 65536u - ports);
     }
     convert_defaults(config);
     memcpy(config->name, plan->name, strlen(plan->name) + 1);
@@ -70,11 +111,8 @@ enum tacit_status tacit_config_plan_fill(struct tacit_config *config,
         config->clients[i].id = (uint16_t)i;
         tacit_config_node_name(TACIT_CONFIG_CLIENT, (uint16_t)i, config->clients[i].name);
     }
-    if (config->client_count > config->limits.clients_max) {
-        config->limits.clients_max = config->client_count;
-    }
     config->has_operator_key = plan->operator_key;
-    return TACIT_OK;
+    return plan_spares(config, plan, plan->port + n + m, error);
 }
 
 // --- files --------------------------------------------------------------------------------
@@ -97,6 +135,20 @@ static bool node_at(struct tacit_config *config, uint32_t index, enum tacit_conf
         return true;
     }
     index -= config->memnode_count;
+    if (index < config->spare_replica_count) {
+        *role = TACIT_CONFIG_SPARE_REPLICA;
+        *id = config->spare_replicas[index].id;
+        *key = &config->spare_replicas[index].public_key;
+        return true;
+    }
+    index -= config->spare_replica_count;
+    if (index < config->spare_memnode_count) {
+        *role = TACIT_CONFIG_SPARE_MEMNODE;
+        *id = config->spare_memnodes[index].id;
+        *key = &config->spare_memnodes[index].public_key;
+        return true;
+    }
+    index -= config->spare_memnode_count;
     if (index < config->client_count) {
         *role = TACIT_CONFIG_CLIENT;
         *id = config->clients[index].id;

@@ -36,6 +36,10 @@
     K(memnodes, MEMNODES, MAPS, 0, 15, 0, \
       "founding memory nodes: none or an odd number; Byzantine mode and log_on: memnodes need " \
       "them") \
+    K(spare_replicas, SPARE_REPLICAS, MAPS, 0, 14, 0, \
+      "replicas that stand by: when a member has been dead for timing.replace_after, or an operator " \
+      "orders it, one takes its place") \
+    K(spare_memnodes, SPARE_MEMNODES, MAPS, 0, 14, 0, "memory nodes that stand by likewise") \
     K(clients, CLIENTS, MAPS, 0, 64, 0, \
       "clients known from the start, at most limits.clients_max") \
     K(limits, LIMITS, MAP, 0, 0, 0, "sizes and numbers, the same on all nodes") \
@@ -44,11 +48,14 @@
     K(paths, PATHS, MAP, 0, 0, 0, "folders; relative to the folder of the cluster file")
 
 #define TACIT_KEYS_MEMBER(K) \
-    K(id, COUNT, 0, 14, 0, REQUIRED, "0 .. n-1, each once") \
+    K(id, COUNT, 0, 14, 0, REQUIRED, "0 .. n-1, each once; of spares 1 .. n") \
     K(address, ADDRESS, 1, 271, 0, REQUIRED, \
       "shm: socket:PATH of a Unix socket, relative to paths.runtime_dir; verbs: HOST:PORT or " \
       "[IPV6]:PORT, where :PORT means 127.0.0.1") \
-    K(public_key, PUBLIC_KEY, 0, 0, 0, REQUIRED, "public key, as tacit keygen prints it")
+    K(public_key, PUBLIC_KEY, 0, 0, 0, REQUIRED, "public key, as tacit keygen prints it") \
+    K(client, COUNT, 0, 63, 0, OPTIONAL, \
+      "client id, not in `clients`, as which the node asks the group while it stands by. Spares need " \
+      "one; a founder with one can come back after it was replaced (tacit member add)")
 
 #define TACIT_KEYS_CLIENT(K) \
     K(id, COUNT, 0, 63, 0, REQUIRED, "below limits.clients_max, each once") \
@@ -110,7 +117,10 @@
       IMMUTABLE | BYZANTINE, \
       "a signed request is executed within this, or the leader is left; doubled for each view") \
     K(view_timeout_max, DURATION, view_timeout_max_ns, 1 * MS, 600 * SEC, 10 * SEC, \
-      IMMUTABLE | BYZANTINE, "up to this")
+      IMMUTABLE | BYZANTINE, "up to this") \
+    K(replace_after, DURATION, replace_after_ns, 0, 86400 * SEC, 10 * SEC, 0, \
+      "a member that was seen dead for so long may be replaced by a spare; 0: by order only. The " \
+      "same on all replicas")
 
 #define TACIT_KEYS_PATHS(K) \
     K(runtime_dir, PATH, 1, 1023, 0, 0, "sockets (default: run)") \
@@ -119,7 +129,8 @@
 
 #define TACIT_KEYS_NODE(K) \
     K(node, NODE, 1, 31, 0, REQUIRED, \
-      "who this node is: replica N, memnode N, client N or operator") \
+      "who this node is: replica N, memnode N, spare-replica N, spare-memnode N, client N or " \
+      "operator") \
     K(cluster, PATH, 1, 1023, 0, REQUIRED, "cluster file; relative to the folder of this file") \
     K(key, PATH, 1, 1023, 0, REQUIRED, \
       "private key, a file of mode 0600; relative to the folder of this file") \

@@ -18,9 +18,12 @@ struct role_word {
     uint64_t ids;
 };
 
-static const struct role_word roles[] = {{"replica ", TACIT_CONFIG_REPLICA, TACIT_REPLICAS_MAX},
-                                         {"memnode ", TACIT_CONFIG_MEMNODE, TACIT_MEMNODES_MAX},
-                                         {"client ", TACIT_CONFIG_CLIENT, TACIT_CLIENTS_MAX}};
+static const struct role_word roles[] = {
+    {"replica ", TACIT_CONFIG_REPLICA, TACIT_REPLICAS_MAX},
+    {"memnode ", TACIT_CONFIG_MEMNODE, TACIT_MEMNODES_MAX},
+    {"spare-replica ", TACIT_CONFIG_SPARE_REPLICA, TACIT_SPARES_MAX + 1},
+    {"spare-memnode ", TACIT_CONFIG_SPARE_MEMNODE, TACIT_SPARES_MAX + 1},
+    {"client ", TACIT_CONFIG_CLIENT, TACIT_CLIENTS_MAX}};
 
 // Reads "replica 0", "operator" and the like.
 static bool parse_node(const char *text, struct tacit_node_file *node)
@@ -84,11 +87,12 @@ static void convert_node(struct loader *loader, const char *base_dir, const stru
     if (loader_has(loader, TACIT_SECTION_NODE, 0, TACIT_NODE_node, raw->node) &&
         !parse_node(raw->node, node)) {
         char quoted[TACIT_PROBLEMS_QUOTE_BYTES];
-        loader_error(loader, TACIT_SECTION_NODE, 0, TACIT_NODE_node,
-                     "%s is not a node; accepted: replica N (0 to %d), memnode N (0 to %d), "
-                     "client N (0 to %d) or operator",
-                     problems_quote(quoted, raw->node), TACIT_REPLICAS_MAX - 1,
-                     TACIT_MEMNODES_MAX - 1, TACIT_CLIENTS_MAX - 1);
+        loader_error(
+            loader, TACIT_SECTION_NODE, 0, TACIT_NODE_node,
+            "%s is not a node; accepted: replica N (0 to %d), memnode N (0 to %d), "
+            "spare-replica N and spare-memnode N (1 to %u), client N (0 to %d) or operator",
+            problems_quote(quoted, raw->node), TACIT_REPLICAS_MAX - 1, TACIT_MEMNODES_MAX - 1,
+            TACIT_SPARES_MAX, TACIT_CLIENTS_MAX - 1);
     }
     convert_path(loader, TACIT_NODE_cluster, base_dir, raw->cluster, node->cluster_path);
     convert_path(loader, TACIT_NODE_key, base_dir, raw->key, node->key_path);
@@ -163,11 +167,12 @@ enum tacit_status tacit_node_file_match(struct tacit_node_file *node,
     tacit_config_node_name(node->role, node->id, name);
     const struct tacit_public_key *named = tacit_config_public_key(config, node->role, node->id);
     if (named == NULL) {
-        return tacit_error_set(error, TACIT_ENOENT, 0,
-                               "cluster %s has no %s: it lists %u replicas, %u memory nodes and %u "
-                               "clients; correct `node:` in the node file or add it",
-                               config->name, name, config->replica_count, config->memnode_count,
-                               config->client_count);
+        return tacit_error_set(
+            error, TACIT_ENOENT, 0,
+            "cluster %s has no %s: it lists %u replicas, %u memory nodes, %u and "
+            "%u spares and %u clients; correct `node:` in the node file or add it",
+            config->name, name, config->replica_count, config->memnode_count,
+            config->spare_replica_count, config->spare_memnode_count, config->client_count);
     }
     if (key != NULL && !tacit_public_key_is_equal(named, key)) {
         return tacit_error_set(error, TACIT_EAUTH, 0,
@@ -187,7 +192,7 @@ enum tacit_status node_file_create(const char *path, enum tacit_config_role role
     char text[512];
     tacit_config_node_name(role, id, name);
     memcpy(node, name, sizeof node);
-    char *dash = strchr(node, '-');
+    char *dash = strrchr(node, '-');
     if (dash != NULL) {
         *dash = ' ';
     }

@@ -189,6 +189,8 @@ void outline_path(enum schema_section section, uint32_t item, const struct schem
 {
     const char *name = schema_keys_of(section)->name;
     const bool is_list = section == TACIT_SECTION_REPLICAS || section == TACIT_SECTION_MEMNODES ||
+                         section == TACIT_SECTION_SPARE_REPLICAS ||
+                         section == TACIT_SECTION_SPARE_MEMNODES ||
                          section == TACIT_SECTION_CLIENTS || section == TACIT_SECTION_CORES;
     char index[16] = "";
     if (is_list) {

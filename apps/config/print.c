@@ -70,6 +70,9 @@ static void print_members(FILE *out, const char *name, const struct tacit_config
         print_quoted(out, members[i].address);
         (void)fputc('\n', out);
         print_key_line(out, "    public_key", &members[i].public_key);
+        if (members[i].client != TACIT_CONFIG_NO_CLIENT) {
+            (void)fprintf(out, "    client: %u\n", members[i].client);
+        }
     }
 }
 
@@ -115,6 +118,10 @@ bool tacit_config_print(FILE *out, const struct tacit_config *config)
     }
     print_members(out, "replicas", config->replicas, config->replica_count);
     print_members(out, "memnodes", config->memnodes, config->memnode_count);
+    if (config->spare_replica_count + config->spare_memnode_count > 0) {
+        print_members(out, "spare_replicas", config->spare_replicas, config->spare_replica_count);
+        print_members(out, "spare_memnodes", config->spare_memnodes, config->spare_memnode_count);
+    }
     print_clients(out, config);
     print_numbers(out, config, TACIT_SECTION_LIMITS);
     print_numbers(out, config, TACIT_SECTION_MEMORY);

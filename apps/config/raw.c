@@ -57,6 +57,8 @@ static const cyaml_schema_field_t top_fields[] = {
     TACIT_KEYS_TOP(TOP_FIELD) LIST(cores, &text_value, TACIT_CONFIG_CORES_MAX),
     LIST(replicas, &member_value, TACIT_REPLICAS_MAX),
     LIST(memnodes, &member_value, TACIT_MEMNODES_MAX),
+    LIST(spare_replicas, &member_value, TACIT_SPARES_MAX),
+    LIST(spare_memnodes, &member_value, TACIT_SPARES_MAX),
     LIST(clients, &client_value, TACIT_CLIENTS_MAX),
     PART(limits),
     PART(memory),

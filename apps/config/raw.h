@@ -43,9 +43,10 @@ struct raw_paths {
 struct raw_config {
     TACIT_KEYS_TOP(RAW_TEXT)
     char **cores;
-    struct raw_member *replicas, *memnodes;
+    struct raw_member *replicas, *memnodes, *spare_replicas, *spare_memnodes;
     struct raw_client *clients;
     uint32_t cores_count, replicas_count, memnodes_count, clients_count;
+    uint32_t spare_replicas_count, spare_memnodes_count;
     union raw_limits limits;
     union raw_memory memory;
     union raw_timing timing;

@@ -59,6 +59,8 @@ static const struct schema_keys sections[TACIT_SECTION_COUNT] = {
     [TACIT_SECTION_CORES] = {"cores", NULL, 0},
     [TACIT_SECTION_REPLICAS] = SECTION("replicas", member_keys),
     [TACIT_SECTION_MEMNODES] = SECTION("memnodes", member_keys),
+    [TACIT_SECTION_SPARE_REPLICAS] = SECTION("spare_replicas", member_keys),
+    [TACIT_SECTION_SPARE_MEMNODES] = SECTION("spare_memnodes", member_keys),
     [TACIT_SECTION_CLIENTS] = SECTION("clients", client_keys),
     [TACIT_SECTION_LIMITS] = SECTION("limits", limits_keys),
     [TACIT_SECTION_MEMORY] = SECTION("memory", memory_keys),
@@ -170,7 +172,9 @@ const char *schema_key_accepted(const struct schema_key *key, char out[TACIT_SCH
                        key->highest);
         break;
     case TACIT_KIND_NODE:
-        (void)snprintf(out, room, "replica N, memnode N, client N or operator");
+        (void)snprintf(
+            out, room,
+            "replica N, memnode N, spare-replica N, spare-memnode N, client N or operator");
         break;
     case TACIT_KIND_PATH:
         (void)snprintf(out, room, "a path of at most %" PRIu64 " bytes", key->highest);
@@ -230,6 +234,8 @@ static void print_default(FILE *out, const struct schema_key *key)
         (void)fprintf(out, "required");
     } else if (key->flags & TACIT_SCHEMA_COMPUTED) {
         (void)fprintf(out, "optional, computed");
+    } else if (key->flags & TACIT_SCHEMA_OPTIONAL) {
+        (void)fprintf(out, "optional");
     } else if (words != NULL) {
         (void)fprintf(out, "default %s", words[key->fallback]);
     } else if (schema_key_is_number(key)) {

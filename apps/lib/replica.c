@@ -106,7 +106,7 @@ static uint64_t region_bytes(const struct tacit_node *node)
     const struct tacit_host_layout *layout = &node->provider.layouts[TACIT_SHM_REPLICA];
     return layout->page_bytes + layout->state_bytes +
            (layout->control_bytes + layout->log_bytes) * node->config.replica_count +
-           layout->requests_bytes * node->config.client_count;
+           layout->requests_bytes * tacit_config_client_ids(&node->config);
 }
 
 // One mapping for everything, touched now: later there is nothing left that could fail.

@@ -48,7 +48,7 @@ struct pool {
     struct tacit_signer_pool_config config;
     struct tacit_keypair *own; // locked memory
     struct tacit_public_key *keys;
-    uint32_t clients_at, operator_at; // where they begin in keys
+    uint32_t clients_at, operator_at, spares_at; // where they begin in keys
     uint32_t workers, depth, capacity;
     pthread_mutex_t lock; // of the workers among themselves
     uint32_t turn;        // charge that was served last, under the lock
@@ -96,6 +96,8 @@ static const struct tacit_public_key *key_of(const struct pool *pool, uint16_t a
         key = client < pool->config.client_count ? &pool->keys[pool->clients_at + client] : key;
     } else if (author == TACIT_SIGNER_OPERATOR) {
         key = &pool->keys[pool->operator_at];
+    } else if (author >= TACIT_SIGNER_SPARE && author <= TACIT_SIGNER_SPARE + TACIT_SPARES_MAX) {
+        key = &pool->keys[pool->spares_at + author - TACIT_SIGNER_SPARE];
     } else if (author < pool->config.replica_count) {
         key = &pool->keys[author];
     }
@@ -262,7 +264,8 @@ static bool copy_keys(struct pool *pool)
     const struct tacit_signer_pool_config *config = &pool->config;
     pool->clients_at = config->replica_count;
     pool->operator_at = pool->clients_at + config->client_count;
-    pool->keys = calloc(pool->operator_at + 1u, sizeof *pool->keys);
+    pool->spares_at = pool->operator_at + 1;
+    pool->keys = calloc(pool->spares_at + TACIT_SPARES_MAX + 1, sizeof *pool->keys);
     if (pool->keys == NULL) {
         return false;
     }
@@ -272,6 +275,10 @@ static bool copy_keys(struct pool *pool)
     if (config->client_count > 0) {
         memcpy(pool->keys + pool->clients_at, config->clients,
                config->client_count * sizeof *pool->keys);
+    }
+    if (config->spares != NULL) {
+        memcpy(pool->keys + pool->spares_at, config->spares,
+               (TACIT_SPARES_MAX + 1) * sizeof *pool->keys);
     }
     if (config->operator_key != NULL) {
         pool->keys[pool->operator_at] = *config->operator_key;

@@ -22,7 +22,8 @@ struct tacit_signer_pool_config {
     struct tacit_scope scope;        // of everything that is signed
     // Public keys by id, copied. A key of zeros: nobody of that id is known.
     const struct tacit_public_key *replicas;
-    uint32_t replica_count; // at most TACIT_REPLICAS_MAX
+    uint32_t replica_count;                // at most TACIT_REPLICAS_MAX
+    const struct tacit_public_key *spares; // [TACIT_SPARES_MAX + 1], of spare replicas; NULL: none
     const struct tacit_public_key *clients;
     uint32_t client_count;
     const struct tacit_public_key *operator_key; // NULL: none

@@ -230,7 +230,7 @@ enum tacit_status tacit_statedir_enter(struct tacit_statedir *state, const char 
     if (!joined && errno != ENOENT) {
         return os_error(error, errno, "look for", path);
     }
-    status = tacit_incarnation_raise(directory, &state->incarnation, error);
+    status = tacit_incarnation_raise(directory, TACIT_START_MAX, &state->incarnation, error);
     if (status != TACIT_OK) {
         return status;
     }

@@ -30,6 +30,10 @@
     X(LEASE_MINORITY, "a lease counts when one log host too few has renewed it")                   \
     X(LEASE_CHECKED_FIRST, "a read is answered if the lease held before its state was loaded")     \
     X(READ_BEFORE_OWN_WRITE, "a read overtakes its session's earlier requests")                    \
+    X(BARRED_SITS, "a body that was replaced or removed gets a seat again without an order")       \
+    X(ALIVE_REPLACED, "another body is let into a seat whose member lives, without an order")      \
+    X(REMOVE_BELOW_QUORUM, "an operator may remove members down to the last one")                  \
+    X(ORDER_OUTLIVES_EPOCH, "an order is executed after the members it was made for changed")      \
     X(CERTIFIED_PAGE_UNCHECKED, "a fetched page is installed without checking it")                 \
     X(ROOT_FROM_SOURCE, "fetched state is checked against its source's root, not the certified")   \
     X(ROOT_WITHOUT_SESSIONS, "the certified root leaves the table of sessions out")                \

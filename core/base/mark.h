@@ -104,6 +104,8 @@
     X(LEASE_LAPSED_IN_READ,                                                                        \
       "the lease ended while a read was executed, which then went through the log")                \
     X(READ_ORDERED, "a read went through the log")                                                 \
+    X(SPARE_SEATED, "another body took a seat")                                                    \
+    X(ORDER_EXECUTED, "an operator's order was executed")                                          \
     /* the newest is the last */
 
 enum tacit_mark {

@@ -97,6 +97,7 @@ static struct tacit_client *lay_out(struct tacit_bump *bump,
     parts->images =
         tacit_bump_take(bump, records * request_shape(config).slot_bytes, TACIT_CACHE_LINE);
     parts->reply = tacit_bump_take(bump, reply_shape(config).slot_bytes, TACIT_CACHE_LINE);
+    parts->ask_image = tacit_bump_take(bump, request_shape(config).slot_bytes, TACIT_CACHE_LINE);
     if (config->byzantine) {
         parts->votes = tacit_bump_take(bump, records * config->replicas * sizeof *parts->votes, 8);
         parts->bodies = tacit_bump_take(bump, records * config->reply_bytes, TACIT_CACHE_LINE);

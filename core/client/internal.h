@@ -94,6 +94,14 @@ struct tacit_client_manners {
     tacit_time_ns_t asked_ns; // no "please sign" of it is followed before
 };
 
+// What one replica said last about seats and the present order (members.c).
+struct tacit_client_said {
+    uint64_t asked; // number of the MEMBERS that it answered, 0: none
+    struct tacit_wire_members members;
+    uint64_t nonce; // of the order whose outcome follows, 0: none
+    uint64_t outcome;
+};
+
 struct tacit_client {
     struct tacit_client_config config;
     struct tacit_fabric *fabric;
@@ -119,6 +127,10 @@ struct tacit_client {
     uint8_t *bodies;                 // records * reply_bytes
     struct tacit_client_manners manners[TACIT_REPLICAS_MAX];
     uint32_t turns;
+
+    struct tacit_client_said said[TACIT_REPLICAS_MAX];
+    uint64_t asked;     // MEMBERS so far
+    uint8_t *ask_image; // MEMBERS or ORDER being sent
 
     uint32_t draining; // sessions in DRAINING
     uint32_t over;     // sessions in OVER
@@ -155,6 +167,15 @@ void tacit_client_on_hint(struct tacit_client *client, struct tacit_client_recor
 void tacit_client_on_round_trip(struct tacit_client *client, tacit_time_ns_t took_ns);
 // Begins a round: whoever is up gets it, once.
 void tacit_client_send_round(struct tacit_client *client, struct tacit_client_record *record);
+
+// Writes a message into the request ring of one replica. False: it cannot be reached now.
+bool tacit_client_post(struct tacit_client *client, uint32_t replica, uint8_t *image,
+                       uint32_t payload_bytes);
+
+// ---- members.c ----
+// A reply MEMBERS or ORDERED.
+void tacit_client_said(struct tacit_client *client, uint32_t replica,
+                       const struct tacit_wire_reply *reply);
 
 // ---- votes.c, Byzantine mode only ----
 // A record was taken; nobody has voted on it.

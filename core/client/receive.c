@@ -276,6 +276,10 @@ static bool read_replies(struct tacit_client *client, uint32_t replica, tacit_ti
             client->counters.malformed++;
             continue;
         }
+        if (reply.kind == TACIT_REPLY_MEMBERS || reply.kind == TACIT_REPLY_ORDERED) {
+            tacit_client_said(client, replica, &reply);
+            continue;
+        }
         if (on_reply(client, replica, &reply, now_ns, event)) {
             return true;
         }

@@ -55,10 +55,9 @@ static void set_deadline(struct tacit_client *client, struct tacit_client_record
     }
 }
 
-static bool post_image(struct tacit_client *client, uint32_t replica,
-                       const struct tacit_client_record *record, uint64_t offset, uint32_t bytes)
+static bool post_image(struct tacit_client *client, uint32_t replica, uint8_t *image,
+                       uint64_t offset, uint32_t bytes)
 {
-    uint8_t *image = tacit_client_image(client, record);
     struct tacit_client_link *link = &client->links[replica];
     for (uint32_t done = 0; done < bytes; done += TACIT_OP_QUIET_BYTES) {
         uint32_t left = bytes - done;
@@ -80,9 +79,8 @@ static bool post_image(struct tacit_client *client, uint32_t replica,
     return true;
 }
 
-// Writes a message into the request ring of one replica. False: it cannot be reached now.
-static bool send_to(struct tacit_client *client, struct tacit_client_record *record,
-                    uint32_t replica)
+bool tacit_client_post(struct tacit_client *client, uint32_t replica, uint8_t *image,
+                       uint32_t payload_bytes)
 {
     struct tacit_client_link *link = &client->links[replica];
     if (!link->up) {
@@ -96,12 +94,11 @@ static bool send_to(struct tacit_client *client, struct tacit_client_record *rec
             return false;
         }
     }
-    uint8_t *image = tacit_client_image(client, record);
     uint64_t sequence = link->sequence + 1;
-    uint32_t bytes = tacit_ring_seal(client->request_shape, sequence, image, record->payload_bytes);
+    uint32_t bytes = tacit_ring_seal(client->request_shape, sequence, image, payload_bytes);
     // When only a part was posted the number is used again by the next message, which overwrites
     // it: the replica waits for this number and would never look behind a torn one.
-    if (!post_image(client, replica, record, tacit_ring_offset(client->request_shape, sequence),
+    if (!post_image(client, replica, image, tacit_ring_offset(client->request_shape, sequence),
                     bytes)) {
         client->counters.refused++;
         return false;
@@ -109,6 +106,16 @@ static bool send_to(struct tacit_client *client, struct tacit_client_record *rec
     link->sequence = sequence;
     client->fabric->ops->ring(client->fabric, (tacit_node_t)replica);
     client->counters.sent++;
+    return true;
+}
+
+static bool send_to(struct tacit_client *client, struct tacit_client_record *record,
+                    uint32_t replica)
+{
+    uint8_t *image = tacit_client_image(client, record);
+    if (!tacit_client_post(client, replica, image, record->payload_bytes)) {
+        return false;
+    }
     record->sent_mask |= (uint16_t)(1u << replica);
     return true;
 }
@@ -266,6 +273,7 @@ static void on_down(struct tacit_client *client, uint32_t replica, tacit_time_ns
     bool led = client->leader == replica;
     client->counters.lapped += client->links[replica].replies.lost;
     client->links[replica] = (struct tacit_client_link){.requests = -1};
+    client->said[replica] = (struct tacit_client_said){0};
     if (client->config.byzantine) {
         tacit_client_votes_down(client, replica);
         return;

@@ -72,19 +72,20 @@ static inline uint64_t tacit_entry_effective(const struct tacit_entry *entry)
     return entry->adopted > entry->ballot ? entry->adopted : entry->ballot;
 }
 
-// Ballots and request numbers: {counter 32, node 8, incarnation 24}, ordered as numbers.
+// Ballots and request numbers: {counter 28, node 4, incarnation 32}, ordered as numbers. Counters
+// grow by one with an election.
 static inline uint64_t tacit_ballot(uint64_t counter, tacit_node_t node,
                                     tacit_incarnation_t incarnation)
 {
-    return counter << 32 | (uint64_t)(node & 0xffu) << 24 | (incarnation & TACIT_INCARNATION_MAX);
+    return counter << 36 | (uint64_t)(node & 15u) << 32 | incarnation;
 }
 static inline uint64_t tacit_ballot_counter(uint64_t ballot)
 {
-    return ballot >> 32;
+    return ballot >> 36;
 }
 static inline tacit_node_t tacit_ballot_node(uint64_t ballot)
 {
-    return (tacit_node_t)(ballot >> 24 & 0xffu);
+    return (tacit_node_t)(ballot >> 32 & 15u);
 }
 
 #endif

@@ -351,7 +351,7 @@ static enum outcome admit(struct tacit_smr *smr, tacit_node_t from, const uint8_
         smr->counters.malformed++;
         return DONE;
     }
-    if (request.body_bytes > smr->config.request_bytes) {
+    if (request.body_bytes > smr->config.request_bytes && request.kind != TACIT_REQUEST_ORDER) {
         refuse(smr, from, &request, TACIT_REPLY_TOO_BIG);
         return DONE;
     }
@@ -362,6 +362,13 @@ static enum outcome admit(struct tacit_smr *smr, tacit_node_t from, const uint8_
         return admit_apply(smr, from, &request, message, length);
     case TACIT_REQUEST_READ:
         return admit_read(smr, from, &request, message, length);
+    case TACIT_REQUEST_MEMBERS:
+        tacit_smr_members_asked(smr, from, request.number);
+        return DONE;
+    case TACIT_REQUEST_ORDER:
+        return tacit_smr_order_is_due(smr, from, &request)
+                   ? add_item(smr, from, TACIT_ITEM_ORDER, &request)
+                   : DONE;
     default:
         return add_item(smr, from, TACIT_ITEM_CLOSE, &request);
     }
@@ -492,6 +499,14 @@ static void hear_one(struct tacit_smr *smr, tacit_node_t from, const uint8_t *me
         smr->counters.malformed++;
         return;
     }
+    if (request.kind == TACIT_REQUEST_MEMBERS) {
+        tacit_smr_members_asked(smr, from, request.number);
+        return;
+    }
+    if (request.kind == TACIT_REQUEST_ORDER) {
+        smr->counters.unexpected++; // no operator
+        return;
+    }
     switch (tacit_requests_put(smr->byzantine.requests, smr->clients[from - TACIT_NODE_CLIENT].id,
                                &request, smr->now_ns)) {
     case TACIT_PUT_EXECUTED:
@@ -558,6 +573,10 @@ static bool hint_all(struct tacit_smr *smr)
                 tacit_wire_request_decode(&request, smr->message + TACIT_RING_HEADER, length) !=
                     TACIT_VERDICT_OK) {
                 smr->counters.malformed++;
+                continue;
+            }
+            if (request.kind == TACIT_REQUEST_MEMBERS) {
+                tacit_smr_members_asked(smr, (tacit_node_t)(TACIT_NODE_CLIENT + i), request.number);
                 continue;
             }
             smr->counters.hints++;

@@ -141,32 +141,43 @@ static void execute_close(struct tacit_smr *smr, tacit_index_t index,
     reply_to(smr, asker, TACIT_REPLY_RESULT, item->session, item->number, index);
 }
 
+void tacit_smr_seat_changed(struct tacit_smr *smr, tacit_node_t seat)
+{
+    tacit_crash_membership(&smr->crash, seat);
+    smr->admitting[seat] = 0;
+    if (seat == smr->config.self &&
+        tacit_sessions_member(&smr->sessions, seat) != smr->config.incarnation) {
+        tacit_smr_deactivate(smr);
+    }
+}
+
 static void execute_membership(struct tacit_smr *smr, const struct tacit_wire_item *item)
 {
     tacit_node_t node = item->subject;
-    bool known = node < smr->config.replicas ||
-                 (node >= TACIT_NODE_MEMNODE && node < TACIT_NODE_MEMNODE + smr->config.memnodes);
-    if (!known) {
+    struct tacit_members *members = smr->sessions.members;
+    struct tacit_seats seats = tacit_smr_seats(smr);
+    if (!tacit_seats_has(&seats, node)) {
         smr->counters.unexpected++;
         return;
     }
-    tacit_incarnation_t now = tacit_sessions_member(&smr->sessions, node);
+    uint64_t now = members->incarnation[node];
     if (item->kind == TACIT_ITEM_REMOVE) {
         if (now == item->number) {
             tacit_sessions_admit(&smr->sessions, node, 0);
             tacit_smr_removed(smr, node);
         }
-    } else if (now == (tacit_incarnation_t)item->session && item->number > now) {
+    } else if (now == item->session && item->number > now &&
+               tacit_members_may_follow(members, &seats, node, item->number)) {
         // Replaces exactly the incarnation that its proposer saw: a repetition changes nothing.
+        bool is_change = tacit_seat_is_change(members->seat[node], item->number);
         tacit_sessions_admit(&smr->sessions, node, (tacit_incarnation_t)item->number);
+        tacit_members_seat(members, node, item->number);
         tacit_mark(&smr->marker, TACIT_MARK_ADMITTED);
+        if (is_change) {
+            tacit_mark(&smr->marker, TACIT_MARK_SPARE_SEATED);
+        }
     }
-    tacit_crash_membership(&smr->crash, node);
-    smr->admitting[node] = 0;
-    if (node == smr->config.self &&
-        tacit_sessions_member(&smr->sessions, node) != smr->config.incarnation) {
-        tacit_smr_deactivate(smr);
-    }
+    tacit_smr_seat_changed(smr, node);
 }
 
 void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const uint8_t *batch,
@@ -200,7 +211,7 @@ void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const u
                 tacit_smr_epoch_change(smr, index, &item);
                 continue;
             }
-            if (item.kind > TACIT_ITEM_CLOSE) {
+            if (item.kind > TACIT_ITEM_CLOSE && item.kind != TACIT_ITEM_ORDER) {
                 smr->counters.unexpected++;
                 continue;
             }
@@ -217,6 +228,9 @@ void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const u
             break;
         case TACIT_ITEM_READ:
             execute_read(smr, index, &item, asker);
+            break;
+        case TACIT_ITEM_ORDER:
+            tacit_smr_execute_order(smr, index, &item, asker);
             break;
         case TACIT_ITEM_ADMIT:
         case TACIT_ITEM_REMOVE:

@@ -10,6 +10,7 @@
 #include "../base/mark.h"
 #include "../base/words.h"
 #include "../crash/crash.h"
+#include "../state/members.h"
 #include "../state/pages.h"
 #include "../state/sessions.h"
 #include "../state/transfer.h"
@@ -87,6 +88,13 @@ struct tacit_smr {
     uint64_t admitting[TACIT_MEMBERS];      // proposed, not executed yet
     uint32_t admitting_term;
     uint32_t waiting; // replicas that ask for admission
+    // Since when each member has been seen dead here, 0: it is alive (seats.c).
+    tacit_time_ns_t dead_ns[TACIT_MEMBERS];
+    tacit_incarnation_t dead_member[TACIT_MEMBERS];    // ... with this body
+    uint32_t seat_up;                                  // bit by node: connected ...
+    tacit_incarnation_t seat_connected[TACIT_MEMBERS]; // ... last in this incarnation
+    tacit_time_ns_t seats_ns;                          // last look at all this
+    tacit_time_ns_t order_checked_ns[TACIT_CLIENTS_MAX];
 
     struct tacit_ring_shape request_shape, reply_shape;
     struct tacit_smr_client clients[TACIT_CLIENTS_MAX];
@@ -164,6 +172,37 @@ bool tacit_smr_keep(struct tacit_smr *smr);
 // Adds what is due to the batch; `removals`: only those.
 void tacit_smr_admissions(struct tacit_smr *smr, bool removals);
 tacit_time_ns_t tacit_smr_keep_deadline(const struct tacit_smr *smr);
+
+// seats.c
+struct tacit_seats tacit_smr_seats(const struct tacit_smr *smr);
+// UP and DOWN of any node.
+void tacit_smr_seats_event(struct tacit_smr *smr, const struct tacit_event *event);
+// Looks at who is alive; each turn.
+void tacit_smr_seats_poll(struct tacit_smr *smr);
+// Whether the member in that seat has been seen dead for replace_after.
+bool tacit_smr_seat_is_dead(const struct tacit_smr *smr, tacit_node_t seat);
+// Whether `next` may be the seat's member now: what the state says, and, for another body, that the
+// member is dead or the body ordered. Leaders propose, and replicas of Byzantine mode sign SUSPECT,
+// under this rule only.
+bool tacit_smr_seat_is_open(const struct tacit_smr *smr, tacit_node_t seat, uint64_t next);
+// Answers MEMBERS, if this replica takes part.
+void tacit_smr_members_asked(struct tacit_smr *smr, tacit_node_t from, uint64_t number);
+// What tacit_members_judge() says, and for REMOVE whether enough members that are alive would be
+// left: for who proposes or endorses.
+enum tacit_order_outcome tacit_smr_order_judge(const struct tacit_smr *smr,
+                                               const struct tacit_wire_order *order);
+void tacit_smr_order_reply(struct tacit_smr *smr, tacit_node_t to, uint64_t nonce,
+                           enum tacit_order_outcome outcome, tacit_index_t index);
+// Crash mode: whether an ORDER is to be proposed. Checks the signature, seldom enough, and answers
+// what needs no proposal.
+bool tacit_smr_order_is_due(struct tacit_smr *smr, tacit_node_t from,
+                            const struct tacit_wire_request *request);
+// Executes an ORDER item and answers it; in Byzantine mode REMOVE decides a change of members.
+void tacit_smr_execute_order(struct tacit_smr *smr, tacit_index_t index,
+                             const struct tacit_wire_item *item, tacit_node_t asker);
+
+// execute.c. Crash mode: the engine hears of another member in that seat; stops if it was this one.
+void tacit_smr_seat_changed(struct tacit_smr *smr, tacit_node_t seat);
 
 static inline bool tacit_smr_is_byzantine(const struct tacit_smr *smr)
 {

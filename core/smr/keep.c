@@ -94,13 +94,14 @@ void tacit_smr_admissions(struct tacit_smr *smr, bool removals)
         tacit_incarnation_t incarnation = smr->crash.peer_incarnation[r];
         if (r != smr->config.self && smr->crash.peer_up[r] &&
             tacit_sessions_member(&smr->sessions, r) != incarnation &&
-            asks_to_join(smr, r, incarnation)) {
+            tacit_smr_seat_is_open(smr, r, incarnation) && asks_to_join(smr, r, incarnation)) {
             propose_membership(smr, TACIT_ITEM_ADMIT, r, incarnation);
         }
     }
     for (uint32_t i = 0; !removals && !smr->crash.hosts_log && i < smr->crash.host_count; i++) {
         const struct tacit_log_host *host = &smr->crash.hosts[i];
-        if (host->up && tacit_sessions_member(&smr->sessions, host->node) < host->incarnation) {
+        if (host->up && tacit_sessions_member(&smr->sessions, host->node) < host->incarnation &&
+            tacit_smr_seat_is_open(smr, host->node, host->incarnation)) {
             propose_membership(smr, TACIT_ITEM_ADMIT, host->node, host->incarnation);
         }
     }

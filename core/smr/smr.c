@@ -40,8 +40,9 @@ enum tacit_status tacit_smr_config_check(const struct tacit_smr_config *config,
     if (config->self >= config->replicas) {
         return refuse(error, "the replica's id must be below the number of replicas");
     }
-    if (config->incarnation < 1 || config->incarnation > TACIT_INCARNATION_MAX) {
-        return refuse(error, "incarnations 1 to 16777215 are accepted; bootstrap a new group");
+    if (!tacit_incarnation_is_node(config->incarnation)) {
+        return refuse(error, "incarnation: a number of starts, 1 to 1048575, and a founder's or a "
+                             "spare's body are accepted; bootstrap a new group");
     }
     if (config->log_entries < 16 || (config->log_entries & (config->log_entries - 1)) != 0) {
         return refuse(error, "log_entries: a power of two of at least 16 is accepted");
@@ -225,15 +226,11 @@ static void touch(struct tacit_app_host *host, const void *address, size_t bytes
     tacit_pages_touch(&smr->pages, address, bytes);
 }
 
+// First members of a bootstrapped group all have incarnation 1, memory nodes too.
 static void found(struct tacit_smr *smr)
 {
-    // First members of a bootstrapped group all have incarnation 1, memory nodes too.
-    for (tacit_node_t node = 0; node < TACIT_MEMBERS; node++) {
-        bool known =
-            node < smr->config.replicas ||
-            (node >= TACIT_NODE_MEMNODE && node < TACIT_NODE_MEMNODE + smr->config.memnodes);
-        smr->sessions.members->incarnation[node] = known ? 1 : 0;
-    }
+    struct tacit_seats seats = tacit_smr_seats(smr);
+    tacit_members_found(smr->sessions.members, &seats);
 }
 
 enum tacit_status tacit_smr_init(struct tacit_smr **result, void *memory,
@@ -356,6 +353,7 @@ static void on_event(struct tacit_smr *smr, const struct tacit_event *event)
         }
         return;
     }
+    tacit_smr_seats_event(smr, event);
     if (smr->detector != NULL &&
         (event->kind == TACIT_EVENT_UP || event->kind == TACIT_EVENT_DOWN)) {
         smr->detector->event(smr->detector->context, event, smr->now_ns);
@@ -456,6 +454,7 @@ bool tacit_smr_poll(struct tacit_smr *smr, tacit_time_ns_t now_ns)
     smr->now_ns = now_ns;
     bool worked = poll_fabric(smr);
     poll_detector(smr);
+    tacit_smr_seats_poll(smr);
     if (tacit_smr_is_byzantine(smr)) {
         worked |= tacit_smr_byzantine_poll(smr);
         tacit_smr_ring_clients(smr);

@@ -41,6 +41,12 @@ struct tacit_members {
     uint64_t change_incarnation; // ... is this incarnation
     uint64_t replaced;           // changes so far
     uint64_t first_leader;       // of the epoch's view 0
+    // Seats and bodies (members.h).
+    uint64_t seat[TACIT_MEMBERS];   // newest incarnation that had the seat, also if it is no member
+    uint64_t barred;                // bodies that were replaced or removed
+    uint64_t order_nonce;           // of the newest order that was executed
+    uint64_t order_outcome;         // of that one
+    uint8_t ordered[TACIT_MEMBERS]; // 1 + body that an operator wants in the seat, 0: none
 };
 
 struct tacit_session {

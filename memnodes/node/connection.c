@@ -106,11 +106,12 @@ static bool commit(struct tacit_memnode *node, struct tacit_memnode_connection *
 // ---- handshake ----
 
 // Nobody but replicas has business here.
-static bool key_lookup(struct tacit_public_key *out, struct tacit_peer_name name, void *context)
+static bool key_lookup(struct tacit_public_key *out, struct tacit_identity claimed, void *context)
 {
     const struct tacit_memnode *node = context;
-    return name.role == TACIT_PEER_REPLICA && name.id < TACIT_REPLICAS_MAX &&
-           node->config.key_of(node->config.context, TACIT_SHM_REPLICA, name.id, out);
+    return claimed.name.role == TACIT_PEER_REPLICA && claimed.name.id < TACIT_REPLICAS_MAX &&
+           node->config.key_of(node->config.context, TACIT_SHM_REPLICA, claimed.name.id,
+                               claimed.incarnation, out);
 }
 
 // Decides whether an authenticated replica may come in, and makes the regions that it will write.
@@ -122,7 +123,7 @@ static enum tacit_refusal admit(struct tacit_memnode *node,
     connection->node = identity->name.id;
     connection->incarnation = identity->incarnation;
     if (identity->incarnation <= node->replicas[connection->node].seen) {
-        return TACIT_REFUSAL_STALE;
+        return TACIT_REFUSAL_STALE; // an earlier life, or a body that was replaced
     }
     for (unsigned i = 0; i < TACIT_MEMNODE_CONNECTIONS; i++) {
         struct tacit_memnode_connection *other = &node->connections[i];

@@ -211,11 +211,12 @@ static struct tacit_peer_name name_of(enum tacit_shm_kind kind, uint16_t id)
     return (struct tacit_peer_name){.role = roles[kind], .id = id};
 }
 
-static bool key_lookup(struct tacit_public_key *out, struct tacit_peer_name name, void *context)
+static bool key_lookup(struct tacit_public_key *out, struct tacit_identity claimed, void *context)
 {
     struct tacit_shm *shm = context;
     enum tacit_shm_kind kind;
-    return kind_of(name.role, &kind) && shm->config.key_of(shm->config.context, kind, name.id, out);
+    return kind_of(claimed.name.role, &kind) &&
+           shm->config.key_of(shm->config.context, kind, claimed.name.id, claimed.incarnation, out);
 }
 
 // Who is at the other end. *pidfd is -1 where the kernel has none.
@@ -335,6 +336,12 @@ static enum tacit_refusal admit(struct tacit_shm *shm, struct tacit_shm_connecti
         connection->node = (tacit_node_t)(TACIT_NODE_CLIENT + connection->client_slot);
     } else if (connection->incarnation <= shm->seen[connection->node]) {
         return TACIT_REFUSAL_STALE;
+    } else if (shm->config.seat_rule != NULL) {
+        enum tacit_refusal refusal = shm->config.seat_rule(shm->config.context, kind,
+                                                           connection->id, connection->incarnation);
+        if (refusal != TACIT_REFUSAL_NONE) {
+            return refusal;
+        }
     }
     if (tacit_shm_right(own, kind, TACIT_SHM_SLOT_LOG, &shm->config.layouts[own]) !=
         TACIT_SHM_NOTHING) {
@@ -354,6 +361,14 @@ static_assert(TACIT_CLIENTS_MAX == 64, "client slots are a 64-bit set");
 static bool handshake_refused(struct tacit_shm *shm, struct tacit_shm_connection *connection)
 {
     struct tacit_error error = {.text = ""};
+    // Where seats have several addresses, most of them are somebody else's, or of who may not sit
+    // there yet.
+    bool has_others = connection->outbound ? shm->peers[connection->peer].paths > 1
+                                           : shm->config.seat_rule != NULL;
+    enum tacit_refusal reason = tacit_handshake_outcome(connection->handshake)->reason;
+    if (has_others && (reason == TACIT_REFUSAL_WRONG_NODE || reason == TACIT_REFUSAL_BUSY)) {
+        return false;
+    }
     if (tacit_handshake_explain(connection->handshake, &error) != TACIT_OK) {
         tacit_shm_report(shm, TACIT_SHM_REPORT_REFUSED, "%s", error.text);
     }

@@ -34,6 +34,7 @@
 #define TACIT_SHM_CONNECTIONS 192u // up, closing and unfinished ones
 #define TACIT_SHM_HANDSHAKES_MAX 32u
 #define TACIT_SHM_PEERS_MAX (TACIT_REPLICAS_MAX + TACIT_MEMNODES_MAX)
+#define TACIT_SHM_PATHS_MAX (1u + TACIT_SPARES_MAX) // of a peer
 #define TACIT_SHM_NOTICES 1024u
 #define TACIT_SHM_COMMANDS 1024u
 
@@ -159,7 +160,9 @@ static inline uint32_t tacit_shm_queue_used(struct tacit_shm_queue *queue)
 
 struct tacit_shm_peer_entry {
     tacit_node_t node;
-    char path[TACIT_SHM_PATH_MAX + 1];
+    // Of every body that may sit there; tried in turn.
+    char path[TACIT_SHM_PATHS_MAX][TACIT_SHM_PATH_MAX + 1];
+    uint32_t paths, turn;
     uint64_t dialing; // serial of the connection that is under way, 0: none
     bool poked;       // its socket appeared
     tacit_time_ns_t next_ns, pause_ns;

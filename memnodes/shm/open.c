@@ -256,7 +256,11 @@ enum tacit_status tacit_shm_memory_check(const struct tacit_shm_config *config,
     }
     uint64_t writers = config->kind == TACIT_SHM_REPLICA; // of a log here
     for (size_t i = 0; i < config->peers_count; i++) {
-        writers += config->peers[i].node < TACIT_REPLICAS_MAX &&
+        bool again = false; // another path of the same node
+        for (size_t j = 0; j < i && !again; j++) {
+            again = config->peers[j].node == config->peers[i].node;
+        }
+        writers += !again && config->peers[i].node < TACIT_REPLICAS_MAX &&
                    config->peers[i].node != tacit_shm_node(config->kind, config->id);
     }
     if (config->kind == TACIT_SHM_CLIENT) {

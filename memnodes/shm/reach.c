@@ -231,6 +231,26 @@ static void directory_watch(struct tacit_shm *shm, const char *path)
     (void)inotify_add_watch(shm->reach_fd, slash != NULL ? directory : ".", IN_MOVED_TO);
 }
 
+// The entry of that node, a new one if there is none yet; NULL: no room or memory.
+static struct tacit_shm_peer_entry *entry_of(struct tacit_shm *shm, tacit_node_t node,
+                                             struct tacit_error *error)
+{
+    for (uint32_t i = 0; i < shm->peers_count; i++) {
+        if (shm->peers[i].node == node) {
+            return &shm->peers[i];
+        }
+    }
+    assert(shm->peers_count < TACIT_SHM_PEERS_MAX); // as many as there are such nodes
+    shm->dial_pool[shm->peers_count] = tacit_secret_alloc(tacit_handshake_size(), error);
+    if (shm->dial_pool[shm->peers_count] == NULL) {
+        return NULL;
+    }
+    struct tacit_shm_peer_entry *entry = &shm->peers[shm->peers_count++];
+    entry->node = node;
+    entry->pause_ns = shm->config.reconnect_min_ns;
+    return entry;
+}
+
 enum tacit_status tacit_shm_reach_open(struct tacit_shm *shm, const struct tacit_shm_config *config,
                                        struct tacit_error *error)
 {
@@ -240,23 +260,20 @@ enum tacit_status tacit_shm_reach_open(struct tacit_shm *shm, const struct tacit
         if (!connects_to(shm, peer->node)) {
             continue;
         }
-        if (shm->peers_count == TACIT_SHM_PEERS_MAX || strlen(peer->path) > TACIT_SHM_PATH_MAX) {
+        struct tacit_shm_peer_entry *entry = entry_of(shm, peer->node, error);
+        if (entry == NULL) {
+            return TACIT_ENOMEM;
+        }
+        if (entry->paths == TACIT_SHM_PATHS_MAX || strlen(peer->path) > TACIT_SHM_PATH_MAX) {
             return tacit_error_set(
                 error, TACIT_EINVAL, 0,
                 "socket path \"%s\" of node %u is too long (at most %u bytes), or "
-                "there are more than %u nodes",
-                peer->path, peer->node, TACIT_SHM_PATH_MAX, TACIT_SHM_PEERS_MAX);
+                "the node has more than %u paths",
+                peer->path, peer->node, TACIT_SHM_PATH_MAX, TACIT_SHM_PATHS_MAX);
         }
-        struct tacit_shm_peer_entry *entry = &shm->peers[shm->peers_count];
-        shm->dial_pool[shm->peers_count] = tacit_secret_alloc(tacit_handshake_size(), error);
-        if (shm->dial_pool[shm->peers_count] == NULL) {
-            return TACIT_ENOMEM;
-        }
-        shm->peers_count++;
-        entry->node = peer->node;
-        entry->pause_ns = shm->config.reconnect_min_ns;
-        (void)snprintf(entry->path, sizeof entry->path, "%s", peer->path);
-        directory_watch(shm, entry->path);
+        char *path = entry->path[entry->paths++];
+        (void)snprintf(path, sizeof entry->path[0], "%s", peer->path);
+        directory_watch(shm, path);
     }
     return TACIT_OK;
 }
@@ -274,7 +291,15 @@ void tacit_shm_reach_close(struct tacit_shm *shm)
 static void attempt_failed(struct tacit_shm *shm, struct tacit_shm_peer_entry *entry,
                            tacit_time_ns_t now_ns)
 {
+    if (entry->poked) { // meanwhile, perhaps another of its sockets
+        entry->next_ns = now_ns;
+        return;
+    }
+    entry->turn = (entry->turn + 1) % entry->paths;
     entry->next_ns = now_ns + entry->pause_ns;
+    if (entry->turn != 0) {
+        return; // a round of all paths is one attempt
+    }
     entry->pause_ns *= 2;
     if (entry->pause_ns > shm->config.reconnect_max_ns) {
         entry->pause_ns = shm->config.reconnect_max_ns;
@@ -285,7 +310,7 @@ static void dial(struct tacit_shm *shm, uint32_t peer, tacit_time_ns_t now_ns)
 {
     struct tacit_shm_peer_entry *entry = &shm->peers[peer];
     entry->poked = false;
-    int fd = tacit_shm_connect(entry->path);
+    int fd = tacit_shm_connect(entry->path[entry->turn]);
     struct tacit_shm_connection *connection =
         fd >= 0 ? tacit_shm_connection_begin(shm, fd, shm->dial_pool[peer], (int)peer, now_ns)
                 : NULL;
@@ -338,6 +363,20 @@ void tacit_shm_reach_ended(struct tacit_shm *shm, struct tacit_shm_connection *c
     attempt_failed(shm, entry, now_ns);
 }
 
+// A socket of that name appeared.
+static void poke(struct tacit_shm *shm, struct tacit_shm_peer_entry *entry, const char *name)
+{
+    for (uint32_t i = 0; i < entry->paths; i++) {
+        const char *slash = strrchr(entry->path[i], '/');
+        if (strcmp(name, slash != NULL ? slash + 1 : entry->path[i]) == 0) {
+            entry->poked = true;
+            entry->turn = i;
+            entry->next_ns = 0;
+            entry->pause_ns = shm->config.reconnect_min_ns;
+        }
+    }
+}
+
 void tacit_shm_reach_readable(struct tacit_shm *shm)
 {
     _Alignas(struct inotify_event) char buffer[4096];
@@ -347,13 +386,7 @@ void tacit_shm_reach_readable(struct tacit_shm *shm)
         memcpy(&event, buffer + at, sizeof event);
         const char *name = buffer + at + sizeof event;
         for (uint32_t i = 0; i < shm->peers_count && event.len > 0; i++) {
-            struct tacit_shm_peer_entry *entry = &shm->peers[i];
-            const char *slash = strrchr(entry->path, '/');
-            if (strcmp(name, slash != NULL ? slash + 1 : entry->path) == 0) {
-                entry->poked = true;
-                entry->next_ns = 0;
-                entry->pause_ns = shm->config.reconnect_min_ns;
-            }
+            poke(shm, &shm->peers[i], name);
         }
         at += (ssize_t)(sizeof event + event.len);
     }

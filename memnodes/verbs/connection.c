@@ -156,20 +156,25 @@ bool tacit_verbs_send(struct tacit_verbs *v, struct verbs_connection *connection
 // ---- handshake
 // --------------------------------------------------------------------------------------
 
-static bool lookup_key(struct tacit_public_key *out, struct tacit_peer_name name, void *context)
+static bool lookup_key(struct tacit_public_key *out, struct tacit_identity claimed, void *context)
 {
     struct tacit_verbs *v = context;
-    switch (name.role) {
+    enum tacit_verbs_kind kind;
+    switch (claimed.name.role) {
     case TACIT_PEER_REPLICA:
-        return v->config.key_of(v->config.context, TACIT_VERBS_REPLICA, name.id, out);
+        kind = TACIT_VERBS_REPLICA;
+        break;
     case TACIT_PEER_MEMNODE:
-        return v->config.key_of(v->config.context, TACIT_VERBS_MEMNODE, name.id, out);
+        kind = TACIT_VERBS_MEMNODE;
+        break;
     case TACIT_PEER_CLIENT:
-        return v->config.key_of(v->config.context, TACIT_VERBS_CLIENT, name.id, out);
+        kind = TACIT_VERBS_CLIENT;
+        break;
     case TACIT_PEER_OPERATOR:
     default:
         return false;
     }
+    return v->config.key_of(v->config.context, kind, claimed.name.id, claimed.incarnation, out);
 }
 
 static enum tacit_peer_role role_of(enum tacit_verbs_kind kind)
@@ -190,8 +195,13 @@ static void refused(struct tacit_verbs *v, struct verbs_connection *connection)
 {
     struct tacit_error error = {.status = TACIT_OK};
     const struct tacit_handshake_outcome *outcome = tacit_handshake_outcome(connection->handshake);
-    // Two nodes that meet while one of them still takes the old connection apart: nothing to tell.
-    if (outcome->reason != TACIT_REFUSAL_BUSY) {
+    // Two nodes that meet while one of them still takes the old connection apart, or while a spare
+    // may not take a seat yet: nothing to tell. Where seats have several addresses, most are not
+    // theirs.
+    bool has_others =
+        connection->dials ? v->dials[connection->peer].addresses > 1 : v->config.seat_rule != NULL;
+    if (outcome->reason != TACIT_REFUSAL_BUSY &&
+        !(has_others && outcome->reason == TACIT_REFUSAL_WRONG_NODE)) {
         (void)tacit_handshake_explain(connection->handshake, &error);
         atomic_fetch_add(&v->count.refused, 1);
         tacit_verbs_report(v, TACIT_VERBS_REPORT_REFUSED, "%s", error.text);
@@ -364,6 +374,9 @@ void tacit_verbs_connection_end(struct tacit_verbs *v, struct verbs_connection *
     if (connection->dials) {
         struct verbs_dial *dial = &v->dials[connection->peer];
         dial->busy = false;
+        if (link == NULL) { // nobody, or somebody else
+            dial->turn = (dial->turn + 1) % dial->addresses;
+        }
         dial->next_ns = tacit_verbs_now_ns() + dial->pause_ns;
         dial->pause_ns = 2 * dial->pause_ns < v->config.reconnect_max_ns
                              ? 2 * dial->pause_ns

@@ -251,8 +251,8 @@ static void dial(struct tacit_verbs *v, unsigned peer)
     } else {
         ((struct sockaddr_in6 *)&source)->sin6_port = 0;
     }
-    if (rdma_resolve_addr(id, (struct sockaddr *)&source, (struct sockaddr *)&dial->address,
-                          1000) != 0) {
+    if (rdma_resolve_addr(id, (struct sockaddr *)&source,
+                          (struct sockaddr *)&dial->address[dial->turn], 1000) != 0) {
         tacit_verbs_connection_end(v, connection);
     }
 }

@@ -167,15 +167,17 @@ static enum tacit_status peers_open(struct tacit_verbs *v, struct tacit_error *e
         if (!dials(&v->config, peer->node)) {
             continue;
         }
-        struct verbs_dial *dial = &v->dials[v->dials_count];
-        for (unsigned k = 0; k < v->dials_count; k++) {
-            if (v->dials[k].node == peer->node) {
-                return tacit_error_set(error, TACIT_EINVAL, 0, "Node %u is listed twice.",
-                                       peer->node);
-            }
+        unsigned at = 0;
+        while (at < v->dials_count && v->dials[at].node != peer->node) {
+            at++;
         }
-        if (peer->port == 0 ||
-            !tacit_verbs_numeric_address(peer->address, peer->port, &dial->address)) {
+        struct verbs_dial *dial = &v->dials[at];
+        if (dial->addresses == TACIT_VERBS_ADDRESSES_MAX) {
+            return tacit_error_set(error, TACIT_EINVAL, 0, "Node %u has more than %u addresses.",
+                                   peer->node, TACIT_VERBS_ADDRESSES_MAX);
+        }
+        if (peer->port == 0 || !tacit_verbs_numeric_address(peer->address, peer->port,
+                                                            &dial->address[dial->addresses])) {
             return tacit_error_set(
                 error, TACIT_EINVAL, 0,
                 "Node %u has the address \"%s\" and port %u; needed are a numeric "
@@ -184,7 +186,8 @@ static enum tacit_status peers_open(struct tacit_verbs *v, struct tacit_error *e
         }
         dial->node = peer->node;
         dial->pause_ns = v->config.reconnect_min_ns;
-        v->dials_count++;
+        dial->addresses++;
+        v->dials_count += at == v->dials_count ? 1 : 0;
     }
     return TACIT_OK;
 }

@@ -252,9 +252,11 @@ struct verbs_connection { // control thread
     struct ibv_mr *mr;
 };
 
-struct verbs_dial { // control thread
+#define TACIT_VERBS_ADDRESSES_MAX (1u + TACIT_SPARES_MAX) // of every body of a seat
+struct verbs_dial {                                       // control thread
     tacit_node_t node;
-    struct sockaddr_storage address;
+    struct sockaddr_storage address[TACIT_VERBS_ADDRESSES_MAX]; // tried in turn
+    unsigned addresses, turn;
     bool busy;
     tacit_time_ns_t pause_ns, next_ns;
 };

@@ -66,6 +66,12 @@ tacit_node_t tacit_verbs_link_place(struct tacit_verbs *v, const struct tacit_id
         *reason = TACIT_REFUSAL_STALE;
         return TACIT_NODE_NONE;
     }
+    if (v->config.seat_rule != NULL) {
+        *reason = v->config.seat_rule(v->config.context, kind, peer->name.id, peer->incarnation);
+        if (*reason != TACIT_REFUSAL_NONE) {
+            return TACIT_NODE_NONE;
+        }
+    }
     if (!is_free(v, node)) {
         // It has come back before the end of its old connection was noticed here, or was polled.
         struct verbs_link *link = tacit_verbs_link(v, node);

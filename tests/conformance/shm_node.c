@@ -52,9 +52,10 @@ void shm_place_close(struct shm_place *place)
 }
 
 static bool key_of(void *context, enum tacit_shm_kind kind, uint16_t id,
-                   struct tacit_public_key *key)
+                   tacit_incarnation_t incarnation, struct tacit_public_key *key)
 {
     (void)context;
+    (void)incarnation;
     conf_node_public_key(key, kind, id);
     return true;
 }

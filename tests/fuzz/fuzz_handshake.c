@@ -93,8 +93,9 @@ static uint32_t random_u32(void)
 static struct randombytes_implementation random_of_fuzz = {
     .implementation_name = random_name, .random = random_u32, .buf = random_buf};
 
-static bool lookup(struct tacit_public_key *out, struct tacit_peer_name name, void *context)
+static bool lookup(struct tacit_public_key *out, struct tacit_identity claimed, void *context)
 {
+    const struct tacit_peer_name name = claimed.name;
     (void)context;
     if (name.id != 1 && name.id != 2) {
         return false;

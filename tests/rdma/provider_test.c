@@ -31,9 +31,10 @@ static struct node replica, memnode;
 static struct tacit_keypair keypairs[TACIT_VERBS_KINDS];
 
 static bool key_of(void *context, enum tacit_verbs_kind kind, uint16_t id,
-                   struct tacit_public_key *key)
+                   tacit_incarnation_t incarnation, struct tacit_public_key *key)
 {
     (void)context;
+    (void)incarnation;
     (void)id;
     *key = keypairs[kind].public_key;
     return true;

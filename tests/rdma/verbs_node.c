@@ -385,9 +385,10 @@ static void node_close(struct conf_process_node *process)
 }
 
 static bool key_of(void *context, enum tacit_verbs_kind kind, uint16_t id,
-                   struct tacit_public_key *key)
+                   tacit_incarnation_t incarnation, struct tacit_public_key *key)
 {
     (void)context;
+    (void)incarnation;
     conf_node_public_key(key, kind, id);
     return true;
 }

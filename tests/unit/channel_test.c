@@ -331,7 +331,8 @@ static void incarnation__grows_with_every_start(void **state)
     tacit_incarnation_t incarnation;
     struct tacit_error error;
     for (uint32_t i = 1; i <= 3; i++) {
-        assert_int_equal(tacit_incarnation_raise(directory, &incarnation, &error), TACIT_OK);
+        assert_int_equal(tacit_incarnation_raise(directory, TACIT_START_MAX, &incarnation, &error),
+                         TACIT_OK);
         assert_int_equal(incarnation, i);
     }
     // Processes that start at the same time get different numbers.
@@ -339,7 +340,10 @@ static void incarnation__grows_with_every_start(void **state)
         pid_t child = fork();
         assert_true(child >= 0);
         if (child == 0) {
-            _exit(tacit_incarnation_raise(directory, &incarnation, NULL) == TACIT_OK ? 0 : 1);
+            _exit(tacit_incarnation_raise(directory, TACIT_START_MAX, &incarnation, NULL) ==
+                          TACIT_OK
+                      ? 0
+                      : 1);
         }
     }
     for (uint32_t i = 0; i < 20; i++) {
@@ -347,12 +351,14 @@ static void incarnation__grows_with_every_start(void **state)
         assert_true(wait(&how) > 0);
         assert_int_equal(how, 0);
     }
-    assert_int_equal(tacit_incarnation_raise(directory, &incarnation, &error), TACIT_OK);
+    assert_int_equal(tacit_incarnation_raise(directory, TACIT_START_MAX, &incarnation, &error),
+                     TACIT_OK);
     assert_int_equal(incarnation, 24);
-    static const char *const bad[] = {"x", "-1", "16777215", "123456789", "1 2", "\n"};
+    static const char *const bad[] = {"x", "-1", "1048575", "123456789", "1 2", "\n"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         write_file(path, bad[i]);
-        assert_int_equal(tacit_incarnation_raise(directory, &incarnation, &error), TACIT_EINVAL);
+        assert_int_equal(tacit_incarnation_raise(directory, TACIT_START_MAX, &incarnation, &error),
+                         TACIT_EINVAL);
         assert_non_null(strstr(error.text, path));
     }
     unlink(path);

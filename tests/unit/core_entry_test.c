@@ -239,7 +239,7 @@ static void lying_headers_are_refused_within_bounds(void **state)
 static void ballots_order_by_counter_first(void **state)
 {
     (void)state;
-    const uint64_t counters[] = {0, 1, 2, 0xfffffffe, 0xffffffff};
+    const uint64_t counters[] = {0, 1, 2, 0xffffffe, 0xfffffff};
     const tacit_node_t nodes[] = {0, 1, 14};
     const tacit_incarnation_t incarnations[] = {1, 2, TACIT_INCARNATION_MAX};
     uint64_t last = 0;

@@ -95,8 +95,10 @@ static inline int group_setup(void **state)
     return 0;
 }
 
-static inline bool lookup(struct tacit_public_key *out, struct tacit_peer_name name, void *context)
+static inline bool lookup(struct tacit_public_key *out, struct tacit_identity claimed,
+                          void *context)
 {
+    const struct tacit_peer_name name = claimed.name;
     assert_ptr_equal(context, &sides);
     if (name.role == TACIT_PEER_REPLICA && name.id == 1) {
         *out = replica_pair.public_key;

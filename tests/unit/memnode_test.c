@@ -61,9 +61,10 @@ static struct {
 } t;
 
 static bool key_of(void *context, enum tacit_shm_kind kind, uint16_t id,
-                   struct tacit_public_key *key)
+                   tacit_incarnation_t incarnation, struct tacit_public_key *key)
 {
     (void)context;
+    (void)incarnation;
     if (kind == TACIT_SHM_CLIENT || id >= (kind == TACIT_SHM_REPLICA ? REPLICAS : 1)) {
         return false;
     }

@@ -103,9 +103,9 @@ static size_t packet_receive(int fd, uint8_t packet[TACIT_SHM_PACKET_MAX], int *
     return bytes;
 }
 
-static bool host_key_of(struct tacit_public_key *out, struct tacit_peer_name name, void *context)
+static bool host_key_of(struct tacit_public_key *out, struct tacit_identity claimed, void *context)
 {
-    (void)name;
+    (void)claimed;
     (void)context;
     *out = by_hand.host_key.public_key;
     return true;

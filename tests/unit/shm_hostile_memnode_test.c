@@ -26,9 +26,10 @@ static struct {
 } t;
 
 static bool key_of(void *context, enum tacit_shm_kind kind, uint16_t id,
-                   struct tacit_public_key *key)
+                   tacit_incarnation_t incarnation, struct tacit_public_key *key)
 {
     (void)context;
+    (void)incarnation;
     *key = by_hand.peer_key.public_key;
     return kind == TACIT_SHM_REPLICA && id < TACIT_REPLICAS_MAX;
 }

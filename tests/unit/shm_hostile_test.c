@@ -45,9 +45,10 @@ static const struct tacit_host_layout memnode_layout = {
 static const struct tacit_host_layout client_layout = {.replies_bytes = 4096};
 
 static bool key_of(void *context, enum tacit_shm_kind kind, uint16_t id,
-                   struct tacit_public_key *key)
+                   tacit_incarnation_t incarnation, struct tacit_public_key *key)
 {
     (void)context;
+    (void)incarnation;
     *key = kind == TACIT_SHM_REPLICA && id == 0 ? by_hand.host_key.public_key
                                                 : by_hand.peer_key.public_key;
     return id < 50;

@@ -316,9 +316,11 @@ static void result_digest__has_the_size_of_a_digest(void **state)
         size_t size = tacit_wire_reply_encode(out, sizeof out, &reply);
         assert_int_equal(reply_is_canonical(out, size), bytes == TACIT_WIRE_DIGEST_BYTES);
     }
-    assert_int_equal(tacit_wire_reply_max(0, false), TACIT_WIRE_REPLY_HEADER);
-    assert_int_equal(tacit_wire_reply_max(0, true), TACIT_WIRE_REPLY_HEADER + 32);
-    assert_int_equal(tacit_wire_reply_max(33, true), TACIT_WIRE_REPLY_HEADER + 33);
+    assert_int_equal(tacit_wire_reply_max(0, false),
+                     TACIT_WIRE_REPLY_HEADER + TACIT_WIRE_MEMBERS_BYTES);
+    assert_int_equal(tacit_wire_reply_max(0, true),
+                     TACIT_WIRE_REPLY_HEADER + TACIT_WIRE_MEMBERS_BYTES);
+    assert_int_equal(tacit_wire_reply_max(233, true), TACIT_WIRE_REPLY_HEADER + 233);
     // One replica at least sends the body, whatever the number; all do when asked.
     for (uint64_t number = UINT64_MAX - 6; number != 6; number++) {
         uint32_t whole = 0;

@@ -52,18 +52,24 @@ enum tacit_config_role {
     TACIT_CONFIG_MEMNODE = 2,
     TACIT_CONFIG_CLIENT = 3,
     TACIT_CONFIG_OPERATOR = 4,
+    // Ids 1 .. of the cluster file. In the handshake they have the role and id of a seat, or are
+    // clients while they stand by.
+    TACIT_CONFIG_SPARE_REPLICA = 5,
+    TACIT_CONFIG_SPARE_MEMNODE = 6,
 };
 
 // A replica or a memory node. Which of socket_path and {host, port} is filled in depends on the
 // fabric; the other one is empty.
 struct tacit_config_member {
-    uint16_t id;                                 // its index in the array
+    uint16_t id;                                 // its index in the array; spares: + 1
     uint16_t port;                               // verbs: 1 .. 65535
     char address[TACIT_CONFIG_ADDRESS_BYTES];    // as it stands in the file
     char socket_path[TACIT_CONFIG_SOCKET_BYTES]; // shm: path that can be bound as it is
     char host[TACIT_CONFIG_HOST_BYTES];          // verbs: DNS name, IPv4, or IPv6 without brackets
     struct tacit_public_key public_key;
+    uint16_t client; // as which it stands by; TACIT_CONFIG_NO_CLIENT: none
 };
+#define TACIT_CONFIG_NO_CLIENT 0xffffu
 
 struct tacit_config_client {
     uint16_t id;                        // below limits.clients_max; the array is sorted by it
@@ -105,6 +111,7 @@ struct tacit_config_timing {
     uint64_t join_after_ns;
     uint64_t view_timeout_ns;
     uint64_t view_timeout_max_ns;
+    uint64_t replace_after_ns; // 0: by order only
 };
 
 // Relative paths in the file are relative to base_dir, the folder of the cluster file.
@@ -125,10 +132,14 @@ struct tacit_config {
     uint32_t fm; // crashed memory nodes that are tolerated
     uint32_t replica_count;
     uint32_t memnode_count;
+    uint32_t spare_replica_count;
+    uint32_t spare_memnode_count;
     uint32_t client_count;
     uint32_t core_count;
-    struct tacit_config_member replicas[TACIT_REPLICAS_MAX]; // replicas[i].id == i
-    struct tacit_config_member memnodes[TACIT_MEMNODES_MAX]; // memnodes[i].id == i
+    struct tacit_config_member replicas[TACIT_REPLICAS_MAX];     // replicas[i].id == i
+    struct tacit_config_member memnodes[TACIT_MEMNODES_MAX];     // memnodes[i].id == i
+    struct tacit_config_member spare_replicas[TACIT_SPARES_MAX]; // [i].id == i + 1
+    struct tacit_config_member spare_memnodes[TACIT_SPARES_MAX]; // [i].id == i + 1
     struct tacit_config_client clients[TACIT_CLIENTS_MAX];
     uint16_t cores[TACIT_CONFIG_CORES_MAX];
     bool has_operator_key;
@@ -195,10 +206,21 @@ uint32_t tacit_config_log_quorum(const struct tacit_config *config);
 // (`waiting: adaptive`), so that a wake-up is not taken for a fault, else 100 us.
 uint64_t tacit_config_slow_after_ns(const struct tacit_config *config);
 
-// The founding public key of a node, inside `config`; NULL when the file does not name that node.
-// `id` is ignored for the operator.
+// The public key of a node, inside `config`; NULL when the file does not name that node. `id` is
+// ignored for the operator; a client is one of `clients`, or a node that stands by as that client.
 const struct tacit_public_key *tacit_config_public_key(const struct tacit_config *config,
                                                        enum tacit_config_role role, uint16_t id);
+
+// A replica, memory node or spare as the file lists it; NULL: it does not.
+const struct tacit_config_member *tacit_config_member(const struct tacit_config *config,
+                                                      enum tacit_config_role role, uint16_t id);
+// Who body `body` of a seat is (tacit/types.h): `role` and `id` are the seat's, REPLICA or MEMNODE.
+// NULL: nobody.
+const struct tacit_config_member *tacit_config_body(const struct tacit_config *config,
+                                                    enum tacit_config_role role, uint16_t id,
+                                                    uint32_t body);
+// How many client ids are used: by clients and by nodes that stand by.
+uint32_t tacit_config_client_ids(const struct tacit_config *config);
 
 // Writes the name of a node as files and folders use it, such as "replica-0" or "operator", and a
 // NUL to `out`.
@@ -242,12 +264,13 @@ struct tacit_config_plan {
     enum tacit_config_mode mode;
     enum tacit_config_fabric fabric;
     enum tacit_config_log_on log_on;
-    uint32_t replicas; // 1 .. TACIT_REPLICAS_MAX
-    uint32_t memnodes; // 0 .. TACIT_MEMNODES_MAX
-    uint32_t clients;  // 0 .. TACIT_CLIENTS_MAX
-    const char *host;  // verbs: of everybody; NULL: 127.0.0.1
-    uint16_t port;     // verbs: first port there; replicas, then memory nodes
-    bool operator_key; // also make a key for the operator
+    uint32_t replicas;                       // 1 .. TACIT_REPLICAS_MAX
+    uint32_t memnodes;                       // 0 .. TACIT_MEMNODES_MAX
+    uint32_t clients;                        // 0 .. TACIT_CLIENTS_MAX
+    uint32_t spare_replicas, spare_memnodes; // each 0 .. TACIT_SPARES_MAX
+    const char *host;                        // verbs: of everybody; NULL: 127.0.0.1
+    uint16_t port;                           // verbs: first port there; replicas, then memory nodes
+    bool operator_key;                       // also make a key for the operator
 };
 
 // Fills `config` with the defaults for `plan`; public keys are all zeros and are the caller's to

@@ -148,6 +148,21 @@ enum tacit_status tacit_client_submit(struct tacit_client *client, uint32_t hand
 enum tacit_status tacit_client_read(struct tacit_client *client, uint32_t handle, const void *body,
                                     size_t body_bytes, uint64_t token, tacit_time_ns_t now_ns);
 
+// Asks every connected replica who is in which seat. No session is needed, and no event tells of
+// answers; without a time-out: ask again.
+void tacit_client_members_ask(struct tacit_client *client);
+// What the group says about its members, of the answers to the last two questions: in crash mode
+// the newest one; in Byzantine mode what f+1 replicas say alike. `dead`: seats of which one, or
+// f+1, say so. False: no answer yet.
+struct tacit_wire_members;
+bool tacit_client_members(const struct tacit_client *client, struct tacit_wire_members *members);
+// Sends an operator's order (tacit/wire.h), whole and signed, to every connected replica. May be
+// sent again and again: it is executed once.
+struct tacit_wire_order;
+void tacit_client_order_send(struct tacit_client *client, const struct tacit_wire_order *order);
+// What became of the order with that nonce (enum tacit_order_outcome); 0: not known yet.
+uint32_t tacit_client_order_outcome(const struct tacit_client *client, uint64_t nonce);
+
 // One turn: takes fabric events, reads replies, resends what is due. True: *event was filled in and
 // more may be there, call again; false: nothing is left at present. Bounded work.
 bool tacit_client_poll(struct tacit_client *client, tacit_time_ns_t now_ns,

@@ -71,7 +71,7 @@ static inline tacit_node_t tacit_owner_node(uint64_t word)
 }
 static inline tacit_incarnation_t tacit_owner_incarnation(uint64_t word)
 {
-    return (tacit_incarnation_t)(word >> 16 & TACIT_INCARNATION_MAX);
+    return (tacit_incarnation_t)(word >> 16);
 }
 
 #ifdef __cplusplus

@@ -18,11 +18,21 @@
 extern "C" {
 #endif
 
-// Authors and charges: replica ids as they are (0 .. TACIT_REPLICAS_MAX - 1), then:
+// Authors and charges: replica ids as they are (0 .. TACIT_REPLICAS_MAX - 1), then. As an author a
+// replica id means the founder of that seat, who has a key of his own, as each spare replica has;
+// charges are seats.
+#define TACIT_SIGNER_SPARE 0x0010u // + spare replica's id (1 .. TACIT_SPARES_MAX)
 #define TACIT_SIGNER_OPERATOR 0x00ffu
 #define TACIT_SIGNER_CLIENT 0x0100u                    // + client id
 #define TACIT_SIGNER_CHARGE_CLIENTS TACIT_REPLICAS_MAX // one queue for what clients send
 #define TACIT_SIGNER_CHARGES (TACIT_REPLICAS_MAX + 1u)
+
+// Whose key the member of a replica's seat signs with. VACANT: an author that nobody knows.
+static inline uint16_t tacit_signer_author(tacit_node_t replica, tacit_incarnation_t incarnation)
+{
+    uint32_t body = tacit_incarnation_body(incarnation);
+    return (uint16_t)(body == 0 ? replica : TACIT_SIGNER_SPARE + body);
+}
 
 struct tacit_signer_job {
     bool verify;     // false: sign with the own key

@@ -62,6 +62,16 @@ struct tacit_smr_config {
     uint32_t ring_slots;       // of each request and reply ring
     size_t arena_bytes;
 
+    // For how long a member must have been seen dead before another body may take its seat without
+    // an order; 0: never.
+    tacit_time_ns_t replace_after_ns;
+    // Crash mode: whether the operator's signature of an order holds: over `bytes` of `order` in
+    // TACIT_DOMAIN_ORDER. Takes as long as that takes, so it is asked seldom. NULL: there is no
+    // operator. Byzantine mode asks the signer, author TACIT_SIGNER_OPERATOR.
+    bool (*order_holds)(void *context, const uint8_t *order, uint32_t bytes,
+                        const uint8_t signature[64]);
+    void *order_context;
+
     tacit_time_ns_t beat_period_ns;
     tacit_time_ns_t suspicion_ns;
     tacit_time_ns_t permission_timeout_ns;
@@ -76,6 +86,7 @@ struct tacit_smr_config {
     tacit_time_ns_t (*clock)(void *context);
     void *clock_context;
     struct tacit_view_words *view_words; // shown to other threads, see below; NULL: to nobody
+    uint64_t *seat_words; // [32], by node: shown to other threads, see below; NULL: to nobody
 
     struct tacit_byzantine_config byzantine;
 
@@ -190,6 +201,24 @@ struct tacit_detector {
 // Plugs in a detector; instead of calls of tacit_smr_suspicion(). `detector` lives as long as the
 // replica.
 void tacit_smr_detector(struct tacit_smr *smr, const struct tacit_detector *detector);
+
+// What the fabric's control thread has to know of a seat: its newest incarnation | (1 + body that
+// is ordered for it) << 32 | the flags. Until another body may take the seat, its claim to it must
+// not end the member's connections.
+#define TACIT_SEAT_KNOWN (1ull << 63)
+#define TACIT_SEAT_DEAD (1ull << 62) // for replace_after
+enum tacit_seat_ruling {
+    TACIT_SEAT_OPEN = 0, // may connect
+    TACIT_SEAT_LATER,    // another body than the member's, who lives and is not ordered to go
+    TACIT_SEAT_TAKEN,    // that body was replaced or removed
+};
+// Whether incarnation `next` may connect as who sits in the seat with this word. Any thread.
+enum tacit_seat_ruling tacit_seat_judge(uint64_t word, tacit_incarnation_t next);
+
+// Seats as this replica knows them, by node (replicas 0 .., memory nodes TACIT_NODE_MEMNODE ..).
+// Any time on the protocol thread. Returns false, and writes nothing, while it has no state.
+struct tacit_wire_members;
+bool tacit_smr_members(const struct tacit_smr *smr, struct tacit_wire_members *members);
 
 // Brings view_words up to date. Each poll does so in crash mode; in Byzantine mode, where nobody
 // has a lease, whoever wants to know calls it. Protocol thread.

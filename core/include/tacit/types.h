@@ -31,11 +31,43 @@ typedef uint16_t tacit_node_t;
 #define TACIT_NODES_MAX (TACIT_NODE_CLIENT + TACIT_CLIENTS_MAX)
 #define TACIT_NODE_NONE 0xffffu
 
-// Counts the starts of a node: persisted, raised by one before a node speaks to anybody. A node
-// that lost its memory comes back under a larger one and is never taken for its old self. 1 ..
-// 2^24-1.
+// One life of a node. The ids of replicas and memory nodes are *seats*; who sits in one is its
+// *body*: 0 the node that the cluster file lists under that id, k its spare k of that role. An
+// incarnation is {generation 8 | body 4 | start 20}: generation counts how often the seat was given
+// to another body, start the body's own starts (persisted, raised by one before it speaks to
+// anybody). So what comes later is larger, and neither a node that lost its memory nor one that was
+// replaced is ever taken for the member. 0: none.
 typedef uint32_t tacit_incarnation_t;
-#define TACIT_INCARNATION_MAX 0xffffffu
+#define TACIT_GENERATION_MAX 254u
+#define TACIT_SPARES_MAX 14u  // of a role: bodies 1 .. 14
+#define TACIT_BODY_VACANT 15u // an operator removed the member: nobody is called that
+#define TACIT_START_MAX 0xfffffu
+#define TACIT_INCARNATION_MAX 0xfeffffffu
+static inline tacit_incarnation_t tacit_incarnation_make(uint32_t generation, uint32_t body,
+                                                         uint32_t start)
+{
+    return generation << 24 | body << 20 | start;
+}
+static inline uint32_t tacit_incarnation_generation(tacit_incarnation_t incarnation)
+{
+    return incarnation >> 24;
+}
+static inline uint32_t tacit_incarnation_body(tacit_incarnation_t incarnation)
+{
+    return incarnation >> 20 & 15u;
+}
+static inline uint32_t tacit_incarnation_start(tacit_incarnation_t incarnation)
+{
+    return incarnation & TACIT_START_MAX;
+}
+// Whether a node can be called that; the founding generation has founders only.
+static inline bool tacit_incarnation_is_node(uint64_t incarnation)
+{
+    uint32_t low = (uint32_t)incarnation;
+    return incarnation <= TACIT_INCARNATION_MAX && tacit_incarnation_start(low) != 0 &&
+           tacit_incarnation_body(low) != TACIT_BODY_VACANT &&
+           (tacit_incarnation_generation(low) != 0 || tacit_incarnation_body(low) == 0);
+}
 
 // Position in the replicated log, from 0, never reused.
 typedef uint64_t tacit_index_t;

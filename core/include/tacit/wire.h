@@ -25,6 +25,10 @@ extern "C" {
 // READ:    crash mode only. Number: READ_BIT | a count of its own, from 1 in the session. Its body
 //          begins with a u64, the number of the session's last REQUEST before it, whose effect it
 //          sees; the application's part follows. Changes nothing, so it may be executed again.
+// MEMBERS: session 0, number drawn by the client, no body: who is in which seat, as this replica
+//          sees it. Answered at once by whoever has the group's state; not ordered.
+// ORDER:   session 0, number = the order's nonce, body = struct tacit_wire_order. From any client:
+//          it counts by the operator's signature in it.
 //
 // Flags, Byzantine mode only (crash mode sends 0 and ignores them): SIGNED: the client's signature
 // over {client, session, number, kind, digest of the body} follows the body. FULL: every replica,
@@ -37,11 +41,42 @@ enum tacit_request_kind {
     TACIT_REQUEST_APPLY,
     TACIT_REQUEST_CLOSE,
     TACIT_REQUEST_READ,
+    TACIT_REQUEST_MEMBERS,
+    TACIT_REQUEST_ORDER,
 };
 // Set in the number of a READ and of no other request (an OPEN's nonce is below bit 62, too, but
 // for the bit above that the client sets).
 #define TACIT_WIRE_READ_BIT (1ull << 62)
 #define TACIT_WIRE_READ_HEADER 8u // of its body: the number before it
+
+// An operator's order about one seat, in requests and items:
+//
+//   u8 kind | u8 body | u16 seat (a node's number) | u32 0 | u64 epoch | u64 nonce | 64 signature
+//
+// The signature is the operator's, over the 24 bytes before it (domain TACIT_DOMAIN_ORDER). What is
+// executed are orders with a nonce above that of every one executed before (`tacit member` takes
+// the time) and, but for ADD, with the epoch of members that they were made for.
+// ADD:     the body of that role may sit in a seat (again); where a seat is vacant it shall. A
+// spare
+//          is named by the role's first seat, a founder (body 0) by its own.
+// REMOVE:  the member loses its seat, which stays vacant until an order fills it. Body: its own.
+// REPLACE: the body, a spare or the founder of that seat, shall take the seat, whoever has it.
+enum tacit_order_kind { TACIT_ORDER_ADD = 1, TACIT_ORDER_REMOVE, TACIT_ORDER_REPLACE };
+struct tacit_wire_order {
+    uint8_t kind;
+    uint8_t body;
+    tacit_node_t seat;
+    uint64_t epoch;
+    uint64_t nonce; // positive
+    uint8_t signature[TACIT_WIRE_SIGNATURE_BYTES];
+};
+#define TACIT_WIRE_ORDER_SIGNED 24u
+#define TACIT_WIRE_ORDER_BYTES (TACIT_WIRE_ORDER_SIGNED + TACIT_WIRE_SIGNATURE_BYTES)
+void tacit_wire_order_encode(uint8_t out[TACIT_WIRE_ORDER_BYTES],
+                             const struct tacit_wire_order *order);
+// OK or MALFORMED. What its numbers mean is judged by core/state/members.h.
+enum tacit_verdict tacit_wire_order_decode(struct tacit_wire_order *order, const uint8_t *bytes,
+                                           size_t size);
 
 struct tacit_wire_request {
     uint8_t kind;
@@ -66,6 +101,7 @@ enum tacit_verdict tacit_wire_request_decode(struct tacit_wire_request *request,
 // Largest request with a body of up to `body_bytes`: what its ring slot has to hold.
 static inline uint32_t tacit_wire_request_max(uint32_t body_bytes, bool byzantine)
 {
+    body_bytes = body_bytes > TACIT_WIRE_ORDER_BYTES ? body_bytes : TACIT_WIRE_ORDER_BYTES;
     return TACIT_WIRE_REQUEST_HEADER + body_bytes +
            (byzantine ? TACIT_WIRE_SIGNATURE_BYTES : TACIT_WIRE_READ_HEADER);
 }
@@ -95,6 +131,8 @@ size_t tacit_wire_request_amend(uint8_t *message, size_t bytes, uint8_t flags,
 //          others this, unless the body is no longer than its digest or the request says FULL.
 // SIGN:    Byzantine mode only: please send this request with your signature.
 // NO_READ: the application answers no READ; send it as a REQUEST.
+// MEMBERS: session 0, the request's number, body struct tacit_wire_members.
+// ORDERED: session 0, number = nonce; body u64: what became of an ORDER (enum tacit_order_outcome).
 enum tacit_reply_kind {
     TACIT_REPLY_RESULT = 1,
     TACIT_REPLY_HINT,
@@ -104,7 +142,40 @@ enum tacit_reply_kind {
     TACIT_REPLY_RESULT_DIGEST,
     TACIT_REPLY_SIGN,
     TACIT_REPLY_NO_READ,
+    TACIT_REPLY_MEMBERS,
+    TACIT_REPLY_ORDERED,
 };
+
+enum tacit_order_outcome {
+    TACIT_ORDER_DONE = 1,
+    TACIT_ORDER_STALE,      // made for another epoch, or a newer order was executed before
+    TACIT_ORDER_UNKNOWN,    // no such seat or body
+    TACIT_ORDER_NOT_MEMBER, // REMOVE: that body does not sit there (any more)
+    TACIT_ORDER_SEATED,     // that body sits in a seat already
+    TACIT_ORDER_BARRED,     // REPLACE: that body was replaced or removed; ADD it first
+    TACIT_ORDER_QUORUM,     // too few members would be left
+    TACIT_ORDER_CHANGING,   // Byzantine mode: a change of members is under way; try again
+    TACIT_ORDER_WORN_OUT,   // the seat's generations are used up
+    TACIT_ORDER_OUTCOMES,
+};
+
+// What one replica says about the members. Arrays are by node: replica seats 0 .., memory nodes
+// TACIT_NODE_MEMNODE ...
+#define TACIT_WIRE_SEATS 32u
+struct tacit_wire_members {
+    uint64_t epoch;
+    uint64_t barred;  // tacit_body_bit()s of bodies that may not sit anywhere
+    uint64_t nonce;   // of the newest order that was executed
+    uint32_t dead;    // bit by node: seen dead here for timing.replace_after or longer
+    uint32_t outcome; // of that order
+    tacit_incarnation_t seat[TACIT_WIRE_SEATS]; // newest incarnation that had the seat
+    uint8_t ordered[TACIT_WIRE_SEATS];          // 1 + body that an operator wants there, 0: none
+};
+#define TACIT_WIRE_MEMBERS_BYTES (32u + 4u * TACIT_WIRE_SEATS + TACIT_WIRE_SEATS)
+void tacit_wire_members_encode(uint8_t out[TACIT_WIRE_MEMBERS_BYTES],
+                               const struct tacit_wire_members *members);
+enum tacit_verdict tacit_wire_members_decode(struct tacit_wire_members *members,
+                                             const uint8_t *bytes, size_t size);
 
 struct tacit_wire_reply {
     uint8_t kind;
@@ -122,8 +193,9 @@ struct tacit_wire_reply {
 // Largest reply with a body of up to `body_bytes`.
 static inline uint32_t tacit_wire_reply_max(uint32_t body_bytes, bool byzantine)
 {
-    bool digest = byzantine && body_bytes < TACIT_WIRE_DIGEST_BYTES;
-    return TACIT_WIRE_REPLY_HEADER + (digest ? TACIT_WIRE_DIGEST_BYTES : body_bytes);
+    (void)byzantine; // a digest is shorter
+    return TACIT_WIRE_REPLY_HEADER +
+           (body_bytes > TACIT_WIRE_MEMBERS_BYTES ? body_bytes : TACIT_WIRE_MEMBERS_BYTES);
 }
 // Whether replica `self` of `replicas` sends the body itself (else its digest).
 static inline bool tacit_wire_reply_is_whole(uint64_t number, uint32_t body_bytes, bool full,
@@ -144,11 +216,11 @@ enum tacit_verdict tacit_wire_reply_decode(struct tacit_wire_reply *reply, const
 //
 // OPEN, APPLY, CLOSE as above with the authenticated client id. ADMIT: node's new incarnation is
 // `number`; `session` is the incarnation that it replaces. REMOVE: the node's incarnation `number`
-// is no member any more. REPLACE, Byzantine mode only, alone
-// in its batch: like ADMIT, effective with the next epoch; the body has the signatures of those who
-// saw that the old incarnation is gone. READ, crash mode only: the body of a read that found no
-// lease, without its header; answered by who proposed it, when everything before it is executed. An
-// entry without items is a no-op.
+// is no member any more. ORDER: client, session 0, number = nonce, body of the request. REPLACE,
+// Byzantine mode only, alone in its batch: like ADMIT, effective with the next epoch; the body has
+// the signatures of those who saw that the old incarnation is gone. READ, crash mode only: the body
+// of a read that found no lease, without its header; answered by who proposed it, when everything
+// before it is executed. An entry without items is a no-op.
 enum tacit_item_kind {
     TACIT_ITEM_OPEN = 1,
     TACIT_ITEM_APPLY,
@@ -157,6 +229,7 @@ enum tacit_item_kind {
     TACIT_ITEM_REMOVE,
     TACIT_ITEM_REPLACE,
     TACIT_ITEM_READ,
+    TACIT_ITEM_ORDER,
 };
 
 struct tacit_wire_item {

@@ -74,12 +74,14 @@ struct tacit_peer_name {
 // One life of a node.
 struct tacit_identity {
     struct tacit_peer_name name;
-    tacit_incarnation_t incarnation; // 1 .. TACIT_INCARNATION_MAX
+    // Replicas and memory nodes: tacit_incarnation_is_node(); others 1 .. TACIT_INCARNATION_MAX.
+    tacit_incarnation_t incarnation;
 };
 
-// Finds the key of `name`; false when there is none. Called inside tacit_handshake_input only, with
-// a name that the peer *claims*. Must not block, nor call back into the handshake.
-typedef bool (*tacit_key_lookup_fn)(struct tacit_public_key *out, struct tacit_peer_name name,
+// Finds the key of who `claimed` says to be; false when there is none. Each body of a seat (the
+// incarnation names it) has a key of its own. Called inside tacit_handshake_input only, with an
+// identity that the peer *claims*. Must not block, nor call back into the handshake.
+typedef bool (*tacit_key_lookup_fn)(struct tacit_public_key *out, struct tacit_identity claimed,
                                     void *context);
 
 struct tacit_handshake_options {

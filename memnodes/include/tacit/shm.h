@@ -37,6 +37,7 @@
 
 #include "tacit/crypto.h"
 #include "tacit/fabric.h"
+#include "tacit/handshake.h"
 #include "tacit/types.h"
 
 #ifdef __cplusplus
@@ -50,7 +51,8 @@ enum tacit_shm_kind {
     TACIT_SHM_KINDS,
 };
 
-// A node to connect to: a replica or a memory node.
+// A node to connect to: a replica or a memory node. Whose seat may have several bodies has an entry
+// for the socket of each; who does not sit there says so, and they are tried in turn.
 struct tacit_shm_peer {
     tacit_node_t node;
     const char *path; // its socket; at most 99 bytes
@@ -83,9 +85,16 @@ struct tacit_shm_config {
     struct tacit_group_id group;
     struct tacit_digest cluster;
     const struct tacit_keypair *keypair; // borrowed until close
-    // Public key of a node of `kind` with number `id`; false: unknown. Control thread.
+    // Public key of the body that `incarnation` names of the node of `kind` with number `id`;
+    // false: unknown. Control thread.
     bool (*key_of)(void *context, enum tacit_shm_kind kind, uint16_t id,
-                   struct tacit_public_key *key);
+                   tacit_incarnation_t incarnation, struct tacit_public_key *key);
+    // Whether an authenticated replica or memory node may come in as that life of its seat now:
+    // NONE, or why not: STALE (the seat has another body) or BUSY (not yet: its member is not known
+    // to be dead). Until then a claim to the seat ends nobody's connection. NULL: all may. Control
+    // thread.
+    enum tacit_refusal (*seat_rule)(void *context, enum tacit_shm_kind kind, uint16_t id,
+                                    tacit_incarnation_t incarnation);
     // Told about trouble with peers, at most once a second for each kind; NULL: nobody. Control
     // thread.
     void (*report)(void *context, enum tacit_shm_report_kind kind, const char *text);

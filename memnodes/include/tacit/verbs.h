@@ -50,6 +50,7 @@
 
 #include "tacit/crypto.h"
 #include "tacit/fabric.h"
+#include "tacit/handshake.h"
 #include "tacit/types.h"
 
 #ifdef __cplusplus
@@ -102,9 +103,16 @@ struct tacit_verbs_config {
     struct tacit_group_id group;
     struct tacit_digest cluster;
     const struct tacit_keypair *keypair; // borrowed until close
-    // Public key of a node of `kind` with number `id`; false: unknown. Control thread.
+    // Public key of the body that `incarnation` names of the node of `kind` with number `id`;
+    // false: unknown. Control thread.
     bool (*key_of)(void *context, enum tacit_verbs_kind kind, uint16_t id,
-                   struct tacit_public_key *key);
+                   tacit_incarnation_t incarnation, struct tacit_public_key *key);
+    // Whether an authenticated replica or memory node may come in as that life of its seat now:
+    // NONE, or why not: STALE (the seat has another body) or BUSY (not yet: its member is not known
+    // to be dead). Until then a claim to the seat ends nobody's connection. NULL: all may. Control
+    // thread.
+    enum tacit_refusal (*seat_rule)(void *context, enum tacit_verbs_kind kind, uint16_t id,
+                                    tacit_incarnation_t incarnation);
     // Told about trouble with peers, at most once a second for each kind; NULL: nobody. Control
     // thread.
     void (*report)(void *context, enum tacit_verbs_report_kind kind, const char *text);
