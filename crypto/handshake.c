@@ -617,7 +617,10 @@ void tacit_handshake_refuse(struct tacit_handshake *handshake, enum tacit_refusa
         reason != TACIT_REFUSAL_ROLE) {
         sodium_misuse();
     }
-    if (state == TACIT_HANDSHAKE_SENDING || state == TACIT_HANDSHAKE_RECEIVING) {
+    // A connector knows who the acceptor is when it is done, and not before.
+    bool knows_now = handshake->options.connects && handshake->step == TACIT_STEP_DONE &&
+                     handshake->session_is_ready;
+    if (state == TACIT_HANDSHAKE_SENDING || state == TACIT_HANDSHAKE_RECEIVING || knows_now) {
         (void)refuse(handshake, reason);
     }
 }

@@ -12,6 +12,7 @@ int cli_bootstrap(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_local(int argc, char **argv);
 int cli_status(int argc, char **argv);
+int cli_member(int argc, char **argv);
 int cli_kv(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_demo(int argc, char **argv);

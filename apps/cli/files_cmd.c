@@ -12,6 +12,7 @@
 #include "../lib/bootstrap.h"
 #include "../lib/statedir.h"
 #include "cli.h"
+#include "local.h"
 #include "options.h"
 #include "tacit/config.h"
 #include "tacit/keyfile.h"
@@ -27,7 +28,9 @@ enum {
     KEY_MODE,
     KEY_LOG_ON,
     KEY_FABRIC,
-    KEY_PORT
+    KEY_PORT,
+    KEY_SPARES,
+    KEY_OPERATOR
 };
 
 struct keygen {
@@ -45,6 +48,10 @@ static const struct argp_option keygen_options[] = {
     {"mode", KEY_MODE, "MODE", 0, "... of mode crash (default) or byzantine", 0},
     {"log-on", KEY_LOG_ON, "WHERE", 0, "... with the logs on replicas (default) or memnodes", 0},
     {"fabric", KEY_FABRIC, "FABRIC", 0, "... on shm (default) or verbs", 0},
+    {"spares", KEY_SPARES, "R[,M]", 0,
+     "... with R spare replicas and M spare memory nodes (default 0,0)", 0},
+    {"operator", KEY_OPERATOR, NULL, 0, "... with a key for orders of an operator (tacit member)",
+     0},
     {"port", KEY_PORT, "PORT", 0, "... from this port on (verbs; default 7471)", 0},
     {0},
 };
@@ -71,6 +78,16 @@ static error_t keygen_parse(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_PORT:
         keygen->plan.port = (uint16_t)cli_option_number(state, "--port", value, 1, 65535);
+        return 0;
+    case KEY_SPARES: {
+        struct local_plan spares = {0};
+        cli_option_spares(state, value, &spares);
+        keygen->plan.spare_replicas = spares.spare_replicas;
+        keygen->plan.spare_memnodes = spares.spare_memnodes;
+        return 0;
+    }
+    case KEY_OPERATOR:
+        keygen->plan.operator_key = true;
         return 0;
     case KEY_MODE:
         keygen->plan.mode = cli_option_mode(state, value);

@@ -31,11 +31,16 @@
 
 void local_name(struct local_node node, char out[TACIT_CONFIG_NAME_BYTES])
 {
+    static const enum tacit_config_role roles[] = {
+        [LOCAL_REPLICA] = TACIT_CONFIG_REPLICA,
+        [LOCAL_MEMNODE] = TACIT_CONFIG_MEMNODE,
+        [LOCAL_SPARE_REPLICA] = TACIT_CONFIG_SPARE_REPLICA,
+        [LOCAL_SPARE_MEMNODE] = TACIT_CONFIG_SPARE_MEMNODE,
+    };
     if (node.kind == LOCAL_GATEWAY) {
         (void)snprintf(out, TACIT_CONFIG_NAME_BYTES, "gateway");
     } else {
-        tacit_config_node_name(
-            node.kind == LOCAL_REPLICA ? TACIT_CONFIG_REPLICA : TACIT_CONFIG_MEMNODE, node.id, out);
+        tacit_config_node_name(roles[node.kind], node.id, out);
     }
 }
 
@@ -130,7 +135,10 @@ enum tacit_status local_create(struct local *local, const char *directory,
                                      .log_on = plan->log_on,
                                      .replicas = plan->replicas,
                                      .memnodes = plan->memnodes,
-                                     .clients = LOCAL_CLIENTS};
+                                     .clients = LOCAL_CLIENTS,
+                                     .spare_replicas = plan->spare_replicas,
+                                     .spare_memnodes = plan->spare_memnodes,
+                                     .operator_key = true};
     status = tacit_config_generate(local->directory, &made, &local->config, error);
     if (status != TACIT_OK) {
         return status;
@@ -141,6 +149,9 @@ enum tacit_status local_create(struct local *local, const char *directory,
     local->config.broadcast_on = plan->broadcast_on;
     if (plan->arena_bytes != 0) {
         local->config.memory.arena_bytes = plan->arena_bytes;
+    }
+    if (plan->replace_after_ns != 0) {
+        local->config.timing.replace_after_ns = plan->replace_after_ns;
     }
     if (plan->patience > 1) {
         stretch(&local->config, plan->patience);
@@ -292,7 +303,9 @@ static _Noreturn void become(const struct local *local, struct local_node node, 
     char page[TACIT_CONFIG_PATH_BYTES];
     const char *argv[12];
     size_t argc = 0;
-    static const char *const programs[] = {"tacit-replica", "tacit-memnode", "tacit-gateway"};
+    static const char *const programs[] = {"tacit-replica", "tacit-memnode", "tacit-gateway",
+                                           "tacit-replica", "tacit-memnode"};
+    bool is_replica = node.kind == LOCAL_REPLICA || node.kind == LOCAL_SPARE_REPLICA;
     local_name(node, name);
     (void)snprintf(program, sizeof program, "%s/%s", local->programs, programs[node.kind]);
     if (node.kind == LOCAL_REPLICA && local_attack_page(local, node.id, page)) {
@@ -311,7 +324,7 @@ static _Noreturn void become(const struct local *local, struct local_node node, 
         argv[argc++] = "--port";
         argv[argc++] = port;
     }
-    if (node.kind == LOCAL_REPLICA && local->app != NULL) {
+    if (is_replica && local->app != NULL) {
         argv[argc++] = "--app";
         argv[argc++] = local->app;
     }
@@ -470,16 +483,23 @@ bool local_wait_gone(const struct local *local, struct local_node node, uint64_t
 // Every process that the cluster may have, in the order of starting.
 static bool node_at(const struct local *local, uint32_t index, struct local_node *node)
 {
-    uint32_t memnodes = local->config.memnode_count;
-    uint32_t replicas = local->config.replica_count;
-    if (index < memnodes) {
-        *node = (struct local_node){LOCAL_MEMNODE, (uint16_t)index};
-    } else if (index < memnodes + replicas) {
-        *node = (struct local_node){LOCAL_REPLICA, (uint16_t)(index - memnodes)};
-    } else {
-        *node = (struct local_node){LOCAL_GATEWAY, 0};
+    const struct tacit_config *config = &local->config;
+    const struct {
+        enum local_kind kind;
+        uint32_t count, first;
+    } lists[] = {{LOCAL_MEMNODE, config->memnode_count, 0},
+                 {LOCAL_REPLICA, config->replica_count, 0},
+                 {LOCAL_SPARE_MEMNODE, config->spare_memnode_count, 1},
+                 {LOCAL_SPARE_REPLICA, config->spare_replica_count, 1},
+                 {LOCAL_GATEWAY, 1, 0}};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        if (index < lists[i].count) {
+            *node = (struct local_node){lists[i].kind, (uint16_t)(index + lists[i].first)};
+            return true;
+        }
+        index -= lists[i].count;
     }
-    return index <= memnodes + replicas;
+    return false;
 }
 
 unsigned local_down(struct local *local)
@@ -593,8 +613,8 @@ static uint32_t faulty_replicas(const struct local *local)
     uint32_t members = local_members(local);
     uint32_t faulty = local_liars(local);
     for (uint32_t r = 0; r < local->config.replica_count; r++) {
-        struct local_node node = {LOCAL_REPLICA, (uint16_t)r};
-        bool is_faulty = (members >> r & 1u) == 0 || is_stopped(local, node);
+        bool is_faulty =
+            (members >> r & 1u) == 0 || is_stopped(local, local_sitter(local, (uint16_t)r));
         faulty |= is_faulty ? 1u << r : 0;
     }
     return faulty;

@@ -33,7 +33,13 @@
 #define LOCAL_ISOLATE_MAX 4000000000u
 #define LOCAL_ATTACK_VARIABLE "TACIT_ATTACK_PAGE" // tells it where its page is
 
-enum local_kind { LOCAL_REPLICA = 0, LOCAL_MEMNODE, LOCAL_GATEWAY };
+enum local_kind {
+    LOCAL_REPLICA = 0,
+    LOCAL_MEMNODE,
+    LOCAL_GATEWAY,
+    LOCAL_SPARE_REPLICA, // ids from 1
+    LOCAL_SPARE_MEMNODE,
+};
 
 struct local_node {
     enum local_kind kind;
@@ -55,6 +61,8 @@ struct local {
 
 struct local_plan {
     uint32_t replicas, memnodes;
+    uint32_t spare_replicas, spare_memnodes;
+    uint64_t replace_after_ns; // UINT64_MAX: default
     enum tacit_config_mode mode;
     enum tacit_config_fabric fabric;
     char host[64];                               // verbs: address of an RDMA device here
@@ -75,7 +83,7 @@ enum tacit_status local_exists(const char *directory, struct tacit_error *error)
 // Reads the cluster in a folder. Errors: those of local_exists() and of loading its cluster file.
 enum tacit_status local_open(struct local *local, const char *directory, struct tacit_error *error);
 
-// "replica-0", "memnode-1", "gateway".
+// "replica-0", "memnode-1", "spare-replica-1", "gateway".
 void local_name(struct local_node node, char out[TACIT_CONFIG_NAME_BYTES]);
 // Path of a file in the folder.
 void local_path(const struct local *local, char out[TACIT_CONFIG_PATH_BYTES], const char *format,
@@ -123,9 +131,11 @@ enum tacit_status local_up(struct local *local, struct tacit_error *error);
 // SIGTERM to everybody, SIGKILL to who has not ended in time. Returns how many had to be killed.
 unsigned local_down(struct local *local);
 
-// A replica's report (tacit_status_json), NULL: it does not answer. The caller gives it back with
-// json_decref.
+// The report (tacit_status_json) of who is in a replica's seat, the latest one where a spare took
+// it; NULL: nobody answers. The caller gives it back with json_decref.
 json_t *local_status(const struct local *local, uint16_t replica);
+// The process behind that report; the founder if nobody answers.
+struct local_node local_sitter(const struct local *local, uint16_t replica);
 uint64_t local_number(const json_t *report, const char *section, const char *key);
 // ---- liars (Byzantine mode, builds with tests): replicas whose program lies on purpose
 

@@ -20,6 +20,8 @@
 enum {
     KEY_REPLICAS = 256,
     KEY_MEMNODES,
+    KEY_SPARES,
+    KEY_REPLACE_AFTER,
     KEY_MODE,
     KEY_LOG_ON,
     KEY_BROADCAST_ON,
@@ -53,6 +55,10 @@ static const struct argp_option options[] = {
      0},
     {"replicas", KEY_REPLICAS, "N", 0, "up: replicas (default 3)", 1},
     {"memnodes", KEY_MEMNODES, "N", 0, "up: memory nodes (default 3)", 1},
+    {"spares", KEY_SPARES, "R[,M]", 0,
+     "up: R spare replicas and M spare memory nodes (default 0,0)", 1},
+    {"replace-after", KEY_REPLACE_AFTER, "MS", 0,
+     "up: milliseconds after which a spare takes a dead member's place (default 10000)", 1},
     {"mode", KEY_MODE, "MODE", 0, "up: crash (default) or byzantine", 1},
     {"fabric", KEY_FABRIC, "FABRIC", 0, "up: " CLI_FABRIC_HELP, 1},
     {"patience", KEY_PATIENCE, "N", 0, "up: " CLI_PATIENCE_HELP, 1},
@@ -95,6 +101,13 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case KEY_MEMNODES:
         arguments->plan.memnodes =
             (uint32_t)cli_option_number(state, "--memnodes", value, 0, TACIT_MEMNODES_MAX);
+        return 0;
+    case KEY_SPARES:
+        cli_option_spares(state, value, &arguments->plan);
+        return 0;
+    case KEY_REPLACE_AFTER:
+        arguments->plan.replace_after_ns =
+            cli_option_number(state, "--replace-after", value, 1, 86400000) * 1000000;
         return 0;
     case KEY_MODE:
         arguments->plan.mode = cli_option_mode(state, value);
@@ -333,23 +346,40 @@ static int show(const struct local *local)
     (void)printf("%-11s %-8s %-10s %5s %10s %10s %s\n", "node", "pid", "role", "inc", "applied",
                  "commit", "");
     for (uint32_t i = 0; i < local->config.replica_count; i++) {
-        node = (struct local_node){LOCAL_REPLICA, (uint16_t)i};
+        node = local_sitter(local, (uint16_t)i);
         pid_t pid = local_pid(local, node);
         json_t *report = pid == 0 ? NULL : local_status(local, (uint16_t)i);
         const char *role = json_string_value(json_object_get(report, "role"));
-        (void)printf("replica-%-3u %-8ld %-10s %5llu %10llu %10llu\n", i, (long)pid,
+        tacit_incarnation_t incarnation =
+            (tacit_incarnation_t)local_number(report, NULL, "incarnation");
+        char name[TACIT_CONFIG_NAME_BYTES];
+        local_name(node, name);
+        (void)printf("replica-%-3u %-8ld %-10s %5u %10llu %10llu%s%s\n", i, (long)pid,
                      pid == 0       ? "down"
                      : role == NULL ? "silent"
                                     : role,
-                     (unsigned long long)local_number(report, NULL, "incarnation"),
+                     tacit_incarnation_start(incarnation),
                      (unsigned long long)local_number(report, NULL, "applied"),
-                     (unsigned long long)local_number(report, NULL, "commit"));
+                     (unsigned long long)local_number(report, NULL, "commit"),
+                     node.kind == LOCAL_SPARE_REPLICA ? " " : "",
+                     node.kind == LOCAL_SPARE_REPLICA ? name : "");
         json_decref(report);
     }
     for (uint32_t i = 0; i < local->config.memnode_count; i++) {
         node = (struct local_node){LOCAL_MEMNODE, (uint16_t)i};
         pid_t pid = local_pid(local, node);
         (void)printf("memnode-%-3u %-8ld %s\n", i, (long)pid, pid == 0 ? "down" : "runs");
+    }
+    for (uint32_t i = 0; i < local->config.spare_replica_count + local->config.spare_memnode_count;
+         i++) {
+        bool is_replica = i < local->config.spare_replica_count;
+        char name[TACIT_CONFIG_NAME_BYTES];
+        node = (struct local_node){
+            is_replica ? LOCAL_SPARE_REPLICA : LOCAL_SPARE_MEMNODE,
+            (uint16_t)(1 + (is_replica ? i : i - local->config.spare_replica_count))};
+        local_name(node, name);
+        pid_t pid = local_pid(local, node);
+        (void)printf("%-15s %-4ld %s\n", name, (long)pid, pid == 0 ? "down" : "runs");
     }
     for (uint32_t i = 0; i < local->config.replica_count; i++) {
         char text[1024];
@@ -375,23 +405,38 @@ static bool find_node(const struct local *local, const struct arguments *argumen
     }
     if (strcmp(what, "leader") == 0 && arguments->words.count == 2) {
         int leader = local_leader(local);
-        *node = (struct local_node){LOCAL_REPLICA, (uint16_t)leader};
         if (leader < 0) {
             (void)cli_complain("nobody leads at the moment");
+            return false;
         }
-        return leader >= 0;
+        *node = local_sitter(local, (uint16_t)leader);
+        return true;
     }
-    bool is_replica = strcmp(what, "replica") == 0;
-    uint32_t count = is_replica ? local->config.replica_count : local->config.memnode_count;
-    if ((!is_replica && strcmp(what, "memnode") != 0) || arguments->words.count != 3 ||
-        count == 0 || !cli_number(arguments->words.word[2], 0, count - 1, &id)) {
-        (void)cli_complain("which one? accepted are leader, replica N (below %u), memnode N (below "
-                           "%u) and gateway",
-                           local->config.replica_count, local->config.memnode_count);
-        return false;
+    const struct {
+        const char *word;
+        enum local_kind kind;
+        uint32_t first, count;
+    } kinds[] = {
+        {"replica", LOCAL_REPLICA, 0, local->config.replica_count},
+        {"memnode", LOCAL_MEMNODE, 0, local->config.memnode_count},
+        {"spare-replica", LOCAL_SPARE_REPLICA, 1, local->config.spare_replica_count},
+        {"spare-memnode", LOCAL_SPARE_MEMNODE, 1, local->config.spare_memnode_count},
+    };
+    for (size_t i = 0; i < 4; i++) {
+        if (strcmp(what, kinds[i].word) == 0 && arguments->words.count == 3 &&
+            kinds[i].count != 0 &&
+            cli_number(arguments->words.word[2], kinds[i].first,
+                       kinds[i].first + kinds[i].count - 1, &id)) {
+            *node = (struct local_node){kinds[i].kind, (uint16_t)id};
+            return true;
+        }
     }
-    *node = (struct local_node){is_replica ? LOCAL_REPLICA : LOCAL_MEMNODE, (uint16_t)id};
-    return true;
+    (void)cli_complain(
+        "which one? accepted are leader, replica N (below %u), memnode N (below %u), "
+        "spare-replica N (1 to %u), spare-memnode N (1 to %u) and gateway",
+        local->config.replica_count, local->config.memnode_count, local->config.spare_replica_count,
+        local->config.spare_memnode_count);
+    return false;
 }
 
 // From its next start on: a liar, or honest.
@@ -551,7 +596,8 @@ int cli_local(int argc, char **argv)
         "up|down|status|kill NODE|start NODE|restart NODE|rolling-restart|stop NODE|cont "
         "NODE|attack "
         "[ID NAME]",
-        "A cluster on this machine. NODE is leader, replica N, memnode N or gateway.\v"
+        "A cluster on this machine. NODE is leader, replica N, memnode N, spare-replica N, "
+        "spare-memnode N or gateway.\v"
         "start and restart wait until a replica is readmitted by the group; rolling-restart "
         "restarts "
         "every replica and memory node so, one after the other. kill and stop refuse "

@@ -30,13 +30,16 @@
 
 #define MEMNODE_USERS (1u + TACIT_REPLICAS_MAX) // users of memory nodes are behind these
 #define GATEWAY_USER (MEMNODE_USERS + TACIT_MEMNODES_MAX)
-_Static_assert(GATEWAY_USER < LOCAL_ISOLATE_USERS, "all users are in the range");
+_Static_assert(GATEWAY_USER + 2 * TACIT_SPARES_MAX < LOCAL_ISOLATE_USERS,
+               "all users are in the range");
 
 uint32_t local_isolate_uid(const struct local *local, struct local_node node)
 {
-    uint32_t offset = node.kind == LOCAL_REPLICA   ? 1u + node.id
-                      : node.kind == LOCAL_MEMNODE ? MEMNODE_USERS + node.id
-                                                   : GATEWAY_USER;
+    uint32_t offset = node.kind == LOCAL_REPLICA         ? 1u + node.id
+                      : node.kind == LOCAL_MEMNODE       ? MEMNODE_USERS + node.id
+                      : node.kind == LOCAL_SPARE_REPLICA ? GATEWAY_USER + node.id
+                      : node.kind == LOCAL_SPARE_MEMNODE ? GATEWAY_USER + TACIT_SPARES_MAX + node.id
+                                                         : GATEWAY_USER;
     return local->isolate + offset;
 }
 
@@ -202,6 +205,14 @@ void local_isolate_plan(struct local *local)
     for (uint32_t i = 0; i < config->memnode_count; i++) {
         (void)snprintf(config->memnodes[i].address, sizeof config->memnodes[i].address,
                        "socket:memnode-%u/sock", i);
+    }
+    for (uint32_t i = 0; i < config->spare_replica_count; i++) {
+        (void)snprintf(config->spare_replicas[i].address, sizeof config->spare_replicas[i].address,
+                       "socket:spare-replica-%u/sock", i + 1);
+    }
+    for (uint32_t i = 0; i < config->spare_memnode_count; i++) {
+        (void)snprintf(config->spare_memnodes[i].address, sizeof config->spare_memnodes[i].address,
+                       "socket:spare-memnode-%u/sock", i + 1);
     }
 }
 

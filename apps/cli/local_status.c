@@ -17,11 +17,12 @@
 #define FAST_SLOTS 8u
 #define ANSWER_S 1 // a stopped replica answers never
 
-json_t *local_status(const struct local *local, uint16_t replica)
+// The report on the status socket of a replica or spare replica.
+static json_t *report_of(const struct local *local, enum tacit_config_role role, uint16_t id)
 {
     char path[TACIT_CONFIG_PATH_BYTES];
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (tacit_node_status_path(&local->config, replica, path, NULL) != TACIT_OK) {
+    if (tacit_node_status_path(&local->config, role, id, path, NULL) != TACIT_OK) {
         return NULL;
     }
     memcpy(address.sun_path, path, strlen(path) + 1);
@@ -48,6 +49,37 @@ json_t *local_status(const struct local *local, uint16_t replica)
     return report;
 }
 
+static json_t *sitter_of(const struct local *local, uint16_t replica, struct local_node *node)
+{
+    json_t *best = report_of(local, TACIT_CONFIG_REPLICA, replica);
+    *node = (struct local_node){LOCAL_REPLICA, replica};
+    for (uint16_t spare = 1; spare <= local->config.spare_replica_count; spare++) {
+        json_t *report = report_of(local, TACIT_CONFIG_SPARE_REPLICA, spare);
+        bool sits = report != NULL && local_number(report, NULL, "id") == replica;
+        if (sits && (best == NULL || local_number(report, NULL, "incarnation") >
+                                         local_number(best, NULL, "incarnation"))) {
+            json_decref(best);
+            best = json_incref(report);
+            *node = (struct local_node){LOCAL_SPARE_REPLICA, spare};
+        }
+        json_decref(report);
+    }
+    return best;
+}
+
+json_t *local_status(const struct local *local, uint16_t replica)
+{
+    struct local_node node;
+    return sitter_of(local, replica, &node);
+}
+
+struct local_node local_sitter(const struct local *local, uint16_t replica)
+{
+    struct local_node node;
+    json_decref(sitter_of(local, replica, &node));
+    return node;
+}
+
 uint64_t local_number(const json_t *report, const char *section, const char *key)
 {
     const json_t *object = section == NULL ? report : json_object_get(report, section);
@@ -63,6 +95,12 @@ static bool leads(const json_t *report)
 static struct local_node replica_node(uint32_t id)
 {
     return (struct local_node){LOCAL_REPLICA, (uint16_t)id};
+}
+
+// Nobody has to be asked if the founder does not run and no spare could have its seat.
+static bool may_answer(const struct local *local, uint32_t replica)
+{
+    return local->config.spare_replica_count != 0 || local_pid(local, replica_node(replica)) != 0;
 }
 
 // What a later leader has more of.
@@ -88,8 +126,9 @@ static int find_leader(const struct local *local, json_t **report)
     uint64_t ballot = 0;
     uint32_t liars = local_liars(local);
     for (uint32_t r = 0; r < local->config.replica_count; r++) {
-        bool is_asked = local_pid(local, replica_node(r)) != 0 && (liars >> r & 1u) == 0;
-        json_t *own = is_asked ? local_status(local, (uint16_t)r) : NULL;
+        json_t *own = (liars >> r & 1u) == 0 && may_answer(local, r)
+                          ? local_status(local, (uint16_t)r)
+                          : NULL;
         int led_by = own == NULL ? -1 : leads(own) ? (int)r : led_by_liar(own, liars);
         if (led_by >= 0 && (leader < 0 || term_of(own) > ballot)) {
             ballot = term_of(own);
@@ -136,8 +175,7 @@ uint32_t local_members(const struct local *local)
         connected |= 1u << (json_integer_value(json_array_get(up, i)) & 31);
     }
     for (uint32_t r = 0; r < local->config.replica_count; r++) {
-        json_t *own =
-            local_pid(local, replica_node(r)) == 0 ? NULL : local_status(local, (uint16_t)r);
+        json_t *own = may_answer(local, r) ? local_status(local, (uint16_t)r) : NULL;
         const char *role = json_string_value(json_object_get(own, "role"));
         uint64_t admitted = (uint64_t)json_integer_value(json_array_get(known, r));
         if (own != NULL && role != NULL && (connected >> r & 1u) != 0 &&

@@ -33,6 +33,7 @@ static const struct command commands[] = {
     {"demo", cli_demo, "watch a cluster survive replicas that lie and die"},
     {"local", cli_local, "a cluster on this machine: up, down, status, kill, start, attack, ..."},
     {"kv", cli_kv, "get, put, del in the replicated key-value store"},
+    {"member", cli_member, "who is in the group; add, remove and replace its members"},
     {"status", cli_status, "what the replicas of a cluster say of themselves"},
     {"check", cli_check, "check a cluster file: every problem, and the memory of each node"},
     {"rdma", cli_rdma, "whether this host can run fabric: verbs, and what is missing"},

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "local.h"
 
 uint64_t cli_option_number(struct argp_state *state, const char *option, const char *value,
                            uint64_t lowest, uint64_t highest)
@@ -67,6 +68,25 @@ enum tacit_config_waiting cli_option_waiting(struct argp_state *state, const cha
     static const enum tacit_config_waiting ways[] = {TACIT_CONFIG_ADAPTIVE, TACIT_CONFIG_YIELD,
                                                      TACIT_CONFIG_SPIN};
     return ways[cli_option_word(state, "--waiting", value, words)];
+}
+
+void cli_option_spares(struct argp_state *state, const char *value, struct local_plan *plan)
+{
+    char text[16] = "";
+    uint64_t replicas = 0;
+    uint64_t memnodes = 0;
+    (void)snprintf(text, sizeof text, "%s", value);
+    char *comma = strchr(text, ',');
+    if (comma != NULL) {
+        *comma = '\0';
+    }
+    if (strlen(value) >= sizeof text || !cli_number(text, 0, TACIT_SPARES_MAX, &replicas) ||
+        (comma != NULL && !cli_number(comma + 1, 0, TACIT_SPARES_MAX, &memnodes))) {
+        argp_error(state, "--spares %s: accepted is R or R,M, each 0 to %u", value,
+                   TACIT_SPARES_MAX);
+    }
+    plan->spare_replicas = (uint32_t)replicas;
+    plan->spare_memnodes = (uint32_t)memnodes;
 }
 
 void cli_option_append(struct argp_state *state, struct cli_words *words, const char *value,

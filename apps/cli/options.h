@@ -37,6 +37,8 @@ void cli_option_fabric(struct argp_state *state, const char *value, struct local
 #define CLI_PATIENCE_MAX 1000u
 #define CLI_PATIENCE_HELP "all times N times as long, for emulated or busy machines (default 1)"
 uint32_t cli_option_patience(struct argp_state *state, const char *value);
+// --spares R[,M], into a plan.
+void cli_option_spares(struct argp_state *state, const char *value, struct local_plan *plan);
 // Appends a word, `most` at most (no more than CLI_WORDS_MAX).
 void cli_option_append(struct argp_state *state, struct cli_words *words, const char *value,
                        unsigned most);

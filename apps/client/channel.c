@@ -152,6 +152,26 @@ void tacit_channel_status(const struct tacit_channel *channel, struct tacit_chan
     status->leader = tacit_client_leader(channel->client, &status->up);
 }
 
+void tacit_channel_members_ask(struct tacit_channel *channel)
+{
+    tacit_client_members_ask(channel->client);
+}
+
+bool tacit_channel_members(const struct tacit_channel *channel, struct tacit_wire_members *members)
+{
+    return tacit_client_members(channel->client, members);
+}
+
+void tacit_channel_order_send(struct tacit_channel *channel, const struct tacit_wire_order *order)
+{
+    tacit_client_order_send(channel->client, order);
+}
+
+uint32_t tacit_channel_order_outcome(const struct tacit_channel *channel, uint64_t nonce)
+{
+    return tacit_client_order_outcome(channel->client, nonce);
+}
+
 tacit_time_ns_t tacit_channel_now_ns(const struct tacit_channel *channel)
 {
     return channel->now_ns();

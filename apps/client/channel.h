@@ -36,6 +36,13 @@ enum tacit_status tacit_channel_build(const struct tacit_channel_parts *parts,
 void tacit_channel_arm(struct tacit_channel *channel);
 void tacit_channel_sleep(struct tacit_channel *channel, tacit_time_ns_t until_ns);
 void tacit_channel_disarm(struct tacit_channel *channel);
+// Seats and orders, as in tacit/client_core.h: answers come in while the channel is polled.
+struct tacit_wire_members;
+struct tacit_wire_order;
+void tacit_channel_members_ask(struct tacit_channel *channel);
+bool tacit_channel_members(const struct tacit_channel *channel, struct tacit_wire_members *members);
+void tacit_channel_order_send(struct tacit_channel *channel, const struct tacit_wire_order *order);
+uint32_t tacit_channel_order_outcome(const struct tacit_channel *channel, uint64_t nonce);
 // The channel's clock.
 tacit_time_ns_t tacit_channel_now_ns(const struct tacit_channel *channel);
 uint32_t tacit_channel_outstanding(const struct tacit_channel *channel);

@@ -96,7 +96,10 @@ static enum tacit_status find_files(const struct tacit_channel_options *options,
     int cluster =
         snprintf(node->cluster_path, sizeof node->cluster_path, "%s", options->cluster_path);
     int key = snprintf(node->key_path, sizeof node->key_path, "%s", options->key_path);
-    if (cluster >= (int)sizeof node->cluster_path || key >= (int)sizeof node->key_path) {
+    int state = snprintf(node->state_dir, sizeof node->state_dir, "%s",
+                         options->state_dir != NULL ? options->state_dir : "");
+    if (cluster >= (int)sizeof node->cluster_path || key >= (int)sizeof node->key_path ||
+        state >= (int)sizeof node->state_dir) {
         return tacit_error_set(error, TACIT_ETOOBIG, 0, "client: a path is longer than %u bytes",
                                TACIT_CONFIG_PATH_BYTES - 1);
     }

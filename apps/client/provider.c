@@ -151,7 +151,8 @@ static_assert((int)TACIT_SHM_REPLICA == (int)TACIT_VERBS_REPLICA &&
                   (int)TACIT_SHM_CLIENT == (int)TACIT_VERBS_CLIENT &&
                   (int)TACIT_SHM_REPORT_REFUSED == (int)TACIT_VERBS_REPORT_REFUSED &&
                   (int)TACIT_SHM_REPORT_MISBEHAVED == (int)TACIT_VERBS_REPORT_MISBEHAVED &&
-                  (int)TACIT_SHM_REPORT_RESOURCE == (int)TACIT_VERBS_REPORT_RESOURCE,
+                  (int)TACIT_SHM_REPORT_RESOURCE == (int)TACIT_VERBS_REPORT_RESOURCE &&
+                  (int)TACIT_SHM_REPORT_STALE == (int)TACIT_VERBS_REPORT_STALE,
               "both providers number kinds and reports alike");
 
 static bool find_key_verbs(void *context, enum tacit_verbs_kind kind, uint16_t id,

@@ -6,17 +6,38 @@
 #include <stdio.h>
 #include <unistd.h>
 
+// Every replica, memory node and spare; false beyond the last.
+static bool node_at(const struct tacit_config *config, uint32_t index, enum tacit_config_role *role,
+                    uint16_t *id)
+{
+    const struct {
+        enum tacit_config_role role;
+        uint32_t count, first;
+    } lists[] = {{TACIT_CONFIG_REPLICA, config->replica_count, 0},
+                 {TACIT_CONFIG_MEMNODE, config->memnode_count, 0},
+                 {TACIT_CONFIG_SPARE_REPLICA, config->spare_replica_count, 1},
+                 {TACIT_CONFIG_SPARE_MEMNODE, config->spare_memnode_count, 1}};
+    for (unsigned i = 0; i < 4; i++) {
+        if (index < lists[i].count) {
+            *role = lists[i].role;
+            *id = (uint16_t)(index + lists[i].first);
+            return true;
+        }
+        index -= lists[i].count;
+    }
+    return false;
+}
+
 // Whether any state directory belongs to a group already: then none is touched.
 static enum tacit_status check_unfounded(const struct tacit_config *config,
                                          struct tacit_error *error)
 {
-    for (uint32_t i = 0; i < config->replica_count + config->memnode_count; i++) {
-        bool is_replica = i < config->replica_count;
+    enum tacit_config_role role;
+    uint16_t id;
+    for (uint32_t i = 0; node_at(config, i, &role, &id); i++) {
         char path[TACIT_CONFIG_PATH_BYTES];
         char file[TACIT_CONFIG_PATH_BYTES + 8];
-        enum tacit_status status = tacit_config_state_dir(
-            config, is_replica ? TACIT_CONFIG_REPLICA : TACIT_CONFIG_MEMNODE,
-            (uint16_t)(is_replica ? i : i - config->replica_count), path, error);
+        enum tacit_status status = tacit_config_state_dir(config, role, id, path, error);
         if (status != TACIT_OK) {
             return status;
         }
@@ -39,12 +60,10 @@ enum tacit_status tacit_group_found(const struct tacit_config *config, bool repl
     char text[2 * sizeof group->bytes + 2];
     enum tacit_status status = replace ? TACIT_OK : check_unfounded(config, error);
     tacit_random_bytes(group->bytes, sizeof group->bytes);
-    for (uint32_t i = 0; i < config->replica_count + config->memnode_count && status == TACIT_OK;
-         i++) {
-        bool is_replica = i < config->replica_count;
-        status = tacit_config_state_dir(
-            config, is_replica ? TACIT_CONFIG_REPLICA : TACIT_CONFIG_MEMNODE,
-            (uint16_t)(is_replica ? i : i - config->replica_count), path, error);
+    enum tacit_config_role role;
+    uint16_t id;
+    for (uint32_t i = 0; status == TACIT_OK && node_at(config, i, &role, &id); i++) {
+        status = tacit_config_state_dir(config, role, id, path, error);
         if (status == TACIT_OK) {
             status = tacit_statedir_found(path, group, replace, error);
         }

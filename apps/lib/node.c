@@ -26,12 +26,21 @@
 
 static void report(void *context, enum tacit_shm_report_kind kind, const char *text)
 {
-    (void)context;
+    struct tacit_node *node = context;
     static const char *const events[TACIT_SHM_REPORTS] = {
+        [TACIT_SHM_REPORT_STALE] = "stale",
         [TACIT_SHM_REPORT_REFUSED] = "refused",
         [TACIT_SHM_REPORT_MISBEHAVED] = "misbehaved",
         [TACIT_SHM_REPORT_RESOURCE] = "resource",
     };
+    if (kind == TACIT_SHM_REPORT_STALE) {
+        __atomic_store_n(&node->is_replaced, true, __ATOMIC_RELEASE);
+        tacit_log(TACIT_LOG_WARN, events[kind],
+                  "text=\"a peer knows a later life in this node's place: if it was replaced or "
+                  "removed, `tacit member add %s` lets it come back as a spare (%s)\"",
+                  node->name, text);
+        return;
+    }
     tacit_log(TACIT_LOG_WARN, events[kind], "text=\"%s\"", text);
 }
 
@@ -39,10 +48,20 @@ static void report(void *context, enum tacit_shm_report_kind kind, const char *t
 
 static const char *role_name(enum tacit_config_role role)
 {
-    return role == TACIT_CONFIG_REPLICA   ? "replica"
-           : role == TACIT_CONFIG_MEMNODE ? "memnode"
-           : role == TACIT_CONFIG_CLIENT  ? "client"
-                                          : "operator";
+    static const char *const names[] = {
+        [TACIT_CONFIG_REPLICA] = "replica",
+        [TACIT_CONFIG_MEMNODE] = "memnode",
+        [TACIT_CONFIG_CLIENT] = "client",
+        [TACIT_CONFIG_OPERATOR] = "operator",
+        [TACIT_CONFIG_SPARE_REPLICA] = "spare replica",
+        [TACIT_CONFIG_SPARE_MEMNODE] = "spare memory node",
+    };
+    return names[role];
+}
+
+static enum tacit_config_role spare_of(enum tacit_config_role role)
+{
+    return role == TACIT_CONFIG_REPLICA ? TACIT_CONFIG_SPARE_REPLICA : TACIT_CONFIG_SPARE_MEMNODE;
 }
 
 static void folder_of(const char *path, char out[TACIT_CONFIG_PATH_BYTES])
@@ -52,20 +71,22 @@ static void folder_of(const char *path, char out[TACIT_CONFIG_PATH_BYTES])
                    path);
 }
 
-enum tacit_status tacit_node_status_path(const struct tacit_config *config, uint16_t replica,
+enum tacit_status tacit_node_status_path(const struct tacit_config *config,
+                                         enum tacit_config_role role, uint16_t id,
                                          char out[TACIT_CONFIG_PATH_BYTES],
                                          struct tacit_error *error)
 {
+    const struct tacit_config_member *member = tacit_config_member(config, role, id);
     char directory[TACIT_CONFIG_PATH_BYTES];
     char name[TACIT_CONFIG_NAME_BYTES];
     enum tacit_status status = tacit_config_runtime_dir(config, directory, error);
     if (status != TACIT_OK) {
         return status;
     }
-    if (config->replicas[replica].socket_path[0] != '\0') { // beside the replica's own socket
-        folder_of(config->replicas[replica].socket_path, directory);
+    if (member != NULL && member->socket_path[0] != '\0') { // beside the replica's own socket
+        folder_of(member->socket_path, directory);
     }
-    tacit_config_node_name(TACIT_CONFIG_REPLICA, replica, name);
+    tacit_config_node_name(role, id, name);
     int length = snprintf(out, TACIT_CONFIG_PATH_BYTES, "%s/%s.status", directory, name);
     if (length < 0 || (size_t)length >= TACIT_CONFIG_SOCKET_BYTES) {
         return tacit_error_set(error, TACIT_ETOOBIG, 0,
@@ -84,12 +105,13 @@ static enum tacit_status load_files(struct tacit_node *node, const char *node_pa
     if (status != TACIT_OK) {
         return tacit_config_problems_to_error(&node->problems, status, error);
     }
-    if (node->file.role != role) {
+    if (node->file.role != role && node->file.role != spare_of(role)) {
         return tacit_error_set(error, TACIT_EINVAL, 0,
                                "%s is the node file of a %s; this program runs a %s", node_path,
                                role_name(node->file.role), role_name(role));
     }
     const char *path = cluster_path != NULL ? cluster_path : node->file.cluster_path;
+    (void)snprintf(node->cluster_path, sizeof node->cluster_path, "%s", path);
     status = tacit_config_load(path, &node->config, &node->problems);
     if (status != TACIT_OK) {
         return tacit_config_problems_to_error(&node->problems, status, error);
@@ -109,17 +131,19 @@ static enum tacit_status load_files(struct tacit_node *node, const char *node_pa
     return tacit_node_file_match(&node->file, &node->config, &node->keypair->public_key, error);
 }
 
-static enum tacit_status prepare(struct tacit_node *node, struct tacit_error *error)
+static enum tacit_status prepare(struct tacit_node *node, enum tacit_config_role role,
+                                 struct tacit_error *error)
 {
     const struct tacit_config *config = &node->config;
-    bool is_replica = node->file.role == TACIT_CONFIG_REPLICA;
+    bool is_replica = role == TACIT_CONFIG_REPLICA;
     tacit_config_node_name(node->file.role, node->file.id, node->name);
     enum tacit_status status = tacit_config_runtime_dir(config, node->runtime_dir, error);
     if (status == TACIT_OK && config->mode == TACIT_CONFIG_CRASH && config->timing.lease_ns != 0) {
         status = tacit_drift_check((uint32_t)config->timing.drift_ppm, error);
     }
     if (status == TACIT_OK && is_replica) {
-        status = tacit_node_status_path(config, node->file.id, node->status_path, error);
+        status = tacit_node_status_path(config, node->file.role, node->file.id, node->status_path,
+                                        error);
     }
     if (status != TACIT_OK) {
         return status;
@@ -128,14 +152,17 @@ static enum tacit_status prepare(struct tacit_node *node, struct tacit_error *er
     node->provider = (struct tacit_provider_config){
         .cluster = config,
         .kind = is_replica ? TACIT_SHM_REPLICA : TACIT_SHM_MEMNODE,
-        .id = node->file.id,
         .layouts = {[TACIT_SHM_REPLICA] = tacit_smr_replica_layout(&node->smr),
                     [TACIT_SHM_MEMNODE] = tacit_smr_memnode_layout(&node->smr),
                     [TACIT_SHM_CLIENT] = tacit_smr_client_layout(&node->smr)},
         .keypair = node->keypair,
         .rdma = node->file.rdma,
         .report = report,
+        .context = node,
     };
+    if (!tacit_node_is_spare(node)) {
+        node->seat.id = node->file.id;
+    }
     return TACIT_OK;
 }
 
@@ -154,7 +181,7 @@ enum tacit_status tacit_node_load(struct tacit_node **out, const char *node_path
     node->state.lock = -1;
     status = load_files(node, node_path, cluster_path, role, error);
     if (status == TACIT_OK) {
-        status = prepare(node, error);
+        status = prepare(node, role, error);
     }
     if (status != TACIT_OK) {
         tacit_node_free(node);
@@ -167,9 +194,7 @@ enum tacit_status tacit_node_load(struct tacit_node **out, const char *node_path
 // Empty with another fabric than shared memory.
 static const char *socket_of(const struct tacit_node *node)
 {
-    const struct tacit_config *config = &node->config;
-    return node->file.role == TACIT_CONFIG_REPLICA ? config->replicas[node->file.id].socket_path
-                                                   : config->memnodes[node->file.id].socket_path;
+    return tacit_config_member(&node->config, node->file.role, node->file.id)->socket_path;
 }
 
 static bool listens(const struct sockaddr_un *address)
@@ -232,10 +257,14 @@ enum tacit_status tacit_node_enter(struct tacit_node *node, struct tacit_error *
     if (stat(folder, &facts) == 0 && (facts.st_mode & S_ISGID) != 0) {
         node->provider.socket_gid = facts.st_gid;
     }
-    node->provider.incarnation = node->state.incarnation;
+    bool is_founder = node->seat.generation == 0;
+    node->state.first_member = node->state.first_member && is_founder;
+    node->provider.id = node->seat.id;
+    node->provider.incarnation =
+        tacit_incarnation_make(node->seat.generation, node->seat.body, node->state.incarnation);
     node->provider.group = node->state.group;
-    node->smr.self = node->file.id;
-    node->smr.incarnation = node->state.incarnation;
+    node->smr.self = node->seat.id;
+    node->smr.incarnation = node->provider.incarnation;
     node->smr.first_member = node->state.first_member;
     if (node->config.waiting == TACIT_CONFIG_SPIN && node->smr.beat_period_ns > SPIN_BEAT_NS) {
         node->smr.beat_period_ns = SPIN_BEAT_NS;

@@ -16,10 +16,13 @@
 
 #include "../client/cluster.h"
 #include "control.h"
+#include "core/byzantine/payload.h"
 #include "log.h"
 #include "node.h"
 #include "runner.h"
 #include "signer.h"
+#include "standby.h"
+#include "tacit/wire.h"
 #include "view_source.h"
 #include "waiting.h"
 
@@ -28,6 +31,11 @@
 #define PERIODS_MAX 16u
 #define OPTIONS_BYTES 1024u
 #define NICE_GAIN 10 // Linux counts nice per thread
+// A node that is in nobody's eyes a member: when it believes those who say that it was replaced,
+// and when a spare that is not let into the seat that it saw dead goes back to standing by.
+#define BELIEVES_NS UINT64_C(1000000000)
+#define ALONE_NS UINT64_C(3000000000)
+#define ADMITTED_NS UINT64_C(60000000000)
 
 struct tacit_replica {
     struct tacit_node *node;
@@ -43,6 +51,10 @@ struct tacit_replica {
     struct tacit_view_source view;
     struct tacit_runner runner;
     uint64_t draws;
+    uint64_t seat_words[TACIT_WIRE_SEATS]; // of the engine, read by the fabric's control thread
+    bool is_over;                          // replaced, or not let into a seat
+    tacit_incarnation_t successor;         // who replaced it, as its state says; 0: not known
+    tacit_time_ns_t started_ns, alone_ns; // alone: since when no replica was connected, 0: some are
     char app_options[OPTIONS_BYTES];
     void (*started)(void *context);
     void *context;
@@ -69,6 +81,55 @@ static void changed(void *context)
     struct tacit_replica *replica = context;
     tacit_control_notify(replica->control);
     tacit_view_source_changed(&replica->view);
+}
+
+// ---- the end of its life in a seat
+// ---------------------------------------------------------------------
+
+// Protocol thread, with each report.
+static bool is_over(void *context, const struct tacit_status_report *report, tacit_time_ns_t now_ns)
+{
+    struct tacit_replica *replica = context;
+    const struct tacit_node *node = replica->node;
+    bool has_spares = node->config.spare_replica_count > 0;
+    bool waits = report->role == TACIT_ROLE_JOINING;
+    uint32_t connected = (uint32_t)__builtin_popcount(report->up & ~(1u << report->self));
+    tacit_time_ns_t age_ns = now_ns - replica->started_ns;
+    replica->alone_ns = connected != 0 ? 0 : replica->alone_ns == 0 ? now_ns : replica->alone_ns;
+    bool refused = __atomic_load_n(&node->is_replaced, __ATOMIC_ACQUIRE) && age_ns > BELIEVES_NS &&
+                   connected <= node->config.f && has_spares;
+    bool unwanted =
+        node->seat.generation > 0 &&
+        (age_ns > ADMITTED_NS || (replica->alone_ns != 0 && now_ns - replica->alone_ns > ALONE_NS));
+    replica->successor = report->successor;
+    replica->is_over = report->successor != 0 || (waits && (refused || unwanted));
+    return replica->is_over;
+}
+
+static enum tacit_status over_error(const struct tacit_replica *replica, struct tacit_error *error)
+{
+    const struct tacit_node *node = replica->node;
+    char who[TACIT_CONFIG_NAME_BYTES + 16] = "another one";
+    uint32_t body = tacit_incarnation_body(replica->successor);
+    if (replica->successor == 0) {
+        return tacit_error_set(
+            error, TACIT_ECLOSED, 0,
+            "%s is no member of the group any more, or was not let into the seat "
+            "of replica %u",
+            node->name, node->seat.id);
+    }
+    if (body == TACIT_BODY_VACANT) {
+        return tacit_error_set(error, TACIT_ECLOSED, 0,
+                               "%s was removed by an operator; `tacit member add %s` lets it come "
+                               "back",
+                               node->name, node->name);
+    }
+    tacit_config_node_name(body == 0 ? TACIT_CONFIG_REPLICA : TACIT_CONFIG_SPARE_REPLICA,
+                           (uint16_t)(body == 0 ? node->seat.id : body), who);
+    return tacit_error_set(error, TACIT_ECLOSED, 0,
+                           "%s was replaced by %s; `tacit member add %s` lets it come back as a "
+                           "spare",
+                           node->name, who, node->name);
 }
 
 // ---- memory ------------------------------------------------------------------------------------
@@ -238,6 +299,21 @@ static enum tacit_status open_signer(struct tacit_replica *replica, struct tacit
     return status;
 }
 
+// Crash mode's check of an operator's order. Protocol thread, seldom.
+static bool order_holds(void *context, const uint8_t *order, uint32_t bytes,
+                        const uint8_t signature[64])
+{
+    const struct tacit_node *node = context;
+    struct tacit_digest cluster;
+    struct tacit_scope scope;
+    struct tacit_signature given;
+    tacit_config_digest(&cluster, &node->config);
+    tacit_scope_make(&scope, &node->state.group, &cluster);
+    memcpy(given.bytes, signature, sizeof given.bytes);
+    return tacit_signature_is_valid(&given, &node->config.operator_key, TACIT_DOMAIN_ORDER, &scope,
+                                    order, bytes);
+}
+
 static tacit_time_ns_t clock_now(void *context)
 {
     (void)context;
@@ -267,6 +343,10 @@ static enum tacit_status open_parts(struct tacit_replica *replica,
     node->smr.app_options = replica->app_options;
     node->smr.draw = draw;
     node->smr.clock = clock_now;
+    node->smr.seat_words = replica->seat_words;
+    node->provider.seat_words = options->unreplicated ? NULL : replica->seat_words;
+    node->smr.order_holds = node->config.has_operator_key ? order_holds : NULL;
+    node->smr.order_context = node;
     replica->view.publisher = &replica->publisher;
     node->smr.view_words = &replica->view.words;
     node->smr.draw_context = &replica->draws;
@@ -275,7 +355,7 @@ static enum tacit_status open_parts(struct tacit_replica *replica,
     static struct tacit_signer later; // named, not used
     node->smr.byzantine.signer = &later;
     struct tacit_smr_config checked = node->smr;
-    checked.self = node->file.id;
+    checked.self = 0;
     checked.incarnation = 1;
     status = tacit_smr_config_check(&checked, error);
     if (status == TACIT_OK) {
@@ -283,6 +363,11 @@ static enum tacit_status open_parts(struct tacit_replica *replica,
     }
     if (status == TACIT_OK) {
         status = try_app(replica, options->app, error);
+    }
+    static const volatile sig_atomic_t never = 0;
+    if (status == TACIT_OK && tacit_standby_is_needed(node)) {
+        status =
+            tacit_standby_wait(node, options->stopped != NULL ? options->stopped : &never, error);
     }
     if (status == TACIT_OK) {
         status = tacit_node_enter(node, error);
@@ -306,11 +391,12 @@ static enum tacit_status open_parts(struct tacit_replica *replica,
 
 // In Byzantine mode every replica's answer is awaited, and the client awaits theirs. With fabric
 // shm all of them are on this machine; with verbs as many as share this replica's address.
-static uint32_t replicas_here(const struct tacit_config *config, uint16_t self)
+static uint32_t replicas_here(const struct tacit_config *config,
+                              const struct tacit_config_member *self)
 {
-    uint32_t count = 0;
+    uint32_t count = self->id > 0 && self != &config->replicas[self->id] ? 1 : 0; // a spare
     for (uint32_t i = 0; i < config->replica_count; i++) {
-        count += strcmp(config->replicas[i].host, config->replicas[self].host) == 0;
+        count += strcmp(config->replicas[i].host, self->host) == 0;
     }
     return count;
 }
@@ -318,7 +404,8 @@ static uint32_t replicas_here(const struct tacit_config *config, uint16_t self)
 static bool is_crowded(const struct tacit_node *node)
 {
     return node->smr.engine == TACIT_ENGINE_BYZANTINE &&
-           tacit_waiting_is_crowded(replicas_here(&node->config, node->file.id));
+           tacit_waiting_is_crowded(replicas_here(
+               &node->config, tacit_config_member(&node->config, node->file.role, node->file.id)));
 }
 
 enum tacit_status tacit_replica_open(const struct tacit_replica_options *options,
@@ -351,6 +438,7 @@ enum tacit_status tacit_replica_open(const struct tacit_replica_options *options
                                             .publisher = &replica->publisher,
                                             .view_words = &replica->view.words,
                                             .changed = changed,
+                                            .is_over = options->unreplicated ? NULL : is_over,
                                             .context = replica,
                                             .is_crowded = is_crowded(replica->node)};
     *out = replica;
@@ -364,23 +452,23 @@ static void pin(const struct tacit_node *node)
 {
     const struct tacit_config *config = &node->config;
     cpu_set_t cores;
-    if (node->file.id >= config->core_count) {
+    if (node->seat.id >= config->core_count) {
         return;
     }
     CPU_ZERO(&cores);
-    CPU_SET(config->cores[node->file.id], &cores);
+    CPU_SET(config->cores[node->seat.id], &cores);
     if (sched_setaffinity(0, sizeof cores, &cores) != 0) {
         tacit_log(TACIT_LOG_WARN, "core", "core=%u text=\"cannot be used: %s\"",
-                  config->cores[node->file.id], strerror(errno));
+                  config->cores[node->seat.id], strerror(errno));
     }
 }
 
 // Followers and candidates need little time, but at once when the leader dies: then the processors
 // are taken by its remains and by everybody who noticed. Not to be allowed this is no error.
-static void ask_for_rank(void)
+static void ask_for_rank(int gain)
 {
     id_t thread = (id_t)syscall(SYS_gettid);
-    (void)setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) - NICE_GAIN);
+    (void)setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) - gain);
 }
 
 enum tacit_status tacit_replica_run(struct tacit_replica *replica, struct tacit_error *error)
@@ -392,11 +480,11 @@ enum tacit_status tacit_replica_run(struct tacit_replica *replica, struct tacit_
     }
     pin(replica->node);
     if (!replica->runner.is_crowded) {
-        ask_for_rank();
+        ask_for_rank(NICE_GAIN);
     }
-    tacit_log(TACIT_LOG_INFO, "start", "incarnation=%u first_member=%s memory_mib=%zu",
-              replica->node->state.incarnation, replica->node->state.first_member ? "yes" : "no",
-              replica->memory_bytes >> 20);
+    tacit_log(TACIT_LOG_INFO, "start", "incarnation=%u seat=%u first_member=%s memory_mib=%zu",
+              replica->node->provider.incarnation, replica->node->seat.id,
+              replica->node->state.first_member ? "yes" : "no", replica->memory_bytes >> 20);
     if (replica->node->smr.engine == TACIT_ENGINE_BYZANTINE && !replica->node->state.first_member) {
         tacit_log(TACIT_LOG_WARN, "waits",
                   "text=\"this replica was restarted and remembers nothing: it votes, answers and "
@@ -405,9 +493,17 @@ enum tacit_status tacit_replica_run(struct tacit_replica *replica, struct tacit_
     if (replica->started != NULL) {
         replica->started(replica->context);
     }
+    replica->started_ns = tacit_shm_now_ns();
     tacit_runner_run(&replica->runner);
+    if (!replica->runner.is_crowded) {
+        ask_for_rank(-NICE_GAIN); // it may stand by next
+    }
+    if (replica->is_over) {
+        status = over_error(replica, error);
+        tacit_log(TACIT_LOG_WARN, "over", "text=\"%s\"", error->text);
+    }
     tacit_log(TACIT_LOG_INFO, "stop", "turns=%llu", (unsigned long long)replica->runner.turns);
-    return TACIT_OK;
+    return status;
 }
 
 void tacit_replica_stop(struct tacit_replica *replica)

@@ -68,6 +68,9 @@ static void publish(struct tacit_runner *runner, tacit_time_ns_t now_ns)
     if (changed && runner->changed != NULL) {
         runner->changed(runner->context);
     }
+    if (runner->is_over != NULL && runner->is_over(runner->context, &value.report, now_ns)) {
+        atomic_store(&runner->stop, true);
+    }
 }
 
 static bool turn(struct tacit_runner *runner)

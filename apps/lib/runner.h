@@ -25,6 +25,10 @@ struct tacit_runner {
     // Called when something that a person would want to know has changed (role, leader, who is
     // trusted).
     void (*changed)(void *context);
+    // Asked with each report: whether this life of the replica is over, which ends the loop. NULL:
+    // never.
+    bool (*is_over)(void *context, const struct tacit_status_report *report,
+                    tacit_time_ns_t now_ns);
     void *context;
     // More threads are awaited at a time than this machine has processors: who spins keeps one from
     // whom it waits for.

@@ -11,6 +11,7 @@
 
 #include "../lib/log.h"
 #include "../lib/node.h"
+#include "../lib/standby.h"
 #include "tacit/memnode.h"
 #ifdef TACIT_HAVE_VERBS
 #include "tacit/verbs_memnode.h"
@@ -67,7 +68,8 @@ struct user {
 static void ready(void *context)
 {
     const struct tacit_node *node = context;
-    tacit_log(TACIT_LOG_INFO, "start", "incarnation=%u", node->state.incarnation);
+    tacit_log(TACIT_LOG_INFO, "start", "incarnation=%u seat=%u", node->provider.incarnation,
+              node->seat.id);
 }
 
 static enum tacit_status find_user(const char *name, struct user *user, struct tacit_error *error)
@@ -165,11 +167,33 @@ static enum tacit_status run_verbs(struct tacit_node *node, struct user user,
 #endif
 }
 
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int signal_number)
+{
+    (void)signal_number;
+    stopped = 1;
+}
+
+// Before anything of the memory node itself begins: a spare waits until it is to be one.
+static enum tacit_status stand_by(struct tacit_node *node, struct tacit_error *error)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    if (!tacit_standby_is_needed(node)) {
+        return TACIT_OK;
+    }
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    return tacit_standby_wait(node, &stopped, error);
+}
+
 int main(int argc, char **argv)
 {
     static const struct argp argp = {
-        argp_options, parse, NULL, "Runs a memory node of a Tacit group until SIGTERM.",
-        NULL,         NULL,  NULL};
+        argp_options, parse,
+        NULL,         "Runs a memory node of a Tacit group, or a spare, until SIGTERM.",
+        NULL,         NULL,
+        NULL};
     struct arguments arguments = {.level = TACIT_LOG_INFO};
     struct tacit_error error = {0};
     struct tacit_node *node = NULL;
@@ -187,17 +211,20 @@ int main(int argc, char **argv)
         status = find_user(arguments.user, &user, &error);
     }
     if (status == TACIT_OK) {
+        status = stand_by(node, &error);
+    }
+    if (status == TACIT_OK) {
         status = tacit_node_enter(node, &error);
     }
     if (status == TACIT_OK) {
         bool is_shm = node->config.fabric == TACIT_CONFIG_SHM;
         status = is_shm ? run_shm(node, user, &error) : run_verbs(node, user, &error);
     }
-    if (status != TACIT_OK) {
+    if (status != TACIT_OK && !stopped) {
         (void)fprintf(stderr, "tacit-memnode: %s\n", error.text);
         return 1;
     }
-    tacit_log(TACIT_LOG_INFO, "stop", "incarnation=%u", node->state.incarnation);
+    tacit_log(TACIT_LOG_INFO, "stop", "incarnation=%u", node->provider.incarnation);
     tacit_node_free(node);
     return 0;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../flip/flip.h"
 #include "../kv/kv.h"
@@ -103,13 +104,17 @@ static enum tacit_status find_app(const char *name, const struct tacit_app **app
     return TACIT_OK;
 }
 
-static struct tacit_replica *running;
+static struct tacit_replica *volatile running;
+static volatile sig_atomic_t stopped;
 
 static void on_signal(int signal_number)
 {
     (void)signal_number;
     int before = errno;
-    tacit_replica_stop(running);
+    stopped = 1;
+    if (running != NULL) {
+        tacit_replica_stop(running);
+    }
     errno = before;
 }
 
@@ -119,10 +124,29 @@ static int fail(const struct tacit_error *error)
     return 1;
 }
 
+// From the start to the end of its life in a seat, which it waits for first if it is a spare.
+static enum tacit_status live(const struct tacit_replica_options *options,
+                              struct tacit_error *error)
+{
+    struct tacit_replica *replica = NULL;
+    enum tacit_status status = tacit_replica_open(options, &replica, error);
+    if (status != TACIT_OK) {
+        return status;
+    }
+    running = replica;
+    if (stopped) { // before it was there to be told
+        tacit_replica_stop(replica);
+    }
+    status = tacit_replica_run(replica, error);
+    running = NULL; // a signal from here on finds nothing to stop
+    tacit_replica_close(replica);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     static const struct argp argp = {
-        argp_options, parse, NULL, "Runs a replica of a Tacit group until SIGTERM.",
+        argp_options, parse, NULL, "Runs a replica of a Tacit group, or a spare, until SIGTERM.",
         NULL,         NULL,  NULL};
     struct arguments arguments = {.app = "kv", .level = TACIT_LOG_INFO};
     struct tacit_error error = {0};
@@ -135,22 +159,14 @@ int main(int argc, char **argv)
     tacit_log_open("replica", arguments.level);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); // a write beyond the limit fails with a message
-    // Held back until there is something to stop.
-    sigset_t stops;
-    sigset_t before;
-    (void)sigemptyset(&stops);
-    (void)sigaddset(&stops, SIGTERM);
-    (void)sigaddset(&stops, SIGINT);
-    (void)sigprocmask(SIG_BLOCK, &stops, &before);
-    if (tacit_replica_open(&arguments.options, &running, &error) != TACIT_OK) {
-        return fail(&error);
-    }
     struct sigaction action = {.sa_handler = on_signal};
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    enum tacit_status status = tacit_replica_run(running, &error);
-    (void)sigprocmask(SIG_BLOCK, &stops, NULL);
-    tacit_replica_close(running);
-    return status == TACIT_OK ? 0 : fail(&error);
+    arguments.options.stopped = &stopped;
+    enum tacit_status status = live(&arguments.options, &error);
+    if (status == TACIT_ECLOSED && !stopped) { // replaced: it stands by from now on
+        (void)fprintf(stderr, "tacit-replica: %s\n", error.text);
+        (void)execv("/proc/self/exe", argv);
+    }
+    return status == TACIT_OK || stopped ? 0 : fail(&error);
 }

@@ -185,6 +185,7 @@ bool tacit_smr_seat_is_dead(const struct tacit_smr *smr, tacit_node_t seat);
 // member is dead or the body ordered. Leaders propose, and replicas of Byzantine mode sign SUSPECT,
 // under this rule only.
 bool tacit_smr_seat_is_open(const struct tacit_smr *smr, tacit_node_t seat, uint64_t next);
+void tacit_smr_seats_status(const struct tacit_smr *smr, struct tacit_status_report *report);
 // Answers MEMBERS, if this replica takes part.
 void tacit_smr_members_asked(struct tacit_smr *smr, tacit_node_t from, uint64_t number);
 // What tacit_members_judge() says, and for REMOVE whether enough members that are alive would be

@@ -87,6 +87,7 @@ void tacit_smr_status(const struct tacit_smr *smr, struct tacit_status_report *r
     report->incarnation = smr->config.incarnation;
     report->applied = smr->applied;
     report->epoch = smr->sessions.members->epoch;
+    tacit_smr_seats_status(smr, report);
     for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
         report->members[r] = tacit_sessions_member(&smr->sessions, r);
         bool up = r == smr->config.self || smr->crash.peer_up[r];

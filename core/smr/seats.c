@@ -142,6 +142,19 @@ bool tacit_smr_members(const struct tacit_smr *smr, struct tacit_wire_members *o
     return true;
 }
 
+void tacit_smr_seats_status(const struct tacit_smr *smr, struct tacit_status_report *report)
+{
+    uint64_t now = smr->sessions.members->seat[smr->config.self];
+    bool is_other = smr->state_valid && tacit_seat_is_change(now, smr->config.incarnation) &&
+                    tacit_incarnation_generation((tacit_incarnation_t)now) >=
+                        tacit_incarnation_generation(smr->config.incarnation);
+    report->successor = is_other ? (tacit_incarnation_t)now : 0;
+    report->seats_dead = 0;
+    for (tacit_node_t seat = 0; smr->state_valid && seat < TACIT_MEMBERS; seat++) {
+        report->seats_dead |= tacit_smr_seat_is_dead(smr, seat) ? 1u << seat : 0;
+    }
+}
+
 void tacit_smr_members_asked(struct tacit_smr *smr, tacit_node_t from, uint64_t number)
 {
     struct tacit_wire_members members;

@@ -161,7 +161,10 @@ static bool handshake_push(struct tacit_memnode *node, struct tacit_memnode_conn
     }
     struct tacit_error error = {.text = ""};
     if (tacit_handshake_explain(connection->handshake, &error) != TACIT_OK) {
-        report(node, TACIT_SHM_REPORT_REFUSED, "%s", error.text);
+        const struct tacit_handshake_outcome *outcome =
+            tacit_handshake_outcome(connection->handshake);
+        bool is_over = outcome->reason == TACIT_REFUSAL_STALE && outcome->by_peer;
+        report(node, is_over ? TACIT_SHM_REPORT_STALE : TACIT_SHM_REPORT_REFUSED, "%s", error.text);
         return false;
     }
     if (tacit_handshake_state(connection->handshake) == TACIT_HANDSHAKE_DONE) {

@@ -161,17 +161,34 @@ static void connection_end(struct tacit_shm *shm, struct tacit_shm_connection *c
     }
 }
 
+// Whether that life is over, or was here before. Where nobody rules who may have a seat, whoever
+// came into it later has it; else a body that was let in, and is not admitted in the end, leaves
+// the seat to others.
+static bool is_stale(const struct tacit_shm *shm, tacit_node_t node,
+                     tacit_incarnation_t incarnation)
+{
+    const tacit_incarnation_t *seen = shm->seen[node];
+    bool stale = incarnation <= seen[tacit_incarnation_body(incarnation)];
+    for (unsigned body = 0; shm->config.seat_rule == NULL && body < TACIT_BODIES; body++) {
+        stale = stale || incarnation <= seen[body];
+    }
+    return stale;
+}
+
 bool tacit_shm_connection_commit(struct tacit_shm *shm, struct tacit_shm_connection *connection)
 {
     tacit_node_t node = connection->node;
-    if (node < TACIT_NODE_CLIENT && connection->incarnation <= shm->seen[node]) {
+    tacit_incarnation_t incarnation = connection->incarnation;
+    if (node < TACIT_NODE_CLIENT && is_stale(shm, node, incarnation)) {
         return false; // another connection of this or a later life was faster
     }
     if (shm->current[node] != NULL) {
         connection_end(shm, shm->current[node]);
     }
     shm->current[node] = connection;
-    shm->seen[node] = connection->incarnation;
+    if (node < TACIT_NODE_CLIENT) {
+        shm->seen[node][tacit_incarnation_body(incarnation)] = incarnation;
+    }
     connection->state = TACIT_SHM_UP;
     connection->deadline_ns = 0;
     if (connection->log_slot >= 0) {
@@ -306,6 +323,28 @@ static int log_reserve(struct tacit_shm *shm)
     return -1;
 }
 
+// Of two bodies that both may have the seat, because it is free, the first one keeps it.
+static enum tacit_refusal judge_seat(const struct tacit_shm *shm,
+                                     const struct tacit_shm_connection *connection)
+{
+    tacit_incarnation_t incarnation = connection->incarnation;
+    const struct tacit_shm_connection *current = shm->current[connection->node];
+    if (is_stale(shm, connection->node, incarnation)) {
+        return TACIT_REFUSAL_STALE;
+    }
+    if (shm->config.seat_rule == NULL) {
+        return TACIT_REFUSAL_NONE;
+    }
+    bool is_second =
+        current != NULL &&
+        tacit_incarnation_generation(current->incarnation) ==
+            tacit_incarnation_generation(incarnation) &&
+        tacit_incarnation_body(current->incarnation) != tacit_incarnation_body(incarnation);
+    return is_second ? TACIT_REFUSAL_BUSY
+                     : shm->config.seat_rule(shm->config.context, connection->kind, connection->id,
+                                             incarnation);
+}
+
 // Decides whether the authenticated peer may come in, and reserves what it needs here.
 static enum tacit_refusal admit(struct tacit_shm *shm, struct tacit_shm_connection *connection,
                                 const struct tacit_identity *identity)
@@ -334,11 +373,8 @@ static enum tacit_refusal admit(struct tacit_shm *shm, struct tacit_shm_connecti
         connection->client_slot = __builtin_ctzll(~shm->client_slots);
         shm->client_slots |= UINT64_C(1) << connection->client_slot;
         connection->node = (tacit_node_t)(TACIT_NODE_CLIENT + connection->client_slot);
-    } else if (connection->incarnation <= shm->seen[connection->node]) {
-        return TACIT_REFUSAL_STALE;
-    } else if (shm->config.seat_rule != NULL) {
-        enum tacit_refusal refusal = shm->config.seat_rule(shm->config.context, kind,
-                                                           connection->id, connection->incarnation);
+    } else {
+        enum tacit_refusal refusal = judge_seat(shm, connection);
         if (refusal != TACIT_REFUSAL_NONE) {
             return refusal;
         }
@@ -370,7 +406,10 @@ static bool handshake_refused(struct tacit_shm *shm, struct tacit_shm_connection
         return false;
     }
     if (tacit_handshake_explain(connection->handshake, &error) != TACIT_OK) {
-        tacit_shm_report(shm, TACIT_SHM_REPORT_REFUSED, "%s", error.text);
+        bool is_over = reason == TACIT_REFUSAL_STALE &&
+                       tacit_handshake_outcome(connection->handshake)->by_peer;
+        tacit_shm_report(shm, is_over ? TACIT_SHM_REPORT_STALE : TACIT_SHM_REPORT_REFUSED, "%s",
+                         error.text);
     }
     atomic_fetch_add(&shm->refused, 1);
     return false;
@@ -400,6 +439,7 @@ static bool handshake_take(struct tacit_shm *shm, struct tacit_shm_connection *c
                            const uint8_t *packet, size_t bytes)
 {
     struct tacit_identity identity;
+    uint8_t message[TACIT_HANDSHAKE_MESSAGE_BYTES];
     (void)!tacit_handshake_input(connection->handshake, packet, bytes); // the state says it
     enum tacit_handshake_state state = tacit_handshake_state(connection->handshake);
     if (state != TACIT_HANDSHAKE_REFUSED &&
@@ -408,6 +448,12 @@ static bool handshake_take(struct tacit_shm *shm, struct tacit_shm_connection *c
         if (refusal != TACIT_REFUSAL_NONE) {
             tacit_handshake_refuse(connection->handshake, refusal);
             if (connection->outbound) {
+                if (tacit_handshake_output(connection->handshake, message)) { // it shall know
+                    (void)tacit_shm_send(connection->fd, message, sizeof message, -1);
+                }
+                if (refusal == TACIT_REFUSAL_BUSY) {
+                    return false; // not yet
+                }
                 tacit_shm_report(shm, TACIT_SHM_REPORT_REFUSED, "%s %u, incarnation %u: %s",
                                  tacit_peer_role_name(identity.name.role), identity.name.id,
                                  identity.incarnation, tacit_refusal_text(refusal));

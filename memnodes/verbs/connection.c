@@ -204,7 +204,9 @@ static void refused(struct tacit_verbs *v, struct verbs_connection *connection)
         !(has_others && outcome->reason == TACIT_REFUSAL_WRONG_NODE)) {
         (void)tacit_handshake_explain(connection->handshake, &error);
         atomic_fetch_add(&v->count.refused, 1);
-        tacit_verbs_report(v, TACIT_VERBS_REPORT_REFUSED, "%s", error.text);
+        bool is_over = outcome->reason == TACIT_REFUSAL_STALE && outcome->by_peer;
+        tacit_verbs_report(v, is_over ? TACIT_VERBS_REPORT_STALE : TACIT_VERBS_REPORT_REFUSED, "%s",
+                           error.text);
     }
     connection->state = TACIT_VERBS_CONNECTION_REFUSING;
     connection->deadline_ns = tacit_verbs_now_ns() + REFUSAL_LINGER_NS;
@@ -225,6 +227,13 @@ static bool shake_output(struct tacit_verbs *v, struct verbs_connection *connect
         return connection->sends_posted != connection->sends_done;
     case TACIT_HANDSHAKE_DONE: {
         struct tacit_session *session = &connection->secrets->session;
+        struct tacit_identity peer;
+        enum tacit_refusal why;
+        if (connection->dials && tacit_handshake_peer(connection->handshake, &peer) &&
+            tacit_verbs_link_place(v, &peer, &why) == TACIT_NODE_NONE) {
+            tacit_handshake_refuse(connection->handshake, why); // it shall know
+            return shake_output(v, connection);
+        }
         if (!tacit_handshake_take(connection->handshake, session)) {
             return false;
         }

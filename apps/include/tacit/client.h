@@ -42,6 +42,8 @@ struct tacit_channel_options {
     // File with the group's id (64 hex digits), as `tacit bootstrap` writes it. NULL: "group" in
     // the client's state directory, else in the cluster's runtime directory.
     const char *group_path;
+    // Where this client's starts are counted. NULL: as the node file or the cluster file says.
+    const char *state_dir;
     // Requests that one session may have outstanding; 0: as many as the cluster file allows, which
     // is also the most.
     uint32_t pipeline;

@@ -15,6 +15,8 @@
 #ifndef TACIT_REPLICA_H
 #define TACIT_REPLICA_H
 
+#include <signal.h>
+
 #include "tacit/app.h"
 #include "tacit/status.h"
 #include "tacit/types.h"
@@ -37,6 +39,9 @@ struct tacit_replica_options {
     // there on the replica allocates nothing on this thread (the application may).
     void (*started)(void *context);
     void *context;
+    // A spare, or a founder that was replaced, stands by in open() until a seat is to be taken.
+    // *stopped, set by a signal handler, ends that: TACIT_ECLOSED. NULL: nothing does.
+    const volatile sig_atomic_t *stopped;
 };
 
 struct tacit_replica;
@@ -50,7 +55,8 @@ struct tacit_replica;
 enum tacit_status tacit_replica_open(const struct tacit_replica_options *options,
                                      struct tacit_replica **out, struct tacit_error *error);
 // Takes part in the group until tacit_replica_stop(). TACIT_OK: was stopped. TACIT_EIO: could not
-// start.
+// start. TACIT_ECLOSED: it was replaced or removed, or another spare was faster; a process that is
+// started again stands by.
 enum tacit_status tacit_replica_run(struct tacit_replica *replica, struct tacit_error *error);
 // Makes run() return within some milliseconds, also before it was called. Any thread, signal
 // handlers too.

@@ -36,7 +36,10 @@ struct tacit_status_report {
     uint32_t waiting;      // bit r = r waits for admission
     tacit_incarnation_t members[TACIT_REPLICAS_MAX]; // admitted incarnation of each replica
     uint64_t epoch;                                  // changes of members so far
-    uint64_t term; // crash mode: own ballot while it leads, else 0; else the view
+    // Who was given this replica's seat instead of it, 0: nobody. Its life is over then.
+    tacit_incarnation_t successor;
+    uint32_t seats_dead; // bit by node: seen dead here for replace_after
+    uint64_t term;       // crash mode: own ballot while it leads, else 0; else the view
 
     // Paths taken, since start.
     uint64_t batches_proposed, batches_decided, requests_executed, requests_duplicate;

@@ -183,7 +183,8 @@ TACIT_CRYPTO_CHECKED bool tacit_handshake_peer(const struct tacit_handshake *han
                                                struct tacit_identity *out);
 
 // Refuses by the caller's own policy: STALE, BUSY or ROLE. Possible while the state is SENDING or
-// RECEIVING (no effect otherwise); the next output is the REFUSE.
+// RECEIVING, and for a connector that is DONE and has not taken its session (no effect otherwise);
+// the next output is the REFUSE.
 void tacit_handshake_refuse(struct tacit_handshake *handshake, enum tacit_refusal reason);
 
 // Why the state is REFUSED; reason NONE in other states. Points into the handshake's memory.

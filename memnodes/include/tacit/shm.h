@@ -62,6 +62,7 @@ enum tacit_shm_report_kind {
     TACIT_SHM_REPORT_REFUSED = 0, // a handshake failed, on either side
     TACIT_SHM_REPORT_MISBEHAVED,  // a peer sent what no correct peer sends
     TACIT_SHM_REPORT_RESOURCE, // no memory, file descriptor, slot or region left for a connection
+    TACIT_SHM_REPORT_STALE,    // a peer knows a later life in this node's place
     TACIT_SHM_REPORTS,
 };
 

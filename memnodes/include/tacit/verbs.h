@@ -75,6 +75,7 @@ enum tacit_verbs_report_kind {
     TACIT_VERBS_REPORT_REFUSED = 0, // a handshake failed, on either side
     TACIT_VERBS_REPORT_MISBEHAVED,  // a peer sent what no correct peer sends
     TACIT_VERBS_REPORT_RESOURCE,    // the device or the system refused memory, a queue, a slot
+    TACIT_VERBS_REPORT_STALE,       // a peer knows a later life in this node's place
     TACIT_VERBS_REPORTS,
 };
 

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Spares in real processes: a member that is dead for good is replaced, under load, by a spare with
+// a key and an address of its own; the old one, started again, is refused and says why; an
+// operator's orders (tacit member) remove, add and replace members. Every client's history is
+// checked.
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "e2e.h"
+
+#define REPLACE_AFTER_NS UINT64_C(300000000)
+
+static const struct local_plan crash = {.replicas = 3,
+                                        .memnodes = 0,
+                                        .spare_replicas = 2,
+                                        .replace_after_ns = REPLACE_AFTER_NS,
+                                        .waiting = TACIT_CONFIG_ADAPTIVE,
+                                        .arena_bytes = 16u << 20};
+static const struct local_plan crash_on_memnodes = {.replicas = 2,
+                                                    .memnodes = 3,
+                                                    .spare_replicas = 1,
+                                                    .spare_memnodes = 1,
+                                                    .replace_after_ns = REPLACE_AFTER_NS,
+                                                    .log_on = TACIT_CONFIG_LOG_ON_MEMNODES,
+                                                    .waiting = TACIT_CONFIG_ADAPTIVE,
+                                                    .arena_bytes = 16u << 20};
+
+// Waits until the seat's member is that process.
+static void wait_sitter(const struct local *local, uint16_t seat, struct local_node wanted)
+{
+    uint64_t end_ns = cli_now_ns() + E2E_READY_NS;
+    for (;;) {
+        struct local_node now = local_sitter(local, seat);
+        bool member = (local_members(local) >> seat & 1u) != 0;
+        if (member && now.kind == wanted.kind && now.id == wanted.id) {
+            return;
+        }
+        if (cli_now_ns() > end_ns) {
+            char name[TACIT_CONFIG_NAME_BYTES];
+            local_name(wanted, name);
+            fail_msg("%s is not in the seat of replica %u", name, seat);
+        }
+        cli_sleep_ns(5000000);
+    }
+}
+
+// Waits until the log of a node has a line with that text.
+static void wait_log(const struct local *local, const char *name, const char *text)
+{
+    char path[TACIT_CONFIG_PATH_BYTES];
+    uint64_t end_ns = cli_now_ns() + E2E_READY_NS;
+    bool found = false;
+    local_path(local, path, "log/%s.log", name);
+    while (!found) {
+        char line[1024];
+        FILE *file = fopen(path, "re");
+        while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+            found = strstr(line, text) != NULL;
+        }
+        if (file != NULL) {
+            (void)fclose(file);
+        }
+        if (!found && cli_now_ns() > end_ns) {
+            fail_msg("%s never said \"%s\"", name, text);
+        }
+        cli_sleep_ns(found ? 0 : 5000000);
+    }
+}
+
+// tacit member ...; the exit status.
+static int member(const struct local *local, const char *what, const char *node, const char *more)
+{
+    char command[3 * TACIT_CONFIG_PATH_BYTES];
+    (void)snprintf(command, sizeof command, "'%s/tacit' member %s %s %s --dir '%s'",
+                   getenv("TACIT_PROGRAMS"), what, node, more, local->directory);
+    int status = system(command); // NOLINT(cert-env33-c): the program under test
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void kill_node(const struct local *local, struct local_node node)
+{
+    struct tacit_error error;
+    assert_int_equal(local_signal(local, node, SIGKILL, &error), TACIT_OK);
+    assert_true(local_wait_gone(local, node, E2E_READY_NS));
+}
+
+static struct local_node spare_replica(uint16_t id)
+{
+    return (struct local_node){LOCAL_SPARE_REPLICA, id};
+}
+
+static void test_dead_leader_is_replaced(void **state)
+{
+    (void)state;
+    struct tacit_error error;
+    char name[TACIT_CONFIG_NAME_BYTES];
+    struct local *local = e2e_cluster(&crash, false);
+    struct load *load = e2e_load(local);
+    e2e_progress(load, 300);
+    uint16_t victim = e2e_hit_leader(local, SIGKILL);
+    local_name(e2e_replica(victim), name);
+    e2e_progress(load, 300);
+    wait_sitter(local, victim, spare_replica(1));
+    e2e_progress(load, 300);
+    // The old one has had its time.
+    assert_true(local_wait_gone(local, e2e_replica(victim), E2E_READY_NS));
+    assert_int_equal(local_start(local, e2e_replica(victim), &error), TACIT_OK);
+    wait_log(local, name, "tacit member add");
+    // The spare is one more replica that may die: the next spare follows it.
+    kill_node(local, spare_replica(1));
+    wait_sitter(local, victim, spare_replica(2));
+    e2e_progress(load, 300);
+    // Repaired, the founder stands by, and has its seat again when there is need.
+    assert_int_equal(member(local, "add", name, ""), 0);
+    kill_node(local, spare_replica(2));
+    wait_sitter(local, victim, e2e_replica(victim));
+    e2e_progress(load, 300);
+    assert_int_equal(tacit_incarnation_generation(
+                         (tacit_incarnation_t)e2e_number(local, victim, NULL, "incarnation")),
+                     3);
+    e2e_verdict(load);
+    e2e_cluster_end(local);
+}
+
+// A member that stands still is as good as dead; when it goes on it is somebody who was replaced.
+static void test_stopped_member_is_replaced(void **state)
+{
+    (void)state;
+    struct local *local = e2e_cluster(&crash, false);
+    struct load *load = e2e_load(local);
+    e2e_progress(load, 300);
+    uint16_t victim = e2e_hit_leader(local, SIGSTOP);
+    e2e_progress(load, 300);
+    wait_sitter(local, victim, spare_replica(1));
+    assert_int_equal(local_signal(local, e2e_replica(victim), SIGCONT, NULL), TACIT_OK);
+    e2e_progress(load, 1000);
+    wait_sitter(local, victim, spare_replica(1));
+    e2e_verdict(load);
+    e2e_cluster_end(local);
+}
+
+static void test_dead_memnode_is_replaced(void **state)
+{
+    (void)state;
+    struct local *local = e2e_cluster(&crash_on_memnodes, false);
+    struct load *load = e2e_load(local);
+    for (uint16_t m = 0; m < 2; m++) {
+        e2e_progress(load, 300);
+        uint64_t end_ns = cli_now_ns() + E2E_READY_NS;
+        while (local_counted_hosts(local) != 7 && cli_now_ns() < end_ns) {
+            cli_sleep_ns(5000000);
+        }
+        assert_int_equal(local_counted_hosts(local), 7);
+        // The second time the one that took the first one's seat.
+        struct local_node victim = {m == 0 ? LOCAL_MEMNODE : LOCAL_SPARE_MEMNODE, m};
+        kill_node(local, victim);
+        e2e_progress(load, 300);
+        if (m == 1) {
+            struct tacit_error error;
+            assert_int_equal(local_start(local, victim, &error), TACIT_OK); // in the same seat
+        }
+    }
+    uint64_t end_ns = cli_now_ns() + E2E_READY_NS;
+    while (local_counted_hosts(local) != 7 && cli_now_ns() < end_ns) {
+        cli_sleep_ns(5000000);
+    }
+    assert_int_equal(local_counted_hosts(local), 7);
+    e2e_progress(load, 300);
+    e2e_verdict(load);
+    e2e_cluster_end(local);
+}
+
+static void test_orders(void **state)
+{
+    (void)state;
+    struct tacit_error error;
+    struct local *local = e2e_cluster(&crash, false);
+    struct load *load = e2e_load(local);
+    e2e_progress(load, 300);
+    assert_int_equal(member(local, "list", "", ""), 0);
+    // A living member, even the leader.
+    uint16_t leader = (uint16_t)local_wait_leader(local, -1, E2E_READY_NS);
+    char name[TACIT_CONFIG_NAME_BYTES];
+    local_name(e2e_replica(leader), name);
+    assert_int_equal(member(local, "replace", name, "--with spare-replica-2"), 0);
+    wait_sitter(local, leader, spare_replica(2));
+    e2e_progress(load, 300);
+    // Removed: the seat stays empty, though there is a free spare.
+    uint16_t other = (uint16_t)((leader + 1) % 3);
+    local_name(e2e_replica(other), name);
+    assert_int_equal(member(local, "remove", name, ""), 0);
+    e2e_progress(load, 300);
+    cli_sleep_ns(3 * REPLACE_AFTER_NS); // time enough for a spare that would come by itself
+    assert_int_equal(local_members(local) >> other & 1u, 0);
+    // One more, and the rest is no quorum.
+    char third[TACIT_CONFIG_NAME_BYTES];
+    local_name(e2e_replica((uint16_t)((leader + 2) % 3)), third);
+    assert_int_not_equal(member(local, "remove", third, ""), 0);
+    assert_int_not_equal(member(local, "remove", name, ""), 0); // is none any more
+    // Who was removed is refused until it is added.
+    local_end(local, e2e_replica(other));
+    assert_int_equal(local_start(local, e2e_replica(other), &error), TACIT_OK);
+    wait_log(local, name, "tacit member add");
+    assert_int_equal(local_members(local) >> other & 1u, 0);
+    assert_int_equal(member(local, "add", name, ""), 0);
+    wait_sitter(local, other, e2e_replica(other));
+    e2e_progress(load, 300);
+    e2e_verdict(load);
+    e2e_cluster_end(local);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_dead_leader_is_replaced),
+        cmocka_unit_test(test_stopped_member_is_replaced),
+        cmocka_unit_test(test_dead_memnode_is_replaced),
+        cmocka_unit_test(test_orders),
+    };
+    e2e_begin(argc, argv);
+    return cmocka_run_group_tests_name("spare", tests, NULL, NULL);
+}
