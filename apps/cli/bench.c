@@ -133,7 +133,8 @@ int cli_bench(int argc, char **argv)
         {"latency", bench_latency}, {"failover", bench_failover}, {"faults", bench_faults},
         {"reads", bench_reads},     {"active", bench_active},     {"floor", bench_floor},
         {"load", bench_load},       {"peers", bench_peers},       {"projected", bench_projected},
-        {"memory", bench_memory},   {"report", bench_report},     {"timeline", bench_timeline}};
+        {"memory", bench_memory},   {"report", bench_report},     {"timeline", bench_timeline},
+        {"replace", bench_replace}};
     const char *which = argc > 1 ? argv[1] : "";
     size_t used = (size_t)snprintf(command, sizeof command, "tacit bench");
     for (int i = 1; i < argc && used < sizeof command; i++) {
@@ -148,7 +149,7 @@ int cli_bench(int argc, char **argv)
         }
     }
     (void)cli_complain("bench %s: accepted are floor, latency, load, peers, projected, memory, "
-                       "failover, faults, timeline, reads, active and report",
+                       "failover, replace, faults, timeline, reads, active and report",
                        which);
     return 2;
 }

@@ -15,6 +15,7 @@ int bench_peers(int argc, char **argv);
 int bench_projected(int argc, char **argv);
 int bench_memory(int argc, char **argv);
 int bench_failover(int argc, char **argv);
+int bench_replace(int argc, char **argv);
 int bench_faults(int argc, char **argv);
 int bench_timeline(int argc, char **argv);
 int bench_reads(int argc, char **argv);

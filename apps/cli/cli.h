@@ -13,6 +13,8 @@ int cli_check(int argc, char **argv);
 int cli_local(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_member(int argc, char **argv);
+// tacit member add NODE in the folder of a local cluster, without a word if it succeeds.
+int cli_member_add(const char *directory, const char *node);
 int cli_kv(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_demo(int argc, char **argv);

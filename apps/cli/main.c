@@ -40,7 +40,7 @@ static const struct command commands[] = {
     {"keygen", cli_keygen, "make a cluster file and keys, or one key"},
     {"bootstrap", cli_bootstrap, "found a group: once, before the first start"},
     {"bench", cli_bench,
-     "measure: floor, latency, load, peers, projected, memory, failover, "
+     "measure: floor, latency, load, peers, projected, memory, failover, replace, "
      "faults, reads, active, report"},
     {"sim", tacit_sim_main, "run whole clusters in virtual time under every fault"},
 };

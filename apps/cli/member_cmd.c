@@ -27,6 +27,7 @@ enum { KEY_NODE = 256, KEY_KEY, KEY_WITH, KEY_WAIT };
 struct arguments {
     const char *directory, *cluster, *node, *key;
     const char *with;
+    bool quiet; // for another command
     uint64_t wait_s;
     struct cli_words words;
 };
@@ -384,8 +385,10 @@ static bool has_effect(const struct member *member, const struct tacit_wire_orde
     }
 }
 
-static int give(struct member *member, struct tacit_wire_order *order, uint64_t wait_s)
+static int give(struct member *member, struct tacit_wire_order *order,
+                const struct arguments *arguments)
 {
+    uint64_t wait_s = arguments->wait_s;
     struct tacit_error error;
     struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
@@ -408,7 +411,7 @@ static int give(struct member *member, struct tacit_wire_order *order, uint64_t 
     uint64_t end_ns = cli_now_ns() + wait_s * 1000000000u;
     while (cli_now_ns() < end_ns) {
         if (ask(member, ASK_NS) && has_effect(member, order)) {
-            (void)printf("done\n");
+            (void)(arguments->quiet ? 0 : printf("done\n"));
             return 0;
         }
     }
@@ -450,7 +453,7 @@ static int remove_member(struct member *member, const struct arguments *argument
     if (others_alive(member, order.seat) < (one_suffices ? 1 : all / 2 + 1)) {
         return cli_complain("refused: %s", outcome_text(TACIT_ORDER_QUORUM));
     }
-    return give(member, &order, arguments->wait_s);
+    return give(member, &order, arguments);
 }
 
 // The spare that is named, or the first one that is free; a founder that was added may be named
@@ -497,7 +500,7 @@ static int replace_member(struct member *member, const struct arguments *argumen
         return 2;
     }
     order.body = (uint8_t)body;
-    return give(member, &order, arguments->wait_s);
+    return give(member, &order, arguments);
 }
 
 static int add_member(struct member *member, const struct arguments *arguments)
@@ -508,7 +511,7 @@ static int add_member(struct member *member, const struct arguments *arguments)
         return 2;
     }
     order.body = (uint8_t)body;
-    return give(member, &order, arguments->wait_s);
+    return give(member, &order, arguments);
 }
 
 static int run(struct member *member, const struct arguments *arguments)
@@ -528,6 +531,35 @@ static bool is_command(const struct cli_words *words)
     return is_list || (words->count == 2 && (strcmp(words->word[0], "add") == 0 ||
                                              strcmp(words->word[0], "remove") == 0 ||
                                              strcmp(words->word[0], "replace") == 0));
+}
+
+static int perform(const struct arguments *arguments)
+{
+    struct tacit_error error;
+    struct member *member = calloc(1, sizeof *member);
+    if (member == NULL) {
+        return cli_complain("no memory");
+    }
+    int result = 1;
+    if (open_files(member, arguments, &error) != TACIT_OK) {
+        result = cli_fail(&error);
+    } else if (!ask(member, ANSWER_NS)) {
+        result = cli_complain("the group does not answer (`tacit status` may say why)");
+    } else {
+        result = run(member, arguments);
+    }
+    tacit_channel_close(member->channel);
+    free(member);
+    return result;
+}
+
+int cli_member_add(const char *directory, const char *node)
+{
+    const struct arguments arguments = {.directory = directory,
+                                        .quiet = true,
+                                        .wait_s = 30,
+                                        .words = {.word = {"add", node}, .count = 2}};
+    return perform(&arguments);
 }
 
 int cli_member(int argc, char **argv)
@@ -558,19 +590,5 @@ int cli_member(int argc, char **argv)
         (void)cli_complain("member: accepted are list, add NODE, remove NODE and replace SEAT");
         return 2;
     }
-    struct member *member = calloc(1, sizeof *member);
-    if (member == NULL) {
-        return cli_complain("no memory");
-    }
-    int result = 1;
-    if (open_files(member, &arguments, &error) != TACIT_OK) {
-        result = cli_fail(&error);
-    } else if (!ask(member, ANSWER_NS)) {
-        result = cli_complain("the group does not answer (`tacit status` may say why)");
-    } else {
-        result = run(member, &arguments);
-    }
-    tacit_channel_close(member->channel);
-    free(member);
-    return result;
+    return perform(&arguments);
 }

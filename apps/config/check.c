@@ -312,6 +312,20 @@ static bool is_a_client(const struct loader *loader, uint16_t id, uint32_t *line
     return false;
 }
 
+// Memory nodes keep registers of every replica that may ever write them.
+static void check_byzantine_bodies(struct loader *loader)
+{
+    const struct tacit_config *config = loader->config;
+    const uint32_t bodies = config->replica_count + config->spare_replica_count;
+    if (config->mode == TACIT_CONFIG_BYZANTINE && bodies > TACIT_BYZANTINE_BODIES_MAX &&
+        list_is_good(loader, TACIT_CONTAINER_replicas)) {
+        loader_error(loader, TACIT_SECTION_TOP, 0, TACIT_CONTAINER_spare_replicas,
+                     "%" PRIu32 " replicas and spares are listed; accepted in byzantine mode: at "
+                     "most %u together",
+                     bodies, TACIT_BYZANTINE_BODIES_MAX);
+    }
+}
+
 static void check_standby_clients(struct loader *loader)
 {
     const struct tacit_config *config = loader->config;
@@ -590,6 +604,7 @@ void check_config(struct loader *loader)
                     config->spare_memnode_count);
     check_client_ids(loader);
     check_standby_clients(loader);
+    check_byzantine_bodies(loader);
     check_addresses(loader);
     check_public_keys(loader);
     check_limits(loader);

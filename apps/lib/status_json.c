@@ -23,13 +23,21 @@ static json_t *ids(uint32_t bits)
     return list;
 }
 
-static void put_group(json_t *root, const struct tacit_status_report *report, uint32_t replicas)
+static void put_group(json_t *root, const struct tacit_status_report *report,
+                      const struct tacit_status_fixed *fixed)
 {
     json_t *members = json_array();
+    json_t *memnodes = json_array();
+    const uint32_t replicas = fixed->replicas;
     for (uint32_t r = 0; r < replicas; r++) {
         (void)json_array_append_new(members, json_integer((json_int_t)report->members[r]));
     }
+    for (uint32_t m = 0; m < fixed->memnodes; m++) {
+        (void)json_array_append_new(memnodes, json_integer((json_int_t)report->memnode_members[m]));
+    }
     (void)json_object_set_new(root, "members", members);
+    (void)json_object_set_new(root, "memnode_members", memnodes);
+    (void)json_object_set_new(root, "seats_dead", ids(report->seats_dead));
     put(root, "epoch", report->epoch);
     (void)json_object_set_new(root, "confirmed", ids(report->confirmed));
     (void)json_object_set_new(root, "trusted", ids(report->trusted));
@@ -233,7 +241,7 @@ size_t tacit_status_json(char out[TACIT_STATUS_JSON_BYTES], const struct tacit_s
     put(root, "ballot", report->ballot);
     put(root, "commit", report->commit);
     put(root, "applied", report->applied);
-    put_group(root, report, fixed->replicas);
+    put_group(root, report, fixed);
     json_t *election = json_object();
     put(election, "detect_to_ask_ns", report->last_detect_to_ask_ns);
     put(election, "permission_ns", report->last_permission_ns);

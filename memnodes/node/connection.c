@@ -51,11 +51,27 @@ static bool is_dead(const struct tacit_memnode *node,
     return (__atomic_load_n(word, __ATOMIC_ACQUIRE) & FUTEX_OWNER_DIED) != 0;
 }
 
+static struct tacit_memnode_replica *writer_of(struct tacit_memnode *node,
+                                               const struct tacit_memnode_connection *connection)
+{
+    return &node->replicas[tacit_memnode_writer(node, connection->node, connection->incarnation)];
+}
+
+// Whether that life, or a later one, was here before. A spare comes into one seat after the other,
+// so where bodies count their generation says nothing.
+static bool is_stale(const struct tacit_memnode *node, const struct tacit_memnode_replica *writer,
+                     tacit_incarnation_t incarnation)
+{
+    return node->layout->registers_bytes == 0
+               ? incarnation <= writer->seen
+               : tacit_incarnation_start(incarnation) <= writer->start;
+}
+
 void tacit_memnode_connection_end(struct tacit_memnode *node,
                                   struct tacit_memnode_connection *connection)
 {
     if (connection->stage == TACIT_MEMNODE_UP) {
-        node->replicas[connection->node].up = NULL;
+        writer_of(node, connection)->up = NULL;
         tacit_memnode_event(node, (struct tacit_event){.kind = TACIT_EVENT_DOWN,
                                                        .certain = is_dead(node, connection),
                                                        .node = connection->node,
@@ -78,8 +94,8 @@ void tacit_memnode_connection_end(struct tacit_memnode *node,
 // Both sides have everything. False: this or a later life was faster on another connection.
 static bool commit(struct tacit_memnode *node, struct tacit_memnode_connection *connection)
 {
-    struct tacit_memnode_replica *replica = &node->replicas[connection->node];
-    if (connection->incarnation <= replica->seen) {
+    struct tacit_memnode_replica *replica = writer_of(node, connection);
+    if (is_stale(node, replica, connection->incarnation)) {
         return false;
     }
     if (replica->up != NULL) {
@@ -90,6 +106,7 @@ static bool commit(struct tacit_memnode *node, struct tacit_memnode_connection *
     connection->control = NULL;
     replica->up = connection;
     replica->seen = connection->incarnation;
+    replica->start = tacit_incarnation_start(connection->incarnation);
     connection->stage = TACIT_MEMNODE_UP;
     connection->deadline_ns = UINT64_MAX;
     tacit_memnode_region_keep(node, &node->regions[connection->region]);
@@ -122,12 +139,13 @@ static enum tacit_refusal admit(struct tacit_memnode *node,
     struct tacit_error error;
     connection->node = identity->name.id;
     connection->incarnation = identity->incarnation;
-    if (identity->incarnation <= node->replicas[connection->node].seen) {
+    const struct tacit_memnode_replica *writer = writer_of(node, connection);
+    if (is_stale(node, writer, identity->incarnation)) {
         return TACIT_REFUSAL_STALE; // an earlier life, or a body that was replaced
     }
     for (unsigned i = 0; i < TACIT_MEMNODE_CONNECTIONS; i++) {
         struct tacit_memnode_connection *other = &node->connections[i];
-        if (other->stage == TACIT_MEMNODE_TRADING && other->node == connection->node) {
+        if (other->stage == TACIT_MEMNODE_TRADING && writer_of(node, other) == writer) {
             tacit_memnode_connection_end(node, other);
         }
     }

@@ -59,12 +59,14 @@ void tacit_memnode_region_keep(struct tacit_memnode *node, struct tacit_memnode_
     }
     // Before READY goes to its owner, who may write from then on.
     list(node, region, tacit_owner_word(region->owner, region->incarnation));
-    // Nobody needs more lives of one replica, and a faulty one must not take the others' room.
+    // Nobody needs more lives of one body, and a faulty one must not take the others' room.
+    unsigned writer = tacit_memnode_writer(node, region->owner, region->incarnation);
     struct tacit_memnode_region *oldest = region;
     unsigned lives = 0;
     for (unsigned i = 0; i < TACIT_SHM_LOGS; i++) {
         struct tacit_memnode_region *other = &node->regions[i];
-        if (other->present && other->owner == region->owner) {
+        if (other->present &&
+            tacit_memnode_writer(node, other->owner, other->incarnation) == writer) {
             lives++;
             oldest = other->serial < oldest->serial ? other : oldest;
         }

@@ -19,14 +19,18 @@
 #include "tacit/handshake.h"
 #include "tacit/memnode.h"
 
-// Connections: one up for each replica, and so many that are not.
+// Who writes: with LOGs the seats, which the newest body of each has; with REGISTERS the bodies,
+// each for itself. A node that keeps registers knows no members and is told of none, so that nobody
+// may take another body's room or connection by calling itself the next one in its seat.
+#define TACIT_MEMNODE_WRITERS (TACIT_REPLICAS_MAX + TACIT_SPARES_MAX)
+// Connections: one up for each of them, and so many that are not.
 #define TACIT_MEMNODE_STRANGERS 8u
-#define TACIT_MEMNODE_CONNECTIONS (TACIT_REPLICAS_MAX + TACIT_MEMNODE_STRANGERS)
+#define TACIT_MEMNODE_CONNECTIONS (TACIT_MEMNODE_WRITERS + TACIT_MEMNODE_STRANGERS)
 // One turn makes at most three for each connection; turns wait until all are handed out.
 #define TACIT_MEMNODE_EVENTS 128u
-// REGISTERS of one replica: its present life's and its last one's. (A LOG stays until retire().)
+// REGISTERS of one body: its present life's and its last one's. (A LOG stays until retire().)
 #define TACIT_MEMNODE_LIVES 2u
-static_assert(TACIT_REPLICAS_MAX * (TACIT_MEMNODE_LIVES + 1) <= TACIT_SHM_LOGS,
+static_assert(TACIT_BYZANTINE_BODIES_MAX * (TACIT_MEMNODE_LIVES + 1) <= TACIT_SHM_LOGS,
               "no replica can take the room of another one");
 
 enum tacit_memnode_stage { // of a connection
@@ -64,7 +68,8 @@ struct tacit_memnode_connection {
 };
 
 struct tacit_memnode_replica {
-    tacit_incarnation_t seen; // newest life that came up
+    tacit_incarnation_t seen;  // newest life that came up
+    tacit_incarnation_t start; // of it: a body's own count, which grows whatever the seat
     struct tacit_memnode_connection *up;
     const uint64_t *control; // of that life; stays when it goes
 };
@@ -82,7 +87,7 @@ struct tacit_memnode {
     struct tacit_memnode_region regions[TACIT_SHM_LOGS];
     bool regions_changed;
     struct tacit_memnode_connection connections[TACIT_MEMNODE_CONNECTIONS];
-    struct tacit_memnode_replica replicas[TACIT_REPLICAS_MAX];
+    struct tacit_memnode_replica replicas[TACIT_MEMNODE_WRITERS];
     struct tacit_event events[TACIT_MEMNODE_EVENTS];
     uint32_t events_first, events_count;
     uint64_t serials, sleeps, generation;
@@ -92,6 +97,14 @@ struct tacit_memnode {
 static inline struct tacit_memnode *tacit_memnode_of(struct tacit_fabric *fabric)
 {
     return (struct tacit_memnode *)(void *)fabric;
+}
+
+// Whose place in `replicas` that is.
+static inline unsigned tacit_memnode_writer(const struct tacit_memnode *node, tacit_node_t seat,
+                                            tacit_incarnation_t incarnation)
+{
+    uint32_t body = tacit_incarnation_body(incarnation);
+    return node->layout->registers_bytes == 0 || body == 0 ? seat : TACIT_REPLICAS_MAX + body - 1;
 }
 
 // host.c: the calling thread serves the node from now on. `listener` stays the caller's. Errors:

@@ -276,14 +276,23 @@ static bool region_renew(struct tacit_verbs *v, struct verbs_link *link, uint8_t
     return true;
 }
 
-// REGISTERS of a replica's lives before the last ones go, so that one that comes back for ever
-// takes nobody's room.
+// Whether a region is of that body: a founder has a seat of its own, a spare any.
+static bool is_of_body(const struct tacit_region_key *key, const struct verbs_link *link)
+{
+    uint32_t body = tacit_incarnation_body(link->incarnation);
+    return tacit_incarnation_body(key->incarnation) == body &&
+           (body != 0 || key->owner == link->node);
+}
+
+// REGISTERS of a body's lives before the last ones go, so that one that comes back for ever takes
+// nobody's room. (Of a body, not of a seat: who would like to sit there takes nothing from who
+// does.)
 static void forget_lives(struct tacit_verbs *v, const struct verbs_link *link)
 {
     uint64_t births[TACIT_VERBS_LIVES] = {0}; // of the newest, oldest first
     for (unsigned i = 0; i < TACIT_VERBS_OWN_REGIONS; i++) {
         const struct verbs_region region = region_look(v, i);
-        if (region.used && !region.retired && region.key.owner == link->node &&
+        if (region.used && !region.retired && is_of_body(&region.key, link) &&
             region.key.region_class == TACIT_REGION_REGISTERS && region.birth > births[0]) {
             bool newest = region.birth > births[1];
             births[0] = newest ? births[1] : region.birth;
@@ -293,7 +302,7 @@ static void forget_lives(struct tacit_verbs *v, const struct verbs_link *link)
     static_assert(TACIT_VERBS_LIVES == 2, "two places");
     for (unsigned i = 0; i < TACIT_VERBS_OWN_REGIONS; i++) {
         const struct verbs_region region = region_look(v, i);
-        if (region.used && !region.retired && region.key.owner == link->node &&
+        if (region.used && !region.retired && is_of_body(&region.key, link) &&
             region.key.region_class == TACIT_REGION_REGISTERS && region.birth < births[0]) {
             (void)pthread_mutex_lock(&v->regions_lock);
             v->regions[i].retired = true;

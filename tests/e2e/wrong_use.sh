@@ -29,8 +29,8 @@ refuse() {
 
 refuse 2 'usage: tacit COMMAND'
 refuse 2 'there is no command chess' chess
-refuse 2 'bench : accepted are floor, latency, load, peers, projected, memory, failover, faults, reads, active and report' bench
-refuse 2 'bench speed: accepted are floor, latency, load, peers, projected, memory, failover, faults, reads, active and report' bench speed
+refuse 2 'bench : accepted are floor, latency, load, peers, projected, memory, failover, replace, faults, timeline, reads, active and report' bench
+refuse 2 'bench speed: accepted are floor, latency, load, peers, projected, memory, failover, replace, faults, timeline, reads, active and report' bench speed
 refuse 2 'tacit bench latency: --mode x: accepted are none, crash, byzantine and all' bench latency --mode x
 refuse 2 '--log-on moon: accepted are replicas and memnodes' bench latency --log-on moon
 refuse 2 '--waiting x: accepted are adaptive, yield and spin' bench latency --waiting x

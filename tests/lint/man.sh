@@ -34,6 +34,7 @@ help_of() { # PROGRAM
                 "$programs/tacit" bench projected --help
                 "$programs/tacit" bench memory --help
                 "$programs/tacit" bench failover --help
+                "$programs/tacit" bench replace --help
                 "$programs/tacit" bench faults --help
                 "$programs/tacit" bench timeline --help
                 "$programs/tacit" bench reads --help

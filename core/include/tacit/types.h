@@ -42,6 +42,8 @@ typedef uint32_t tacit_incarnation_t;
 #define TACIT_SPARES_MAX 14u  // of a role: bodies 1 .. 14
 #define TACIT_BODY_VACANT 15u // an operator removed the member: nobody is called that
 #define TACIT_BODIES 16u      // numbers of bodies
+// Replicas and spare replicas of a Byzantine group together: memory nodes keep registers of each.
+#define TACIT_BYZANTINE_BODIES_MAX 16u
 #define TACIT_START_MAX 0xfffffu
 #define TACIT_INCARNATION_MAX 0xfeffffffu
 static inline tacit_incarnation_t tacit_incarnation_make(uint32_t generation, uint32_t body,
