@@ -99,8 +99,9 @@ static enum tacit_status fill(const struct local *local, uint64_t mib, struct ta
         char key[32];
         struct tacit_channel_reply reply = {.bytes = answer, .max = sizeof answer};
         (void)snprintf(key, sizeof key, "fill-%llu", (unsigned long long)i);
-        value[i % VALUE_BYTES]++; // pages differ
-        struct tacit_kv_span words[] = {{(const uint8_t *)key, strlen(key)}, {value, sizeof value}};
+        value[i % VALUE_BYTES] = (uint8_t)i; // pages differ
+        struct tacit_kv_span words[] = {{(const uint8_t *)key, (uint32_t)strlen(key)},
+                                        {value, sizeof value}};
         size_t bytes = tacit_kv_request_encode(request, sizeof request, TACIT_KV_SET, words, 2);
         status = tacit_channel_call(channel, session, request, bytes, READY_NS, &reply);
         if (status != TACIT_OK) {

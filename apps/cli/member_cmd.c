@@ -11,8 +11,6 @@
 #include "../client/channel.h"
 #include "../client/cluster.h"
 #include "cli.h"
-#include "core/byzantine/payload.h"
-#include "core/state/members.h"
 #include "local.h"
 #include "options.h"
 #include "tacit/keyfile.h"
@@ -427,7 +425,7 @@ static uint32_t others_alive(const struct member *member, tacit_node_t but)
         tacit_node_t seat = seat_at(&member->config, i);
         count += seat != but && role_of(seat) == role_of(but) &&
                  (member->members.dead >> seat & 1u) == 0 &&
-                 !tacit_seat_is_vacant(member->members.seat[seat]);
+                 tacit_incarnation_body(member->members.seat[seat]) != TACIT_BODY_VACANT;
     }
     return count;
 }
@@ -582,7 +580,6 @@ int cli_member(int argc, char **argv)
     const char *from_environment = getenv("TACIT_DIR");
     struct arguments arguments = {
         .directory = from_environment != NULL ? from_environment : LOCAL_DIRECTORY, .wait_s = 30};
-    struct tacit_error error;
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
         return 2;
     }

@@ -33,21 +33,13 @@ static bool find_key(void *context, enum tacit_shm_kind kind, uint16_t id,
     return known != NULL;
 }
 
-static enum tacit_refusal seat_rule(void *context, enum tacit_shm_kind kind, uint16_t id,
-                                    tacit_incarnation_t incarnation)
+static enum tacit_seat_ruling seat_rule(void *context, enum tacit_shm_kind kind, uint16_t id,
+                                        tacit_incarnation_t incarnation)
 {
     const struct tacit_provider_config *config = context;
     tacit_node_t node = (tacit_node_t)(kind == TACIT_SHM_REPLICA ? id : TACIT_NODE_MEMNODE + id);
     uint64_t word = __atomic_load_n(&config->seat_words[node], __ATOMIC_ACQUIRE);
-    switch (tacit_seat_judge(word, incarnation)) {
-    case TACIT_SEAT_OPEN:
-        return TACIT_REFUSAL_NONE;
-    case TACIT_SEAT_TAKEN:
-        return TACIT_REFUSAL_STALE;
-    case TACIT_SEAT_LATER:
-    default:
-        return TACIT_REFUSAL_BUSY;
-    }
+    return tacit_seat_judge(word, incarnation);
 }
 
 static void report(void *context, enum tacit_shm_report_kind kind, const char *text)
@@ -161,8 +153,8 @@ static bool find_key_verbs(void *context, enum tacit_verbs_kind kind, uint16_t i
     return find_key(context, (enum tacit_shm_kind)kind, id, incarnation, key);
 }
 
-static enum tacit_refusal seat_rule_verbs(void *context, enum tacit_verbs_kind kind, uint16_t id,
-                                          tacit_incarnation_t incarnation)
+static enum tacit_seat_ruling seat_rule_verbs(void *context, enum tacit_verbs_kind kind,
+                                              uint16_t id, tacit_incarnation_t incarnation)
 {
     return seat_rule(context, (enum tacit_shm_kind)kind, id, incarnation);
 }

@@ -16,7 +16,6 @@
 
 #include "../client/cluster.h"
 #include "control.h"
-#include "core/byzantine/payload.h"
 #include "log.h"
 #include "node.h"
 #include "runner.h"

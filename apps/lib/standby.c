@@ -36,11 +36,6 @@ bool tacit_standby_is_needed(const struct tacit_node *node)
 // ---- which seat
 // ----------------------------------------------------------------------------------------
 
-static uint64_t body_bit(tacit_node_t seat, uint32_t body)
-{
-    return 1ull << (body == 0 ? seat : 32u + (seat & TACIT_NODE_MEMNODE) + body);
-}
-
 static bool sits(const struct tacit_wire_members *members, tacit_node_t first, uint32_t body,
                  tacit_node_t *seat)
 {
@@ -67,7 +62,7 @@ static uint32_t rank_of(const struct tacit_wire_members *members, tacit_node_t f
     uint32_t rank = 0;
     tacit_node_t seat;
     for (uint32_t other = 1; other < body; other++) {
-        bool barred = (members->barred & body_bit(first, other)) != 0;
+        bool barred = (members->barred & tacit_body_bit(first, other)) != 0;
         rank += !barred && !sits(members, first, other, &seat);
     }
     return rank;
@@ -92,7 +87,7 @@ bool tacit_standby_choose(const struct tacit_wire_members *members, tacit_node_t
         take(members, first, body == 0 ? own : at, body, 0, seat); // it is the member, restarted
         return true;
     }
-    if ((members->barred & body_bit(own, body)) != 0) {
+    if ((members->barred & tacit_body_bit(own, body)) != 0) {
         return false;
     }
     for (at = first; at < first + TACIT_NODE_MEMNODE; at++) {
@@ -120,7 +115,7 @@ static void say(const struct tacit_node *node, const struct tacit_wire_members *
 {
     if (!heard) {
         tacit_log(TACIT_LOG_INFO, "stands_by", "text=\"the group does not answer (yet)\"");
-    } else if ((members->barred & body_bit(own, body)) != 0) {
+    } else if ((members->barred & tacit_body_bit(own, body)) != 0) {
         tacit_log(TACIT_LOG_WARN, "barred",
                   "text=\"this node was replaced or removed; `tacit member add %s` lets it take a "
                   "seat again\"",

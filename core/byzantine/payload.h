@@ -83,8 +83,6 @@ enum tacit_byzantine_domain {
     TACIT_DOMAIN_STATE, // digest of an encoded stream state
     TACIT_DOMAIN_LEAF,  // digest of a page
     TACIT_DOMAIN_TREE,  // inner node of the state's Merkle tree
-    // Both modes: an operator's order (tacit/wire.h); core/include/tacit/wire.h has no domains.
-    TACIT_DOMAIN_ORDER,
 };
 
 // Payloads of signatures; each returns its size, at most TACIT_SIGN_PAYLOAD_MAX.

@@ -26,11 +26,6 @@ static inline bool tacit_seats_has(const struct tacit_seats *seats, tacit_node_t
     return seat < seats->replicas ||
            (seat >= TACIT_NODE_MEMNODE && seat - TACIT_NODE_MEMNODE < seats->memnodes);
 }
-// The bit of a body in `barred`: founders by their seat, then spare replicas, spare memory nodes.
-static inline uint64_t tacit_body_bit(tacit_node_t seat, uint32_t body)
-{
-    return 1ull << (body == 0 ? seat : 32u + (seat & TACIT_NODE_MEMNODE) + body);
-}
 static inline bool tacit_seat_is_vacant(uint64_t incarnation)
 {
     return tacit_incarnation_body((tacit_incarnation_t)incarnation) == TACIT_BODY_VACANT;

@@ -340,9 +340,19 @@ static enum tacit_refusal judge_seat(const struct tacit_shm *shm,
         tacit_incarnation_generation(current->incarnation) ==
             tacit_incarnation_generation(incarnation) &&
         tacit_incarnation_body(current->incarnation) != tacit_incarnation_body(incarnation);
-    return is_second ? TACIT_REFUSAL_BUSY
-                     : shm->config.seat_rule(shm->config.context, connection->kind, connection->id,
-                                             incarnation);
+    if (is_second) {
+        return TACIT_REFUSAL_BUSY;
+    }
+    switch (
+        shm->config.seat_rule(shm->config.context, connection->kind, connection->id, incarnation)) {
+    case TACIT_SEAT_OPEN:
+        return TACIT_REFUSAL_NONE;
+    case TACIT_SEAT_TAKEN:
+        return TACIT_REFUSAL_STALE;
+    case TACIT_SEAT_LATER:
+    default:
+        return TACIT_REFUSAL_BUSY;
+    }
 }
 
 // Decides whether the authenticated peer may come in, and reserves what it needs here.

@@ -66,11 +66,13 @@ tacit_node_t tacit_verbs_link_place(struct tacit_verbs *v, const struct tacit_id
         *reason = TACIT_REFUSAL_STALE;
         return TACIT_NODE_NONE;
     }
-    if (v->config.seat_rule != NULL) {
-        *reason = v->config.seat_rule(v->config.context, kind, peer->name.id, peer->incarnation);
-        if (*reason != TACIT_REFUSAL_NONE) {
-            return TACIT_NODE_NONE;
-        }
+    enum tacit_seat_ruling ruling =
+        v->config.seat_rule == NULL
+            ? TACIT_SEAT_OPEN
+            : v->config.seat_rule(v->config.context, kind, peer->name.id, peer->incarnation);
+    if (ruling != TACIT_SEAT_OPEN) {
+        *reason = ruling == TACIT_SEAT_TAKEN ? TACIT_REFUSAL_STALE : TACIT_REFUSAL_BUSY;
+        return TACIT_NODE_NONE;
     }
     if (!is_free(v, node)) {
         // It has come back before the end of its old connection was noticed here, or was polled.

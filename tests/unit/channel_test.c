@@ -23,7 +23,7 @@
 #include "tacit/ring.h"
 #include "tacit/wire.h"
 
-enum { SLOTS = 8, BODY = 64, MEMORY = SLOTS * 128 };
+enum { SLOTS = 8, BODY = 64, MEMORY = SLOTS * 256 };
 
 // A replica of a group of one, and the fabric to it. Time stands still but for sleep() and each
 // look.
@@ -176,8 +176,8 @@ static struct tacit_channel *channel_of(struct local *local)
 {
     memset(local, 0, sizeof *local);
     local->fabric.ops = &local_ops;
-    local->request_shape = tacit_ring_shape(SLOTS, TACIT_WIRE_REQUEST_HEADER + BODY);
-    local->reply_shape = tacit_ring_shape(SLOTS, TACIT_WIRE_REPLY_HEADER + BODY);
+    local->request_shape = tacit_ring_shape(SLOTS, tacit_wire_request_max(BODY, false));
+    local->reply_shape = tacit_ring_shape(SLOTS, tacit_wire_reply_max(BODY, false));
     tacit_ring_reader_init(&local->reader, local->request_shape, local->requests);
     local->host = (struct tacit_app_host){
         .arena = local->arena, .arena_bytes = TACIT_PAGE_BYTES, .touch = touch};

@@ -267,7 +267,7 @@ static void the_digest_covers_every_field(void **state)
     uint64_t *sections[] = {(uint64_t *)&config.limits, (uint64_t *)&config.memory,
                             (uint64_t *)&config.timing};
     const size_t counts[] = {sizeof config.limits / 8, sizeof config.memory / 8,
-                             sizeof config.timing / 8};
+                             sizeof config.timing / 8 - 1}; // the last is replace_after: not in it
     for (size_t s = 0; s < 3; s++) {
         for (size_t i = 0; i < counts[s]; i++) {
             sections[s][i] ^= UINT64_C(1) << 63;

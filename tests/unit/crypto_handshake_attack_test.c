@@ -450,13 +450,15 @@ static void forged_connect(void **state)
         uint8_t value;
         enum tacit_refusal reason;
     } lies[] = {
-        {0, 0, TACIT_REFUSAL_MALFORMED},   {0, 5, TACIT_REFUSAL_MALFORMED},
-        {1, 1, TACIT_REFUSAL_MALFORMED},   {4, 0, TACIT_REFUSAL_MALFORMED}, // incarnation 0
-        {7, 1, TACIT_REFUSAL_MALFORMED},                                    // and 2^24 + 5
-        {8, 0, TACIT_REFUSAL_MALFORMED},   {9, 1, TACIT_REFUSAL_MALFORMED},
-        {10, 1, TACIT_REFUSAL_WRONG_NODE}, {8, 1, TACIT_REFUSAL_WRONG_NODE},
-        {3, 1, TACIT_REFUSAL_UNKNOWN_KEY}, {0, 3, TACIT_REFUSAL_UNKNOWN_KEY},
-        {2, 1, TACIT_REFUSAL_BAD_AUTH},    {0, 2, TACIT_REFUSAL_SELF},
+        {0, 0, TACIT_REFUSAL_MALFORMED},    {0, 5, TACIT_REFUSAL_MALFORMED},
+        {1, 1, TACIT_REFUSAL_MALFORMED},    {4, 0, TACIT_REFUSAL_MALFORMED}, // incarnation 0
+        {7, 255, TACIT_REFUSAL_MALFORMED},  // one generation too many
+        {6, 0x10, TACIT_REFUSAL_MALFORMED}, // a spare in the founding generation
+        {6, 0xf0, TACIT_REFUSAL_MALFORMED}, // nobody is called vacant
+        {8, 0, TACIT_REFUSAL_MALFORMED},    {9, 1, TACIT_REFUSAL_MALFORMED},
+        {10, 1, TACIT_REFUSAL_WRONG_NODE},  {8, 1, TACIT_REFUSAL_WRONG_NODE},
+        {3, 1, TACIT_REFUSAL_UNKNOWN_KEY},  {0, 3, TACIT_REFUSAL_UNKNOWN_KEY},
+        {2, 1, TACIT_REFUSAL_BAD_AUTH},     {0, 2, TACIT_REFUSAL_SELF},
     };
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
         struct tacit_session session;

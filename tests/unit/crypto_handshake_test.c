@@ -57,7 +57,8 @@ static void all_roles(void **state)
     for (int role = TACIT_PEER_REPLICA; role <= TACIT_PEER_OPERATOR; role++) {
         struct tacit_identity *self = &sides[CONNECTOR].options.self;
         self->name = (struct tacit_peer_name){(enum tacit_peer_role)role, 0xffff};
-        self->incarnation = TACIT_INCARNATION_MAX;
+        self->incarnation =
+            tacit_incarnation_make(TACIT_GENERATION_MAX, TACIT_SPARES_MAX, TACIT_START_MAX);
         start(CONNECTOR);
         start(ACCEPTOR);
         run(NULL, NULL);
@@ -65,7 +66,7 @@ static void all_roles(void **state)
         assert_refused(ACCEPTOR, TACIT_REFUSAL_UNKNOWN_KEY);
         assert_true(outcome_of(ACCEPTOR)->peer_is_named);
         assert_memory_equal(&outcome_of(ACCEPTOR)->peer.name, &self->name, sizeof self->name);
-        assert_int_equal(outcome_of(ACCEPTOR)->peer.incarnation, TACIT_INCARNATION_MAX);
+        assert_int_equal(outcome_of(ACCEPTOR)->peer.incarnation, self->incarnation);
     }
     // A memory node connects to a replica as well.
     sides[CONNECTOR].options.self = sides[ACCEPTOR].options.self;

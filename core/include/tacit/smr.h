@@ -207,11 +207,6 @@ void tacit_smr_detector(struct tacit_smr *smr, const struct tacit_detector *dete
 // not end the member's connections.
 #define TACIT_SEAT_KNOWN (1ull << 63)
 #define TACIT_SEAT_DEAD (1ull << 62) // for replace_after
-enum tacit_seat_ruling {
-    TACIT_SEAT_OPEN = 0, // may connect
-    TACIT_SEAT_LATER,    // another body than the member's, who lives and is not ordered to go
-    TACIT_SEAT_TAKEN,    // that body was replaced or removed
-};
 // Whether incarnation `next` may connect as who sits in the seat with this word. Any thread.
 enum tacit_seat_ruling tacit_seat_judge(uint64_t word, tacit_incarnation_t next);
 

@@ -72,6 +72,13 @@ static inline bool tacit_incarnation_is_node(uint64_t incarnation)
            (tacit_incarnation_generation(low) != 0 || tacit_incarnation_body(low) == 0);
 }
 
+// Whether a life may connect as who sits in a seat.
+enum tacit_seat_ruling {
+    TACIT_SEAT_OPEN = 0,
+    TACIT_SEAT_LATER, // another body than the member's, who lives and is not ordered to go
+    TACIT_SEAT_TAKEN, // that body was replaced or removed
+};
+
 // Position in the replicated log, from 0, never reused.
 typedef uint64_t tacit_index_t;
 

@@ -71,6 +71,7 @@ struct tacit_wire_order {
     uint8_t signature[TACIT_WIRE_SIGNATURE_BYTES];
 };
 #define TACIT_WIRE_ORDER_SIGNED 24u
+enum { TACIT_DOMAIN_ORDER = 0x0280 };
 #define TACIT_WIRE_ORDER_BYTES (TACIT_WIRE_ORDER_SIGNED + TACIT_WIRE_SIGNATURE_BYTES)
 void tacit_wire_order_encode(uint8_t out[TACIT_WIRE_ORDER_BYTES],
                              const struct tacit_wire_order *order);
@@ -158,6 +159,12 @@ enum tacit_order_outcome {
     TACIT_ORDER_WORN_OUT,   // the seat's generations are used up
     TACIT_ORDER_OUTCOMES,
 };
+
+// The bit of a body in `barred`: founders by their seat, then spare replicas, spare memory nodes.
+static inline uint64_t tacit_body_bit(tacit_node_t seat, uint32_t body)
+{
+    return 1ull << (body == 0 ? seat : 32u + (seat & TACIT_NODE_MEMNODE) + body);
+}
 
 // What one replica says about the members. Arrays are by node: replica seats 0 .., memory nodes
 // TACIT_NODE_MEMNODE ...

@@ -37,7 +37,6 @@
 
 #include "tacit/crypto.h"
 #include "tacit/fabric.h"
-#include "tacit/handshake.h"
 #include "tacit/types.h"
 
 #ifdef __cplusplus
@@ -90,12 +89,10 @@ struct tacit_shm_config {
     // false: unknown. Control thread.
     bool (*key_of)(void *context, enum tacit_shm_kind kind, uint16_t id,
                    tacit_incarnation_t incarnation, struct tacit_public_key *key);
-    // Whether an authenticated replica or memory node may come in as that life of its seat now:
-    // NONE, or why not: STALE (the seat has another body) or BUSY (not yet: its member is not known
-    // to be dead). Until then a claim to the seat ends nobody's connection. NULL: all may. Control
-    // thread.
-    enum tacit_refusal (*seat_rule)(void *context, enum tacit_shm_kind kind, uint16_t id,
-                                    tacit_incarnation_t incarnation);
+    // Whether an authenticated replica or memory node may come in as that life of its seat now.
+    // Until it may, a claim to the seat ends nobody's connection. NULL: all may. Control thread.
+    enum tacit_seat_ruling (*seat_rule)(void *context, enum tacit_shm_kind kind, uint16_t id,
+                                        tacit_incarnation_t incarnation);
     // Told about trouble with peers, at most once a second for each kind; NULL: nobody. Control
     // thread.
     void (*report)(void *context, enum tacit_shm_report_kind kind, const char *text);

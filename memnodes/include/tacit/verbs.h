@@ -50,7 +50,6 @@
 
 #include "tacit/crypto.h"
 #include "tacit/fabric.h"
-#include "tacit/handshake.h"
 #include "tacit/types.h"
 
 #ifdef __cplusplus
@@ -108,12 +107,10 @@ struct tacit_verbs_config {
     // false: unknown. Control thread.
     bool (*key_of)(void *context, enum tacit_verbs_kind kind, uint16_t id,
                    tacit_incarnation_t incarnation, struct tacit_public_key *key);
-    // Whether an authenticated replica or memory node may come in as that life of its seat now:
-    // NONE, or why not: STALE (the seat has another body) or BUSY (not yet: its member is not known
-    // to be dead). Until then a claim to the seat ends nobody's connection. NULL: all may. Control
-    // thread.
-    enum tacit_refusal (*seat_rule)(void *context, enum tacit_verbs_kind kind, uint16_t id,
-                                    tacit_incarnation_t incarnation);
+    // Whether an authenticated replica or memory node may come in as that life of its seat now.
+    // Until it may, a claim to the seat ends nobody's connection. NULL: all may. Control thread.
+    enum tacit_seat_ruling (*seat_rule)(void *context, enum tacit_verbs_kind kind, uint16_t id,
+                                        tacit_incarnation_t incarnation);
     // Told about trouble with peers, at most once a second for each kind; NULL: nobody. Control
     // thread.
     void (*report)(void *context, enum tacit_verbs_report_kind kind, const char *text);
