@@ -140,6 +140,12 @@
     X(COPY_STOPS_SUSPECT, "a share is not looked at while a copy that a leader shows is checked")  \
     X(SILENT_WAITED_FOR, "each slot waits anew for the ACK of who sends none")                     \
     X(TIMER_NOT_HELD, "the timer of a view shrinks whatever requests take")                        \
+    X(AUTHOR_IS_SEAT, "the founder's key of a seat counts for whoever sits there")                 \
+    X(SUSPECT_UNASKED, "SUSPECT is signed for whoever connects, whatever the members say")         \
+    X(CHANGE_UNRULED, "a change of members has an effect that the members do not allow any more")  \
+    X(ORDER_UNCHECKED, "an order counts whatever the operator's signature")                        \
+    X(ORDER_FORGOTTEN, "who has a valid order keeps it to itself")                                 \
+    X(REPLACED_GOES_ON, "a member that lost its seat goes on taking part")                         \
     /* the newest is the last */
 
 enum tacit_bug {

@@ -106,6 +106,8 @@
     X(READ_ORDERED, "a read went through the log")                                                 \
     X(SPARE_SEATED, "another body took a seat")                                                    \
     X(ORDER_EXECUTED, "an operator's order was executed")                                          \
+    X(EPOCH_LEFT, "a member whose seat was given away took part no more")                          \
+    X(ORDER_PROPOSED, "a leader proposed an operator's order")                                     \
     /* the newest is the last */
 
 enum tacit_mark {

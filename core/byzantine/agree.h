@@ -30,6 +30,7 @@ struct tacit_agree_config {
     tacit_time_ns_t retry_ns;        // of what got no answer
     tacit_time_ns_t join_after_ns;   // one other SEAL_VIEW and no progress for so long: join it
     tacit_time_ns_t behind_after_ns; // a stable checkpoint above what is executed: fetch it
+    const uint16_t *authors;         // [replicas] of the present epoch (payload.h), or NULL
 };
 
 enum tacit_endorsement {

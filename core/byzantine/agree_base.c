@@ -26,7 +26,7 @@ bool tacit_base_decode(const struct tacit_agree *a, const uint8_t *bytes, size_t
     memcpy(root->bytes, bytes, TACIT_DIGEST_BYTES);
     size_t rest;
     if (tacit_certificate_decode(certificate, bytes + TACIT_DIGEST_BYTES, size - TACIT_DIGEST_BYTES,
-                                 (uint8_t)(a->f + 1), a->config.replicas,
+                                 (uint8_t)(a->f + 1), TACIT_BYZ_AUTHORS,
                                  &rest) != TACIT_VERDICT_OK) {
         return false;
     }
@@ -97,6 +97,19 @@ void tacit_agree_checkpointed(struct tacit_agree *a, uint64_t base, const struct
     }
 }
 
+// The share of a replica, named by its author, in the order of authors.
+static void add_share(const struct tacit_agree *a, struct tacit_certificate *certificate,
+                      tacit_node_t r)
+{
+    uint8_t author = (uint8_t)tacit_author_of(a->config.authors, r);
+    uint8_t at = certificate->count++;
+    for (; at > 0 && certificate->shares[at - 1].signer > author; at--) {
+        certificate->shares[at] = certificate->shares[at - 1];
+    }
+    certificate->shares[at] =
+        (struct tacit_share){.signer = author, .signature = a->base_shares[r].signature};
+}
+
 static void assemble(struct tacit_agree *a)
 {
     for (tacit_node_t first = 0; first < a->config.replicas; first++) {
@@ -109,8 +122,7 @@ static void assemble(struct tacit_agree *a)
             const struct tacit_base_share *share = &a->base_shares[r];
             if (share->valid && share->base == one->base &&
                 tacit_digest_is_equal(&share->root, &one->root)) {
-                certificate.shares[certificate.count++] =
-                    (struct tacit_share){.signer = (uint8_t)r, .signature = share->signature};
+                add_share(a, &certificate, r);
             }
         }
         if (certificate.count > a->f) {
@@ -183,7 +195,7 @@ static void take_share(struct tacit_agree *a, tacit_node_t from, const uint8_t *
     struct tacit_signer_job job = {
         .verify = true,
         .charge = (uint8_t)from,
-        .author = from,
+        .author = tacit_author_of(a->config.authors, from),
         .domain = TACIT_DOMAIN_CHECKPOINT,
         .cookie = tacit_agree_cookie(TACIT_JOB_BASE_VERIFY, tacit_agree_epoch_value(a, from))};
     struct tacit_base_share taken = {.known = true, .checking = true, .base = base};
@@ -218,14 +230,29 @@ struct base_check {
     const struct tacit_certificate *certificate;
 };
 
+// Whether this very share came here from the member of this epoch that it names, and was checked.
+static bool is_known(const struct tacit_agree *a, const struct base_check *check,
+                     const struct tacit_share *share)
+{
+    tacit_node_t r = 0;
+    while (r < a->config.replicas && tacit_author_of(a->config.authors, r) != share->signer) {
+        r++;
+    }
+    if (r == a->config.replicas || check->epoch != a->epoch) {
+        return false;
+    }
+    const struct tacit_base_share *known = &a->base_shares[r];
+    return known->valid && known->base == check->base &&
+           tacit_digest_is_equal(&known->root, check->root) &&
+           memcmp(&known->signature, &share->signature, sizeof(share->signature)) == 0;
+}
+
+// Signers are authors, who need not be members now: this replica may know no members yet.
 static bool base_job(struct tacit_agree *a, void *context, uint32_t i, struct tacit_signer_job *job)
 {
     const struct base_check *check = context;
     const struct tacit_share *share = &check->certificate->shares[i];
-    const struct tacit_base_share *known = &a->base_shares[share->signer];
-    if (check->epoch == a->epoch && known->valid && known->base == check->base &&
-        tacit_digest_is_equal(&known->root, check->root) &&
-        memcmp(&known->signature, &share->signature, sizeof(share->signature)) == 0) {
+    if (is_known(a, check, share)) {
         return false;
     }
     job->author = share->signer;

@@ -215,7 +215,7 @@ void tacit_view_message(struct tacit_agree *a, tacit_node_t from, const uint8_t 
     struct tacit_signer_job job = {
         .verify = true,
         .charge = (uint8_t)from,
-        .author = from,
+        .author = tacit_author_of(a->config.authors, from),
         .domain = TACIT_DOMAIN_STATE_SHARE,
         .signature = taken.signature,
         .cookie = tacit_agree_cookie(TACIT_JOB_STATE_VERIFY,
@@ -639,7 +639,7 @@ static bool newview_job(struct tacit_agree *a, void *context, uint32_t i,
             memcmp(known->signature.bytes, signature, TACIT_SIGNATURE_BYTES) == 0) {
             return false;
         }
-        job->author = (uint16_t)share_signer(state, c);
+        job->author = tacit_author_of(a->config.authors, (tacit_node_t)share_signer(state, c));
         job->domain = TACIT_DOMAIN_STATE_SHARE;
         memcpy(job->signature.bytes, signature, TACIT_SIGNATURE_BYTES);
         uint64_t sealed = newview->view - 1;

@@ -394,7 +394,7 @@ static bool commit_job(struct tacit_agree *a, void *context, uint32_t i,
             return false;
         }
     }
-    job->author = share->signer;
+    job->author = tacit_author_of(a->config.authors, share->signer);
     job->domain = TACIT_DOMAIN_CERTIFY;
     job->signature = share->signature;
     job->payload_bytes = tacit_statement_certify(job->payload, a->epoch, check->payload->view,
@@ -539,7 +539,7 @@ static void look_at_certify(struct tacit_agree *a, struct tacit_slot *slot, taci
     struct tacit_signer_job job = {
         .verify = true,
         .charge = (uint8_t)r,
-        .author = r,
+        .author = tacit_author_of(a->config.authors, r),
         .domain = TACIT_DOMAIN_CERTIFY,
         .signature = vote.signature,
         .cookie = tacit_agree_cookie(TACIT_JOB_CERTIFY_VERIFY, share_value(a, slot, r))};

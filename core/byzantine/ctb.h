@@ -36,6 +36,7 @@ struct tacit_ctb_config {
     uint32_t body_bytes;           // largest body; the links' bodies hold it, and a state
     tacit_time_ns_t slow_after_ns; // least time that a lock stays undelivered before NUDGE
     tacit_time_ns_t retry_ns;      // of whatever got no answer
+    const uint16_t *authors;       // [replicas] of the present epoch (payload.h), or NULL
 };
 
 enum tacit_take {

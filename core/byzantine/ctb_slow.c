@@ -231,7 +231,7 @@ static bool submit_id(struct tacit_ctb *ctb, tacit_node_t s, const struct tacit_
 {
     struct tacit_signer_job job = {.verify = s != ctb->config.self,
                                    .charge = (uint8_t)s,
-                                   .author = s,
+                                   .author = tacit_author_of(ctb->config.authors, s),
                                    .domain = TACIT_DOMAIN_STREAM_ID,
                                    .signature = slot->signature};
     job.cookie = tacit_ctb_cookie(ctb, TACIT_CTB_JOB_ID, s, s, (uint32_t)slot->k);
@@ -477,7 +477,7 @@ static bool submit_evidence(struct tacit_ctb *ctb, tacit_node_t s, uint32_t i, t
         &attempt->evidence[(size_t)i * ctb->config.replicas + owner];
     struct tacit_signer_job job = {.verify = true,
                                    .charge = (uint8_t)owner,
-                                   .author = s,
+                                   .author = tacit_author_of(ctb->config.authors, s),
                                    .domain = TACIT_DOMAIN_STREAM_ID,
                                    .signature = evidence->signature};
     job.cookie = tacit_ctb_cookie(ctb, TACIT_CTB_JOB_EVIDENCE, s, owner,

@@ -208,7 +208,7 @@ static bool check_share(struct tacit_ctb *ctb, tacit_node_t from)
     struct tacit_ctb_share *share = &ctb->shares[from];
     struct tacit_signer_job job = {.verify = true,
                                    .charge = (uint8_t)from,
-                                   .author = from,
+                                   .author = tacit_author_of(ctb->config.authors, from),
                                    .domain = TACIT_DOMAIN_SUMMARY,
                                    .signature = share->signature};
     job.cookie = tacit_ctb_cookie(ctb, TACIT_CTB_JOB_SHARE_OF, self, from, 0);
@@ -276,11 +276,13 @@ static bool check_poll(struct tacit_ctb *ctb, tacit_node_t s, tacit_node_t from)
         if ((check->to_submit & bit) == 0) {
             continue;
         }
+        const struct tacit_share *share = &certified->certificate.shares[i];
         struct tacit_signer_job job = {.verify = true,
                                        .charge = (uint8_t)from,
-                                       .author = certified->certificate.shares[i].signer,
+                                       .author =
+                                           tacit_author_of(ctb->config.authors, share->signer),
                                        .domain = TACIT_DOMAIN_SUMMARY,
-                                       .signature = certified->certificate.shares[i].signature};
+                                       .signature = share->signature};
         job.cookie = tacit_ctb_cookie(ctb, TACIT_CTB_JOB_CERTIFICATE, s, from,
                                       (uint32_t)check->serial << 8 | i);
         job.payload_bytes =

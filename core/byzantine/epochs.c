@@ -91,10 +91,20 @@ static bool is_known(const struct tacit_epochs *epochs, uint32_t node)
            (node >= TACIT_NODE_MEMNODE && node - TACIT_NODE_MEMNODE < epochs->config.memnodes);
 }
 
-static bool is_suspected(const struct tacit_epochs *epochs, uint32_t node)
+// A later incarnation than the member's is there.
+static bool has_newcomer(const struct tacit_epochs *epochs, uint32_t node)
 {
     const struct suspect *suspect = &epochs->suspects[node];
     return is_known(epochs, node) && suspect->now > suspect->old;
+}
+
+// ... and may follow it.
+static bool is_suspected(const struct tacit_epochs *epochs, uint32_t node)
+{
+    const struct tacit_epochs_config *config = &epochs->config;
+    return has_newcomer(epochs, node) &&
+           (config->is_open == NULL || TACIT_BUG(SUSPECT_UNASKED) ||
+            config->is_open(config->context, (tacit_node_t)node, epochs->suspects[node].now));
 }
 
 // ---- shares
@@ -117,7 +127,7 @@ static bool submit(struct tacit_epochs *epochs, uint32_t node, tacit_node_t from
     struct pending *pending = pending_of(&suspect->shares[from], charge == from);
     struct tacit_signer_job job = {.verify = signature != NULL,
                                    .charge = (uint8_t)charge,
-                                   .author = from,
+                                   .author = tacit_author_of(epochs->config.authors, from),
                                    .domain = TACIT_DOMAIN_SUSPECT,
                                    .cookie = cookie_of(node, from, epochs->serial + 1)};
     job.payload_bytes =
@@ -160,7 +170,7 @@ void tacit_epochs_message(struct tacit_epochs *epochs, tacit_node_t from, const 
         return;
     }
     if (words[0] == epochs->epoch && words[1] == epochs->suspects[node].old &&
-        words[2] > words[1] && words[2] <= TACIT_INCARNATION_MAX) {
+        words[2] > words[1] && tacit_incarnation_is_node(words[2])) {
         take(epochs, from, node, from, words[2], &signature);
     }
 }
@@ -277,7 +287,7 @@ enum tacit_epochs_endorsement tacit_epochs_endorse(struct tacit_epochs *epochs, 
     size_t used;
     uint32_t node = item->subject;
     if (!is_known(epochs, node) || item->number <= item->session ||
-        item->number > TACIT_INCARNATION_MAX || item->session != epochs->suspects[node].old ||
+        !tacit_incarnation_is_node(item->number) || item->session != epochs->suspects[node].old ||
         tacit_certificate_decode(&certificate, item->body, item->body_bytes,
                                  (uint8_t)quorum(epochs), epochs->config.replicas,
                                  &used) != TACIT_VERDICT_OK ||
@@ -335,7 +345,7 @@ tacit_time_ns_t tacit_epochs_deadline(const struct tacit_epochs *epochs, bool pe
 {
     bool any = false;
     for (uint32_t node = 0; node < TACIT_EPOCH_NODES && !pending && !any; node++) {
-        any = is_suspected(epochs, node);
+        any = has_newcomer(epochs, node); // if its seat is not open, it may be later
     }
     return any ? epochs->tell_ns : UINT64_MAX;
 }

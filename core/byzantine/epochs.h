@@ -2,8 +2,10 @@
 //
 // Who may be replaced: a change of members is ordered like a request, but endorsed only with f+1
 // signed SUSPECTs of distinct replicas, so a correct one among them saw that the old incarnation
-// has lost its memory. A replica signs SUSPECT(node, old, now, epoch) when `now` is connected and
-// larger than the member's incarnation: the fabric does not let an older one come back.
+// has lost its memory, or that its seat is open to another body. A replica signs SUSPECT(node, old,
+// now, epoch) when `now` is connected and larger than the member's incarnation (the fabric does not
+// let an older one come back), and its owner says that it may follow: the same body in a later
+// life, or another one under the rules of core/smr/seats.c.
 //
 // The change itself is a REPLACE item, alone in its batch, whose body has the f+1 shares
 // (tacit_certificate_encode), so that whoever gets the PREPARE can check it. When it takes effect
@@ -29,6 +31,10 @@ struct tacit_epochs_config {
     uint8_t memnodes;
     tacit_node_t self;
     tacit_time_ns_t retry_ns; // an own SUSPECT is said again
+    const uint16_t *authors;  // [replicas] of the present epoch (payload.h), or NULL
+    // Whether incarnation `next` may follow the member in that seat now. NULL: any may.
+    bool (*is_open)(void *context, tacit_node_t seat, uint64_t next);
+    void *context;
 };
 
 struct tacit_epochs_counters {

@@ -187,9 +187,9 @@ size_t tacit_certificate_encode(uint8_t *out, size_t max,
 
 enum tacit_verdict tacit_certificate_decode(struct tacit_certificate *certificate,
                                             const uint8_t *bytes, size_t size, uint8_t quorum,
-                                            uint8_t replicas, size_t *used)
+                                            uint8_t signers, size_t *used)
 {
-    TACIT_ASSERT(quorum >= 1 && quorum <= replicas && replicas <= TACIT_REPLICAS_MAX);
+    TACIT_ASSERT(quorum >= 1 && quorum <= TACIT_REPLICAS_MAX && signers <= TACIT_BYZ_AUTHORS);
     if (TACIT_BUG(CERTIFICATE_LENGTH_TRUSTED) && size > 0 && bytes[0] > 0 && bytes[0] < quorum) {
         quorum = bytes[0];
     }
@@ -204,7 +204,7 @@ enum tacit_verdict tacit_certificate_decode(struct tacit_certificate *certificat
         share->signer = *at;
         bool follows = i == 0 || share->signer > certificate->shares[i - 1].signer ||
                        TACIT_BUG(SIGNER_REPEATED);
-        if (share->signer >= replicas || !follows) {
+        if (share->signer >= signers || !follows) {
             return TACIT_VERDICT_MALFORMED;
         }
         memcpy(share->signature.bytes, at + 1, TACIT_SIGNATURE_BYTES);

@@ -8,7 +8,9 @@
 #ifndef TACIT_BYZANTINE_PAYLOAD_H
 #define TACIT_BYZANTINE_PAYLOAD_H
 
+#include "../base/bug.h"
 #include "tacit/crypto.h"
+#include "tacit/signer.h"
 #include "tacit/types.h"
 
 #define TACIT_BYZ_VIEWS_KEPT 16u     // vouches kept for a slot
@@ -67,7 +69,8 @@ enum tacit_message_kind {
     TACIT_MESSAGE_ECHO,      // follower to leader: this request came to me from its client
     TACIT_MESSAGE_REQUESTS_END,
     // epochs (epochs.h)
-    TACIT_MESSAGE_SUSPECT = 96, // this incarnation has lost its memory
+    TACIT_MESSAGE_SUSPECT = 96, // this incarnation shall follow that one, which is gone
+    TACIT_MESSAGE_ORDER,        // orders.h: an operator's order
 };
 
 // What is signed.
@@ -107,8 +110,18 @@ uint32_t tacit_statement_suspect(uint8_t *out, uint64_t epoch, tacit_node_t node
 uint32_t tacit_statement_request(uint8_t *out, uint32_t client, uint64_t session, uint64_t number,
                                  uint8_t kind, const struct tacit_digest *body);
 
-// f+1 shares of distinct replicas over one statement. Encoded: u8 count | count x {u8 signer, 64
-// signature}, padded with 0 to 8.
+// Authors are keys: that of a replica seat's founder, or of a spare that may sit in any seat
+// (tacit/signer.h). Who signs for a seat follows from the members of the epoch.
+#define TACIT_BYZ_AUTHORS (TACIT_SIGNER_SPARE + TACIT_SPARES_MAX + 1u)
+// `authors` [replicas]: of the epoch's members; NULL: founders sit everywhere.
+static inline uint16_t tacit_author_of(const uint16_t *authors, tacit_node_t replica)
+{
+    return authors == NULL || TACIT_BUG(AUTHOR_IS_SEAT) ? (uint16_t)replica : authors[replica];
+}
+
+// f+1 shares of distinct signers over one statement. Encoded: u8 count | count x {u8 signer, 64
+// signature}, padded with 0 to 8. What serves within an epoch names seats; certificates of
+// checkpoints, which are shown to who does not know the members, name authors.
 struct tacit_share {
     uint8_t signer;
     struct tacit_signature signature;
@@ -120,10 +133,10 @@ struct tacit_certificate {
 size_t tacit_certificate_bytes(uint8_t count);
 size_t tacit_certificate_encode(uint8_t *out, size_t max,
                                 const struct tacit_certificate *certificate);
-// Structure only: exactly `quorum` shares, signers below `replicas`, strictly increasing (so
+// Structure only: exactly `quorum` shares, signers below `signers`, strictly increasing (so
 // distinct). `used` gets the bytes consumed. Signatures are the caller's to check.
 enum tacit_verdict tacit_certificate_decode(struct tacit_certificate *certificate,
                                             const uint8_t *bytes, size_t size, uint8_t quorum,
-                                            uint8_t replicas, size_t *used);
+                                            uint8_t signers, size_t *used);
 
 #endif

@@ -181,6 +181,13 @@ static void on_read(void *context, uint64_t ticket, const uint8_t *value)
     tacit_ctb_register_read(((struct tacit_smr *)context)->byzantine.ctb, ticket, value);
 }
 
+// ---- who may be replaced
+
+static bool on_open(void *context, tacit_node_t seat, uint64_t next)
+{
+    return tacit_smr_seat_is_open(context, seat, next);
+}
+
 // ---- life
 
 static void init_lower(struct tacit_smr *smr, struct tacit_bump *bump)
@@ -255,7 +262,8 @@ void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
                                        .slow_after_ns = config->byzantine.slow_after_ns,
                                        .retry_ns = config->byzantine.retry_ns,
                                        .join_after_ns = config->byzantine.join_after_ns,
-                                       .behind_after_ns = config->byzantine.retry_ns};
+                                       .behind_after_ns = config->byzantine.retry_ns,
+                                       .authors = byzantine->authors};
     byzantine->agree = tacit_agree_init(bump, &agree, smr->marker);
     tacit_smr_note(smr, bump, "slots, votes and view change");
     struct tacit_ctb_config ctb = {.replicas = config->replicas,
@@ -265,7 +273,8 @@ void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
                                        (uint32_t)tacit_agree_state_bytes(config->byzantine.window),
                                    .body_bytes = tacit_smr_byzantine_body_bytes(config),
                                    .slow_after_ns = config->byzantine.slow_after_ns,
-                                   .retry_ns = config->byzantine.retry_ns};
+                                   .retry_ns = config->byzantine.retry_ns,
+                                   .authors = byzantine->authors};
     struct tacit_ctb_calls calls = {0};
     if (bump->base != NULL) {
         calls = tacit_agree_ctb_calls(byzantine->agree);
@@ -278,9 +287,15 @@ void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
     struct tacit_epochs_config epochs = {.replicas = config->replicas,
                                          .memnodes = config->memnodes,
                                          .self = config->self,
-                                         .retry_ns = config->byzantine.retry_ns};
+                                         .retry_ns = config->byzantine.retry_ns,
+                                         .authors = byzantine->authors,
+                                         .is_open = on_open,
+                                         .context = smr};
     byzantine->epochs =
         tacit_epochs_init(bump, &epochs, byzantine->links, byzantine->signer, smr->marker);
+    struct tacit_orders_config orders = {
+        .replicas = config->replicas, .self = config->self, .retry_ns = config->byzantine.retry_ns};
+    byzantine->orders = tacit_orders_init(bump, &orders, byzantine->links, byzantine->signer);
     byzantine->replace_slot = TACIT_SLOT_NONE;
     tacit_fetch_init(&byzantine->fetch, bump, smr->fabric, &smr->pages, config->replicas,
                      16 * config->byzantine.retry_ns, smr->marker);
@@ -381,6 +396,12 @@ static bool hear_signer(struct tacit_smr *smr)
             break;
         case TACIT_SIGNER_EPOCHS:
             if (tacit_epochs_signer(byzantine->epochs, &done[i]) &&
+                byzantine->replace_slot != TACIT_SLOT_NONE) {
+                tacit_agree_endorsable(byzantine->agree, byzantine->replace_slot);
+            }
+            break;
+        case TACIT_SIGNER_ORDERS:
+            if (tacit_orders_signer(byzantine->orders, &done[i]) &&
                 byzantine->replace_slot != TACIT_SLOT_NONE) {
                 tacit_agree_endorsable(byzantine->agree, byzantine->replace_slot);
             }
@@ -515,6 +536,8 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
     worked = tacit_agree_poll(byzantine->agree, smr->now_ns) || worked;
     worked =
         tacit_epochs_poll(byzantine->epochs, tacit_smr_epoch_is_ending(smr), smr->now_ns) || worked;
+    tacit_orders_executed(byzantine->orders, smr->sessions.members->order_nonce);
+    worked = tacit_orders_poll(byzantine->orders, smr->now_ns) || worked;
     tacit_smr_watch_leader(smr);
     worked = propose(smr) || worked;
     worked = tacit_requests_poll(byzantine->requests, smr->now_ns) || worked;
@@ -538,6 +561,7 @@ tacit_time_ns_t tacit_smr_byzantine_deadline(const struct tacit_smr *smr)
         return sooner(at, tacit_fetch_deadline(&byzantine->fetch));
     }
     at = sooner(at, tacit_epochs_deadline(byzantine->epochs, tacit_smr_epoch_is_ending(smr)));
+    at = sooner(at, tacit_orders_deadline(byzantine->orders));
     at = sooner(at, tacit_registers_deadline(byzantine->registers));
     at = sooner(at, tacit_ctb_deadline(byzantine->ctb));
     at = sooner(at, tacit_agree_deadline(byzantine->agree));

@@ -9,6 +9,7 @@
 #include "../byzantine/ctb.h"
 #include "../byzantine/epochs.h"
 #include "../byzantine/links.h"
+#include "../byzantine/orders.h"
 #include "../byzantine/registers.h"
 #include "../byzantine/requests.h"
 #include "../state/fetch.h"
@@ -25,6 +26,7 @@ struct tacit_smr_byzantine {
     struct tacit_agree *agree;
     struct tacit_requests *requests;
     struct tacit_epochs *epochs;
+    struct tacit_orders *orders;
     struct tacit_fetch fetch;
     uint8_t *message; // a ring message of a peer
     uint32_t message_bytes;
@@ -52,10 +54,15 @@ struct tacit_smr_byzantine {
     uint64_t epoch;
     tacit_incarnation_t member[TACIT_REPLICAS_MAX]; // of this epoch
     tacit_incarnation_t memnode_member[TACIT_MEMNODES_MAX];
-    uint64_t replace_view;     // in which a change was proposed, + 1
-    tacit_node_t first_leader; // of the epoch's view 0
-    uint64_t replace_slot;     // whose change waits for shares to be checked
-    tacit_time_ns_t owed_ns;   // since when the leader owes progress, 0: not
+    uint16_t authors[TACIT_REPLICAS_MAX]; // of these replicas
+    bool has_left;                        // its seat is another one's: takes part no more
+    uint64_t replace_view;                // in which a change was proposed, + 1
+    uint64_t order_view;                  // the same of an order
+    uint64_t order_nonce;                 // newest that a client gave here ...
+    tacit_node_t order_from;              // ... on this connection
+    tacit_node_t first_leader;            // of the epoch's view 0
+    uint64_t replace_slot;                // whose change waits for shares to be checked
+    tacit_time_ns_t owed_ns;              // since when the leader owes progress, 0: not
     uint64_t owed_progress;
 };
 
@@ -110,6 +117,12 @@ bool tacit_smr_epoch_endorse(struct tacit_smr *smr, uint64_t view, uint64_t slot
                              const uint8_t *batch, uint32_t bytes,
                              enum tacit_endorsement *endorsement);
 bool tacit_smr_epoch_is_owed(const struct tacit_smr *smr);
+// A client brings an operator's order: answers what is known already, has the rest checked.
+struct tacit_wire_request;
+void tacit_smr_epoch_order(struct tacit_smr *smr, tacit_node_t from,
+                           const struct tacit_wire_request *request);
+// The client that gave that order here, TACIT_NODE_NONE: none did.
+tacit_node_t tacit_smr_epoch_asker(const struct tacit_smr *smr, uint64_t nonce);
 
 // hear.c
 // Takes messages out of the rings of the other replicas, a bounded number of each, and gives them

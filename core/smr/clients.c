@@ -504,7 +504,7 @@ static void hear_one(struct tacit_smr *smr, tacit_node_t from, const uint8_t *me
         return;
     }
     if (request.kind == TACIT_REQUEST_ORDER) {
-        smr->counters.unexpected++; // no operator
+        tacit_smr_epoch_order(smr, from, &request);
         return;
     }
     switch (tacit_requests_put(smr->byzantine.requests, smr->clients[from - TACIT_NODE_CLIENT].id,

@@ -25,18 +25,31 @@ uint64_t tacit_smr_epoch_view(const struct tacit_smr *smr, uint64_t view)
            ((uint64_t)smr->config.replicas << 40) * smr->byzantine.epoch;
 }
 
+// What f+1 replicas signed was right at some time in this epoch; an order may have been executed
+// since. A vacancy is an operator's order, never something that replicas sign.
+static bool is_allowed(const struct tacit_smr *smr, const struct tacit_wire_item *item)
+{
+    struct tacit_seats seats = tacit_smr_seats(smr);
+    tacit_incarnation_t next = (tacit_incarnation_t)item->number;
+    if (tacit_incarnation_body(next) == TACIT_BODY_VACANT) {
+        return item->body_bytes == 0;
+    }
+    return tacit_members_may_follow(smr->sessions.members, &seats, item->subject, item->number) ||
+           TACIT_BUG(CHANGE_UNRULED);
+}
+
 void tacit_smr_epoch_change(struct tacit_smr *smr, tacit_index_t index,
                             const struct tacit_wire_item *item)
 {
     struct tacit_members *members = members_of(smr);
+    struct tacit_seats seats = tacit_smr_seats(smr);
     uint32_t node = item->subject;
-    bool known = node < smr->config.replicas ||
-                 (node >= TACIT_NODE_MEMNODE && node - TACIT_NODE_MEMNODE < smr->config.memnodes);
+    bool known = tacit_seats_has(&seats, item->subject);
     // One change an epoch; a repetition, or what was proposed for an older one, has no effect.
     bool second = members->change_at != 0 && !TACIT_BUG(EPOCH_SECOND_CHANGE);
     bool stale = known && members->incarnation[node] != item->session;
     if (!known || second || (stale && !TACIT_BUG(EPOCH_STALE_CHANGE)) ||
-        item->number <= item->session) {
+        item->number <= item->session || (!stale && !is_allowed(smr, item))) {
         smr->counters.unexpected++;
         return;
     }
@@ -60,12 +73,18 @@ void tacit_smr_epoch_reached(struct tacit_smr *smr, uint64_t base)
         return;
     }
     tacit_pages_touch(&smr->pages, members, sizeof *members);
-    members->incarnation[members->change_node] = members->change_incarnation;
+    tacit_members_seat(members, (tacit_node_t)members->change_node, members->change_incarnation);
     members->epoch++;
     members->epoch_base = base;
     if (members->change_node < smr->config.replicas) {
-        // Whoever is taken in has a state to fetch first: the others would wait for it.
-        members->first_leader = (members->change_node + 1) % smr->config.replicas;
+        // Whoever is taken in has a state to fetch first: the others would wait for it. Nobody
+        // leads from a vacant seat.
+        uint64_t leader = members->change_node;
+        do {
+            leader = (leader + 1) % smr->config.replicas;
+        } while (leader != members->change_node &&
+                 tacit_seat_is_vacant(members->incarnation[leader]));
+        members->first_leader = leader;
     }
     members->replaced++;
     members->change_at = members->change_node = members->change_incarnation = 0;
@@ -97,6 +116,10 @@ void tacit_smr_epoch_accept(struct tacit_smr *smr)
             byzantine->member[r] = incarnation;
             byzantine->dead &= ~(1u << r);
         }
+        if (tacit_seat_is_vacant(incarnation)) {
+            byzantine->dead |= 1u << r; // nobody waits for it
+        }
+        byzantine->authors[r] = tacit_signer_author(r, incarnation);
         tacit_registers_owner(byzantine->registers, r, incarnation);
         if (r != smr->config.self) {
             hear(smr, r);
@@ -153,7 +176,7 @@ static void begin(struct tacit_smr *smr)
     byzantine->batch_used = 0; // what was taken out and not proposed comes again
     byzantine->checkpoint = 0;
     byzantine->replace_slot = TACIT_SLOT_NONE;
-    byzantine->replace_view = 0;
+    byzantine->replace_view = byzantine->order_view = 0;
     byzantine->timer_ns = smr->config.byzantine.view_timeout_ns;
     tacit_mark(&smr->marker, TACIT_MARK_EPOCH_BEGUN);
     if (!smr->active) {
@@ -174,6 +197,17 @@ static void begin(struct tacit_smr *smr)
     }
 }
 
+// This replica's seat is another one's now. It takes part no more, in whatever it may believe;
+// those who are still behind are shown the certificate that says so (hear.c).
+static void leave(struct tacit_smr *smr)
+{
+    smr->active = false;
+    smr->byzantine.has_left = true;
+    tacit_smr_epoch_accept(smr);
+    tacit_smr_epoch_observe(smr);
+    tacit_mark(&smr->marker, TACIT_MARK_EPOCH_LEFT);
+}
+
 bool tacit_smr_epoch_poll(struct tacit_smr *smr)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
@@ -191,7 +225,12 @@ bool tacit_smr_epoch_poll(struct tacit_smr *smr)
         !TACIT_BUG(EPOCH_WITHOUT_CERTIFICATE)) {
         return false;
     }
-    begin(smr);
+    bool goes_on = TACIT_BUG(REPLACED_GOES_ON) || TACIT_BUG(EPOCH_RESTARTED_COUNTS);
+    if (smr->active && !is_member && !goes_on) {
+        leave(smr);
+    } else {
+        begin(smr);
+    }
     return true;
 }
 
@@ -204,23 +243,33 @@ void tacit_smr_epoch_observe(struct tacit_smr *smr)
 
 // ---- proposing, and what is owed
 
-bool tacit_smr_epoch_propose(struct tacit_smr *smr)
+// Of each kind once a view: an order, which may say who follows, before a change.
+static bool propose_change(struct tacit_smr *smr)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     uint64_t view = tacit_smr_epoch_view(smr, byzantine->view) + 1;
+    uint8_t batch[TACIT_EPOCH_BATCH_BYTES];
+    uint64_t slot;
+    bool is_order = byzantine->order_view != view && tacit_orders_is_due(byzantine->orders);
+    if (!is_order && (byzantine->replace_view == view || !tacit_epochs_is_due(byzantine->epochs))) {
+        return false;
+    }
+    size_t bytes = is_order ? tacit_orders_proposal(byzantine->orders, batch)
+                            : tacit_epochs_proposal(byzantine->epochs, batch);
+    if (bytes == 0 || !tacit_agree_propose(byzantine->agree, batch, (uint32_t)bytes, &slot)) {
+        return false;
+    }
+    *(is_order ? &byzantine->order_view : &byzantine->replace_view) = view;
+    tacit_mark(&smr->marker, is_order ? TACIT_MARK_ORDER_PROPOSED : TACIT_MARK_EPOCH_SUSPECTED);
+    return true;
+}
+
+bool tacit_smr_epoch_propose(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     uint64_t slot;
     if (!tacit_smr_epoch_is_ending(smr)) {
-        uint8_t batch[TACIT_EPOCH_BATCH_BYTES];
-        if (byzantine->replace_view == view || !tacit_epochs_is_due(byzantine->epochs)) {
-            return false;
-        }
-        size_t bytes = tacit_epochs_proposal(byzantine->epochs, batch);
-        if (bytes == 0 || !tacit_agree_propose(byzantine->agree, batch, (uint32_t)bytes, &slot)) {
-            return false;
-        }
-        byzantine->replace_view = view;
-        tacit_mark(&smr->marker, TACIT_MARK_EPOCH_SUSPECTED);
-        return true;
+        return propose_change(smr);
     }
     if (byzantine->batch_used > 0 || tacit_requests_has_proposal(byzantine->requests) ||
         !tacit_agree_propose(byzantine->agree, "", 0, &slot)) {
@@ -238,14 +287,16 @@ bool tacit_smr_epoch_endorse(struct tacit_smr *smr, uint64_t view, uint64_t slot
     struct tacit_wire_item item;
     size_t offset = 0;
     if (tacit_wire_item_decode(&item, batch, bytes, &offset) != TACIT_VERDICT_OK ||
-        item.kind != TACIT_ITEM_REPLACE) {
+        (item.kind != TACIT_ITEM_REPLACE && item.kind != TACIT_ITEM_ORDER)) {
         return false;
     }
     *endorsement = TACIT_ENDORSE_NEVER;
     if (offset != bytes && !TACIT_BUG(REPLACE_IN_COMPANY)) {
         return true;
     }
-    switch (tacit_epochs_endorse(smr->byzantine.epochs, leader, &item)) {
+    switch (item.kind == TACIT_ITEM_ORDER
+                ? tacit_orders_endorse(smr->byzantine.orders, leader, &item)
+                : tacit_epochs_endorse(smr->byzantine.epochs, leader, &item)) {
     case TACIT_EPOCHS_OK:
         *endorsement = TACIT_ENDORSED;
         break;
@@ -262,5 +313,38 @@ bool tacit_smr_epoch_endorse(struct tacit_smr *smr, uint64_t view, uint64_t slot
 
 bool tacit_smr_epoch_is_owed(const struct tacit_smr *smr)
 {
-    return tacit_smr_epoch_is_ending(smr) || tacit_epochs_is_due(smr->byzantine.epochs);
+    return tacit_smr_epoch_is_ending(smr) || tacit_epochs_is_due(smr->byzantine.epochs) ||
+           tacit_orders_is_due(smr->byzantine.orders);
+}
+
+// ---- orders of an operator
+
+void tacit_smr_epoch_order(struct tacit_smr *smr, tacit_node_t from,
+                           const struct tacit_wire_request *request)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    struct tacit_wire_order order;
+    if (!smr->active || !smr->state_valid ||
+        tacit_wire_order_decode(&order, request->body, request->body_bytes) != TACIT_VERDICT_OK ||
+        !byzantine->signer->ops->knows(byzantine->signer, TACIT_SIGNER_OPERATOR)) {
+        smr->counters.unexpected++;
+        return;
+    }
+    enum tacit_order_outcome outcome = tacit_smr_order_judge(smr, &order);
+    if (outcome != TACIT_ORDER_DONE || order.nonce <= members_of(smr)->order_nonce) {
+        tacit_smr_order_reply(smr, from, order.nonce, outcome, smr->applied);
+        return;
+    }
+    byzantine->order_from = from;
+    byzantine->order_nonce = order.nonce;
+    tacit_orders_asked(byzantine->orders, (uint32_t)from - TACIT_NODE_CLIENT, request->body,
+                       smr->now_ns);
+}
+
+tacit_node_t tacit_smr_epoch_asker(const struct tacit_smr *smr, uint64_t nonce)
+{
+    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    bool is_there = byzantine->order_nonce == nonce && byzantine->order_nonce != 0 &&
+                    smr->clients[byzantine->order_from - TACIT_NODE_CLIENT].up;
+    return is_there ? byzantine->order_from : TACIT_NODE_NONE;
 }

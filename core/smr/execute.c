@@ -206,7 +206,8 @@ void tacit_smr_execute_batch(struct tacit_smr *smr, tacit_index_t index, const u
         }
         number++;
         if (tacit_smr_is_byzantine(smr)) { // every replica answers every client
-            asker = tacit_smr_client_node(smr, item.subject);
+            asker = item.kind == TACIT_ITEM_ORDER ? tacit_smr_epoch_asker(smr, item.number)
+                                                  : tacit_smr_client_node(smr, item.subject);
             if (item.kind == TACIT_ITEM_REPLACE) {
                 tacit_smr_epoch_change(smr, index, &item);
                 continue;

@@ -27,6 +27,18 @@ static void hear_stranger(struct tacit_smr *smr, tacit_node_t from, uint8_t kind
     }
 }
 
+// Of who has left its seat: whoever is still in the epoch that ended is shown its end.
+static void show_end(struct tacit_smr *smr, tacit_node_t from, uint32_t bytes)
+{
+    uint32_t epoch = 0;
+    if (bytes >= 8) {
+        memcpy(&epoch, smr->byzantine.message + 4, sizeof epoch);
+        if (epoch <= (uint32_t)smr->byzantine.epoch) {
+            tacit_agree_other_epoch(smr->byzantine.agree, from, epoch);
+        }
+    }
+}
+
 static void dispatch(struct tacit_smr *smr, tacit_node_t from, uint32_t bytes)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
@@ -36,6 +48,8 @@ static void dispatch(struct tacit_smr *smr, tacit_node_t from, uint32_t bytes)
     if (!smr->active && !TACIT_BUG(JOINER_HEARS_ALL)) { // what is certified is all that counts
         if (kind == TACIT_MESSAGE_CHECKPOINT_CERTIFICATE) {
             tacit_agree_message(byzantine->agree, from, byzantine->message, bytes);
+        } else if (byzantine->has_left && kind == TACIT_MESSAGE_STATUS) {
+            show_end(smr, from, bytes);
         }
         return;
     }
@@ -58,6 +72,8 @@ static void dispatch(struct tacit_smr *smr, tacit_node_t from, uint32_t bytes)
         tacit_requests_message(byzantine->requests, from, byzantine->message, bytes, smr->now_ns);
     } else if (kind == TACIT_MESSAGE_SUSPECT) {
         tacit_epochs_message(byzantine->epochs, from, byzantine->message, bytes);
+    } else if (kind == TACIT_MESSAGE_ORDER) {
+        tacit_orders_message(byzantine->orders, from, byzantine->message, bytes);
     } else {
         byzantine->unexpected++;
     }

@@ -27,9 +27,9 @@
 #define TESTS_MAX 256u
 
 static const struct explorer_model *const models[] = {
-    &fastpath_n3v2,     &fastpath_n3v3,  &fastpath_n3v4, &fastpath_n3v2k2, &fastpath_n3v3k2,
-    &fastpath_n3v2s2k2, &fastpath_n5v2,  &fastpath_n5v3, &ctb_model,       &registers_model,
-    &epochs_model,      &sessions_model, &opens_model,
+    &fastpath_n3v2,     &fastpath_n3v3, &fastpath_n3v4,  &fastpath_n3v2k2, &fastpath_n3v3k2,
+    &fastpath_n3v2s2k2, &fastpath_n5v2, &fastpath_n5v3,  &ctb_model,       &registers_model,
+    &epochs_model,      &members_model, &sessions_model, &opens_model,
 };
 
 static void test_row(void **state)

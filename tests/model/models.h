@@ -10,6 +10,7 @@
 extern const struct explorer_model ctb_model; // two receivers never deliver different payloads
 extern const struct explorer_model registers_model; // replicated regular registers
 extern const struct explorer_model epochs_model; // one decision per slot across a change of members
+extern const struct explorer_model members_model;  // who gets which seat, with spares and orders
 extern const struct explorer_model sessions_model; // exactly once across view changes
 extern const struct explorer_model opens_model;    // an OPEN has an effect once
 

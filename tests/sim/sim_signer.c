@@ -31,6 +31,9 @@ static bool has_key(const struct sim_signer_world *world, uint16_t author)
     if (author >= TACIT_SIGNER_CLIENT) {
         return author - TACIT_SIGNER_CLIENT < world->clients;
     }
+    if (author > TACIT_SIGNER_SPARE && author <= TACIT_SIGNER_SPARE + TACIT_SPARES_MAX) {
+        return author - TACIT_SIGNER_SPARE <= world->spares;
+    }
     return author < world->replicas || author == TACIT_SIGNER_OPERATOR;
 }
 

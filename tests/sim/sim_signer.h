@@ -21,6 +21,7 @@
 struct sim_signer_world {
     struct tacit_mac_key secret; // those of the authors derive from it
     uint32_t replicas, clients;  // authors 0 .. replicas - 1, clients 0 .. clients - 1
+    uint32_t spares;             // authors TACIT_SIGNER_SPARE + 1 ..; init() says none
 };
 void sim_signer_world_init(struct sim_signer_world *world, uint64_t seed, uint32_t replicas,
                            uint32_t clients);

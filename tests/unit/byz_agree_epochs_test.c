@@ -128,12 +128,101 @@ static bool rule_hand_out(void)
     return world.node[2].told_behind == 2 * WORLD_WINDOW;
 }
 
+// A spare sits in seat 2, and signs with its own key; that of the founder, whose seat it was,
+// counts for nothing any more.
+static bool rule_author_of_the_seat(void)
+{
+    world_open();
+    world.authors[2] = TACIT_SIGNER_SPARE + 1;
+    world.node[1].is_dead = true;
+    world.keys[2] = 2;
+    propose(0, "a");
+    world_pass(4 * WORLD_RETRY_NS);
+    bool kept = world.node[0].executed_count == 0;
+    world_open();
+    world.authors[2] = world.keys[2] = TACIT_SIGNER_SPARE + 1;
+    world.node[1].is_dead = true;
+    propose(0, "a");
+    world_pass(4 * WORLD_RETRY_NS);
+    return kept && world.node[0].executed_count == 1 && world.node[2].executed_count == 1;
+}
+
 static const struct rule rules[] = {
     {"cut", rule_cut, TACIT_BUG_EPOCH_NOT_CUT},
     {"cut, for the leader", rule_cut_of_the_leader, TACIT_BUG_EPOCH_NOT_CUT},
     {"NEW_VIEW: of this epoch", rule_states_of_this_epoch, TACIT_BUG_STATEMENT_WITHOUT_EPOCH},
+    {"who sits in a seat signs for it", rule_author_of_the_seat, TACIT_BUG_AUTHOR_IS_SEAT},
     {"who is behind is shown the certificate", rule_hand_out, TACIT_BUG_EPOCH_NO_HAND_OUT},
 };
+
+// ---- certificates of checkpoints
+
+// The shares that a certificate of a checkpoint has name authors, in their order, whatever the
+// seats: so that who knows no members can check it.
+static void certificate__names_authors(void **state)
+{
+    (void)state;
+    world_open();
+    world.authors[0] = world.keys[0] = TACIT_SIGNER_SPARE + 1;
+    decide_many(WORLD_WINDOW);
+    for (tacit_node_t r = 0; r < WORLD_N; r++) {
+        assert_int_equal(report_of(r).base, WORLD_WINDOW);
+        const struct tacit_certificate *certificate = &agree_of(r)->base_certificate;
+        assert_int_equal(certificate->count, 2);
+        assert_true(certificate->shares[0].signer < certificate->shares[1].signer);
+        for (uint8_t i = 0; i < 2; i++) {
+            uint8_t author = certificate->shares[i].signer;
+            assert_true(author == 1 || author == 2 || author == TACIT_SIGNER_SPARE + 1);
+        }
+    }
+}
+
+// Shows an observer, who knows no members, a certificate of these two signers. True: believed.
+static bool is_believed(const uint16_t *named, const uint16_t *signed_by)
+{
+    world_open();
+    struct tacit_agree *observer = agree_of(2);
+    world.authors[0] = world.authors[1] = world.authors[2] = 0; // it knows none
+    struct tacit_agree_calls calls = observer->calls;
+    tacit_agree_observe(observer, observer->links, observer->signer, &calls, world.now_ns);
+    const uint64_t base = 4 * WORLD_WINDOW;
+    struct tacit_digest root = world_root(base);
+    struct tacit_certificate certificate = {.count = 2};
+    uint8_t payload[TACIT_SIGN_PAYLOAD_MAX];
+    uint32_t bytes = tacit_statement_checkpoint(payload, 7, base, &root);
+    for (uint8_t i = 0; i < 2; i++) {
+        certificate.shares[i].signer = (uint8_t)named[i];
+        certificate.shares[i].signature =
+            world_sign(signed_by[i], TACIT_DOMAIN_CHECKPOINT, payload, bytes);
+    }
+    uint8_t message[16 + TACIT_BASE_BYTES_MAX] = {TACIT_MESSAGE_CHECKPOINT_CERTIFICATE};
+    tacit_message_of_epoch(message, 7);
+    tacit_put64(message + 8, base);
+    size_t used = tacit_base_encode(&root, &certificate, message + 16);
+    tacit_agree_message(observer, 0, message, (uint32_t)(16 + used));
+    (void)world_signer_turn(2);
+    (void)tacit_agree_poll(observer, world.now_ns);
+    return observer->newest.base == base;
+}
+
+static void newcomer__believes_f_plus_one_authors(void **state)
+{
+    (void)state;
+    const uint16_t spare = TACIT_SIGNER_SPARE + 1;
+    const uint16_t good[] = {1, spare};
+    assert_true(is_believed(good, good));
+    const uint16_t founders[] = {0, 2};
+    assert_true(is_believed(founders, founders));
+    // One key is one author, whatever seats it may have had.
+    const uint16_t twice[] = {spare, spare};
+    assert_false(is_believed(twice, twice));
+    const uint16_t seats[] = {0, 1};
+    assert_false(is_believed(seats, twice));
+    const uint16_t turned[] = {spare, 1};
+    assert_false(is_believed(turned, turned)); // out of order: could repeat
+    const uint16_t nobody[] = {1, TACIT_SIGNER_SPARE + 9};
+    assert_false(is_believed(nobody, nobody)); // has no key here
+}
 
 // ---- across two epochs
 
@@ -169,6 +258,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RULE_TESTS(rules),
+        cmocka_unit_test(certificate__names_authors),
+        cmocka_unit_test(newcomer__believes_f_plus_one_authors),
         cmocka_unit_test(epochs__go_on_from_the_checkpoint),
     };
     return cmocka_run_group_tests_name("byz_agree_epochs", tests, NULL, close_world);

@@ -72,6 +72,8 @@ static struct world {
     struct world_node node[WORLD_N];
     struct tacit_vote cell[2][WORLD_N][WORLD_N][WORLD_SLOTS]; // kind, from, to
     bool voted[2][WORLD_N][WORLD_N][WORLD_SLOTS];
+    uint16_t authors[WORLD_N]; // whose key each seat's member has, and ...
+    uint16_t keys[WORLD_N];    // ... what it signs with
     struct world_id swallowed;
     uint64_t jobs_seen;
     uint32_t jobs_most; // that a signer takes at a time, 0: any number
@@ -128,11 +130,11 @@ static bool world_submit(struct tacit_signer *port, const struct tacit_signer_jo
 {
     struct world_node *node = world_of(port);
     if (node->job_count == WORLD_JOBS ||
-        (world.jobs_most != 0 && node->job_count >= world.jobs_most) || job->author >= WORLD_N ||
-        job->charge >= TACIT_SIGNER_CHARGES) {
+        (world.jobs_most != 0 && node->job_count >= world.jobs_most) ||
+        job->author >= TACIT_BYZ_AUTHORS || job->charge >= TACIT_SIGNER_CHARGES) {
         return false;
     }
-    uint16_t author = job->verify ? job->author : world_self(port);
+    uint16_t author = job->verify ? job->author : world.keys[world_self(port)];
     struct tacit_signature made = world_sign(author, job->domain, job->payload, job->payload_bytes);
     node->jobs[node->job_count++] = (struct tacit_signer_done){
         .cookie = job->cookie,
@@ -145,7 +147,7 @@ static bool world_submit(struct tacit_signer *port, const struct tacit_signer_jo
 static bool world_knows(struct tacit_signer *port, uint16_t author)
 {
     (void)port;
-    return author < WORLD_N;
+    return author < WORLD_N || author == TACIT_SIGNER_SPARE + 1;
 }
 
 static const struct tacit_signer_ops world_signer_ops = {.submit = world_submit,
@@ -607,7 +609,8 @@ static void world_node_open(tacit_node_t r)
                                               .slow_after_ns = WORLD_SLOW_NS,
                                               .retry_ns = WORLD_RETRY_NS,
                                               .join_after_ns = WORLD_JOIN_NS,
-                                              .behind_after_ns = WORLD_BEHIND_NS};
+                                              .behind_after_ns = WORLD_BEHIND_NS,
+                                              .authors = world.authors};
     // The broadcast here keeps all bodies: the tail has room for all ids.
     const struct tacit_bodies_needs needs = {.replicas = WORLD_N,
                                              .self = r,
@@ -649,6 +652,9 @@ static void world_open(void)
     memset(&world, 0, sizeof world);
     memset(world_marks, 0, sizeof world_marks);
     world.now_ns = 1000000;
+    for (tacit_node_t r = 0; r < WORLD_N; r++) {
+        world.authors[r] = world.keys[r] = r;
+    }
     for (tacit_node_t r = 0; r < WORLD_N; r++) {
         world_node_open(r);
     }

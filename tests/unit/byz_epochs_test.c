@@ -37,8 +37,17 @@ static struct world {
     uint64_t now_ns, epoch;
     uint64_t members[TACIT_EPOCH_NODES];
     struct sim_signer_world keys;
+    uint16_t authors[REPLICAS_MOST];
+    uint64_t closed; // this incarnation may follow nobody
     struct node node[REPLICAS_MOST];
 } world;
+
+static bool is_open(void *context, tacit_node_t seat, uint64_t next)
+{
+    (void)context;
+    (void)seat;
+    return next != world.closed;
+}
 
 void tacit_links_send_all(struct tacit_links *links, const void *message, uint32_t bytes)
 {
@@ -76,6 +85,7 @@ static void world_open(uint32_t replicas)
     world.replicas = replicas;
     world.now_ns = 1;
     sim_signer_world_init(&world.keys, 3, replicas, 0);
+    world.keys.spares = 2;
     for (unsigned i = 0; i < TACIT_EPOCH_NODES; i++) {
         world.members[i] = 1;
     }
@@ -84,7 +94,10 @@ static void world_open(uint32_t replicas)
         struct tacit_epochs_config config = {.replicas = (uint8_t)replicas,
                                              .memnodes = MEMNODES,
                                              .self = (tacit_node_t)r,
-                                             .retry_ns = RETRY_NS};
+                                             .retry_ns = RETRY_NS,
+                                             .authors = world.authors,
+                                             .is_open = is_open};
+        world.authors[r] = (uint16_t)r;
         struct sim_signer_config signer = {.self = (uint16_t)r,
                                            .workers = 1,
                                            .depth = 4,
@@ -314,6 +327,41 @@ static bool rule_copies_stop_nobody(void)
     return kept && endorse(0, 2, &change) == TACIT_EPOCHS_OK;
 }
 
+// Who connects may have no right to the seat: its member lives, or the body is barred. Once it has,
+// the replica signs without being told.
+static bool rule_open_seats_only(void)
+{
+    const tacit_incarnation_t spare = tacit_incarnation_make(1, 1, 3);
+    world_open(3);
+    world.closed = spare;
+    see(0, 2, spare);
+    bool kept = world.node[0].said_count[2] == 0;
+    assert_true(tacit_epochs_deadline(world.node[0].epochs, false) < UINT64_MAX);
+    world.closed = 0;
+    poll_for(0, 64 * RETRY_NS);
+    assert_true(world.node[0].said_count[2] > 0);
+    return kept;
+}
+
+// A spare sits in seat 1: it signs with its own key, and the founder's counts for nothing.
+static bool rule_author_of_the_seat(void)
+{
+    world_open(3);
+    struct sim_signer_config config = world.node[1].signer.config;
+    world.authors[1] = TACIT_SIGNER_SPARE + 2;
+    see(0, 2, 2);
+    see(1, 2, 2); // still with the founder's key
+    hear(0, 1, 2);
+    bool kept = !is_due(0);
+    config.self = TACIT_SIGNER_SPARE + 2;
+    world_enter(0);
+    sim_signer_open(&world.node[1].signer, &world.keys, &config);
+    see(0, 2, 2);
+    poll_for(1, 2 * RETRY_NS);
+    hear(0, 1, 2);
+    return kept && is_due(0);
+}
+
 static const struct rule rules[] = {
     {"f+1 SUSPECTs, n = 3", rule_quorum, TACIT_BUG_EPOCH_F_SUFFICES},
     {"f+1 SUSPECTs, n = 5", rule_quorum_of_five, TACIT_BUG_EPOCH_F_SUFFICES},
@@ -326,6 +374,9 @@ static const struct rule rules[] = {
     {"a forged REPLACE, share by share", rule_forged_is_never_endorsed,
      TACIT_BUG_SUSPECT_UNCHECKED},
     {"copies stop nobody", rule_copies_stop_nobody, TACIT_BUG_COPY_STOPS_SUSPECT},
+    {"SUSPECT is signed for an open seat only", rule_open_seats_only, TACIT_BUG_SUSPECT_UNASKED},
+    {"SUSPECT counts by the key of who sits there", rule_author_of_the_seat,
+     TACIT_BUG_AUTHOR_IS_SEAT},
     {"REPLACE: signers distinct", rule_distinct_signers, TACIT_BUG_SIGNER_REPEATED},
 };
 

@@ -23,7 +23,7 @@
 #include "core/byzantine/requests_internal.h" // what is signed
 #include "sim/sim_signer.h"
 
-enum { REPLICAS = 3, CLIENTS = 2, DOMAIN = TACIT_DOMAIN_TEST + 7 };
+enum { REPLICAS = 3, CLIENTS = 2, SPARES = 2, DOMAIN = TACIT_DOMAIN_TEST + 7 };
 
 static struct tacit_signer_job job_of(bool verify, uint8_t charge, uint16_t author, uint64_t number)
 {
@@ -41,7 +41,7 @@ static struct tacit_signer_job job_of(bool verify, uint8_t charge, uint16_t auth
 // ----------------------------------------------------------------------------------------------------
 
 static sem_t bell;
-static struct tacit_keypair keys[REPLICAS + CLIENTS + 1];
+static struct tacit_keypair keys[REPLICAS + CLIENTS + 1 + SPARES];
 
 static void ring(void *context)
 {
@@ -53,16 +53,22 @@ static struct tacit_signer *pool_open(uint16_t self, uint32_t workers, uint32_t 
 {
     static struct tacit_public_key replicas[REPLICAS];
     static struct tacit_public_key clients[CLIENTS];
+    static struct tacit_public_key spares[TACIT_SPARES_MAX + 1];
     for (uint32_t i = 0; i < REPLICAS; i++) {
         replicas[i] = keys[i].public_key;
     }
     for (uint32_t i = 0; i < CLIENTS; i++) {
         clients[i] = keys[REPLICAS + i].public_key;
     }
+    memset(spares, 0, sizeof spares);
+    for (uint32_t i = 1; i <= SPARES; i++) {
+        spares[i] = keys[REPLICAS + CLIENTS + i].public_key;
+    }
     struct tacit_signer_pool_config config = {.own = &keys[self],
                                               .scope = {{1, 2, 3}},
                                               .replicas = replicas,
                                               .replica_count = REPLICAS,
+                                              .spares = spares,
                                               .clients = clients,
                                               .client_count = CLIENTS,
                                               .operator_key = &keys[REPLICAS + CLIENTS].public_key,
@@ -75,6 +81,7 @@ static struct tacit_signer *pool_open(uint16_t self, uint32_t workers, uint32_t 
     // What was copied may change.
     memset(replicas, 0xee, sizeof replicas);
     memset(clients, 0xee, sizeof clients);
+    memset(spares, 0xee, sizeof spares);
     return signer;
 }
 
@@ -137,7 +144,8 @@ static void pool__knows_the_configured_authors(void **state)
     (void)state;
     struct tacit_signer *signer = pool_open(0, 2, 4);
     for (uint32_t author = 0; author <= UINT16_MAX; author++) {
-        bool is_known = author < REPLICAS || author == TACIT_SIGNER_OPERATOR ||
+        bool is_spare = author > TACIT_SIGNER_SPARE && author <= TACIT_SIGNER_SPARE + SPARES;
+        bool is_known = author < REPLICAS || author == TACIT_SIGNER_OPERATOR || is_spare ||
                         (author >= TACIT_SIGNER_CLIENT && author < TACIT_SIGNER_CLIENT + CLIENTS);
         struct tacit_signer_job job = job_of(true, 0, (uint16_t)author, 1);
         assert_int_equal(signer->ops->knows(signer, (uint16_t)author), is_known);
@@ -145,6 +153,27 @@ static void pool__knows_the_configured_authors(void **state)
     }
     assert_int_equal(signer->signatures_refused, 0);
     tacit_signer_pool_close(signer);
+}
+
+// Each spare has a key of its own, and is no seat's founder.
+static void pool__checks_spares_by_their_own_keys(void **state)
+{
+    (void)state;
+    for (uint16_t spare = 1; spare <= SPARES; spare++) {
+        struct tacit_signer *signer = pool_open((uint16_t)(REPLICAS + CLIENTS + spare), 1, 4);
+        struct tacit_signer_job job = job_of(false, 1, 0, 5);
+        assert_true(signer->ops->submit(signer, &job));
+        job.signature = wait_done(signer).signature;
+        for (uint16_t author = 0; author < REPLICAS; author++) {
+            job.author = author;
+            assert_false(verify_now(signer, job));
+        }
+        for (uint16_t other = 1; other <= SPARES; other++) {
+            job.author = (uint16_t)(TACIT_SIGNER_SPARE + other);
+            assert_int_equal(verify_now(signer, job), other == spare);
+        }
+        tacit_signer_pool_close(signer);
+    }
 }
 
 // Every job comes back once, whatever the number of workers; a full queue refuses, for itself only.
@@ -459,6 +488,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pool__signs_as_itself_only),
         cmocka_unit_test(pool__knows_the_configured_authors),
+        cmocka_unit_test(pool__checks_spares_by_their_own_keys),
         cmocka_unit_test(pool__brings_every_job_back_once),
         cmocka_unit_test(pool__serves_in_turn),
         cmocka_unit_test(clients__take_turns_at_real_threads),

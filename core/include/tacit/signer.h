@@ -58,6 +58,7 @@ enum tacit_signer_owner {
     TACIT_SIGNER_REQUESTS,
     TACIT_SIGNER_CLIENT_CORE,
     TACIT_SIGNER_EPOCHS,
+    TACIT_SIGNER_ORDERS,
 };
 #define TACIT_SIGNER_COOKIE(owner, value) ((uint64_t)(owner) << 56 | (uint64_t)(value))
 #define TACIT_SIGNER_COOKIE_OWNER(cookie) ((uint8_t)((cookie) >> 56))
