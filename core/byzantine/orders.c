@@ -81,8 +81,11 @@ static void check(struct tacit_orders *orders, uint32_t place, const struct taci
                   const uint8_t *bytes)
 {
     struct brought *brought = &orders->brought[place];
-    if (brought->checking || is_kept(orders, bytes) ||
-        (brought->valid && memcmp(brought->order, bytes, sizeof brought->order) == 0)) {
+    if (brought->checking || is_kept(orders, bytes)) {
+        return;
+    }
+    if (brought->valid && memcmp(brought->order, bytes, sizeof brought->order) == 0) {
+        keep(orders, bytes, order->nonce); // one of a smaller nonce was in its way
         return;
     }
     struct tacit_signer_job job = {

@@ -277,7 +277,9 @@ static void execute(struct explorer *x, const struct state *s, int number)
     next.nonce = (uint8_t)(again ? s->nonce : number + 1);
     if (order->kind == ADD) {
         // Of an ADD only the first execution is the operator's word.
-        next.gone &= again ? next.gone : (uint8_t) ~(1 << order->body);
+        if (!again) {
+            next.gone &= (uint8_t) ~(1 << order->body);
+        }
         add(&next, order);
     } else if (order->kind == REMOVE) {
         remove_member(x, &next, order);

@@ -213,7 +213,9 @@ struct tacit_signer *sim_process_signer(struct sim_cluster *cluster, struct sim_
         assert(process->signer != NULL);
     }
     probe_contexts[slot] = (struct probe_context){.cluster = cluster, .slot = slot};
-    uint32_t author = process->role == SIM_CLIENT ? TACIT_SIGNER_CLIENT + process->id : process->id;
+    uint32_t author = process->role == SIM_CLIENT
+                          ? TACIT_SIGNER_CLIENT + process->id
+                          : tacit_signer_author((tacit_node_t)process->id, process->incarnation);
     sim_signer_open(process->signer, &cluster->signers,
                     &(struct sim_signer_config){.self = (uint16_t)author,
                                                 .workers = 1,
@@ -317,11 +319,18 @@ void sim_process_crash(struct sim_cluster *cluster, uint32_t slot)
 
 void sim_process_restart(struct sim_cluster *cluster, uint32_t slot)
 {
+    sim_process_restart_as(cluster, slot, cluster->process[slot].incarnation + 1);
+}
+
+void sim_process_restart_as(struct sim_cluster *cluster, uint32_t slot,
+                            tacit_incarnation_t incarnation)
+{
     struct sim_process *process = &cluster->process[slot];
-    process->incarnation++;
+    process->incarnation = incarnation;
     cluster->net->fault[SIM_FAULT_RESTART]++;
-    sim_say(cluster, "node %u restarts as incarnation %u", process->node->node,
-            process->incarnation);
+    sim_say(cluster, "node %u restarts as incarnation %u (generation %u, body %u)",
+            process->node->node, tacit_incarnation_start(incarnation),
+            tacit_incarnation_generation(incarnation), tacit_incarnation_body(incarnation));
     sim_net_restart(cluster->net, slot, process->incarnation);
     start_process(cluster, process);
     sim_detector_changed(cluster, slot);
@@ -419,6 +428,7 @@ static void watch_replica(struct sim_cluster *cluster, struct sim_process *proce
         checker_group_fail(cluster->checker, "replica %u condemned a correct one (%x)", process->id,
                            now->condemned);
     }
+    sim_spares_look(cluster, process->node->slot);
     checker_monotone(cluster->checker, process->id,
                      (struct checker_marks){
                          .commit = now->commit, .applied = now->applied, .ballot = now->ballot});
@@ -631,6 +641,9 @@ bool sim_cluster_step(struct sim_cluster *cluster)
     case SIM_TIMER_SCRIPT:
         sim_script_timer(cluster, &timer);
         break;
+    case SIM_TIMER_SPARES:
+        sim_spares_timer(cluster);
+        break;
     case SIM_TIMER_TWINS:
         sim_twins_round(cluster, timer.a);
         break;
@@ -714,6 +727,7 @@ void sim_cluster_start(struct sim_cluster *cluster, struct choice *choice,
     if (sim_is_byzantine(shape)) {
         sim_signer_world_init(&cluster->signers, choice_u32(choice, UINT32_MAX),
                               shape->smr.replicas, shape->clients);
+        cluster->signers.spares = shape->spares.replicas;
     }
     sim_net_reset(cluster->net, choice, cluster->heap, model);
     cluster->net->wake = wake;
@@ -740,4 +754,5 @@ void sim_cluster_start(struct sim_cluster *cluster, struct choice *choice,
         start_process(cluster, &cluster->process[i]);
     }
     sim_faults_start(cluster);
+    sim_spares_start(cluster);
 }

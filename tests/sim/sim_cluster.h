@@ -16,6 +16,7 @@
 #include "sim_byz.h"
 #include "sim_fabric.h"
 #include "sim_signer.h"
+#include "sim_spares.h"
 #include "tacit/client_core.h"
 #include "tacit/fd.h"
 #include "tacit/grants.h"
@@ -41,6 +42,7 @@ enum sim_timer_kind {                // above SIM_NET_TIMERS
     SIM_TIMER_SCRIPT, // a: event of the scenario
     SIM_TIMER_TWINS,  // a: round
     SIM_TIMER_STRIKE, // a, b: peer and host of a write that has just landed, or half
+    SIM_TIMER_SPARES,
 };
 
 enum sim_injection {
@@ -83,6 +85,7 @@ struct sim_shape {
     bool hash_states;
     uint32_t sign_ns, verify_ns; // Byzantine mode
     struct sim_byz_shape byz;
+    struct sim_spares_shape spares;
     bool stop_leaders;      // who pauses is the leader
     uint32_t patience_ns;   // every second client sends again after this only; 0: as others
     uint32_t old_time_rate; // who paused goes on with the time at which it began to
@@ -160,6 +163,7 @@ struct sim_cluster {
     uint32_t faults_max; // replicas that may be faulty at a time; normally f
     struct sim_byz byz;
     struct sim_broadcasts broadcasts;
+    struct sim_spares spares;
     struct sim_play *play;              // the scenario of this run, NULL: none
     const struct sim_twins_plan *twins; // the plan of this run, NULL: none
 };
@@ -183,6 +187,10 @@ uint64_t sim_local_ns(const struct sim_cluster *cluster, const struct sim_proces
 void sim_poll_at(struct sim_cluster *cluster, uint32_t slot, uint64_t time_ns);
 void sim_process_crash(struct sim_cluster *cluster, uint32_t slot);
 void sim_process_restart(struct sim_cluster *cluster, uint32_t slot);
+// The same as this incarnation, of whatever body, which is larger than the last one but where a
+// body comes back to a seat that it has lost.
+void sim_process_restart_as(struct sim_cluster *cluster, uint32_t slot,
+                            tacit_incarnation_t incarnation);
 void sim_process_pause(struct sim_cluster *cluster, uint32_t slot, bool paused);
 void sim_say(struct sim_cluster *cluster, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -62,7 +62,7 @@ static uint32_t restarts(const struct sim_cluster *cluster)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
-        count += cluster->process[i].incarnation - 1;
+        count += cluster->process[i].starts - 1;
     }
     return count;
 }
@@ -109,7 +109,7 @@ static bool may_lose_memnode(struct sim_cluster *cluster, uint32_t memnode)
 bool sim_faults_crash(struct sim_cluster *cluster, uint32_t slot)
 {
     struct sim_process *process = &cluster->process[slot];
-    if (!process->node->alive || process->frozen) {
+    if (!process->node->alive || process->frozen || (cluster->spares.returning >> slot & 1) != 0) {
         return false;
     }
     if (process->role == SIM_REPLICA) {
@@ -134,7 +134,8 @@ bool sim_faults_crash(struct sim_cluster *cluster, uint32_t slot)
 static void crash_and_restart(struct sim_cluster *cluster, uint32_t slot)
 {
     // A memory node that comes back is empty; it stays among the lost ones.
-    if (sim_faults_crash(cluster, slot) && choice_u32(cluster->choice, 8) != 7) {
+    if (sim_faults_crash(cluster, slot) && !sim_spares_keeps_dead(cluster, slot) &&
+        choice_u32(cluster->choice, 8) != 7) {
         sim_cluster_after(cluster, 1 + choice_spread_ns(cluster->choice, cluster->shape.restart_ns),
                           (struct sim_timer){.kind = SIM_TIMER_RESTART, .a = (uint8_t)slot});
     }
@@ -407,6 +408,7 @@ void sim_faults_heal(struct sim_cluster *cluster)
     model->tear_ns = model->tear_ns < HEALED_TEAR_NS ? model->tear_ns : HEALED_TEAR_NS;
     cluster->shape.starve_rate = 0;
     sim_faults_mend(cluster);
+    sim_spares_heal(cluster);
     uint32_t frozen = cluster->shape.is_scripted ? cluster->faults_max : frozen_count(cluster);
     freeze(cluster, 0, cluster->shape.smr.replicas,
            cluster->faults_max > frozen ? cluster->faults_max - frozen : 0);
@@ -417,6 +419,7 @@ void sim_faults_heal(struct sim_cluster *cluster)
             sim_process_pause(cluster, slot, false);
         }
         bool returns = process->role != SIM_MEMNODE || sim_is_byzantine(&cluster->shape);
+        returns = returns && !sim_spares_has(cluster, slot);
         if (!process->frozen && !process->node->alive && returns) {
             sim_process_restart(cluster, slot);
         }

@@ -118,6 +118,7 @@ enum {
     KEY_SCENARIO,
     KEY_TWINS,
     KEY_ROUNDS,
+    KEY_SPARES,
 };
 
 static const struct argp_option option_table[] = {
@@ -139,6 +140,7 @@ static const struct argp_option option_table[] = {
     {"attack", KEY_ATTACK, "NAME", 0, "Only this attack (default: drawn)", 0},
     {"plot", KEY_PLOT, "NAME", 0, "Only this plot, or any: an attack that spans views", 0},
     {"list-plots", KEY_LIST_PLOTS, NULL, 0, "List the plots", 0},
+    {"spares", KEY_SPARES, NULL, 0, "Spares in each run, not in one of eight", 0},
     {"storm", KEY_STORM, NULL, 0, "Leaders change all the time, in the middle of what they do", 0},
     {"stop-leaders", KEY_STOP_LEADERS, NULL, 0,
      "Crash mode: leaders stand still again and again, for longer than their leases", 0},
@@ -256,6 +258,7 @@ static bool parse_switch(struct options *options, int key)
                      : key == KEY_MARKS        ? &options->marks
                      : key == KEY_KEEP_GOING   ? &options->keep_going
                      : key == 'v'              ? &options->verbose
+                     : key == KEY_SPARES       ? &options->run.spares
                      : key == KEY_STORM        ? &options->run.storm
                      : key == KEY_STOP_LEADERS ? &options->run.stop_leaders
                      : key == KEY_BAD_CLOCKS   ? &options->run.bad_clocks
@@ -263,10 +266,11 @@ static bool parse_switch(struct options *options, int key)
     if (on != NULL) {
         *on = true;
     }
-    if (key == KEY_STORM || key == KEY_STOP_LEADERS || key == KEY_BAD_CLOCKS) {
+    if (key == KEY_STORM || key == KEY_STOP_LEADERS || key == KEY_BAD_CLOCKS || key == KEY_SPARES) {
         remember(options,
                  key == KEY_STORM          ? "storm"
                  : key == KEY_STOP_LEADERS ? "stop-leaders"
+                 : key == KEY_SPARES       ? "spares"
                                            : "bad-clocks",
                  "");
     }

@@ -205,6 +205,35 @@ static void draw_leases(struct sim_shape *shape, struct choice *choice,
     }
 }
 
+// One run in eight has spares. Which ones follows from what is drawn already, so that all others
+// are what they were; what is drawn here comes last.
+static void draw_spares(struct sim_shape *shape, struct choice *choice,
+                        const struct sim_run_options *options)
+{
+    uint64_t mix = shape->operations + 31ull * shape->keys + 131ull * shape->padding +
+                   shape->safety_ns / 1000000 + 7ull * shape->poll_ns +
+                   shape->smr.arena_bytes / 64 + shape->smr.batch_bytes / 8 +
+                   shape->smr.suspicion_ns / 1000000 + shape->inject_ns[SIM_INJECT_CRASH] / 100000 +
+                   shape->think_ns;
+    bool is_one = options->spares || (mix * 0x9e3779b97f4a7c15ull) >> 61 == 7;
+    if (!is_one || (options->byzantine && shape->byz.plot >= 0) || options->extra_faults > 0 ||
+        shape->smr.replicas < 2) {
+        return;
+    }
+    if (shape->byz.faulty_replicas > 0 && options->replicas == 0 && shape->smr.replicas == 3) {
+        shape->smr.replicas = 5; // else a liar is all that may be wrong
+    }
+    bool on_memnodes = options->byzantine || shape->smr.log_on == TACIT_LOG_ON_MEMNODES;
+    shape->spares.replicas = choice_range(choice, 1, SIM_SPARES_MAX);
+    shape->spares.memnodes = on_memnodes ? choice_u32(choice, 3) : 0;
+    shape->spares.for_good_rate = choice_range(choice, 2, 8);
+    shape->spares.ask_ns = ONE_OF(choice, 200000, 1000000);
+    shape->smr.replace_after_ns = 1000000u * ONE_OF(choice, 1, 2, 4);
+    if (shape->inject_ns[SIM_INJECT_CRASH] == 0) {
+        shape->inject_ns[SIM_INJECT_CRASH] = ONE_OF(choice, 1500000, 4000000);
+    }
+}
+
 static void draw_shape(struct sim_shape *shape, struct choice *choice,
                        const struct sim_run_options *options)
 {
@@ -254,6 +283,7 @@ static void draw_shape(struct sim_shape *shape, struct choice *choice,
     if (!options->byzantine) {
         draw_leases(shape, choice, options);
     }
+    draw_spares(shape, choice, options);
 }
 
 static bool clients_done(const struct sim_cluster *cluster)
@@ -276,7 +306,7 @@ static bool converged(const struct sim_cluster *cluster)
     for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
         const struct sim_process *process = &cluster->process[i];
         if (!process->frozen && !sim_is_faulty(cluster, i) &&
-            (process->status.role == TACIT_ROLE_JOINING ||
+            (!process->node->alive || process->status.role == TACIT_ROLE_JOINING ||
              process->status.applied != checker_length(cluster->checker))) {
             return false;
         }

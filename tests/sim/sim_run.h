@@ -19,6 +19,7 @@ struct sim_run_options {
     uint32_t attack;   // ADVERSARY_ATTACKS: drawn
     bool storm;        // leaders change all the time
     bool stop_leaders; // they stand still again and again
+    bool spares;       // every run has spares
     bool bad_clocks;   // deliberately wrong: clocks differ by more than the claimed bound
     int plot;          // which plot (sim_plot.h), SIM_PLOT_ANY, -1: none
 };

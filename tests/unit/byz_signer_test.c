@@ -476,7 +476,7 @@ static int setup(void **state)
 {
     (void)state;
     struct tacit_error error;
-    for (unsigned i = 0; i < REPLICAS + CLIENTS + 1; i++) {
+    for (unsigned i = 0; i < REPLICAS + CLIENTS + 1 + SPARES; i++) {
         uint8_t seed[TACIT_SEED_BYTES] = {(uint8_t)(i + 1)};
         tacit_keypair_from_seed(&keys[i], seed);
     }

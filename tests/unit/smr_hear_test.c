@@ -19,7 +19,7 @@
 
 enum { REPLICAS = 3, SELF = 0, PEER = 1, KINDS = 256, EPOCH = 5, BYTES = 24 };
 
-enum part { NOBODY = 0, CTB, AGREE, REQUESTS, EPOCHS, UNEXPECTED };
+enum part { NOBODY = 0, CTB, AGREE, REQUESTS, EPOCHS, ORDERS, UNEXPECTED };
 
 static struct {
     struct tacit_smr smr;
@@ -104,6 +104,13 @@ void tacit_epochs_message(struct tacit_epochs *epochs, tacit_node_t from, const 
     heard(EPOCHS, from, message, bytes);
 }
 
+void tacit_orders_message(struct tacit_orders *orders, tacit_node_t from, const uint8_t *message,
+                          uint32_t bytes)
+{
+    (void)orders;
+    heard(ORDERS, from, message, bytes);
+}
+
 // ---- steps
 
 static void world_open(bool is_member, bool is_stranger)
@@ -169,6 +176,8 @@ static enum part part_of(unsigned kind)
         return REQUESTS;
     case TACIT_MESSAGE_SUSPECT:
         return EPOCHS;
+    case TACIT_MESSAGE_ORDER:
+        return ORDERS;
     default:
         return UNEXPECTED;
     }
@@ -228,6 +237,23 @@ static void joiner__answers_nobody(void **state)
         world_open(false, false);
         hear(kind, EPOCH + 1);
         assert_int_equal(world.shown, 0);
+    }
+}
+
+// Who has left its seat acts on nothing but certificates either, and shows the end of its epoch to
+// who is still in it.
+static void leaver__shows_the_end(void **state)
+{
+    (void)state;
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        for (uint32_t epoch = EPOCH - 1; epoch <= EPOCH + 1; epoch++) {
+            world_open(false, false);
+            world.smr.byzantine.has_left = true;
+            hear(kind, epoch);
+            assert_true(only(kind == TACIT_MESSAGE_CHECKPOINT_CERTIFICATE ? AGREE : NOBODY));
+            bool shows = kind == TACIT_MESSAGE_STATUS && epoch <= EPOCH;
+            assert_int_equal(world.shown, shows ? 1 : 0);
+        }
     }
 }
 
@@ -314,6 +340,7 @@ int main(void)
         RULE_TESTS(rules),
         cmocka_unit_test(member__hears_a_member_each_kind_by_its_part),
         cmocka_unit_test(joiner__answers_nobody),
+        cmocka_unit_test(leaver__shows_the_end),
         cmocka_unit_test(epochs__that_differ_are_noticed),
         cmocka_unit_test(stranger__that_is_ahead_is_asked),
         cmocka_unit_test(short_messages__name_no_epoch),

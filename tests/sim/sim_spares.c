@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See sim_spares.h.
+#include "sim_spares.h"
+
+#include <string.h>
+
+#include "sim_cluster.h"
+#include "smr/internal.h"
+#include "state/members.h"
+
+_Static_assert(SIM_SPARES_SLOTS == SIM_SLOTS, "slots");
+
+static uint32_t role_of(const struct sim_process *process)
+{
+    return process->role == SIM_MEMNODE;
+}
+
+static uint32_t spares_left(const struct sim_cluster *cluster, uint32_t slot)
+{
+    const struct sim_spares_shape *shape = &cluster->shape.spares;
+    uint32_t role = role_of(&cluster->process[slot]);
+    return (role == 0 ? shape->replicas : shape->memnodes) - cluster->spares.used[role];
+}
+
+static bool are_there(const struct sim_cluster *cluster)
+{
+    return cluster->shape.spares.replicas + cluster->shape.spares.memnodes > 0;
+}
+
+static void look_later(struct sim_cluster *cluster)
+{
+    sim_cluster_after(cluster, cluster->shape.spares.ask_ns,
+                      (struct sim_timer){.kind = SIM_TIMER_SPARES});
+}
+
+void sim_spares_start(struct sim_cluster *cluster)
+{
+    memset(&cluster->spares, 0, sizeof cluster->spares);
+    if (are_there(cluster)) {
+        look_later(cluster);
+    }
+}
+
+// ---- standing by, and taking a seat
+// ------------------------------------------------------------------------------------------
+
+// An honest client that runs.
+static struct sim_process *asker_of(struct sim_cluster *cluster)
+{
+    uint32_t first = cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
+    for (uint32_t i = first; i < cluster->processes; i++) {
+        struct sim_process *process = &cluster->process[i];
+        if (process->role == SIM_CLIENT && process->client != NULL && process->node->alive &&
+            !process->paused && !sim_is_faulty(cluster, i)) {
+            return process;
+        }
+    }
+    return NULL;
+}
+
+// A body that lost the seat long ago is started again by somebody who does not know; and it may
+// even claim the seat anew.
+static void come_back(struct sim_cluster *cluster, uint32_t slot, tacit_incarnation_t member)
+{
+    const struct sim_process *process = &cluster->process[slot];
+    bool claims = choice_u32(cluster->choice, 2) != 0;
+    uint32_t generation = claims ? tacit_incarnation_generation(member) + 1 : 0;
+    sim_say(cluster, "the founder of node %u is back, though its seat is another's",
+            process->node->node);
+    cluster->spares.returning |= 1ull << slot;
+    if (cluster->spares.last[slot] == 0) {
+        cluster->spares.last[slot] = process->incarnation;
+    }
+    cluster->spares.refused++;
+    sim_process_restart_as(cluster, slot,
+                           tacit_incarnation_make(generation, 0, process->starts + 1));
+}
+
+static void take_seat(struct sim_cluster *cluster, uint32_t slot, tacit_incarnation_t member)
+{
+    struct sim_process *process = &cluster->process[slot];
+    uint32_t *used = &cluster->spares.used[role_of(process)];
+    uint32_t generation = tacit_incarnation_generation(member);
+    if (!cluster->healing && generation > 0 && choice_u32(cluster->choice, 3) == 2) {
+        come_back(cluster, slot, member);
+        return;
+    }
+    cluster->spares.for_good &= ~(1ull << slot);
+    uint64_t bit = 1ull << slot;
+    if (spares_left(cluster, slot) == 0 || (cluster->spares.again & bit) != 0) {
+        // What ran there last: as the member that it is, or with another try for the seat.
+        tacit_incarnation_t last =
+            cluster->spares.last[slot] != 0 ? cluster->spares.last[slot] : process->incarnation;
+        uint32_t body = tacit_incarnation_body(last);
+        bool is_member = body == tacit_incarnation_body(member);
+        cluster->spares.again &= ~bit;
+        cluster->spares.last[slot] = 0;
+        sim_process_restart_as(
+            cluster, slot,
+            tacit_incarnation_make(is_member ? generation : generation + 1, body,
+                                   tacit_incarnation_start(last) + process->starts));
+        return;
+    }
+    cluster->spares.last[slot] = 0;
+    ++*used;
+    cluster->spares.seated++;
+    sim_say(cluster, "spare %u takes the seat of node %u", *used, process->node->node);
+    sim_process_restart_as(cluster, slot, tacit_incarnation_make(generation + 1, *used, 1));
+}
+
+// Whether another body, which may be dead by now, got the seat that this one claims.
+static bool has_lost(const struct sim_process *process, tacit_incarnation_t member)
+{
+    return tacit_incarnation_body(process->incarnation) != 0 &&
+           tacit_incarnation_body(process->incarnation) != tacit_incarnation_body(member) &&
+           tacit_incarnation_generation(process->incarnation) <=
+               tacit_incarnation_generation(member);
+}
+
+static void stand_by(struct sim_cluster *cluster, uint32_t slot,
+                     const struct tacit_wire_members *members)
+{
+    struct sim_process *process = &cluster->process[slot];
+    tacit_node_t node = process->node->node;
+    uint64_t bit = 1ull << slot;
+    if ((cluster->spares.returning & bit) != 0) {
+        if (process->node->alive && choice_u32(cluster->choice, 4) == 3) {
+            sim_process_crash(cluster, slot);
+            cluster->spares.returning &= ~bit;
+        }
+        return;
+    }
+    if (process->node->alive && has_lost(process, members->seat[node])) {
+        sim_say(cluster, "the seat of node %u is another's: goes back to standing by", node);
+        sim_process_crash(cluster, slot);
+        cluster->spares.for_good |= bit;
+        cluster->spares.again |= bit;
+        return;
+    }
+    if ((cluster->spares.for_good & bit) != 0 && !process->node->alive && !process->frozen &&
+        (members->dead >> node & 1) != 0) {
+        take_seat(cluster, slot, members->seat[node]);
+    }
+}
+
+void sim_spares_timer(struct sim_cluster *cluster)
+{
+    struct sim_process *asker = asker_of(cluster);
+    struct tacit_wire_members members;
+    if (asker != NULL && tacit_client_members(asker->client, &members)) {
+        uint32_t servers = cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
+        for (uint32_t slot = 0; slot < servers; slot++) {
+            stand_by(cluster, slot, &members);
+        }
+    }
+    if (asker != NULL) {
+        tacit_client_members_ask(asker->client);
+        sim_poll_at(cluster, asker->node->slot, cluster->net->now_ns);
+    }
+    look_later(cluster);
+}
+
+bool sim_spares_keeps_dead(struct sim_cluster *cluster, uint32_t slot)
+{
+    if (!are_there(cluster) || spares_left(cluster, slot) == 0 ||
+        choice_u32(cluster->choice, 8) >= cluster->shape.spares.for_good_rate) {
+        return false;
+    }
+    sim_say(cluster, "node %u is dead for good", cluster->process[slot].node->node);
+    cluster->spares.for_good |= 1ull << slot;
+    return true;
+}
+
+bool sim_spares_has(const struct sim_cluster *cluster, uint32_t slot)
+{
+    return (cluster->spares.for_good >> slot & 1) != 0;
+}
+
+void sim_spares_heal(struct sim_cluster *cluster)
+{
+    for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
+        if ((cluster->spares.returning >> slot & 1) != 0 && cluster->process[slot].node->alive) {
+            sim_process_crash(cluster, slot);
+        }
+    }
+    cluster->spares.returning = 0;
+}
+
+// ---- checker
+// ------------------------------------------------------------------------------------------
+
+static bool is_new_body(uint64_t was, uint64_t now)
+{
+    return was != 0 && now != 0 && tacit_seat_is_change(was, now);
+}
+
+// The first replica that came to this epoch says who is in which seat; `before`: the epoch before,
+// if it was seen.
+static void note_bodies(struct sim_cluster *cluster, uint64_t epoch, const uint64_t *before,
+                        const uint64_t *now)
+{
+    struct sim_spares *spares = &cluster->spares;
+    uint64_t sitting = 0;
+    for (tacit_node_t seat = 0; seat < TACIT_WIRE_SEATS; seat++) {
+        uint32_t body = tacit_incarnation_body((tacit_incarnation_t)now[seat]);
+        if (now[seat] == 0 || body == TACIT_BODY_VACANT) {
+            continue;
+        }
+        uint64_t bit = tacit_body_bit(seat, body);
+        if ((sitting & bit) != 0) {
+            checker_group_fail(cluster->checker, "epoch %llu: body %u sits in two seats",
+                               (unsigned long long)epoch, body);
+        }
+        sitting |= bit;
+        if (before != NULL && is_new_body(before[seat], now[seat])) {
+            uint32_t former = tacit_incarnation_body((tacit_incarnation_t)before[seat]);
+            spares->lost |= former == TACIT_BODY_VACANT ? 0 : tacit_body_bit(seat, former);
+        }
+        if ((spares->lost & bit) != 0) {
+            checker_group_fail(cluster->checker, "epoch %llu: body %u of node %u is back",
+                               (unsigned long long)epoch, body, seat);
+        }
+    }
+}
+
+void sim_spares_look(struct sim_cluster *cluster, uint32_t slot)
+{
+    const struct sim_process *process = &cluster->process[slot];
+    const struct tacit_smr *smr = process->smr;
+    if (smr == NULL || !smr->state_valid || smr->config.engine == TACIT_ENGINE_NONE) {
+        return;
+    }
+    const struct tacit_members *members = smr->sessions.members;
+    uint64_t epoch = members->epoch;
+    uint64_t member = sim_is_byzantine(&cluster->shape) ? smr->byzantine.member[process->id]
+                                                        : members->incarnation[process->id];
+    if (smr->active && member != process->incarnation) {
+        checker_group_fail(cluster->checker, "replica %u takes part as %x, the member is %llx",
+                           process->id, process->incarnation, (unsigned long long)member);
+    }
+    struct sim_epoch_members *kept = &cluster->spares.epochs[epoch % SIM_EPOCHS_KEPT];
+    if (kept->is && kept->epoch == epoch) {
+        if (memcmp(kept->member, members->incarnation, sizeof kept->member) != 0) {
+            checker_group_fail(cluster->checker, "replica %u: other members in epoch %llu",
+                               process->id, (unsigned long long)epoch);
+        }
+    } else if (!kept->is || kept->epoch < epoch) {
+        const struct sim_epoch_members *last =
+            &cluster->spares.epochs[(epoch - 1) % SIM_EPOCHS_KEPT];
+        bool is_next = last->is && last->epoch + 1 == epoch;
+        kept->is = true;
+        kept->epoch = epoch;
+        memcpy(kept->member, members->incarnation, sizeof kept->member);
+        note_bodies(cluster, epoch, is_next ? last->member : NULL, kept->member);
+    }
+}
