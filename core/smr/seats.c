@@ -57,8 +57,14 @@ static uint64_t word_of(const struct tacit_smr *smr, tacit_node_t seat)
 {
     const struct tacit_members *members = smr->sessions.members;
     bool is_dead = tacit_smr_seat_is_dead(smr, seat);
-    return TACIT_SEAT_KNOWN | (is_dead ? TACIT_SEAT_DEAD : 0) |
-           (uint64_t)members->ordered[seat] << 32 | (tacit_incarnation_t)members->seat[seat];
+    uint64_t word = TACIT_SEAT_KNOWN | (is_dead ? TACIT_SEAT_DEAD : 0) |
+                    (uint64_t)members->ordered[seat] << 32 |
+                    (tacit_incarnation_t)members->seat[seat];
+    for (uint32_t body = 0; body <= TACIT_SPARES_MAX; body++) {
+        bool is_barred = (members->barred & tacit_body_bit(seat, body)) != 0;
+        word |= is_barred ? TACIT_SEAT_BARRED << body : 0;
+    }
+    return word;
 }
 
 void tacit_smr_seats_poll(struct tacit_smr *smr)
@@ -113,7 +119,9 @@ enum tacit_seat_ruling tacit_seat_judge(uint64_t word, tacit_incarnation_t next)
     if ((word & TACIT_SEAT_KNOWN) == 0 || !tacit_seat_is_change(now, next)) {
         return TACIT_SEAT_OPEN;
     }
-    if (tacit_incarnation_generation(next) <= tacit_incarnation_generation(now)) {
+    if (tacit_incarnation_generation(next) <= tacit_incarnation_generation(now) ||
+        ((word & TACIT_SEAT_BARRED << tacit_incarnation_body(next)) != 0 &&
+         !TACIT_BUG(BARRED_SITS))) {
         return TACIT_SEAT_TAKEN;
     }
     return (word & TACIT_SEAT_DEAD) != 0 || ordered == tacit_incarnation_body(next) + 1u

@@ -256,6 +256,8 @@ static void start_replica(struct sim_cluster *cluster, struct sim_process *proce
     config.clock_context = &probe_contexts[slot];
     process->view = (struct tacit_view_words){0};
     config.view_words = &process->view;
+    memset(cluster->spares.words[slot], 0, sizeof cluster->spares.words[slot]);
+    config.seat_words = cluster->spares.words[slot];
     process->probe = (struct tacit_smr_probe){.context = &probe_contexts[slot],
                                               .decided = on_decided,
                                               .executed = on_executed,
@@ -733,6 +735,7 @@ void sim_cluster_start(struct sim_cluster *cluster, struct choice *choice,
     cluster->net->wake = wake;
     cluster->net->landed = landed;
     cluster->net->changed = changed;
+    cluster->net->admits = sim_spares_admits;
     cluster->net->wake_context = cluster;
     for (uint32_t i = 0; i < shape->smr.replicas; i++) {
         add_process(cluster, SIM_REPLICA, i, tacit_smr_replica_layout(&shape->smr));

@@ -225,11 +225,19 @@ static bool has_room(struct sim_net *net, uint32_t peer, uint32_t host)
 }
 
 // Whether a host takes this life of a peer: the one that it knows, or one under a larger
-// incarnation.
-static bool welcomes(const struct sim_host *host, const struct sim_node *peer)
+// incarnation. A replica knows who may sit in a seat: of several bodies it takes whoever may, and
+// only lives of one body grow.
+static bool welcomes(const struct sim_net *net, uint32_t host, uint32_t peer)
 {
-    uint32_t slot = peer->slot;
-    return host->met[slot].life == peer->life || host->met[slot].incarnation < peer->incarnation;
+    const struct sim_node *node = &net->node[peer];
+    tacit_incarnation_t met = net->node[host].host->met[peer].incarnation;
+    bool is_other = net->node[host].role == SIM_REPLICA && node->role != SIM_CLIENT &&
+                    met >> 20 != node->incarnation >> 20;
+    if (net->admits != NULL && !net->admits(net->wake_context, host, peer)) {
+        return false;
+    }
+    return net->node[host].host->met[peer].life == node->life || is_other ||
+           met < node->incarnation;
 }
 
 static bool can_connect(struct sim_net *net, uint32_t peer, uint32_t host)
@@ -243,8 +251,7 @@ static void connect_now(struct sim_net *net, uint32_t peer, uint32_t host)
 {
     const struct sim_node *left = &net->node[peer];
     const struct sim_node *right = &net->node[host];
-    if (!left->alive || !right->alive || !welcomes(left->host, right) ||
-        !welcomes(right->host, left)) {
+    if (!left->alive || !right->alive || !welcomes(net, peer, host) || !welcomes(net, host, peer)) {
         return;
     }
     // A new incarnation that connects proves that the old one is gone.

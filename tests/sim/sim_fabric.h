@@ -253,6 +253,8 @@ struct sim_net {
     void (*landed)(void *context, uint32_t peer, uint32_t host, bool whole);
     // A connection was made or broken; NULL: nobody cares.
     void (*changed)(void *context, uint32_t peer, uint32_t host);
+    // Whether a host takes the peer as it is now, besides what every host looks at; NULL: it does.
+    bool (*admits)(void *context, uint32_t host, uint32_t peer);
     // Byzantine posters; NULL: none. tamper: a write is being posted; may change op->copy, and
     // op->op.bytes and offset within its region; adds to the delay. False: it never lands. lie: a
     // read has landed at the poster, who may find something else.

@@ -70,6 +70,7 @@ void sim_net_reset(struct sim_net *net, struct choice *choice, struct sim_heap *
     net->landed = nobody_to_look;
     net->changed = NULL;
     net->timing = NULL;
+    net->admits = NULL;
     net->wake_context = NULL;
     net->twin_first = net->twin_second = SIM_SLOTS;
     memset(net->to_second, 0, sizeof net->to_second);

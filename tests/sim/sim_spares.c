@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sim_cluster.h"
+#include "sim_fabric_parts.h"
 #include "smr/internal.h"
 #include "state/members.h"
 
@@ -185,6 +186,25 @@ void sim_spares_heal(struct sim_cluster *cluster)
         }
     }
     cluster->spares.returning = 0;
+}
+
+bool sim_spares_admits(void *context, uint32_t host, uint32_t peer)
+{
+    const struct sim_cluster *cluster = context;
+    const struct sim_node *node = &cluster->net->node[peer];
+    bool is_back = (cluster->spares.returning >> peer & 1) != 0;
+    if (node->role == SIM_CLIENT || cluster->net->node[host].role == SIM_CLIENT) {
+        return true;
+    }
+    if (cluster->net->node[host].role == SIM_MEMNODE) {
+        return !is_back || tacit_incarnation_generation(node->incarnation) == 0;
+    }
+    enum tacit_seat_ruling ruling =
+        tacit_seat_judge(cluster->spares.words[host][node->node], node->incarnation);
+    if (ruling == TACIT_SEAT_LATER) {
+        sim_conn_kick(cluster->net, peer, host); // it keeps trying
+    }
+    return ruling == TACIT_SEAT_OPEN;
 }
 
 // ---- checker

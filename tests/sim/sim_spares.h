@@ -42,6 +42,7 @@ struct sim_spares {
     uint64_t returning; // bit by slot: a body that lost this seat is back, for a while
     uint64_t for_good;  // bit by slot: its process is not restarted
     uint64_t again;     // bit by slot: whoever claimed it last tries again
+    uint64_t words[SIM_SPARES_SLOTS][TACIT_WIRE_SEATS]; // of each replica
     tacit_incarnation_t last[SIM_SPARES_SLOTS]; // that one, while another is back; 0: what ran last
     uint64_t seated;                            // spares that took a seat
     uint64_t refused;                           // bodies that came back in vain
@@ -54,6 +55,10 @@ bool sim_spares_keeps_dead(struct sim_cluster *cluster, uint32_t slot);
 // The run is healed: whether this slot's process is left to the spares.
 bool sim_spares_has(const struct sim_cluster *cluster, uint32_t slot);
 void sim_spares_heal(struct sim_cluster *cluster);
+// Whether the host takes the peer: a replica asks its seat words, as the fabric's control thread
+// does in production. What the claim of a barred body does at memory nodes, which do not know who
+// may sit where, is not simulated: they refuse it.
+bool sim_spares_admits(void *context, uint32_t host, uint32_t peer);
 // Looks at what a correct replica believes.
 void sim_spares_look(struct sim_cluster *cluster, uint32_t slot);
 

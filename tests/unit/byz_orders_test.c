@@ -321,6 +321,7 @@ static void order__is_lost_when_the_signer_is_full(void **state)
     for (uint32_t i = 0; i < DEPTH + 2; i++) {
         struct tacit_signer_job job = {.verify = true,
                                        .charge = TACIT_SIGNER_CHARGE_CLIENTS,
+                                       .domain = TACIT_DOMAIN_CERTIFY,
                                        .payload_bytes = 8,
                                        .cookie = TACIT_SIGNER_COOKIE(TACIT_SIGNER_CTB, 0)};
         (void)signer->ops->submit(signer, &job);

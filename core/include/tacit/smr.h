@@ -203,8 +203,9 @@ struct tacit_detector {
 void tacit_smr_detector(struct tacit_smr *smr, const struct tacit_detector *detector);
 
 // What the fabric's control thread has to know of a seat: its newest incarnation | (1 + body that
-// is ordered for it) << 32 | the flags. Until another body may take the seat, its claim to it must
-// not end the member's connections.
+// is ordered for it) << 32 | bodies that are barred, a bit each | the flags. Until another body may
+// take the seat, its claim to it must not end the member's connections.
+#define TACIT_SEAT_BARRED (1ull << 40) // of body 0; the next ones follow
 #define TACIT_SEAT_KNOWN (1ull << 63)
 #define TACIT_SEAT_DEAD (1ull << 62) // for replace_after
 // Whether incarnation `next` may connect as who sits in the seat with this word. Any thread.
