@@ -102,7 +102,7 @@ static const struct row byzantine_rows[] = {
     {"UNVOUCHED_LOCK_COUNTS", BYZANTINE " --faulty 1", LIVENESS, 500, false},
     {"FORCED_NEEDS_ENDORSEMENT", BYZANTINE " --faulty 1", LIVENESS, 2000, false},
     {"EPOCH_NO_HAND_OUT", BYZANTINE " --faulty 0", LIVENESS, 80, false},
-    {"EPOCH_JOINS_BLINDLY", BYZANTINE " --faulty 0", LIVENESS, 300, false},
+    {"EPOCH_JOINS_BLINDLY", BYZANTINE " --faulty 0", SAFETY, 300, false},
     {"EPOCH_WITHOUT_CERTIFICATE", BYZANTINE " --faulty 0", LIVENESS, 80, false},
     {"SUSPECT_OUTLIVES_EPOCH", BYZANTINE " --faulty 0", LIVENESS, 200, false},
     {NULL, BYZANTINE " --faulty 2 --replicas 3", SAFETY, 60, true},

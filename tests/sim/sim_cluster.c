@@ -258,6 +258,8 @@ static void start_replica(struct sim_cluster *cluster, struct sim_process *proce
     config.view_words = &process->view;
     memset(cluster->spares.words[slot], 0, sizeof cluster->spares.words[slot]);
     config.seat_words = cluster->spares.words[slot];
+    config.order_holds = sim_spares_order_holds;
+    config.order_context = cluster;
     process->probe = (struct tacit_smr_probe){.context = &probe_contexts[slot],
                                               .decided = on_decided,
                                               .executed = on_executed,
@@ -726,11 +728,11 @@ void sim_cluster_start(struct sim_cluster *cluster, struct choice *choice,
     memset(cluster->wrongly, 0, sizeof cluster->wrongly);
     checker_group_reset(cluster->checker);
     sim_broadcasts_reset(cluster);
-    if (sim_is_byzantine(shape)) {
-        sim_signer_world_init(&cluster->signers, choice_u32(choice, UINT32_MAX),
-                              shape->smr.replicas, shape->clients);
-        cluster->signers.spares = shape->spares.replicas;
-    }
+    // In crash mode only an operator signs.
+    sim_signer_world_init(&cluster->signers,
+                          sim_is_byzantine(shape) ? choice_u32(choice, UINT32_MAX) : 1,
+                          shape->smr.replicas, shape->clients);
+    cluster->signers.spares = shape->spares.replicas;
     sim_net_reset(cluster->net, choice, cluster->heap, model);
     cluster->net->wake = wake;
     cluster->net->landed = landed;

@@ -46,6 +46,7 @@ static bool faulty(const struct sim_cluster *cluster, const struct sim_process *
 {
     bool byzantine = (cluster->byz.faulty >> process->id & 1) != 0;
     return byzantine || !process->node->alive || process->frozen || removed(cluster, process) ||
+           sim_spares_is_leaving(cluster, process->node->slot) ||
            (process->incarnation > 1 && process->status.role == TACIT_ROLE_JOINING);
 }
 

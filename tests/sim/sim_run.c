@@ -229,6 +229,7 @@ static void draw_spares(struct sim_shape *shape, struct choice *choice,
     shape->spares.for_good_rate = choice_range(choice, 2, 8);
     shape->spares.ask_ns = ONE_OF(choice, 200000, 1000000);
     shape->smr.replace_after_ns = 1000000u * ONE_OF(choice, 1, 2, 4);
+    shape->spares.order_ns = ONE_OF(choice, 0, 0, 2000000, 5000000);
     if (shape->inject_ns[SIM_INJECT_CRASH] == 0) {
         shape->inject_ns[SIM_INJECT_CRASH] = ONE_OF(choice, 1500000, 4000000);
     }

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "byzantine/payload.h"
 #include "sim_cluster.h"
 #include "sim_fabric_parts.h"
 #include "smr/internal.h"
@@ -27,6 +28,11 @@ static uint32_t spares_left(const struct sim_cluster *cluster, uint32_t slot)
 static bool are_there(const struct sim_cluster *cluster)
 {
     return cluster->shape.spares.replicas + cluster->shape.spares.memnodes > 0;
+}
+
+static uint64_t bit_of(uint32_t slot)
+{
+    return 1ull << slot;
 }
 
 static void look_later(struct sim_cluster *cluster)
@@ -69,7 +75,7 @@ static void come_back(struct sim_cluster *cluster, uint32_t slot, tacit_incarnat
     uint32_t generation = claims ? tacit_incarnation_generation(member) + 1 : 0;
     sim_say(cluster, "the founder of node %u is back, though its seat is another's",
             process->node->node);
-    cluster->spares.returning |= 1ull << slot;
+    cluster->spares.returning |= bit_of(slot);
     if (cluster->spares.last[slot] == 0) {
         cluster->spares.last[slot] = process->incarnation;
     }
@@ -87,8 +93,8 @@ static void take_seat(struct sim_cluster *cluster, uint32_t slot, tacit_incarnat
         come_back(cluster, slot, member);
         return;
     }
-    cluster->spares.for_good &= ~(1ull << slot);
-    uint64_t bit = 1ull << slot;
+    cluster->spares.for_good &= ~(bit_of(slot));
+    uint64_t bit = bit_of(slot);
     if (spares_left(cluster, slot) == 0 || (cluster->spares.again & bit) != 0) {
         // What ran there last: as the member that it is, or with another try for the seat.
         tacit_incarnation_t last =
@@ -119,12 +125,43 @@ static bool has_lost(const struct sim_process *process, tacit_incarnation_t memb
                tacit_incarnation_generation(member);
 }
 
+// An operator ordered this body into the seat. Who runs there is stopped first.
+static void obey(struct sim_cluster *cluster, uint32_t slot, tacit_incarnation_t member,
+                 uint32_t body)
+{
+    struct sim_process *process = &cluster->process[slot];
+    bool is_there =
+        tacit_incarnation_body(process->incarnation) == body &&
+        tacit_incarnation_generation(process->incarnation) > tacit_incarnation_generation(member);
+    if (process->frozen || (is_there && process->node->alive)) {
+        return;
+    }
+    if (process->node->alive && sim_spares_is_leaving(cluster, slot)) {
+        sim_process_crash(cluster, slot); // counts among the faulty already
+    } else if (process->node->alive && !sim_faults_crash(cluster, slot)) {
+        return; // not now: too many others are down
+    }
+    cluster->spares.leaving &= ~bit_of(slot);
+    cluster->spares.for_good &= ~bit_of(slot);
+    cluster->spares.returning &= ~bit_of(slot);
+    cluster->spares.last[slot] = 0;
+    cluster->spares.seated++;
+    sim_say(cluster, "body %u takes the seat of node %u, as ordered", body, process->node->node);
+    sim_process_restart_as(cluster, slot,
+                           tacit_incarnation_make(tacit_incarnation_generation(member) + 1, body,
+                                                  process->starts + 1));
+}
+
 static void stand_by(struct sim_cluster *cluster, uint32_t slot,
                      const struct tacit_wire_members *members)
 {
     struct sim_process *process = &cluster->process[slot];
     tacit_node_t node = process->node->node;
-    uint64_t bit = 1ull << slot;
+    uint64_t bit = bit_of(slot);
+    if (members->ordered[node] != 0) {
+        obey(cluster, slot, members->seat[node], members->ordered[node] - 1u);
+        return;
+    }
     if ((cluster->spares.returning & bit) != 0) {
         if (process->node->alive && choice_u32(cluster->choice, 4) == 3) {
             sim_process_crash(cluster, slot);
@@ -145,6 +182,117 @@ static void stand_by(struct sim_cluster *cluster, uint32_t slot,
     }
 }
 
+// ---- the operator
+// ------------------------------------------------------------------------------------------
+
+bool sim_spares_order_holds(void *context, const uint8_t *order, uint32_t bytes,
+                            const uint8_t signature[64])
+{
+    const struct sim_cluster *cluster = context;
+    struct tacit_signature copy;
+    memcpy(copy.bytes, signature, sizeof copy.bytes);
+    return sim_signer_is_valid(&cluster->signers, TACIT_SIGNER_OPERATOR, TACIT_DOMAIN_ORDER, order,
+                               bytes, &copy);
+}
+
+static void give(struct sim_cluster *cluster, const struct tacit_wire_members *members,
+                 uint8_t kind, uint32_t slot, uint32_t body)
+{
+    static struct sim_signer signer;
+    struct sim_spares *spares = &cluster->spares;
+    tacit_node_t node = cluster->process[slot].node->node;
+    bool is_spare = kind == TACIT_ORDER_ADD && body != 0;
+    struct tacit_signature signature;
+    uint8_t bytes[TACIT_WIRE_ORDER_BYTES];
+    spares->order = (struct tacit_wire_order){.kind = kind,
+                                              .body = (uint8_t)body,
+                                              .seat = is_spare ? node & TACIT_NODE_MEMNODE : node,
+                                              .epoch = members->epoch,
+                                              .nonce = cluster->net->now_ns};
+    sim_signer_open(
+        &signer, &cluster->signers,
+        &(struct sim_signer_config){.self = TACIT_SIGNER_OPERATOR, .workers = 1, .depth = 1});
+    tacit_wire_order_encode(bytes, &spares->order);
+    sim_signer_sign(&signer, TACIT_DOMAIN_ORDER, bytes, TACIT_WIRE_ORDER_SIGNED, &signature);
+    memcpy(spares->order.signature, signature.bytes, sizeof signature.bytes);
+    if (kind == TACIT_ORDER_ADD) {
+        spares->lost &= ~tacit_body_bit(node, body);
+    }
+    sim_say(cluster, "the operator orders: %s, node %u, body %u",
+            kind == TACIT_ORDER_ADD      ? "ADD"
+            : kind == TACIT_ORDER_REMOVE ? "REMOVE"
+                                         : "REPLACE",
+            node, body);
+}
+
+// A vacant seat gets a spare, or its founder back.
+static bool fill_vacancy(struct sim_cluster *cluster, const struct tacit_wire_members *members)
+{
+    uint32_t servers = cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
+    for (uint32_t slot = 0; slot < servers; slot++) {
+        tacit_node_t node = cluster->process[slot].node->node;
+        if (tacit_seat_is_vacant(members->seat[node]) && members->ordered[node] == 0) {
+            bool has_spare = spares_left(cluster, slot) > 0;
+            uint32_t body =
+                has_spare ? ++cluster->spares.used[role_of(&cluster->process[slot])] : 0;
+            give(cluster, members, TACIT_ORDER_ADD, slot, body);
+            return true;
+        }
+    }
+    return false;
+}
+
+// A member loses its seat, to nobody or to a spare.
+static void order_something(struct sim_cluster *cluster, const struct tacit_wire_members *members)
+{
+    uint32_t slot = choice_u32(cluster->choice, cluster->shape.smr.replicas);
+    const struct sim_process *process = &cluster->process[slot];
+    tacit_incarnation_t member = members->seat[process->node->node];
+    bool removes = choice_u32(cluster->choice, 3) == 2;
+    bool is_well = process->node->alive && !process->frozen && !sim_is_faulty(cluster, slot) &&
+                   process->incarnation == member;
+    if (!is_well || cluster->spares.leaving != 0 || !sim_faults_may_lose(cluster, slot)) {
+        return;
+    }
+    if (removes) {
+        cluster->spares.leaving |= bit_of(slot);
+        give(cluster, members, TACIT_ORDER_REMOVE, slot, tacit_incarnation_body(member));
+    } else if (spares_left(cluster, slot) > 0) {
+        uint32_t body = ++cluster->spares.used[role_of(process)];
+        give(cluster, members, TACIT_ORDER_REPLACE, slot, body);
+    }
+}
+
+static void operate(struct sim_cluster *cluster, struct sim_process *asker,
+                    const struct tacit_wire_members *members)
+{
+    struct sim_spares *spares = &cluster->spares;
+    if (spares->order.kind != 0) {
+        uint32_t outcome = tacit_client_order_outcome(asker->client, spares->order.nonce);
+        if (outcome == 0) {
+            tacit_client_order_send(asker->client, &spares->order);
+            return;
+        }
+        sim_say(cluster, "outcome of the order: %u", outcome);
+        spares->ordered += outcome == TACIT_ORDER_DONE;
+        if (spares->order.kind == TACIT_ORDER_REMOVE && outcome != TACIT_ORDER_DONE) {
+            spares->leaving = 0;
+        }
+        spares->order.kind = 0;
+        spares->order_due_ns = cluster->net->now_ns + cluster->shape.spares.order_ns;
+    }
+    if (cluster->healing) {
+        (void)fill_vacancy(cluster, members);
+    } else if (cluster->net->now_ns >= spares->order_due_ns && !fill_vacancy(cluster, members)) {
+        order_something(cluster, members);
+    }
+}
+
+bool sim_spares_is_leaving(const struct sim_cluster *cluster, uint32_t slot)
+{
+    return (cluster->spares.leaving & bit_of(slot)) != 0;
+}
+
 void sim_spares_timer(struct sim_cluster *cluster)
 {
     struct sim_process *asker = asker_of(cluster);
@@ -153,6 +301,9 @@ void sim_spares_timer(struct sim_cluster *cluster)
         uint32_t servers = cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
         for (uint32_t slot = 0; slot < servers; slot++) {
             stand_by(cluster, slot, &members);
+        }
+        if (cluster->shape.spares.order_ns != 0) {
+            operate(cluster, asker, &members);
         }
     }
     if (asker != NULL) {
@@ -169,7 +320,7 @@ bool sim_spares_keeps_dead(struct sim_cluster *cluster, uint32_t slot)
         return false;
     }
     sim_say(cluster, "node %u is dead for good", cluster->process[slot].node->node);
-    cluster->spares.for_good |= 1ull << slot;
+    cluster->spares.for_good |= bit_of(slot);
     return true;
 }
 
@@ -201,8 +352,8 @@ bool sim_spares_admits(void *context, uint32_t host, uint32_t peer)
     }
     enum tacit_seat_ruling ruling =
         tacit_seat_judge(cluster->spares.words[host][node->node], node->incarnation);
-    if (ruling == TACIT_SEAT_LATER) {
-        sim_conn_kick(cluster->net, peer, host); // it keeps trying
+    if (ruling != TACIT_SEAT_OPEN) {
+        sim_conn_kick(cluster->net, peer, host); // it keeps trying: the host may be behind
     }
     return ruling == TACIT_SEAT_OPEN;
 }

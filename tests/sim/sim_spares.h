@@ -27,6 +27,7 @@ struct sim_spares_shape {
     uint32_t replicas, memnodes; // spares of each role
     uint32_t for_good_rate;      // of 8: who crashes stays dead
     uint32_t ask_ns;             // between two questions
+    uint32_t order_ns;           // mean time between an operator's orders; 0: there are none
 };
 
 struct sim_epoch_members {
@@ -45,7 +46,11 @@ struct sim_spares {
     uint64_t words[SIM_SPARES_SLOTS][TACIT_WIRE_SEATS]; // of each replica
     tacit_incarnation_t last[SIM_SPARES_SLOTS]; // that one, while another is back; 0: what ran last
     uint64_t seated;                            // spares that took a seat
-    uint64_t refused;                           // bodies that came back in vain
+    uint64_t leaving;              // bit by slot: an operator removes the member, or did
+    struct tacit_wire_order order; // given last, not answered yet; kind 0: none
+    uint64_t order_due_ns;         // not before
+    uint64_t ordered;              // orders that were executed
+    uint64_t refused;              // bodies that came back in vain
 };
 
 void sim_spares_start(struct sim_cluster *cluster);
@@ -54,6 +59,11 @@ void sim_spares_timer(struct sim_cluster *cluster);
 bool sim_spares_keeps_dead(struct sim_cluster *cluster, uint32_t slot);
 // The run is healed: whether this slot's process is left to the spares.
 bool sim_spares_has(const struct sim_cluster *cluster, uint32_t slot);
+// Whether an operator empties this seat, or did.
+bool sim_spares_is_leaving(const struct sim_cluster *cluster, uint32_t slot);
+// Crash mode: the operator's signature of an order; `context` is the cluster.
+bool sim_spares_order_holds(void *context, const uint8_t *order, uint32_t bytes,
+                            const uint8_t signature[64]);
 void sim_spares_heal(struct sim_cluster *cluster);
 // Whether the host takes the peer: a replica asks its seat words, as the fabric's control thread
 // does in production. What the claim of a barred body does at memory nodes, which do not know who
