@@ -225,13 +225,13 @@ static bool has_room(struct sim_net *net, uint32_t peer, uint32_t host)
 }
 
 // Whether a host takes this life of a peer: the one that it knows, or one under a larger
-// incarnation. A replica knows who may sit in a seat: of several bodies it takes whoever may, and
-// only lives of one body grow.
+// incarnation. Of several bodies of a seat a host takes each, if it is admitted: only lives of one
+// body grow.
 static bool welcomes(const struct sim_net *net, uint32_t host, uint32_t peer)
 {
     const struct sim_node *node = &net->node[peer];
     tacit_incarnation_t met = net->node[host].host->met[peer].incarnation;
-    bool is_other = net->node[host].role == SIM_REPLICA && node->role != SIM_CLIENT &&
+    bool is_other = net->node[host].role != SIM_CLIENT && node->role != SIM_CLIENT &&
                     met >> 20 != node->incarnation >> 20;
     if (net->admits != NULL && !net->admits(net->wake_context, host, peer)) {
         return false;

@@ -343,12 +343,8 @@ bool sim_spares_admits(void *context, uint32_t host, uint32_t peer)
 {
     const struct sim_cluster *cluster = context;
     const struct sim_node *node = &cluster->net->node[peer];
-    bool is_back = (cluster->spares.returning >> peer & 1) != 0;
-    if (node->role == SIM_CLIENT || cluster->net->node[host].role == SIM_CLIENT) {
+    if (node->role == SIM_CLIENT || cluster->net->node[host].role != SIM_REPLICA) {
         return true;
-    }
-    if (cluster->net->node[host].role == SIM_MEMNODE) {
-        return !is_back || tacit_incarnation_generation(node->incarnation) == 0;
     }
     enum tacit_seat_ruling ruling =
         tacit_seat_judge(cluster->spares.words[host][node->node], node->incarnation);

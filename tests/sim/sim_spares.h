@@ -66,8 +66,7 @@ bool sim_spares_order_holds(void *context, const uint8_t *order, uint32_t bytes,
                             const uint8_t signature[64]);
 void sim_spares_heal(struct sim_cluster *cluster);
 // Whether the host takes the peer: a replica asks its seat words, as the fabric's control thread
-// does in production. What the claim of a barred body does at memory nodes, which do not know who
-// may sit where, is not simulated: they refuse it.
+// does in production; memory nodes do not know who may sit where.
 bool sim_spares_admits(void *context, uint32_t host, uint32_t peer);
 // Looks at what a correct replica believes.
 void sim_spares_look(struct sim_cluster *cluster, uint32_t slot);
