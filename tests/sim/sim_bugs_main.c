@@ -52,6 +52,7 @@ static const struct row crash_rows[] = {
     {"LEASE_MINORITY", "", SAFETY, 2000, false},
     {"LEASE_CHECKED_FIRST", "--stop-leaders", SAFETY, 8000, false},
     {"READ_BEFORE_OWN_WRITE", "", SAFETY, 100, true},
+    {"BARRED_SITS", "--spares", SAFETY, 4000, false},
     {NULL, "--bad-clocks", SAFETY, 2000, false},
     {NULL, "--extra-faults 1", ANY_CHECK, 2000, false},
 };
@@ -76,6 +77,9 @@ static const struct row byzantine_rows[] = {
     {"EPOCH_RESTARTED_COUNTS", BYZANTINE " --faulty 0", SAFETY, 80, true},
     {"EPOCH_OLD_TAKEN", BYZANTINE " --faulty 0", SAFETY, 300, false},
     {"EPOCH_STREAMS_KEPT", BYZANTINE " --faulty 0", SAFETY, 150, false},
+    {"AUTHOR_IS_SEAT", BYZANTINE " --faulty 0 --spares", SAFETY, 60, true},
+    {"REPLACED_GOES_ON", BYZANTINE " --faulty 0 --spares", SAFETY, 150, false},
+    {"BARRED_SITS", BYZANTINE " --faulty 0 --spares", SAFETY, 2000, false},
     {"DECIDE_ON_QUORUM_ACKS", BYZANTINE " --faulty 1 --plot half-heard", SAFETY, 300, false},
     {"DECIDE_ON_F_COMMITS", BYZANTINE " --faulty 1 --plot lost-slow", SAFETY, 400, false},
     {"CLAIMS_NOT_CARRIED", BYZANTINE " --faulty 1 --plot lost-fast", SAFETY, 100, true},
