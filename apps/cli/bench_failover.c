@@ -36,7 +36,7 @@ struct arguments {
 };
 
 struct results {
-    struct histogram silence, wait, detection, permission, recovery, readmission, fast;
+    struct histogram silence, wait, detection, permission, lease, recovery, readmission, fast;
     struct histogram slowdown; // with the victim missing: thousandths of the throughput before
     json_t *samples;
     uint64_t done, clusters;   // faults, and clusters that they were spread over
@@ -54,6 +54,7 @@ struct comeback {
 // mode: the view was left (detection), and entered by the new leader (recovery).
 struct election {
     uint64_t ask_ns, permission_ns, recovery_ns, detection_ns;
+    uint64_t lease_ns; // of permission_ns: what the successor's own log waited for a lease to end
 };
 
 // What one fault did.
@@ -62,7 +63,8 @@ struct episode {
     struct load_outage outage;
     struct election election;
     struct comeback back;
-    uint64_t rate_thousandths; // throughput without the victim, of that before the fault
+    uint64_t rate_thousandths;           // throughput without the victim, of that before the fault
+    uint64_t waited[TACIT_REPLICAS_MAX]; // leases_waited() before the fault
 };
 
 static const struct argp_option options[] = {
@@ -155,10 +157,25 @@ static json_t *wait_over(const struct local *local, const struct load *load, int
     return report;
 }
 
-static struct election election_of(const struct local *local, const json_t *report,
-                                   uint64_t fault_ns, uint64_t silence_ns)
+// How often each replica's log has waited for the end of a lease.
+static void leases_waited(const struct local *local, uint64_t waited[TACIT_REPLICAS_MAX])
 {
+    for (uint32_t r = 0; r < local->config.replica_count; r++) {
+        json_t *report = local_status(local, (uint16_t)r);
+        waited[r] = local_number(report, "counters", "leases_waited");
+        json_decref(report);
+    }
+}
+
+static struct election election_of(const struct local *local, const json_t *report,
+                                   const struct episode *e, uint64_t fault_ns)
+{
+    uint64_t silence_ns = e->outage.silence_ns;
+    uint64_t id = local_number(report, NULL, "id");
+    bool has_waited = id < TACIT_REPLICAS_MAX &&
+                      local_number(report, "counters", "leases_waited") > e->waited[id];
     struct election election = {
+        .lease_ns = has_waited ? local_number(report, "counters", "last_lease_wait_ns") : 0,
         .ask_ns = local_number(report, "last_election", "detect_to_ask_ns"),
         .permission_ns = local_number(report, "last_election", "permission_ns"),
         .recovery_ns = local_number(report, "last_election", "recovery_ns")};
@@ -180,6 +197,7 @@ static void note(struct results *results, const struct episode *e)
     histogram_add(&results->wait, e->outage.longest_wait_ns);
     histogram_add(&results->detection, e->election.detection_ns);
     histogram_add(&results->permission, e->election.permission_ns);
+    histogram_add(&results->lease, e->election.lease_ns);
     histogram_add(&results->recovery, e->election.recovery_ns);
     histogram_add(&results->readmission, e->back.readmission_ns);
     histogram_add(&results->fast, e->back.fast_ns);
@@ -196,6 +214,7 @@ static void note(struct results *results, const struct episode *e)
         {"wait_ns", e->outage.longest_wait_ns},
         {"detection_ns", e->election.detection_ns},
         {"permission_ns", e->election.permission_ns},
+        {"lease_ns", e->election.lease_ns},
         {"recovery_ns", e->election.recovery_ns},
         {"readmission_ns", e->back.readmission_ns},
         {"fast_path_ns", e->back.fast_ns},
@@ -306,7 +325,7 @@ static enum tacit_status outage(struct local *local, struct load *load,
     }
     e->outage = load_outage(load, fault_ns, fault_ns + OUTAGE_NS);
     if (!arguments->follower) {
-        e->election = election_of(local, report, fault_ns, e->outage.silence_ns);
+        e->election = election_of(local, report, e, fault_ns);
     }
     json_decref(report);
     return TACIT_OK;
@@ -328,6 +347,7 @@ static enum tacit_status one_fault(struct local *local, struct load *load,
     }
     struct local_node node = {LOCAL_REPLICA, (uint16_t)e.victim};
     uint64_t refused_before = refused(local, node.id);
+    leases_waited(local, e.waited);
     status = outage(local, load, arguments, node, &e, error);
     if (status != TACIT_OK) {
         return status;
@@ -445,6 +465,7 @@ static json_t *report_results(const struct results *results)
         {"wait", "longest wait of one client", &results->wait},
         {"detection", "  detection, retry, scheduling", &results->detection},
         {"permission", "  permission switch", &results->permission},
+        {"lease", "    of it, waited for a lease", &results->lease},
         {"recovery", "  catch-up and prepare", &results->recovery},
         {"readmission", "until it was a member again", &results->readmission},
         {"fast_path", "and then until the fast path", &results->fast},
