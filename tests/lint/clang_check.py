@@ -3,7 +3,10 @@
 """Runs clang's view over the files of a build, from its compile_commands.json.
 
     clang_check.py warnings SOURCE_DIR BUILD_DIR   the compiler's warnings as errors, every source file
-    clang_check.py tidy SOURCE_DIR BUILD_DIR       clang-tidy (.clang-tidy), the product's folders
+    clang_check.py tidy SOURCE_DIR BUILD_DIR       clang-tidy (.clang-tidy), the product's folders; its
+                                                   static analyzer looks at short paths only
+    clang_check.py tidy-deep SOURCE_DIR BUILD_DIR  the same with the analyzer's usual depth: four times
+                                                   as long
 
 A file that passed is not looked at again until it, a header that it includes, its command, the tool or
 .clang-tidy changes: BUILD_DIR/lint-cache remembers the digests.
@@ -21,6 +24,7 @@ import sys
 PRODUCT = ("core", "crypto", "fd", "memnodes", "apps")
 TESTED = PRODUCT + ("tests", "bench")
 SKIPPED = 77
+SHALLOW = ["-Xclang", "-analyzer-config", "-Xclang", "mode=shallow"]
 # Next to this script; not part of the digest of a file, as it says nothing about our code.
 MODEL = os.path.join(os.path.dirname(os.path.realpath(__file__)), "analyzer_model.h")
 
@@ -90,7 +94,8 @@ def check_file(mode, tool, path, directory, arguments):
         command = [tool, *arguments, *quiet, "-Werror", "-fsyntax-only", path]
     else:
         model = [] if path.endswith("/core/base/error.c") else ["-Wno-unused-value", "-include", MODEL]
-        command = [tool, "--quiet", path, "--", *arguments, *quiet, *model]
+        depth = SHALLOW if mode == "tidy" else []
+        command = [tool, "--quiet", path, "--", *arguments, *quiet, *model, *depth]
     ran = subprocess.run(command, capture_output=True, text=True, cwd=directory)
     if ran.returncode == 0:
         return ""
@@ -99,7 +104,7 @@ def check_file(mode, tool, path, directory, arguments):
 
 
 def main():
-    if len(sys.argv) != 4 or sys.argv[1] not in ("warnings", "tidy"):
+    if len(sys.argv) != 4 or sys.argv[1] not in ("warnings", "tidy", "tidy-deep"):
         sys.exit(__doc__)
     mode, source, build = sys.argv[1], os.path.realpath(sys.argv[2]), sys.argv[3]
     found = find_tool(mode)
