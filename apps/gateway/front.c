@@ -29,6 +29,7 @@ static void lay_out(struct tacit_front *front, struct bump *at)
     const struct tacit_front_config *config = &front->config;
     struct connection *connections = take(at, config->connections * sizeof *front->connections);
     uint8_t *request = take(at, config->request_bytes);
+    uint32_t *list = take(at, config->connections * sizeof *list);
     for (uint32_t i = 0; i < config->connections; i++) {
         struct connection part = {0};
         part.slots = take(at, config->pipeline * sizeof *part.slots);
@@ -47,6 +48,7 @@ static void lay_out(struct tacit_front *front, struct bump *at)
     if (at->base != NULL) {
         front->connections = connections;
         front->request = request;
+        front->list = list;
     }
 }
 
@@ -156,6 +158,7 @@ static bool step(struct tacit_front *front, struct connection *connection)
     connection->blocked = !front_execute(front, connection, connection->input + connection->start,
                                          connection->scanned - connection->start);
     if (connection->blocked) {
+        front_list(front, connection);
         return false;
     }
     connection->blocked_ns = 0;
@@ -268,22 +271,35 @@ void tacit_front_release(struct tacit_front *front, uint32_t index)
 
 uint32_t tacit_front_changed(struct tacit_front *front)
 {
-    while (front->next_changed < front->config.connections) {
-        uint32_t index = front->next_changed++;
+    if (!front->sweeps) {
+        front->sweeps = true;
+        front->sweep = front->list_count; // who is listed from now on is for the next time
+    }
+    while (front->sweep > 0) {
+        uint32_t index = front->list[front->list_first];
         struct connection *connection = &front->connections[index];
+        if (connection->used) {
+            front_want_session(front, connection);
+            if (connection->blocked || connection->changed) {
+                advance(front, index);
+            }
+        }
+        front->list_first = (front->list_first + 1) % front->config.connections;
+        front->list_count--;
+        front->sweep--;
+        connection->listed = false;
         if (!connection->used) {
             continue;
         }
-        front_want_session(front, connection);
-        if (connection->blocked || connection->changed) {
-            advance(front, index);
+        if (connection->blocked || connection->session == TACIT_FRONT_SESSION_WANTED) {
+            front_list(front, connection);
         }
         if (connection->changed) {
             connection->changed = false;
             return index;
         }
     }
-    front->next_changed = 0;
+    front->sweeps = false;
     return TACIT_FRONT_NONE;
 }
 
@@ -297,14 +313,26 @@ static bool is_late(const struct tacit_front *front, tacit_time_ns_t now_ns,
     return now_ns - *since_ns >= front->config.timeout_ns;
 }
 
+static bool withdraw(const struct tacit_front *front, const struct connection *connection,
+                     const struct slot *slot)
+{
+    const struct tacit_front_backend *backend = &front->backend;
+    return backend->withdraw != NULL &&
+           backend->withdraw(backend->context, (uint32_t)(connection - front->connections),
+                             front_token(front, connection, slot->number));
+}
+
 static void expire(struct tacit_front *front, struct connection *connection, tacit_time_ns_t now_ns)
 {
     for (uint32_t place = 0; place < connection->count; place++) {
         struct slot *slot = front_slot_at(front, connection, place);
         if (!slot->ready && is_late(front, now_ns, &slot->since_ns)) {
-            int size = snprintf((char *)slot->reply, front->reply_max,
-                                "-ERR the replicas did not answer in time; the command may have "
-                                "been executed, or still be\r\n");
+            bool is_certain = withdraw(front, connection, slot);
+            int size =
+                snprintf((char *)slot->reply, front->reply_max, "%s\r\n",
+                         is_certain ? TACIT_FRONT_DOWN
+                                    : "-ERR the replicas did not answer in time; the command "
+                                      "may have been executed, or still be");
             slot->bytes = (uint32_t)size;
             slot->ready = true;
             connection->silent = connection->changed = true;
@@ -314,6 +342,9 @@ static void expire(struct tacit_front *front, struct connection *connection, tac
     if (connection->blocked && connection->count < front->config.pipeline &&
         is_late(front, now_ns, &connection->blocked_ns)) {
         connection->silent = connection->changed = true; // see do_submit() in front_commands.c
+    }
+    if (connection->changed) {
+        front_list(front, connection);
     }
 }
 
@@ -348,6 +379,7 @@ void tacit_front_opened(struct tacit_front *front, uint64_t token)
         connection->silent = false;
         connection->session =
             TACIT_FRONT_SESSION_OPEN; // what waits goes on at tacit_front_changed()
+        front_list(front, connection);
     }
 }
 
@@ -356,6 +388,7 @@ void tacit_front_closed(struct tacit_front *front, uint64_t token)
     struct connection *connection = connection_of(front, token);
     if (connection != NULL) {
         connection->session = TACIT_FRONT_SESSION_WANTED;
+        front_list(front, connection);
     }
 }
 
@@ -376,7 +409,16 @@ void tacit_front_result(struct tacit_front *front, uint64_t token, enum tacit_st
     if (distance >= connection->count || slot->ready) {
         return;
     }
-    if (status == TACIT_OK && reply_bytes <= front->config.reply_bytes) {
+    bool is_reply = status == TACIT_OK && reply_bytes <= front->config.reply_bytes;
+    uint8_t *room = is_reply && distance == 0
+                        ? front_room(front, connection, tacit_resp_reply_max((uint32_t)reply_bytes))
+                        : NULL;
+    if (room != NULL) { // nothing is in front of it
+        front_sent_first(front, connection, tacit_resp_reply(room, reply, reply_bytes));
+        front_drain(front, connection);
+        return;
+    }
+    if (is_reply) {
         slot->bytes = (uint32_t)tacit_resp_reply(slot->reply, reply, reply_bytes);
     } else {
         const char *what = status == TACIT_ECLOSED

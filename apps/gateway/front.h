@@ -30,6 +30,9 @@ struct tacit_front_backend {
     // tacit_front_result() with this token. TACIT_EBUSY: not now. Anything else: an error reply.
     enum tacit_status (*submit)(void *context, uint32_t connection, const uint8_t *request,
                                 size_t request_bytes, uint64_t token);
+    // Takes a command back that was submitted, before anybody executes it: true: it will not be
+    // executed, and no result comes. NULL: never.
+    bool (*withdraw)(void *context, uint32_t connection, uint64_t token);
     // Text for INFO, in lines that end with CR LF; returns its size (<= max).
     size_t (*info)(void *context, char *out, size_t max);
 };
@@ -40,7 +43,8 @@ struct tacit_front_config {
     uint32_t request_bytes; // largest request of the backend
     uint32_t reply_bytes;   // largest reply
     // After so long without the backend a command is answered with an error: -CLUSTERDOWN if it was
-    // not given to the backend, else -ERR, which leaves open whether it was executed. From then on,
+    // not given to the backend, or could be withdrawn, else -ERR, which leaves open whether it was
+    // executed. From then on,
     // until the backend gives a sign of life, what it does not take is answered at once. 0: never.
     tacit_time_ns_t timeout_ns;
 };
@@ -88,7 +92,8 @@ void tacit_front_release(struct tacit_front *front, uint32_t index);
 // Tells the time, for timeout_ns: an error comes at most one distance of calls late, never early.
 // tacit_front_changed() follows.
 void tacit_front_tick(struct tacit_front *front, tacit_time_ns_t now_ns);
-// Goes on with connections that the backend kept waiting. Call after the backend made progress.
+// Goes on with connections that the backend kept waiting. Call after the backend made progress,
+// until there is no more. Costs nothing for connections that nothing happened to.
 // Returns a connection whose output may have changed since the last call, TACIT_FRONT_NONE when
 // there is no more.
 uint32_t tacit_front_changed(struct tacit_front *front);

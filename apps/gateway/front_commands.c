@@ -15,29 +15,50 @@ struct slot *front_slot_at(const struct tacit_front *front, const struct connect
     return &connection->slots[(connection->first + place) % front->config.pipeline];
 }
 
+void front_list(struct tacit_front *front, struct connection *connection)
+{
+    if (!connection->listed) {
+        uint32_t at = (front->list_first + front->list_count++) % front->config.connections;
+        front->list[at] = (uint32_t)(connection - front->connections);
+        connection->listed = true;
+    }
+}
+
+uint8_t *front_room(struct tacit_front *front, struct connection *connection, size_t bytes)
+{
+    if (connection->output_end + bytes > front->output_max) {
+        size_t waiting = connection->output_end - connection->output_start;
+        memmove(connection->output, connection->output + connection->output_start, waiting);
+        connection->output_start = 0;
+        connection->output_end = waiting;
+        if (waiting + bytes > front->output_max) {
+            return NULL;
+        }
+    }
+    return connection->output + connection->output_end;
+}
+
+void front_sent_first(struct tacit_front *front, struct connection *connection, size_t bytes)
+{
+    connection->output_end += bytes;
+    connection->first = (connection->first + 1) % front->config.pipeline;
+    connection->count--;
+    connection->changed = true;
+    front_list(front, connection);
+    front->counters.commands++;
+}
+
 // Moves replies that nothing is in front of to the output, as long as they fit.
 void front_drain(struct tacit_front *front, struct connection *connection)
 {
     while (connection->count > 0) {
         const struct slot *slot = front_slot_at(front, connection, 0);
-        if (!slot->ready) {
+        uint8_t *to = slot->ready ? front_room(front, connection, slot->bytes) : NULL;
+        if (to == NULL) {
             return;
         }
-        if (connection->output_end + slot->bytes > front->output_max) {
-            size_t waiting = connection->output_end - connection->output_start;
-            memmove(connection->output, connection->output + connection->output_start, waiting);
-            connection->output_start = 0;
-            connection->output_end = waiting;
-            if (waiting + slot->bytes > front->output_max) {
-                return;
-            }
-        }
-        memcpy(connection->output + connection->output_end, slot->reply, slot->bytes);
-        connection->output_end += slot->bytes;
-        connection->first = (connection->first + 1) % front->config.pipeline;
-        connection->count--;
-        connection->changed = true;
-        front->counters.commands++;
+        memcpy(to, slot->reply, slot->bytes);
+        front_sent_first(front, connection, slot->bytes);
     }
 }
 
@@ -246,8 +267,8 @@ static bool do_local(struct tacit_front *front, struct connection *connection,
     return true;
 }
 
-static uint64_t token_of(const struct tacit_front *front, const struct connection *connection,
-                         uint32_t number)
+uint64_t front_token(const struct tacit_front *front, const struct connection *connection,
+                     uint32_t number)
 {
     uint64_t index = (uint64_t)(connection - front->connections);
     return (uint64_t)(connection->turn & TACIT_FRONT_NUMBER_MASK) << TACIT_FRONT_TURN_SHIFT |
@@ -260,15 +281,16 @@ void front_want_session(struct tacit_front *front, struct connection *connection
         uint32_t index = (uint32_t)(connection - front->connections);
         connection->session = TACIT_FRONT_SESSION_OPENING;
         if (front->backend.session_open(front->backend.context, index,
-                                        token_of(front, connection, 0)) != TACIT_OK) {
+                                        front_token(front, connection, 0)) != TACIT_OK) {
             connection->session = TACIT_FRONT_SESSION_WANTED;
+            front_list(front, connection);
         }
     }
 }
 
 static void answer_down(struct tacit_front *front, struct connection *connection)
 {
-    front_answer(front, connection, "-CLUSTERDOWN the replicas cannot be reached; not executed");
+    front_answer(front, connection, TACIT_FRONT_DOWN);
     front->counters.timed_out++;
 }
 
@@ -279,7 +301,7 @@ static bool do_submit(struct tacit_front *front, struct connection *connection,
     front_want_session(front, connection);
     if (connection->session == TACIT_FRONT_SESSION_OPEN) {
         struct slot *slot = push(front, connection); // the result may come from inside submit()
-        uint64_t token = token_of(front, connection, slot->number);
+        uint64_t token = front_token(front, connection, slot->number);
         enum tacit_status status = front->backend.submit(
             front->backend.context, (uint32_t)(connection - front->connections), command->request,
             command->request_bytes, token);

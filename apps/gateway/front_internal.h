@@ -39,6 +39,7 @@ struct connection {
     bool closing; // nothing more is read; over when everything is sent
     bool ended;   // nothing more will come
     bool changed; // for tacit_front_changed()
+    bool listed;  // in the list of those that it looks at
     bool silent;  // the backend let a command time out, and has said nothing since
     uint8_t session;
     tacit_time_ns_t blocked_ns; // the first tick that saw the command at hand blocked; 0: none yet
@@ -63,19 +64,32 @@ struct tacit_front {
     size_t input_max;
     size_t reply_max;
     size_t output_max;
-    uint32_t next_changed;
+    uint32_t *list; // ring of connections that tacit_front_changed() looks at, each once
+    uint32_t list_first, list_count;
+    uint32_t sweep; // so many of them yet before it returns TACIT_FRONT_NONE
+    bool sweeps;
     void *memory;
 };
 
 // Place 0 is the oldest command without a sent reply.
 struct slot *front_slot_at(const struct tacit_front *front, const struct connection *connection,
                            uint32_t place);
+// tacit_front_changed() looks at it.
+void front_list(struct tacit_front *front, struct connection *connection);
+// Room for so many bytes at the end of the output, NULL if there is not as much now.
+uint8_t *front_room(struct tacit_front *front, struct connection *connection, size_t bytes);
+// The first reply of the queue is there now, in so many bytes of it.
+void front_sent_first(struct tacit_front *front, struct connection *connection, size_t bytes);
 // Moves replies that nothing is in front of to the output, as long as they fit.
 void front_drain(struct tacit_front *front, struct connection *connection);
 // The reply of the next command, a line without its end; there must be a free slot.
 void front_answer(struct tacit_front *front, struct connection *connection, const char *text);
+#define TACIT_FRONT_DOWN "-CLUSTERDOWN the replicas cannot be reached; not executed"
 // Says what the scanner found, after which nothing more is read.
 void front_answer_protocol_error(struct tacit_front *front, struct connection *connection);
+// What names a command, or with number 0 the connection's session, to the backend.
+uint64_t front_token(const struct tacit_front *front, const struct connection *connection,
+                     uint32_t number);
 // Asks the backend for a session if there is none and none was asked for.
 void front_want_session(struct tacit_front *front, struct connection *connection);
 // Executes a whole command. False: it has to wait, nothing happened.

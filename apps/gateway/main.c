@@ -13,10 +13,15 @@
 #include "client/channel.h"
 #include "cluster_backend.h"
 #include "front.h"
+#include "resp.h"
 #include "server.h"
 
 #define PORT_DEFAULT 6379u
 #define TIMEOUT_MS 10000u
+// Commands of one connection that wait for their answers: so many, if memory for that many replies
+// of all connections is not beyond reason, but never fewer than a session of the group takes.
+#define PIPELINE 32u
+#define REPLIES_BYTES (256ull << 20)
 #define STALL_NS (30ull * 1000 * 1000 * 1000)
 
 enum {
@@ -130,13 +135,20 @@ static error_t parse(int key, char *text, struct argp_state *state)
     }
 }
 
+static uint32_t pipeline_of(const struct tacit_channel_limits *limits)
+{
+    uint64_t most = REPLIES_BYTES / (limits->sessions * tacit_resp_reply_max(limits->reply_bytes));
+    most = most < PIPELINE ? most : PIPELINE;
+    return most > limits->pipeline ? (uint32_t)most : limits->pipeline;
+}
+
 static enum tacit_status serve(struct arguments *arguments, struct tacit_channel *channel,
                                struct tacit_error *error)
 {
     struct tacit_channel_limits limits;
     tacit_channel_limits(channel, &limits);
     struct tacit_front_config config = {.connections = limits.sessions,
-                                        .pipeline = limits.pipeline,
+                                        .pipeline = pipeline_of(&limits),
                                         .request_bytes = limits.request_bytes,
                                         .reply_bytes = limits.reply_bytes,
                                         .timeout_ns =
@@ -180,9 +192,8 @@ int main(int argc, char **argv)
     static const struct argp argp = {
         .options = options,
         .parser = parse,
-        .doc = "Serve the replicated key-value store to Redis clients (RESP2). One session of the "
-               "group for each connection; commands of a connection are executed in order, each "
-               "once, also across the crash of a leader.",
+        .doc = "Serve the replicated key-value store to Redis clients (RESP2). Commands of a "
+               "connection are executed in order, each once, also across the crash of a leader.",
     };
     struct arguments arguments = {.server = {.address = "127.0.0.1", .port = PORT_DEFAULT},
                                   .timeout_ms = TIMEOUT_MS};

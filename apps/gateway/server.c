@@ -455,6 +455,7 @@ static void sleep_for_reply(struct tacit_server *server)
     if (!look_at_results(server)) {
         tacit_channel_sleep(channel, tacit_channel_now_ns(channel) + SLICE_NS);
     }
+    tacit_cluster_backend_flush(server->backend); // what became free to go
     tacit_channel_disarm(channel);
 }
 
@@ -470,6 +471,7 @@ void tacit_server_run(struct tacit_server *server)
                          server->config.waiting == TACIT_CHANNEL_ADAPTIVE;
             worked = look_at_sockets(server, block ? TACIT_SERVER_BLOCK_MS : 0) || worked;
         }
+        tacit_cluster_backend_flush(server->backend);
         looks = worked ? 0 : looks + 1;
         if (worked && turn % TACIT_SERVER_TURNS_A_CLOCK != 0) {
             continue;

@@ -19,7 +19,8 @@ struct call {
     struct tacit_kv_store store;
     struct tacit_kv_request request;
     uint8_t *reply;
-    size_t reply_max;
+    size_t reply_max; // room for this reply
+    size_t largest;   // of any reply: in a batch there may be less room now
 };
 
 static struct tacit_kv_span text_span(const char *text)
@@ -62,7 +63,7 @@ static size_t reply_ok(struct call *call)
 
 static bool value_is_too_long(const struct call *call, uint64_t value_bytes)
 {
-    return value_bytes + REPLY_HEADER > call->reply_max || value_bytes > UINT32_MAX / 2;
+    return value_bytes + REPLY_HEADER > call->largest || value_bytes > UINT32_MAX / 2;
 }
 
 static struct tacit_kv_span value_of(const struct tacit_kv_block *block)
@@ -259,7 +260,10 @@ static size_t do_mget(struct call *call)
         }
         used = tacit_kv_reply_element(call->reply, call->reply_max, used, value);
     }
-    return used > 0 ? used : fail(call, "ERR reply too large");
+    if (used == 0 && call->reply_max == call->largest) {
+        return fail(call, "ERR reply too large");
+    }
+    return used;
 }
 
 static size_t do_mset(struct call *call)
@@ -345,42 +349,84 @@ static enum tacit_status kv_init(struct tacit_app_host *host, const char *option
     return TACIT_OK;
 }
 
+// Executes one command. Returns the size of its reply; 0: it has no room, which only happens to
+// those that change nothing (given TACIT_KV_SMALL_REPLY_MAX bytes).
+static size_t apply_one(struct call *call, const uint8_t *bytes, size_t size)
+{
+    if (tacit_kv_request_decode(&call->request, bytes, size) != TACIT_VERDICT_OK) {
+        return fail(call, "ERR malformed request");
+    }
+    if (!tacit_kv_arity_is_right((enum tacit_kv_command)call->request.command,
+                                 call->request.arguments)) {
+        return fail_arity(call);
+    }
+    if (!keys_are_short(&call->request)) {
+        return fail(call, "ERR key exceeds maximum allowed size");
+    }
+    switch (call->request.command) {
+    case TACIT_KV_GET:
+        return do_get(call);
+    case TACIT_KV_SET:
+        return do_set(call);
+    case TACIT_KV_DEL:
+    case TACIT_KV_EXISTS:
+        return do_del_or_exists(call);
+    case TACIT_KV_INCR:
+    case TACIT_KV_INCRBY:
+        return do_incr(call);
+    case TACIT_KV_APPEND:
+        return do_append(call);
+    case TACIT_KV_MGET:
+        return do_mget(call);
+    case TACIT_KV_MSET:
+        return do_mset(call);
+    case TACIT_KV_STRLEN:
+        return do_strlen(call);
+    default:
+        return fail(call, "ERR malformed request");
+    }
+}
+
+// The commands of a batch in their order, until one's reply has no room. Nothing is executed unless
+// all of them are well-formed, so that no state depends on a part of what somebody sent.
+static size_t apply_batch(struct call *call, const uint8_t *bytes, size_t size)
+{
+    struct tacit_kv_request batch;
+    uint8_t *reply = call->reply;
+    if (tacit_kv_batch_decode(&batch, bytes, size) != TACIT_VERDICT_OK) {
+        return fail(call, "ERR malformed request");
+    }
+    size_t used = tacit_kv_reply_array(reply, call->largest, 0);
+    if (used == 0) {
+        return fail(call, "ERR reply too large");
+    }
+    uint32_t executed = 0;
+    while (executed < batch.arguments &&
+           call->largest - used >= TACIT_KV_LENGTH_BYTES + TACIT_KV_SMALL_REPLY_MAX) {
+        call->reply = reply + used + TACIT_KV_LENGTH_BYTES;
+        call->reply_max = call->largest - used - TACIT_KV_LENGTH_BYTES;
+        struct tacit_kv_span one = tacit_kv_request_next(&batch);
+        size_t got = apply_one(call, one.bytes, one.size);
+        if (got == 0) {
+            break;
+        }
+        used = tacit_kv_reply_element_made(reply, used, got);
+        executed++;
+    }
+    (void)tacit_kv_reply_array(reply, call->largest, executed);
+    return used;
+}
+
 static size_t kv_apply(struct tacit_app_host *host, const struct tacit_request *request,
                        void *reply, size_t reply_max)
 {
-    struct call call = {.store = tacit_kv_store_of(host), .reply = reply, .reply_max = reply_max};
-    if (tacit_kv_request_decode(&call.request, request->bytes, request->size) != TACIT_VERDICT_OK) {
-        return fail(&call, "ERR malformed request");
-    }
-    if (!tacit_kv_arity_is_right((enum tacit_kv_command)call.request.command,
-                                 call.request.arguments)) {
-        return fail_arity(&call);
-    }
-    if (!keys_are_short(&call.request)) {
-        return fail(&call, "ERR key exceeds maximum allowed size");
-    }
-    switch (call.request.command) {
-    case TACIT_KV_GET:
-        return do_get(&call);
-    case TACIT_KV_SET:
-        return do_set(&call);
-    case TACIT_KV_DEL:
-    case TACIT_KV_EXISTS:
-        return do_del_or_exists(&call);
-    case TACIT_KV_INCR:
-    case TACIT_KV_INCRBY:
-        return do_incr(&call);
-    case TACIT_KV_APPEND:
-        return do_append(&call);
-    case TACIT_KV_MGET:
-        return do_mget(&call);
-    case TACIT_KV_MSET:
-        return do_mset(&call);
-    case TACIT_KV_STRLEN:
-        return do_strlen(&call);
-    default:
-        return fail(&call, "ERR malformed request");
-    }
+    struct call call = {.store = tacit_kv_store_of(host),
+                        .reply = reply,
+                        .reply_max = reply_max,
+                        .largest = reply_max};
+    return tacit_kv_is_batch(request->bytes, request->size)
+               ? apply_batch(&call, request->bytes, request->size)
+               : apply_one(&call, request->bytes, request->size);
 }
 
 // Looking something up changes nothing in the arena: the same code answers.
@@ -388,7 +434,7 @@ static size_t kv_query(struct tacit_app_host *host, const struct tacit_request *
                        void *reply, size_t reply_max)
 {
     if (!tacit_kv_request_reads(request->bytes, request->size)) {
-        struct call call = {.reply = reply, .reply_max = reply_max};
+        struct call call = {.reply = reply, .reply_max = reply_max, .largest = reply_max};
         return fail(&call, "ERR not a read");
     }
     return kv_apply(host, request, reply, reply_max);

@@ -46,9 +46,33 @@ bool tacit_kv_command_reads(unsigned command)
            command == TACIT_KV_STRLEN;
 }
 
+bool tacit_kv_is_batch(const void *bytes, size_t size)
+{
+    return size > 0 && *(const uint8_t *)bytes == TACIT_KV_BATCH;
+}
+
+// Whether the first byte of each request of a batch names a read.
+static bool batch_reads(const uint8_t *bytes, size_t size)
+{
+    size_t at = TACIT_KV_REQUEST_HEADER;
+    while (at < size) {
+        if (size - at <= TACIT_KV_LENGTH_BYTES ||
+            get_u32(bytes + at) > size - at - TACIT_KV_LENGTH_BYTES ||
+            !tacit_kv_command_reads(bytes[at + TACIT_KV_LENGTH_BYTES])) {
+            return false;
+        }
+        at += TACIT_KV_LENGTH_BYTES + get_u32(bytes + at);
+    }
+    return true;
+}
+
 bool tacit_kv_request_reads(const void *bytes, size_t size)
 {
-    return size >= TACIT_KV_REQUEST_HEADER && tacit_kv_command_reads(*(const uint8_t *)bytes);
+    if (size < TACIT_KV_REQUEST_HEADER) {
+        return false;
+    }
+    return tacit_kv_is_batch(bytes, size) ? batch_reads(bytes, size)
+                                          : tacit_kv_command_reads(*(const uint8_t *)bytes);
 }
 
 enum tacit_kv_command tacit_kv_command_find(const char *name, size_t name_bytes)
@@ -108,8 +132,9 @@ size_t tacit_kv_request_encode(uint8_t *out, size_t max, enum tacit_kv_command c
     return used;
 }
 
-enum tacit_verdict tacit_kv_request_decode(struct tacit_kv_request *request, const uint8_t *bytes,
-                                           size_t size)
+// What requests and batches have in common: a header and so many strings with their lengths.
+static enum tacit_verdict decode_strings(struct tacit_kv_request *request, const uint8_t *bytes,
+                                         size_t size)
 {
     if (size < TACIT_KV_REQUEST_HEADER || bytes[1] != 0) {
         return TACIT_VERDICT_MALFORMED;
@@ -118,8 +143,7 @@ enum tacit_verdict tacit_kv_request_decode(struct tacit_kv_request *request, con
     request->arguments = (uint16_t)(bytes[2] | bytes[3] << 8);
     request->at = bytes + TACIT_KV_REQUEST_HEADER;
     request->end = bytes + size;
-    if (request->command == TACIT_KV_NONE || request->command >= TACIT_KV_COMMAND_END ||
-        request->arguments > TACIT_KV_ARGUMENTS_MAX) {
+    if (request->arguments > TACIT_KV_ARGUMENTS_MAX) {
         return TACIT_VERDICT_MALFORMED;
     }
     const uint8_t *at = request->at;
@@ -137,12 +161,66 @@ enum tacit_verdict tacit_kv_request_decode(struct tacit_kv_request *request, con
     return at == request->end ? TACIT_VERDICT_OK : TACIT_VERDICT_MALFORMED;
 }
 
+enum tacit_verdict tacit_kv_request_decode(struct tacit_kv_request *request, const uint8_t *bytes,
+                                           size_t size)
+{
+    if (decode_strings(request, bytes, size) != TACIT_VERDICT_OK ||
+        request->command == TACIT_KV_NONE || request->command >= TACIT_KV_COMMAND_END) {
+        return TACIT_VERDICT_MALFORMED;
+    }
+    return TACIT_VERDICT_OK;
+}
+
 struct tacit_kv_span tacit_kv_request_next(struct tacit_kv_request *request)
 {
     struct tacit_kv_span span = {.bytes = request->at + TACIT_KV_LENGTH_BYTES,
                                  .size = get_u32(request->at)};
     request->at = span.bytes + span.size;
     return span;
+}
+
+_Static_assert((unsigned)TACIT_KV_COMMAND_END <= TACIT_KV_BATCH, "no command is a batch");
+_Static_assert(TACIT_KV_BATCH_COMMANDS_MAX <= TACIT_KV_ARGUMENTS_MAX, "the count fits");
+
+size_t tacit_kv_batch_begin(uint8_t *out)
+{
+    return tacit_kv_request_encode(out, TACIT_KV_REQUEST_HEADER,
+                                   (enum tacit_kv_command)TACIT_KV_BATCH, NULL, 0);
+}
+
+size_t tacit_kv_batch_add(uint8_t *out, size_t max, size_t used, const uint8_t *request,
+                          size_t request_bytes)
+{
+    uint32_t count = (uint32_t)(out[2] | out[3] << 8);
+    if (count == TACIT_KV_BATCH_COMMANDS_MAX || request_bytes > UINT32_MAX || max < used ||
+        max - used < TACIT_KV_LENGTH_BYTES || max - used - TACIT_KV_LENGTH_BYTES < request_bytes) {
+        return 0;
+    }
+    count++;
+    out[2] = (uint8_t)count;
+    out[3] = (uint8_t)(count >> 8);
+    put_u32(out + used, (uint32_t)request_bytes);
+    memcpy(out + used + TACIT_KV_LENGTH_BYTES, request, request_bytes);
+    return used + TACIT_KV_LENGTH_BYTES + request_bytes;
+}
+
+enum tacit_verdict tacit_kv_batch_decode(struct tacit_kv_request *batch, const uint8_t *bytes,
+                                         size_t size)
+{
+    if (decode_strings(batch, bytes, size) != TACIT_VERDICT_OK ||
+        batch->command != TACIT_KV_BATCH || batch->arguments == 0 ||
+        batch->arguments > TACIT_KV_BATCH_COMMANDS_MAX) {
+        return TACIT_VERDICT_MALFORMED;
+    }
+    struct tacit_kv_request walk = *batch;
+    for (uint32_t i = 0; i < batch->arguments; i++) {
+        struct tacit_kv_span one = tacit_kv_request_next(&walk);
+        struct tacit_kv_request request;
+        if (tacit_kv_request_decode(&request, one.bytes, one.size) != TACIT_VERDICT_OK) {
+            return TACIT_VERDICT_MALFORMED;
+        }
+    }
+    return TACIT_VERDICT_OK;
 }
 
 static bool array_is_sane(const struct tacit_kv_reply *reply)
@@ -274,4 +352,10 @@ size_t tacit_kv_reply_element(uint8_t *out, size_t max, size_t used, struct taci
     put_u32(out + used, element.size);
     memcpy(out + used + TACIT_KV_LENGTH_BYTES, element.bytes, element.size);
     return used + TACIT_KV_LENGTH_BYTES + element.size;
+}
+
+size_t tacit_kv_reply_element_made(uint8_t *out, size_t used, size_t bytes)
+{
+    put_u32(out + used, (uint32_t)bytes);
+    return used + TACIT_KV_LENGTH_BYTES + bytes;
 }

@@ -57,6 +57,26 @@ static void fuzz_kv_request(const uint8_t *bytes, size_t size)
                bytes, size);
 }
 
+static void fuzz_kv_batch(const uint8_t *bytes, size_t size)
+{
+    struct tacit_kv_request batch;
+    if (tacit_kv_batch_decode(&batch, bytes, size) != TACIT_VERDICT_OK) {
+        return;
+    }
+    must(tacit_kv_is_batch(bytes, size));
+    bool reads = true;
+    size_t used = tacit_kv_batch_begin(out);
+    for (uint32_t i = 0; i < batch.arguments; i++) {
+        struct tacit_kv_span one = tacit_kv_request_next(&batch);
+        struct tacit_kv_request request;
+        must(tacit_kv_request_decode(&request, one.bytes, one.size) == TACIT_VERDICT_OK);
+        reads = reads && tacit_kv_command_reads(request.command);
+        used = tacit_kv_batch_add(out, sizeof out, used, one.bytes, one.size);
+    }
+    must_equal(used, bytes, size);
+    must(tacit_kv_request_reads(bytes, size) == reads);
+}
+
 static void fuzz_kv_reply(const uint8_t *bytes, size_t size)
 {
     struct tacit_kv_reply reply;
@@ -101,6 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     fuzz_items(data, size);
     fuzz_kv_request(data, size);
+    fuzz_kv_batch(data, size);
     fuzz_kv_reply(data, size);
     return 0;
 }
