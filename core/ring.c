@@ -55,7 +55,10 @@ size_t tacit_ring_bytes(struct tacit_ring_shape shape)
 
 uint64_t tacit_ring_offset(struct tacit_ring_shape shape, uint64_t sequence)
 {
-    return (sequence - 1) % shape.slots * shape.slot_bytes;
+    uint64_t before = sequence - 1;
+    // The shorter division takes a third of the time.
+    uint64_t slot = before <= UINT32_MAX ? (uint32_t)before % shape.slots : before % shape.slots;
+    return slot * shape.slot_bytes;
 }
 
 // Of a private slot whose length was checked.
@@ -103,6 +106,12 @@ static void resume(struct tacit_ring_reader *reader, uint64_t found)
         reader->next = oldest;
         found = tacit_word_load(slot_of(reader, oldest), 8 * TACIT_RING_WORD_SEQUENCE);
     }
+}
+
+bool tacit_ring_has_news(const struct tacit_ring_reader *reader)
+{
+    return tacit_word_load(slot_of(reader, reader->next), 8 * TACIT_RING_WORD_SEQUENCE) >=
+           reader->next;
 }
 
 enum tacit_verdict tacit_ring_read(struct tacit_ring_reader *reader, uint8_t *out, uint32_t *length)

@@ -146,6 +146,15 @@
     X(ORDER_UNCHECKED, "an order counts whatever the operator's signature")                        \
     X(ORDER_FORGOTTEN, "who has a valid order keeps it to itself")                                 \
     X(REPLACED_GOES_ON, "a member that lost its seat goes on taking part")                         \
+    X(PATIENCE_AS_CONFIGURED, "who waits for all does not learn how long all take")                \
+    X(TIME_OF_LAST_TURN, "what is heard counts as heard in the turn before")                       \
+    X(LATE_UNSEEN, "what comes after signatures were turned to is not seen to be late")            \
+    X(LONE_NEVER_FOLLOWED, "who left a view alone stays alone while the others make progress")     \
+    X(TIMER_WHILE_ABSENT, "a leader is held to account for the time without a processor")          \
+    X(SILENT_AT_ONCE, "who is slower than signatures counts as silent")                            \
+    X(TIMER_BELOW_PATIENCE, "a leader is given up sooner than what all have to say")               \
+    X(CLIENT_SIGNS_ALL, "a client signs everything that is late at once")                          \
+    X(SIGNED_CHECKED_AT_ONCE, "signatures of ids that are not late are checked, too")              \
     /* the newest is the last */
 
 enum tacit_bug {

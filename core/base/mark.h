@@ -108,6 +108,8 @@
     X(ORDER_EXECUTED, "an operator's order was executed")                                          \
     X(EPOCH_LEFT, "a member whose seat was given away took part no more")                          \
     X(ORDER_PROPOSED, "a leader proposed an operator's order")                                     \
+    X(SEAL_FETCHED_BACK, "a view was left for the fast path, without which one had left it")       \
+    X(ACK_LATE, "an ACK came after the slot was decided by signatures")                            \
     /* the newest is the last */
 
 enum tacit_mark {

@@ -211,6 +211,8 @@ void tacit_agree_start(struct tacit_agree *a, uint64_t epoch, tacit_node_t first
     a->behind_ns = 0;
     a->behind_told = 0;
     a->limit = UINT64_MAX;
+    a->silent = 0; // its members have yet to answer
+    a->slow_run = a->fast_run = a->fetched_back = 0;
     a->rumour = a->observer = false;
     a->repeat_ns = now_ns + a->config.retry_ns;
     a->calls.entered(a->calls.context, 0, tacit_leader_of(a, 0));
@@ -415,6 +417,11 @@ void tacit_agree_gone(struct tacit_agree *a, uint32_t gone)
     a->gone = gone;
 }
 
+tacit_time_ns_t tacit_agree_patience_ns(const struct tacit_agree *a)
+{
+    return tacit_patience_ns(&a->patience, a->config.slow_after_ns);
+}
+
 tacit_time_ns_t tacit_agree_gathered_ns(const struct tacit_agree *a)
 {
     return a->gathered_ns;
@@ -592,6 +599,13 @@ static void repeat(struct tacit_agree *a)
     }
 }
 
+// A process may have been without a processor since its last turn: what it hears then must not
+// look as if it had come that long ago.
+void tacit_agree_turn(struct tacit_agree *a, tacit_time_ns_t now_ns)
+{
+    a->now_ns = TACIT_BUG(TIME_OF_LAST_TURN) ? a->now_ns : now_ns;
+}
+
 bool tacit_agree_poll(struct tacit_agree *a, tacit_time_ns_t now_ns)
 {
     bool worked = false;
@@ -611,6 +625,7 @@ bool tacit_agree_poll(struct tacit_agree *a, tacit_time_ns_t now_ns)
         }
         worked = tacit_votes_look(a, slot) || worked;
     }
+    tacit_votes_look_for_late(a);
     if (a->seen != a->grown) {
         a->grown = a->seen;
         a->grown_ns = now_ns;
@@ -645,7 +660,7 @@ tacit_time_ns_t tacit_agree_deadline(const struct tacit_agree *a)
         if (slot->slot == s && slot->slow) {
             due = slot->look_ns;
         } else if (slot->slot == s && slot->delivered && !slot->decided) {
-            due = slot->delivered_ns + tacit_slow_after_ns(a);
+            due = slot->since_ns + tacit_slow_after_ns(a);
         }
         at = due < at ? due : at;
     }

@@ -26,7 +26,7 @@ struct tacit_agree_config {
     uint32_t inflight;               // slots proposed and not decided, at most
     uint32_t batch_bytes;            // largest batch
     uint32_t body_bytes;             // largest body
-    tacit_time_ns_t slow_after_ns;   // a delivered PREPARE that is not decided is CERTIFIED
+    tacit_time_ns_t slow_after_ns;   // who waits for all so long CERTIFIES (at least: patience.h)
     tacit_time_ns_t retry_ns;        // of what got no answer
     tacit_time_ns_t join_after_ns;   // one other SEAL_VIEW and no progress for so long: join it
     tacit_time_ns_t behind_after_ns; // a stable checkpoint above what is executed: fetch it
@@ -108,6 +108,8 @@ struct tacit_ctb_calls tacit_agree_ctb_calls(struct tacit_agree *agree);
 // Leader of the present view, entered, with room in the window and the tail, and nothing forced
 // left to propose first.
 bool tacit_agree_can_propose(const struct tacit_agree *agree);
+// Slots that were proposed and are not decided.
+uint64_t tacit_agree_under_way(const struct tacit_agree *agree);
 // Proposes a batch in the next slot. False: cannot (see above). *slot gets the slot.
 bool tacit_agree_propose(struct tacit_agree *agree, const void *body, uint32_t bytes,
                          uint64_t *slot);
@@ -122,6 +124,8 @@ void tacit_agree_gone(struct tacit_agree *agree, uint32_t gone);
 // Since when f+1 replicas are in the present view: no timer of it began before. UINT64_MAX: they
 // are not yet.
 tacit_time_ns_t tacit_agree_gathered_ns(const struct tacit_agree *agree);
+// How long this replica waits at present for what all others have to say: patience.h.
+tacit_time_ns_t tacit_agree_patience_ns(const struct tacit_agree *agree);
 // Since when a slot waits here for its decision while nothing new is decided or proposed,
 // UINT64_MAX: none does. In a group that works, a checkpoint brings what was missed; in an idle one
 // only another view does.
@@ -138,6 +142,10 @@ void tacit_agree_installed(struct tacit_agree *agree, uint64_t base);
 void tacit_agree_message(struct tacit_agree *agree, tacit_node_t from, const uint8_t *message,
                          uint32_t bytes);
 void tacit_agree_signer(struct tacit_agree *agree, const struct tacit_signer_done *done);
+// A turn begins: call before anything else of it, so that what is heard in it has the right time.
+void tacit_agree_turn(struct tacit_agree *agree, tacit_time_ns_t now_ns);
+// Whether an ACK that is waited for may be here, which nothing announces. Cheap.
+bool tacit_agree_has_news(struct tacit_agree *agree);
 bool tacit_agree_poll(struct tacit_agree *agree, tacit_time_ns_t now_ns);
 tacit_time_ns_t tacit_agree_deadline(const struct tacit_agree *agree);
 const char *tacit_agree_check(const struct tacit_agree *agree);

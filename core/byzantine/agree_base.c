@@ -178,6 +178,35 @@ static bool sign_own(struct tacit_agree *a)
 
 // ---- shares and certificates of others
 
+// Whether f+1 shares of the same state, the own one among them, are valid or being checked already:
+// then no other has to be, unless one of them is found to be none.
+static bool is_spared(const struct tacit_agree *a, const struct tacit_base_share *of)
+{
+    uint32_t count = a->own_base == of->base && tacit_digest_is_equal(&a->own_root, &of->root);
+    for (tacit_node_t r = 0; r < a->config.replicas; r++) {
+        const struct tacit_base_share *share = &a->base_shares[r];
+        count += r != a->config.self && (share->valid || share->checking) &&
+                 share->base == of->base && tacit_digest_is_equal(&share->root, &of->root);
+    }
+    return count > a->f;
+}
+
+// Of a share that is neither valid nor checked yet.
+static void check_share(struct tacit_agree *a, tacit_node_t from)
+{
+    struct tacit_base_share *share = &a->base_shares[from];
+    struct tacit_signer_job job = {
+        .verify = true,
+        .charge = (uint8_t)from,
+        .author = tacit_author_of(a->config.authors, from),
+        .domain = TACIT_DOMAIN_CHECKPOINT,
+        .signature = share->signature,
+        .cookie = tacit_agree_cookie(TACIT_JOB_BASE_VERIFY, tacit_agree_epoch_value(a, from))};
+    job.payload_bytes =
+        tacit_statement_checkpoint(job.payload, a->epoch, share->base, &share->root);
+    share->checking = !is_spared(a, share) && a->signer->ops->submit(a->signer, &job);
+}
+
 static void take_share(struct tacit_agree *a, tacit_node_t from, const uint8_t *message,
                        uint32_t bytes)
 {
@@ -192,20 +221,10 @@ static void take_share(struct tacit_agree *a, tacit_node_t from, const uint8_t *
         (share->known && share->valid && base <= share->base)) {
         return;
     }
-    struct tacit_signer_job job = {
-        .verify = true,
-        .charge = (uint8_t)from,
-        .author = tacit_author_of(a->config.authors, from),
-        .domain = TACIT_DOMAIN_CHECKPOINT,
-        .cookie = tacit_agree_cookie(TACIT_JOB_BASE_VERIFY, tacit_agree_epoch_value(a, from))};
-    struct tacit_base_share taken = {.known = true, .checking = true, .base = base};
-    memcpy(taken.root.bytes, message + 16, TACIT_DIGEST_BYTES);
-    memcpy(taken.signature.bytes, message + 16 + TACIT_DIGEST_BYTES, TACIT_SIGNATURE_BYTES);
-    job.signature = taken.signature;
-    job.payload_bytes = tacit_statement_checkpoint(job.payload, a->epoch, base, &taken.root);
-    if (a->signer->ops->submit(a->signer, &job)) {
-        *share = taken;
-    }
+    *share = (struct tacit_base_share){.known = true, .base = base};
+    memcpy(share->root.bytes, message + 16, TACIT_DIGEST_BYTES);
+    memcpy(share->signature.bytes, message + 16 + TACIT_DIGEST_BYTES, TACIT_SIGNATURE_BYTES);
+    check_share(a, from);
 }
 
 void tacit_base_checked(struct tacit_agree *a, uint64_t value, bool valid)
@@ -218,8 +237,17 @@ void tacit_base_checked(struct tacit_agree *a, uint64_t value, bool valid)
     a->base_shares[from].valid = valid;
     if (valid) {
         assemble(a);
-    } else {
-        a->counters.bad_signatures++;
+        return;
+    }
+    a->base_shares[from].known = false;
+    a->counters.bad_signatures++;
+    // Others may have been spared the check because of it.
+    for (tacit_node_t r = 0; r < a->config.replicas; r++) {
+        const struct tacit_base_share *share = &a->base_shares[r];
+        if (r != a->config.self && share->known && !share->valid && !share->checking &&
+            share->base > a->base) {
+            check_share(a, r);
+        }
     }
 }
 
@@ -379,9 +407,13 @@ bool tacit_base_poll(struct tacit_agree *a)
     bool worked = sign_own(a);
     worked = tacit_base_announce(a) || worked;
     if (a->base > a->applied && a->behind_told < a->base) {
-        if (a->behind_ns == 0) {
+        // Who executes what it lacks, however late, gets there sooner than by fetching a state that
+        // is behind, too, when it is here.
+        if (a->behind_ns == 0 || a->behind_applied != a->applied) {
             a->behind_ns = a->now_ns;
-        } else if (a->now_ns - a->behind_ns >= a->config.behind_after_ns) {
+            a->behind_applied = a->applied;
+        } else if (a->now_ns - a->behind_ns >=
+                   a->config.behind_after_ns + tacit_agree_patience_ns(a)) {
             a->behind_told = a->base;
             a->fetching = true;
             a->counters.behind++;

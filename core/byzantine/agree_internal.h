@@ -9,7 +9,13 @@
 #include "../base/bug.h"
 #include "../base/mark.h"
 #include "agree.h"
+#include "patience.h"
 
+// So many slots are decided by signatures, in a row, before who left the view alone is followed;
+// twice as many after each time, half as many after so many by ACKs.
+#define TACIT_SLOW_RUN 64u
+#define TACIT_SLOW_RUN_DOUBLINGS 16u
+#define TACIT_FAST_AGAIN 1024u
 #define TACIT_SLOT_BODIES (TACIT_BYZ_VIEWS_KEPT + 4u)
 
 // A CERTIFY share of one replica in one slot, newest view only.
@@ -44,9 +50,9 @@ struct tacit_slot {
     uint64_t view;
     uint64_t k;
     struct tacit_payload prepare;
-    tacit_time_ns_t delivered_ns;
-    bool endorsed; // of `prepare`
-    bool slow;     // CERTIFY wanted: late, or a peer CERTIFIED
+    tacit_time_ns_t since_ns; // when the PREPARE came, or the own ACK was sent: others are due
+    bool endorsed;            // of `prepare`
+    bool slow;                // CERTIFY wanted: late, or a peer CERTIFIED
 
     uint32_t vouches; // write-once per view, until the slot is below the base
     struct tacit_vouch vouched[TACIT_BYZ_VIEWS_KEPT];
@@ -139,6 +145,10 @@ struct tacit_agree {
         lacks[TACIT_REPLICAS_MAX]; // slot that the replica says it lacks, TACIT_SLOT_NONE: none
     uint32_t gone;                 // bit r: replica r is certainly dead
     uint32_t silent;               // bit r: its ACK was missed, and none was seen since
+    uint64_t missed[TACIT_REPLICAS_MAX]; // of these: the first slot of which it was missed
+    struct tacit_patience patience;      // for what all have to say
+    uint32_t slow_run, fast_run;         // decisions by signatures, and by ACKs, in a row
+    uint32_t fetched_back;               // views left to follow one who is needed for the fast path
     uint32_t helped; // views left because of another one's SEAL_VIEW, less what was decided since
     bool seal_due;   // SEAL_VIEW(view - 1) waits for room
     tacit_time_ns_t gathered_ns; // since when f+1 replicas are in this view, UINT64_MAX: are not
@@ -178,7 +188,8 @@ struct tacit_agree {
     bool announce_due;                    // CHECKPOINT(base) waits for room in the own stream
     struct tacit_base_share *base_shares; // [replicas]
     struct tacit_base_offer *offers;      // [replicas]
-    tacit_time_ns_t behind_ns;            // since when base > applied, 0: is not
+    tacit_time_ns_t behind_ns; // since when base > applied, and nothing was executed, 0: is not
+    uint64_t behind_applied;
     uint64_t behind_told;
     // Newest certificate of any epoch: handed out to whoever is behind. Of a later epoch than the
     // present one: the state is fetched, then that epoch begins here.
@@ -217,13 +228,13 @@ static inline bool tacit_is_peer(const struct tacit_agree *a, tacit_node_t r)
     return r < a->config.replicas && r != a->config.self;
 }
 
-// How long after its PREPARE a slot waits for ACKs from all before it is CERTIFIED. Where one is
-// not to be expected, not at all: should it come all the same before the signatures are made and
-// checked, it decides.
+// How long a slot waits for the others, after its PREPARE and after the own ACK, before it is
+// CERTIFIED. Where one is not to be expected, not at all: should it come all the same before the
+// signatures are made and checked, it decides.
 static inline tacit_time_ns_t tacit_slow_after_ns(const struct tacit_agree *a)
 {
     bool waits = a->gone == 0 && (a->silent == 0 || TACIT_BUG(SILENT_WAITED_FOR));
-    return waits ? a->config.slow_after_ns : 0;
+    return waits ? tacit_patience_ns(&a->patience, a->config.slow_after_ns) : 0;
 }
 
 // Slots from here on are not voted for. A replica votes no more than a window above what it has
@@ -272,6 +283,8 @@ enum tacit_take tacit_votes_commit(struct tacit_agree *a, tacit_node_t stream, u
 void tacit_votes_try(struct tacit_agree *a, struct tacit_slot *slot);
 void tacit_votes_try_all(struct tacit_agree *a);
 bool tacit_votes_look(struct tacit_agree *a, struct tacit_slot *slot);
+// Looks whether those whose ACKs were missed have sent them meanwhile.
+void tacit_votes_look_for_late(struct tacit_agree *a);
 void tacit_votes_count_commits(struct tacit_agree *a, struct tacit_slot *slot);
 // A stream's state was adopted, or the window has moved: COMMITs of it that came without their
 // certificates, or were above the window. Its slots are looked at: the shares are in the others'

@@ -42,6 +42,11 @@ bool tacit_agree_can_propose(const struct tacit_agree *a)
            !(a->view > 0 && a->next < own->newview_end);
 }
 
+uint64_t tacit_agree_under_way(const struct tacit_agree *a)
+{
+    return a->next > a->undecided ? a->next - a->undecided : 0;
+}
+
 bool tacit_agree_propose(struct tacit_agree *a, const void *body, uint32_t bytes, uint64_t *slot)
 {
     *slot = a->next;

@@ -248,10 +248,14 @@ void tacit_view_checked(struct tacit_agree *a, uint64_t value, bool valid)
 // that was left for that, half as long after each decision. Otherwise one liar that seals every
 // view would take each from its leader before the signed path can decide in it; and were one
 // decision to undo all doublings, it would take the next views, too, half a dozen for each slot.
+// Never before what all others have to say is given up, for one round of a slot and then the other.
 static bool is_idle(const struct tacit_agree *a, uint32_t times)
 {
     tacit_time_ns_t since = a->progress_ns > a->waiting_ns ? a->progress_ns : a->waiting_ns;
-    return a->now_ns - since >= times * (a->config.join_after_ns << a->helped);
+    tacit_time_ns_t rounds_ns = 2 * tacit_agree_patience_ns(a);
+    tacit_time_ns_t after_ns =
+        rounds_ns > a->config.join_after_ns ? rounds_ns : a->config.join_after_ns;
+    return a->now_ns - since >= times * (after_ns << a->helped);
 }
 
 // A replica that sealed this view lacks a slot that was decided here and that no certified
@@ -326,6 +330,15 @@ static bool is_passed_over(const struct tacit_agree *a)
     return s < a->seen && was_proposed && !is_here && !TACIT_BUG(PASSED_OVER_STAYS);
 }
 
+// One left the view alone, perhaps for no good reason, and cannot come back into it: without its
+// ACK each slot costs signatures, as long as the others make progress, and they need not stop for
+// its sake. A later view ends that. A liar gains few views by it, ever more rarely.
+static bool is_missed(const struct tacit_agree *a)
+{
+    return a->slow_run >= TACIT_SLOW_RUN << a->fetched_back && a->gathered_ns != UINT64_MAX &&
+           one_ahead(a) != TACIT_NODE_NONE && !TACIT_BUG(LONE_NEVER_FOLLOWED);
+}
+
 // Views that f+1 others have sealed are left; one of these is correct.
 static void join(struct tacit_agree *a)
 {
@@ -347,7 +360,16 @@ static void join(struct tacit_agree *a)
         tacit_view_seal(a, best - 1);
         return;
     }
-    // One alone never moves a replica that makes progress.
+    if (is_missed(a)) {
+        a->fetched_back += a->fetched_back < TACIT_SLOW_RUN_DOUBLINGS;
+        a->slow_run = 0;
+        tacit_mark(&a->marker, TACIT_MARK_SEAL_FETCHED_BACK);
+        tacit_node_t lone = one_ahead(a);
+        a->joined[lone] = a->streams[lone].view;
+        tacit_view_seal(a, a->view);
+        return;
+    }
+    // One alone moves a replica that makes progress for no other reason.
     bool waits = a->seen > a->undecided || a->calls.is_obliged(a->calls.context);
     if (!waits) {
         a->waiting_ns = 0;

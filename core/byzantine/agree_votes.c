@@ -60,14 +60,24 @@ void tacit_slot_unvouch(struct tacit_slot *slot, uint64_t view)
     slot->vouches -= slot->vouches > 0 && slot->vouched[slot->vouches - 1].views == 0;
 }
 
-// Whose ACK was missed when signatures decided: until one of it is seen again, nobody waits for it.
+// Whose ACK was missed for as long as it is waited for, when signatures decided: until one of it is
+// seen again, nobody waits for it. (Signatures may decide sooner, because of another replica that
+// waits for nobody: that says nothing of whose ACK is not here yet.)
 static void note_silent(struct tacit_agree *a, const struct tacit_slot *slot)
 {
+    if (slot->has_prepare && a->now_ns - slot->since_ns < tacit_agree_patience_ns(a) &&
+        !TACIT_BUG(SILENT_AT_ONCE)) {
+        return;
+    }
     for (tacit_node_t r = 0; r < a->config.replicas; r++) {
         const struct tacit_ack *ack = &slot->acks[r];
-        if (r != a->config.self && !(ack->known && ack->view >= slot->view)) {
-            a->silent |= 1u << r;
+        if (r == a->config.self || (ack->known && ack->view >= slot->view)) {
+            continue;
         }
+        if ((a->silent & 1u << r) == 0 || a->missed[r] < a->base) {
+            a->missed[r] = slot->slot; // else an earlier one, whose ACK must come first
+        }
+        a->silent |= 1u << r;
     }
 }
 
@@ -79,6 +89,15 @@ static void decide(struct tacit_agree *a, struct tacit_slot *slot,
     }
     if (!fast) {
         note_silent(a, slot);
+    }
+    if (fast) {
+        tacit_patience_sample(&a->patience, a->now_ns - slot->since_ns, a->config.slow_after_ns);
+    }
+    a->slow_run = fast ? 0 : a->slow_run + 1;
+    a->fast_run = fast ? a->fast_run + 1 : 0;
+    if (a->fast_run >= TACIT_FAST_AGAIN && a->fetched_back > 0) {
+        a->fast_run = 0;
+        a->fetched_back--;
     }
     slot->decided = true;
     slot->decided_fast = fast;
@@ -168,6 +187,8 @@ static void acknowledge(struct tacit_agree *a, struct tacit_slot *slot)
         (struct tacit_ack){.known = true, .view = slot->view, .digest = slot->prepare.digest};
     slot->acks[a->config.self] = slot->acked;
     a->counters.acked++;
+    tacit_patience_sample(&a->patience, a->now_ns - slot->since_ns, a->config.slow_after_ns);
+    slot->since_ns = a->now_ns;
     struct tacit_vote vote = {
         .view = slot->view, .slot = slot->slot, .digest = slot->prepare.digest};
     tacit_links_vote(a->links, TACIT_VOTE_ACK, &vote);
@@ -322,6 +343,7 @@ void tacit_votes_locked(struct tacit_agree *a, tacit_node_t stream, uint64_t k,
     slot->view = payload->view;
     slot->k = k;
     slot->prepare = *payload;
+    slot->since_ns = a->now_ns;
     a->seen = a->seen > payload->slot ? a->seen : payload->slot + 1;
     tacit_votes_try(a, slot);
 }
@@ -366,7 +388,7 @@ enum tacit_take tacit_votes_prepare(struct tacit_agree *a, tacit_node_t stream, 
     slot->view = payload->view;
     slot->k = k;
     slot->prepare = *payload;
-    slot->delivered_ns = a->now_ns;
+    slot->since_ns = same ? slot->since_ns : a->now_ns;
     slot->slow = false;
     slot->endorsed = slot->endorsed || stream == a->config.self; // a leader answers for its batch
     a->seen = a->seen > payload->slot ? a->seen : payload->slot + 1;
@@ -525,6 +547,23 @@ static bool look_at_acks(struct tacit_agree *a, struct tacit_slot *slot)
     return news;
 }
 
+void tacit_votes_look_for_late(struct tacit_agree *a)
+{
+    for (tacit_node_t r = 0; a->silent != 0 && r < a->config.replicas; r++) {
+        const struct tacit_slot *slot = &a->slots[a->missed[r] % (2ull * a->config.window)];
+        struct tacit_vote vote;
+        if ((a->silent & 1u << r) == 0 || slot->slot != a->missed[r] || !slot->has_prepare ||
+            TACIT_BUG(LATE_UNSEEN) ||
+            tacit_links_voted(a->links, r, TACIT_VOTE_ACK, slot->slot, &vote) != TACIT_VERDICT_OK ||
+            vote.view < slot->view) {
+            continue;
+        }
+        a->silent &= ~(1u << r);
+        tacit_mark(&a->marker, TACIT_MARK_ACK_LATE);
+        tacit_patience_sample(&a->patience, a->now_ns - slot->since_ns, a->config.slow_after_ns);
+    }
+}
+
 static void look_at_certify(struct tacit_agree *a, struct tacit_slot *slot, tacit_node_t r)
 {
     struct tacit_certify *share = &slot->certifies[r];
@@ -564,7 +603,7 @@ bool tacit_votes_look(struct tacit_agree *a, struct tacit_slot *slot)
         news = look_at_acks(a, slot);
     }
     if (slot->has_prepare && slot->delivered && !slot->decided && !slot->slow &&
-        a->now_ns - slot->delivered_ns >= tacit_slow_after_ns(a)) {
+        a->now_ns - slot->since_ns >= tacit_slow_after_ns(a)) {
         slot->slow = true;
         news = true;
         tacit_mark(&a->marker, TACIT_MARK_SLOW_PATH);
@@ -581,6 +620,22 @@ bool tacit_votes_look(struct tacit_agree *a, struct tacit_slot *slot)
         slot->look_ns = a->now_ns + a->config.slow_after_ns;
     }
     return news || slot->decided != was_decided;
+}
+
+bool tacit_agree_has_news(struct tacit_agree *a)
+{
+    for (uint64_t s = a->undecided; s < a->seen; s++) {
+        const struct tacit_slot *slot = &a->slots[s % (2ull * a->config.window)];
+        for (tacit_node_t r = 0; slot->slot == s && !slot->decided && r < a->config.replicas; r++) {
+            struct tacit_vote vote;
+            const struct tacit_ack *ack = &slot->acks[r];
+            if (r != a->config.self && !(ack->known && ack->view >= a->view) &&
+                tacit_links_voted(a->links, r, TACIT_VOTE_ACK, s, &vote) != TACIT_VERDICT_EMPTY) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 // A peer says that it CERTIFIED this slot: look at its share; it counts when it is valid.

@@ -33,7 +33,7 @@ static void stream_reset(struct tacit_ctb *ctb, tacit_node_t s)
     *stream = (struct tacit_ctb_stream){.slots = old.slots,
                                         .heard = old.heard,
                                         .checks = old.checks,
-                                        .fast_p99_ns = old.fast_p99_ns,
+                                        .fast = old.fast,
                                         .slow_cost_ns = old.slow_cost_ns,
                                         .nudge_wait_ns = ctb->config.retry_ns,
                                         .share_wait_ns = ctb->config.retry_ns,
@@ -123,6 +123,8 @@ void tacit_ctb_reset(struct tacit_ctb *ctb, uint64_t epoch, tacit_time_ns_t now_
     ctb->slow = false;
     ctb->fast_after = 0;
     ctb->unanimous_run = 0;
+    memset(ctb->followed, 0, sizeof ctb->followed);
+    memset(ctb->followed_ns, 0, sizeof ctb->followed_ns);
     ctb->relock_due_ns = TACIT_CTB_NEVER;
     ctb->relock_wait_ns = ctb->config.retry_ns;
 }
@@ -512,6 +514,17 @@ bool tacit_ctb_locked(const struct tacit_ctb *ctb, tacit_node_t s, uint64_t k,
     return slot != NULL;
 }
 
+uint64_t tacit_ctb_late_by(const struct tacit_ctb *ctb, tacit_time_ns_t since_ns)
+{
+    uint64_t most = 0;
+    for (tacit_node_t w = 0; w < ctb->config.replicas; w++) {
+        uint64_t by = ctb->streams[ctb->config.self].lock_end - ctb->followed[w];
+        bool follows = w != ctb->config.self && ctb->followed_ns[w] > since_ns;
+        most = follows && by > most ? by : most;
+    }
+    return most;
+}
+
 void tacit_ctb_hurry(struct tacit_ctb *ctb)
 {
     ctb->hurry = true;
@@ -648,8 +661,11 @@ tacit_time_ns_t tacit_ctb_deadline(const struct tacit_ctb *ctb)
         sooner(&deadline_ns, tacit_ctb_nudge_due(ctb, s));
         sooner(&deadline_ns, tacit_ctb_gap_due(ctb, s));
         sooner(&deadline_ns, tacit_ctb_share_due(ctb, s));
-        if (stream->sign_work || stream->slow_work) {
+        if (stream->slow_work) {
             sooner(&deadline_ns, ctb->now_ns + ctb->config.slow_after_ns);
+        }
+        if (stream->sign_work) {
+            sooner(&deadline_ns, tacit_ctb_sign_due(ctb, s));
         }
     }
     return deadline_ns;

@@ -115,6 +115,9 @@ bool tacit_ctb_is_condemned(const struct tacit_ctb *ctb, tacit_node_t stream);
 // Each owner has its own few requests and its own few places for what comes.
 void tacit_ctb_fetch(struct tacit_ctb *ctb, tacit_node_t owner, const struct tacit_digest *digest,
                      uint32_t bytes, tacit_time_ns_t now_ns);
+// By how many ids of the own stream the slowest receiver is behind, of those that have said LOCKED
+// of a newer one after `since_ns`: who follows, however late.
+uint64_t tacit_ctb_late_by(const struct tacit_ctb *ctb, tacit_time_ns_t since_ns);
 // Wants the broadcaster's ids to become deliverable soon (a view change waits for them).
 void tacit_ctb_hurry(struct tacit_ctb *ctb);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ctb.h"
+#include "patience.h"
 
 #define TACIT_CTB_NEVER UINT64_MAX
 #define TACIT_CTB_BATCH 16u // ids of one slow attempt; answers to one NUDGE
@@ -138,7 +139,9 @@ struct tacit_ctb_stream {
     tacit_time_ns_t body_due_ns;
     tacit_time_ns_t share_due_ns, share_wait_ns;
     tacit_time_ns_t gap_due_ns, gap_wait_ns;
-    tacit_time_ns_t fast_p99_ns, slow_cost_ns; // estimates
+    struct tacit_patience fast;   // for LOCKED of all
+    tacit_time_ns_t slow_cost_ns; // estimate
+    bool late; // the last id was delivered by signatures, and LOCKED of all has not come since
     struct tacit_ctb_attempt attempt;
     struct tacit_ctb_state made; // newest own encoding
     struct tacit_ctb_state kept; // newest that is certified, as `kept_by` says
@@ -184,6 +187,8 @@ struct tacit_ctb {
     // The own stream's broadcaster.
     bool slow;
     uint32_t fast_after, unanimous_run;
+    uint64_t followed[TACIT_REPLICAS_MAX]; // one above the largest id that it said LOCKED of,
+    tacit_time_ns_t followed_ns[TACIT_REPLICAS_MAX]; // when it did
     tacit_time_ns_t relock_due_ns, relock_wait_ns;
     uint8_t *scratch; // a body or a state
     uint8_t *out;     // a message
@@ -271,6 +276,8 @@ void tacit_ctb_evidence_done(struct tacit_ctb *ctb, tacit_node_t stream, tacit_n
 bool tacit_ctb_slow_poll(struct tacit_ctb *ctb, tacit_node_t stream);
 // When to send NUDGE, TACIT_CTB_NEVER: not needed.
 tacit_time_ns_t tacit_ctb_nudge_due(const struct tacit_ctb *ctb, tacit_node_t stream);
+// With sign_work: when to look at signatures again.
+tacit_time_ns_t tacit_ctb_sign_due(const struct tacit_ctb *ctb, tacit_node_t stream);
 void tacit_ctb_sample(struct tacit_ctb *ctb, tacit_node_t stream, const struct tacit_ctb_slot *slot,
                       bool fast);
 

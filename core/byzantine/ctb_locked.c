@@ -130,6 +130,9 @@ void tacit_ctb_consider(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_
         count_unanimous(ctb);
     } else if (by_all && k < ctb->streams[s].next) {
         tacit_mark(&ctb->marker, TACIT_MARK_CTB_LATE_UNANIMOUS);
+        if (!TACIT_BUG(LATE_UNSEEN)) {
+            tacit_ctb_sample(ctb, s, slot, true);
+        }
     } else if (by_all) {
         tacit_ctb_agreed(ctb, s, slot, true);
     }
@@ -156,6 +159,10 @@ void tacit_ctb_on_locked(struct tacit_ctb *ctb, tacit_node_t from,
     }
     *heard = (struct tacit_ctb_heard){
         .is = true, .vouched = !message->unvouched, .k = k, .payload = message->payload};
+    if (s == ctb->config.self && k >= ctb->followed[from]) {
+        ctb->followed[from] = k + 1;
+        ctb->followed_ns[from] = ctb->now_ns;
+    }
     if (k >= stream->rumour_end) {
         stream->rumour_end = k + 1;
         tacit_ctb_exists(ctb, s);

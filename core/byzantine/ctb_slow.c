@@ -10,45 +10,33 @@
 #include "../base/bug.h"
 #include "ctb_internal.h"
 
-#define RESAY_AFTER 2u      // retry_ns that the registers have before the fast path is asked again
-#define SLOW_AFTER_MOST 64u // times the configured floor: a liar cannot stretch the estimate beyond
+#define RESAY_AFTER 2u // retry_ns that the registers have before the fast path is asked again
 
 // ---- when to ask -------------------------------------------------------------------------------
 
-// An estimate of the 99th percentile that needs no history: each sample above raises it by 1/8,
-// each below lowers it by 1/800, so it rests where one of a hundred is above.
 void tacit_ctb_sample(struct tacit_ctb *ctb, tacit_node_t s, const struct tacit_ctb_slot *slot,
                       bool fast)
 {
     struct tacit_ctb_stream *stream = &ctb->streams[s];
+    stream->late = !fast;
     if (fast) {
-        tacit_time_ns_t took_ns = ctb->now_ns - slot->locked_ns;
-        if (took_ns > stream->fast_p99_ns) {
-            stream->fast_p99_ns += stream->fast_p99_ns / 8 + 1000;
-        } else {
-            stream->fast_p99_ns -= stream->fast_p99_ns / 800;
-        }
-    } else {
-        tacit_time_ns_t took_ns = ctb->now_ns - slot->signed_ns;
-        stream->slow_cost_ns = (7 * stream->slow_cost_ns + took_ns) / 8;
+        tacit_patience_sample(&stream->fast, ctb->now_ns - slot->locked_ns,
+                              ctb->config.slow_after_ns);
+        return;
     }
-    tacit_time_ns_t most = SLOW_AFTER_MOST * ctb->config.slow_after_ns;
-    stream->fast_p99_ns = stream->fast_p99_ns < most ? stream->fast_p99_ns : most;
-    stream->slow_cost_ns = stream->slow_cost_ns < most ? stream->slow_cost_ns : most;
+    tacit_time_ns_t took_ns = ctb->now_ns - slot->signed_ns;
+    stream->slow_cost_ns = (7 * stream->slow_cost_ns + took_ns) / 8;
 }
 
 static tacit_time_ns_t slow_after(const struct tacit_ctb *ctb,
                                   const struct tacit_ctb_stream *stream)
 {
-    tacit_time_ns_t after_ns = ctb->config.slow_after_ns;
-    if (2 * stream->fast_p99_ns > after_ns) {
-        after_ns = 2 * stream->fast_p99_ns;
-    }
+    tacit_time_ns_t after_ns = tacit_patience_ns(&stream->fast, ctb->config.slow_after_ns);
     if (stream->slow_cost_ns / 2 > after_ns) {
         after_ns = stream->slow_cost_ns / 2;
     }
-    tacit_time_ns_t most = SLOW_AFTER_MOST * ctb->config.slow_after_ns;
-    return after_ns < most ? after_ns : most;
+    tacit_time_ns_t most_ns = TACIT_PATIENCE_TIMES * ctb->config.slow_after_ns;
+    return after_ns < most_ns ? after_ns : most_ns;
 }
 
 tacit_time_ns_t tacit_ctb_nudge_due(const struct tacit_ctb *ctb, tacit_node_t s)
@@ -251,6 +239,28 @@ static uint64_t sign_base(const struct tacit_ctb *ctb, tacit_node_t s)
     return stream->lock_end > tail ? stream->lock_end - tail : 0;
 }
 
+// Whether a signature of another's stream is of no interest yet. Where the last id did not need its
+// signature, most likely the next one does not either: what LOCKED of all delivers in time is not
+// worth a check, which takes the processor from those who are to say it.
+static bool is_early(const struct tacit_ctb *ctb, const struct tacit_ctb_stream *stream,
+                     const struct tacit_ctb_slot *slot)
+{
+    return !stream->late && !ctb->hurry &&
+           ctb->now_ns < slot->locked_ns + slow_after(ctb, stream) &&
+           !TACIT_BUG(SIGNED_CHECKED_AT_ONCE);
+}
+
+// When the earliest signature is of interest.
+tacit_time_ns_t tacit_ctb_sign_due(const struct tacit_ctb *ctb, tacit_node_t s)
+{
+    const struct tacit_ctb_stream *stream = &ctb->streams[s];
+    const struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, stream->next);
+    if (s == ctb->config.self || slot == NULL || !is_early(ctb, stream, slot)) {
+        return ctb->now_ns + ctb->config.slow_after_ns;
+    }
+    return slot->locked_ns + slow_after(ctb, stream);
+}
+
 // Hands signatures over, oldest id first, until the queue is full.
 static bool sign_poll(struct tacit_ctb *ctb, tacit_node_t s)
 {
@@ -258,6 +268,7 @@ static bool sign_poll(struct tacit_ctb *ctb, tacit_node_t s)
     uint32_t tail = ctb->config.tail;
     uint64_t from = sign_base(ctb, s);
     bool did = false;
+    bool early = false;
     for (uint32_t i = 0; i < tail; i++) {
         struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, from + i);
         if (slot == NULL || slot->sign != TACIT_CTB_WAIT) {
@@ -267,13 +278,17 @@ static bool sign_poll(struct tacit_ctb *ctb, tacit_node_t s)
             slot->sign = TACIT_CTB_NONE; // the fast path was faster
             continue;
         }
+        if (s != ctb->config.self && is_early(ctb, stream, slot)) {
+            early = true;
+            continue;
+        }
         if (!submit_id(ctb, s, slot)) {
             return did; // goes on when the queue has room
         }
         slot->sign = TACIT_CTB_PENDING;
         did = true;
     }
-    stream->sign_work = false;
+    stream->sign_work = early;
     return did;
 }
 

@@ -192,7 +192,8 @@ void tacit_ctb_on_share(struct tacit_ctb *ctb, tacit_node_t from,
         return;
     }
     struct tacit_ctb_share *share = &ctb->shares[from];
-    if (share->sign == TACIT_CTB_PENDING || share->sign == TACIT_CTB_WAIT ||
+    bool is_needed = !own->known.is || share->k > own->known.k; // else it was spared the check
+    if (share->sign == TACIT_CTB_PENDING || (share->sign == TACIT_CTB_WAIT && is_needed) ||
         (share->sign == TACIT_CTB_VALID && share->k >= message->k)) {
         return; // it comes again
     }
@@ -202,10 +203,29 @@ void tacit_ctb_on_share(struct tacit_ctb *ctb, tacit_node_t from,
                                       .signature = message->signature};
 }
 
+// Whether f+1 shares of the same state, the own one among them, are valid or being checked already:
+// then no other has to be, unless one of them is found to be none.
+static bool is_spared(const struct tacit_ctb *ctb, const struct tacit_ctb_share *of)
+{
+    const struct tacit_ctb_stream *own = &ctb->streams[ctb->config.self];
+    uint32_t count =
+        own->made.is && own->made.k == of->k && tacit_ctb_is_same(&own->made.digest, &of->digest);
+    for (tacit_node_t w = 0; w < ctb->config.replicas; w++) {
+        const struct tacit_ctb_share *share = &ctb->shares[w];
+        count += w != ctb->config.self && share->k == of->k &&
+                 (share->sign == TACIT_CTB_VALID || share->sign == TACIT_CTB_PENDING) &&
+                 tacit_ctb_is_same(&share->digest, &of->digest);
+    }
+    return (own->known.is && own->known.k >= of->k) || count >= ctb->quorum;
+}
+
 static bool check_share(struct tacit_ctb *ctb, tacit_node_t from)
 {
     tacit_node_t self = ctb->config.self;
     struct tacit_ctb_share *share = &ctb->shares[from];
+    if (is_spared(ctb, share)) {
+        return false;
+    }
     struct tacit_signer_job job = {.verify = true,
                                    .charge = (uint8_t)from,
                                    .author = tacit_author_of(ctb->config.authors, from),
@@ -266,6 +286,25 @@ void tacit_ctb_on_summary(struct tacit_ctb *ctb, tacit_node_t from,
     }
 }
 
+// The own share needs no check.
+static bool is_own(const struct tacit_ctb *ctb, tacit_node_t s,
+                   const struct tacit_ctb_certified *certified, const struct tacit_share *share)
+{
+    const struct tacit_ctb_stream *stream = &ctb->streams[s];
+    return share->signer == ctb->config.self && stream->share_sign == TACIT_CTB_VALID &&
+           stream->made.is && stream->made.k == certified->k &&
+           tacit_ctb_is_same(&stream->made.digest, &certified->digest) &&
+           memcmp(&share->signature, &stream->share, sizeof stream->share) == 0;
+}
+
+static void check_done(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_check *check)
+{
+    if (check->active && check->pending == 0 && check->to_submit == 0) {
+        check->active = false;
+        learn(ctb, s, &check->certified);
+    }
+}
+
 static bool check_poll(struct tacit_ctb *ctb, tacit_node_t s, tacit_node_t from)
 {
     struct tacit_ctb_check *check = &ctb->streams[s].checks[from];
@@ -273,6 +312,9 @@ static bool check_poll(struct tacit_ctb *ctb, tacit_node_t s, tacit_node_t from)
     bool did = false;
     for (uint8_t i = 0; i < certified->certificate.count; i++) {
         uint16_t bit = (uint16_t)(1u << i);
+        if (is_own(ctb, s, certified, &certified->certificate.shares[i])) {
+            check->to_submit = (uint16_t)(check->to_submit & ~bit);
+        }
         if ((check->to_submit & bit) == 0) {
             continue;
         }
@@ -294,6 +336,7 @@ static bool check_poll(struct tacit_ctb *ctb, tacit_node_t s, tacit_node_t from)
         check->pending |= bit;
         did = true;
     }
+    check_done(ctb, s, check);
     return did;
 }
 
@@ -309,9 +352,8 @@ void tacit_ctb_certificate_checked(struct tacit_ctb *ctb, tacit_node_t s, tacit_
     if (!done->valid) {
         ctb->counters.bad_signatures++;
         check->active = false;
-    } else if (check->pending == 0 && check->to_submit == 0) {
-        check->active = false;
-        learn(ctb, s, &check->certified);
+    } else {
+        check_done(ctb, s, check);
     }
 }
 

@@ -88,6 +88,9 @@ uint64_t tacit_links_send_body(struct tacit_links *links, tacit_node_t to, const
 // overwritten or not there: fetch it by digest), MALFORMED. The caller checks the digest.
 enum tacit_verdict tacit_links_body(struct tacit_links *links, tacit_node_t from, uint64_t ticket,
                                     uint8_t *out, uint32_t max, uint32_t *bytes);
+// Whether a message of a peer may have come that was not received: a look at the next place of each
+// ring. (Memory nodes: true, since to look there takes a read.) Cheap.
+bool tacit_links_has_news(const struct tacit_links *links);
 // Next message of `from`, copied to out (capacity message_bytes). As tacit_ring_read.
 enum tacit_verdict tacit_links_receive(struct tacit_links *links, tacit_node_t from, uint8_t *out,
                                        uint32_t *bytes);

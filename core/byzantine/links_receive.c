@@ -29,6 +29,15 @@ uint64_t tacit_links_head_check(const struct tacit_links_head *head, uint32_t by
     return XXH3_64bits(&head->messages, bytes - sizeof head->check);
 }
 
+bool tacit_links_has_news(const struct tacit_links *links)
+{
+    bool news = tacit_links_is_shared(links);
+    for (tacit_node_t r = 0; r < links->config.replicas && !news; r++) {
+        news = links->peer[r].memory != NULL && tacit_ring_has_news(&links->peer[r].reader);
+    }
+    return news;
+}
+
 // The next message that a ring shows, at links->scratch + TACIT_RING_HEADER.
 static enum tacit_verdict next_of(struct tacit_links *links, struct tacit_links_peer *peer,
                                   uint32_t *bytes)

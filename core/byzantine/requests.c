@@ -66,6 +66,7 @@ struct tacit_requests *tacit_requests_init(struct tacit_bump *bump,
     requests->marker = marker;
     requests->faults = (config->replicas - 1u) / 2u;
     requests->lack_due_ns = UINT64_MAX;
+    requests->patience_ns = config->lack_after_ns;
     size_t places = (size_t)config->clients * requests->places_each;
     TACIT_ASSERT(places < 1u << 24); // cookies of the signer
     memset(requests->clients, 0, config->clients * sizeof(*requests->clients));
@@ -483,7 +484,7 @@ void tacit_requests_wait(struct tacit_requests *requests, uint64_t view, uint64_
         .key = *missing,
         .view = view,
         .slot = slot,
-        .due_ns = now_ns + requests->config.lack_after_ns,
+        .due_ns = now_ns + requests->patience_ns,
         .next = entry->waiting,
     };
     entry->waiting = index;
@@ -492,6 +493,13 @@ void tacit_requests_wait(struct tacit_requests *requests, uint64_t view, uint64_
     if (waiter->due_ns < requests->lack_due_ns) {
         requests->lack_due_ns = waiter->due_ns;
     }
+}
+
+void tacit_requests_patience(struct tacit_requests *requests, tacit_time_ns_t lack_after_ns)
+{
+    requests->patience_ns = lack_after_ns > requests->config.lack_after_ns
+                                ? lack_after_ns
+                                : requests->config.lack_after_ns;
 }
 
 void tacit_requests_unwait(struct tacit_requests *requests, uint64_t slot)
@@ -565,7 +573,7 @@ static bool send_lacks(struct tacit_requests *requests, tacit_time_ns_t now_ns)
         }
         if (waiter->due_ns <= now_ns) {
             uint32_t doublings = waiter->lacks < LACK_DOUBLINGS ? waiter->lacks : LACK_DOUBLINGS;
-            waiter->due_ns = now_ns + (requests->config.lack_after_ns << doublings);
+            waiter->due_ns = now_ns + (requests->patience_ns << doublings);
             waiter->lacks = waiter->lacks < UINT8_MAX ? (uint8_t)(waiter->lacks + 1) : UINT8_MAX;
             if (waiter->view == requests->view && !tacit_requests_leads(requests)) {
                 struct tacit_message_lack lack = {

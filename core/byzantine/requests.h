@@ -35,7 +35,7 @@ struct tacit_requests_config {
     uint32_t request_bytes;        // largest body
     uint32_t message_bytes;        // largest message of a link, at least 128
     uint32_t window;               // slots that can wait at a time
-    tacit_time_ns_t lack_after_ns; // a slot that lacks a request is reported after this
+    tacit_time_ns_t lack_after_ns; // a slot that lacks a request is reported after this, at least
     tacit_time_ns_t retry_ns;      // a request under obligation is forwarded again after this
 };
 
@@ -119,13 +119,16 @@ enum tacit_requests_endorsement tacit_requests_endorse(const struct tacit_reques
 // slot (modulo window) waited for before.
 void tacit_requests_wait(struct tacit_requests *requests, uint64_t view, uint64_t slot,
                          const struct tacit_requests_key *missing, tacit_time_ns_t now_ns);
+// What lacks a request is reported no sooner than after this from now on: as long as this replica
+// waits for others, it waits for clients, which write to one replica after the other.
+void tacit_requests_patience(struct tacit_requests *requests, tacit_time_ns_t lack_after_ns);
 // The slot waits no more (was decided, or its view is over).
 void tacit_requests_unwait(struct tacit_requests *requests, uint64_t slot);
 
 // ---- proposing (the leader of the present view) ----
 
-// Whether fill() would propose anything. Cheap.
-bool tacit_requests_has_proposal(const struct tacit_requests *requests);
+// Sessions (of each client also: its OPENs) that have something to propose. Cheap.
+uint32_t tacit_requests_proposals(const struct tacit_requests *requests);
 // Writes the next requests as items of a batch into `out` and counts them as proposed in this view.
 // Fair among sessions. Returns the bytes. `max` holds at least one item of request_bytes.
 size_t tacit_requests_fill(struct tacit_requests *requests, uint8_t *out, size_t max,

@@ -134,6 +134,7 @@ struct tacit_requests {
     struct tacit_requests_waiter *waiters;
     uint32_t waiting;
     tacit_time_ns_t lack_due_ns;
+    tacit_time_ns_t patience_ns; // at least lack_after_ns
     struct tacit_requests_accuser accusers[TACIT_REPLICAS_MAX];
     struct tacit_requests_forward forwards[TACIT_REPLICAS_MAX][TACIT_FORWARDS_EACH];
     uint8_t *forward_bytes; // replicas * TACIT_FORWARDS_EACH * forward_stride

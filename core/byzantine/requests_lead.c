@@ -120,9 +120,9 @@ bool tacit_requests_was_proposed(const struct tacit_requests *requests, uint32_t
                : lane->session == key.session && lane->view == view && key.number <= lane->proposed;
 }
 
-bool tacit_requests_has_proposal(const struct tacit_requests *requests)
+uint32_t tacit_requests_proposals(const struct tacit_requests *requests)
 {
-    return requests->queue_count > 0;
+    return requests->queue_count;
 }
 
 static bool add_item(struct tacit_requests *requests, uint32_t place, uint8_t *out, size_t max,

@@ -90,6 +90,7 @@ static struct tacit_client *lay_out(struct tacit_bump *bump,
     struct tacit_client *client = tacit_bump_take(bump, sizeof *client, TACIT_CACHE_LINE);
     parts->record_count = (uint32_t)records;
     parts->sessions = tacit_bump_take(bump, config->sessions * sizeof *parts->sessions, 8);
+    parts->hints = tacit_bump_take(bump, config->sessions * sizeof *parts->hints, 8);
     parts->windows = tacit_bump_take(bump, windows * sizeof *parts->windows, 8);
     parts->reads = tacit_bump_take(bump, windows * sizeof *parts->reads, 8);
     parts->records = tacit_bump_take(bump, records * sizeof *parts->records, 8);
@@ -206,6 +207,7 @@ static struct tacit_client_record *record_take(struct tacit_client *client,
 void tacit_client_record_free(struct tacit_client *client, struct tacit_client_record *record)
 {
     TACIT_ASSERT(record->kind != 0);
+    client->signing -= record->signing != TACIT_SIGNING_NOT;
     record->kind = 0;
     client->free_records[client->free_count++] = (uint16_t)(record - client->records);
     if (client->free_count == client->record_count) {

@@ -12,6 +12,8 @@
 #include "tacit/wire.h"
 
 #define TACIT_CLIENT_RECORD_NONE 0xffffu
+#define TACIT_CLIENT_POSITION_MASK                                                                 \
+    0xffffu                       // low bits of a session's number: its position in the table
 #define TACIT_CLIENT_NOBODY 0xffu // event.replica: nobody answered
 // Set in every nonce, never in a request's number: an answer to OPEN, repeated because OPEN was,
 // must not pass for the answer to a request of the session that it opened.
@@ -59,11 +61,14 @@ struct tacit_client_record {
     tacit_time_ns_t first_sent_ns;
     tacit_time_ns_t deadline_ns;
     // Byzantine mode.
-    uint8_t signing;     // enum tacit_client_signing
-    bool agreed;         // f+1 replicas agree, but the body is not here
-    bool kept;           // client->bodies has the designated replier's newest body
-    uint32_t kept_bytes; // and this is its length
-    uint32_t turn;       // of this record; completions of an earlier one are void
+    uint8_t signing; // enum tacit_client_signing
+    bool agreed;     // f+1 replicas agree, but the body is not here
+    // client->bodies has the designated replier's newest body, or else the first one that came.
+    bool kept;
+    bool kept_digested; // kept_digest was made
+    uint8_t kept_by;    // replica
+    uint32_t kept_bytes;
+    uint32_t turn; // of this record; completions of an earlier one are void
     struct tacit_digest kept_digest;
 };
 
@@ -74,6 +79,7 @@ struct tacit_client_vote {
     uint8_t kind; // enum tacit_reply_kind, 0: nothing; RESULT_DIGEST counts as RESULT
     uint64_t session;
     uint64_t index;
+    bool of_kept; // its body is the kept one; else `digest` is the body's
     struct tacit_digest digest;
 };
 _Static_assert(TACIT_REPLICAS_MAX <= 16, "masks");
@@ -113,6 +119,7 @@ struct tacit_client {
     uint32_t next_link; // whose replies are read first, for fairness
 
     struct tacit_client_session *sessions;
+    uint16_t *hints;   // sessions: the index of the session whose number has this position
     uint16_t *windows; // sessions * pipeline: record of number n at n % pipeline
     uint16_t *reads;   // the same of reads, which have numbers of their own
     struct tacit_client_record *records;
@@ -127,6 +134,8 @@ struct tacit_client {
     uint8_t *bodies;                 // records * reply_bytes
     struct tacit_client_manners manners[TACIT_REPLICAS_MAX];
     uint32_t turns;
+    uint32_t signing;                          // records that are signed, or at the signer
+    tacit_time_ns_t slowest_ns, slowest_at_ns; // round trip of late, fading; as of then
 
     struct tacit_client_said said[TACIT_REPLICAS_MAX];
     uint64_t asked;     // MEMBERS so far
@@ -164,7 +173,8 @@ void tacit_client_on_event(struct tacit_client *client, const struct tacit_event
                            tacit_time_ns_t now_ns);
 void tacit_client_on_hint(struct tacit_client *client, struct tacit_client_record *record,
                           uint32_t replica, uint8_t leader, tacit_time_ns_t now_ns);
-void tacit_client_on_round_trip(struct tacit_client *client, tacit_time_ns_t took_ns);
+void tacit_client_on_round_trip(struct tacit_client *client, tacit_time_ns_t took_ns,
+                                tacit_time_ns_t now_ns);
 // Begins a round: whoever is up gets it, once.
 void tacit_client_send_round(struct tacit_client *client, struct tacit_client_record *record);
 

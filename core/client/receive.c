@@ -13,31 +13,49 @@ static uint32_t handle_of(const struct tacit_client *client, uint32_t index)
     return (uint32_t)client->sessions[index].turn << 16 | index;
 }
 
-// The record that a reply answers, or NULL. RESULT of an OPEN names the new session, every other
-// reply the session of the request (0 for an OPEN).
+// The record of a session that a reply answers, or NULL. RESULT of an OPEN names the new session,
+// every other reply the session of the request (0 for an OPEN).
+static struct tacit_client_record *record_of(struct tacit_client *client, uint32_t index,
+                                             const struct tacit_wire_reply *reply)
+{
+    const struct tacit_client_session *session = &client->sessions[index];
+    uint16_t at = TACIT_CLIENT_RECORD_NONE;
+    if (session->state == TACIT_SESSION_FREE || session->state == TACIT_SESSION_OVER) {
+        return NULL;
+    }
+    if ((reply->number & TACIT_CLIENT_NONCE_BIT) != 0) {
+        at = session->state == TACIT_SESSION_OPENING ? session->control : at;
+    } else if (session->id == reply->session && session->state == TACIT_SESSION_CLOSING &&
+               !tacit_client_is_read(reply->number)) {
+        at = session->control;
+    } else if (session->id == reply->session && session->state != TACIT_SESSION_OPENING) {
+        at = *tacit_client_window(client, index, reply->number);
+    }
+    bool is = at != TACIT_CLIENT_RECORD_NONE && client->records[at].number == reply->number;
+    return is ? &client->records[at] : NULL;
+}
+
+// Most replies are of the session that was opened last where this one's number points to.
+static uint16_t *hint_of(const struct tacit_client *client, uint64_t session)
+{
+    // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): at least one
+    return &client->hints[(session & TACIT_CLIENT_POSITION_MASK) % client->config.sessions];
+}
+
 static struct tacit_client_record *find_record(struct tacit_client *client,
                                                const struct tacit_wire_reply *reply)
 {
-    bool to_open = (reply->number & TACIT_CLIENT_NONCE_BIT) != 0;
-    for (uint32_t i = 0; i < client->config.sessions; i++) {
-        const struct tacit_client_session *session = &client->sessions[i];
-        uint16_t at = TACIT_CLIENT_RECORD_NONE;
-        if (session->state == TACIT_SESSION_FREE || session->state == TACIT_SESSION_OVER) {
-            continue;
-        }
-        if (to_open) {
-            at = session->state == TACIT_SESSION_OPENING ? session->control : at;
-        } else if (session->id == reply->session && session->state == TACIT_SESSION_CLOSING &&
-                   !tacit_client_is_read(reply->number)) {
-            at = session->control;
-        } else if (session->id == reply->session && session->state != TACIT_SESSION_OPENING) {
-            at = *tacit_client_window(client, i, reply->number);
-        }
-        if (at != TACIT_CLIENT_RECORD_NONE && client->records[at].number == reply->number) {
-            return &client->records[at];
-        }
+    uint16_t hint = *hint_of(client, reply->session);
+    const struct tacit_client_session *session = &client->sessions[hint];
+    if (session->id == reply->session && (reply->number & TACIT_CLIENT_NONCE_BIT) == 0 &&
+        session->state >= TACIT_SESSION_OPEN && session->state < TACIT_SESSION_OVER) {
+        return record_of(client, hint, reply);
     }
-    return NULL;
+    struct tacit_client_record *record = NULL;
+    for (uint32_t i = 0; record == NULL && i < client->config.sessions; i++) {
+        record = record_of(client, i, reply);
+    }
+    return record;
 }
 
 static void release(struct tacit_client *client, struct tacit_client_record *record)
@@ -122,6 +140,7 @@ static bool on_opened(struct tacit_client *client, struct tacit_client_record *r
     release(client, record);
     session->id = reply->session;
     session->state = TACIT_SESSION_OPEN;
+    *hint_of(client, session->id) = (uint16_t)index;
     event->kind = TACIT_CLIENT_OPENED;
     event->token = session->token;
     event->wire_session = reply->session;
@@ -141,7 +160,7 @@ static bool on_result(struct tacit_client *client, struct tacit_client_record *r
     client->counters.results++;
     if (reply->kind == TACIT_REPLY_RESULT) {
         client->leader = client->config.byzantine ? TACIT_NODE_NONE : event->replica;
-        tacit_client_on_round_trip(client, now_ns - record->first_sent_ns);
+        tacit_client_on_round_trip(client, now_ns - record->first_sent_ns, now_ns);
     }
     if (record->kind == TACIT_REQUEST_OPEN) {
         if (reply->kind == TACIT_REPLY_RESULT) {

@@ -5,12 +5,15 @@
 // the leader" never make it bounce between two replicas. A round ends with the time-out, or shortly
 // after the last replica of the round said that it is not the leader; the next one goes to all.
 #include "base/assert.h"
+#include "base/bug.h"
 #include "client/internal.h"
 
 #define ATTEMPTS_MAX 16u // more makes no difference to a capped back-off
 #define ATTEMPTS_HINTED 1u
 #define HINT_ROUNDS_A_STEP 8u
 #define HINT_STEPS_MAX 4u
+#define SLOWEST_FADES_NS 300000000u
+#define PATIENCE_TIMES 8u // the first time-out that is configured, at most
 
 static tacit_time_ns_t jitter(struct tacit_client *client, tacit_time_ns_t span_ns)
 {
@@ -19,11 +22,19 @@ static tacit_time_ns_t jitter(struct tacit_client *client, tacit_time_ns_t span_
 }
 
 // First time-out: as configured, or longer where round trips are long: the sum of TCP (RFC 6298).
+// In Byzantine mode a time-out costs everybody a signature, so it is to be rare, not only unlikely:
+// twice what the slowest answer of late took, within reason.
 static tacit_time_ns_t time_out_ns(struct tacit_client *client, uint32_t attempts)
 {
     tacit_time_ns_t wait = client->round_trip_ns + 4 * client->deviation_ns;
     if (wait < client->config.retry_ns) {
         wait = client->config.retry_ns;
+    }
+    tacit_time_ns_t slow = 2 * client->slowest_ns;
+    tacit_time_ns_t most = PATIENCE_TIMES * client->config.retry_ns;
+    slow = slow < most ? slow : most;
+    if (client->config.byzantine && wait < slow && !TACIT_BUG(PATIENCE_AS_CONFIGURED)) {
+        wait = slow;
     }
     for (uint32_t i = 0; i < attempts && wait < client->config.retry_max_ns; i++) {
         wait *= 2;
@@ -34,12 +45,25 @@ static tacit_time_ns_t time_out_ns(struct tacit_client *client, uint32_t attempt
     return wait + jitter(client, wait / 4);
 }
 
-void tacit_client_on_round_trip(struct tacit_client *client, tacit_time_ns_t took_ns)
+// The slowest round trip of late: forgotten bit by bit, with the time.
+static void note_slowest(struct tacit_client *client, tacit_time_ns_t sample_ns,
+                         tacit_time_ns_t now_ns)
+{
+    tacit_time_ns_t passed_ns = now_ns - client->slowest_at_ns;
+    tacit_time_ns_t kept_ns = passed_ns < SLOWEST_FADES_NS ? SLOWEST_FADES_NS - passed_ns : 0;
+    client->slowest_at_ns = now_ns;
+    client->slowest_ns = client->slowest_ns * kept_ns / SLOWEST_FADES_NS;
+    client->slowest_ns = sample_ns > client->slowest_ns ? sample_ns : client->slowest_ns;
+}
+
+void tacit_client_on_round_trip(struct tacit_client *client, tacit_time_ns_t took_ns,
+                                tacit_time_ns_t now_ns)
 {
     // Counted from the first send, also after retries: that can only lengthen the time-out, and an
     // outage must not lengthen it for long.
     tacit_time_ns_t sample =
         took_ns < client->config.retry_max_ns ? took_ns : client->config.retry_max_ns;
+    note_slowest(client, sample, now_ns);
     tacit_time_ns_t error = sample > client->round_trip_ns ? sample - client->round_trip_ns
                                                            : client->round_trip_ns - sample;
     client->deviation_ns = client->deviation_ns - client->deviation_ns / 4 + error / 4;

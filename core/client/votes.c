@@ -2,9 +2,10 @@
 //
 // What Byzantine mode adds to a client: an answer counts when f+1 replicas gave it, so at least one
 // of them is correct. Replicas send each other's weight in digests: only the designated replier of
-// a request sends the body, so that is the one body that is kept while the votes come in. All other
-// bodies are of use at once or not at all: where everybody sends the body (a short one, or a
-// request that says FULL) the vote that completes the agreement brings it.
+// a request sends the body, so that is the one body that is kept while the votes come in (before it
+// is here, the first one of another, which may be equal). All other bodies are of use at once or
+// not at all: where everybody sends the body (a short one, or a request that says FULL) the vote
+// that completes the agreement brings it.
 #include <string.h>
 
 #include "base/assert.h"
@@ -15,6 +16,8 @@
 #define MUTE_SPAN 64u // requests that do not rely on a replier that failed once
 #define MUTE_SPAN_MAX 4096u
 #define DONE_A_POLL 64u
+#define SIGNED_AT_ONCE 4u // requests; who waited for so many time-outs in vain is no more held back
+#define IN_VAIN 2u
 
 static struct tacit_client_vote *votes_of(struct tacit_client *client,
                                           const struct tacit_client_record *record)
@@ -82,6 +85,7 @@ static bool ask_for_signature(struct tacit_client *client, struct tacit_client_r
         return false;
     }
     record->signing = TACIT_SIGNING_ASKED;
+    client->signing++;
     return true;
 }
 
@@ -97,6 +101,14 @@ bool tacit_client_votes_time_out(struct tacit_client *client, struct tacit_clien
     if (record->agreed || record->attempts > 1) {
         amend(client, record, TACIT_REQUEST_FULL, NULL);
     }
+    // When many are late at once, either the group has much to do, and signatures would give it
+    // more, or its leader is silent, and a few of them are enough to have it left.
+    bool held_back = record->signing == TACIT_SIGNING_NOT && !record->agreed &&
+                     client->signing >= SIGNED_AT_ONCE && record->attempts <= IN_VAIN &&
+                     !TACIT_BUG(CLIENT_SIGNS_ALL);
+    if (held_back) {
+        return record->attempts > 1; // it may have been overwritten before it was read
+    }
     // A signature that does not come keeps nothing back for longer than one time-out.
     return record->signing != TACIT_SIGNING_NOT || !ask_for_signature(client, record);
 }
@@ -110,7 +122,8 @@ void tacit_client_votes_down(struct tacit_client *client, uint32_t replica)
         }
         record->sent_mask &= (uint16_t) ~(1u << replica);
         // The others have only promised a digest.
-        if (replier_of(client, record) == replica && !record->kept) {
+        if (replier_of(client, record) == replica &&
+            !(record->kept && record->kept_by == replica)) {
             amend(client, record, TACIT_REQUEST_FULL, NULL);
             tacit_client_send_round(client, record);
         }
@@ -164,9 +177,58 @@ static void on_asked(struct tacit_client *client, struct tacit_client_record *re
     }
 }
 
+// ---- votes. Where all send the body, most are compared as they are, and no digest is made.
+
+static void keep_body(struct tacit_client *client, struct tacit_client_record *record,
+                      uint32_t replica, const struct tacit_wire_reply *reply)
+{
+    if (reply->body_bytes > 0) {
+        memcpy(body_of(client, record), reply->body, reply->body_bytes);
+    }
+    record->kept = true;
+    record->kept_digested = false;
+    record->kept_by = (uint8_t)replica;
+    record->kept_bytes = reply->body_bytes;
+}
+
+static bool is_kept(struct tacit_client *client, const struct tacit_client_record *record,
+                    const struct tacit_wire_reply *reply)
+{
+    return record->kept && record->kept_bytes == reply->body_bytes &&
+           (reply->body_bytes == 0 ||
+            memcmp(body_of(client, record), reply->body, reply->body_bytes) == 0);
+}
+
+static const struct tacit_digest *digest_of(struct tacit_client *client,
+                                            struct tacit_client_record *record,
+                                            const struct tacit_client_vote *vote)
+{
+    if (!vote->of_kept) {
+        return &vote->digest;
+    }
+    if (!record->kept_digested) {
+        record->kept_digested = true;
+        tacit_body_digest(&record->kept_digest, body_of(client, record), record->kept_bytes);
+    }
+    return &record->kept_digest;
+}
+
+// The designated replier's body takes the place of another one.
+static void replace_body(struct tacit_client *client, struct tacit_client_record *record,
+                         uint32_t replica, const struct tacit_wire_reply *reply)
+{
+    struct tacit_client_vote *votes = votes_of(client, record);
+    for (uint32_t i = 0; i < client->config.replicas; i++) {
+        votes[i].digest = *digest_of(client, record, &votes[i]);
+        votes[i].of_kept = false;
+    }
+    keep_body(client, record, replica, reply);
+}
+
 // The part of a reply that has to be equal. False: no correct replica sends this.
-static bool make_vote(const struct tacit_client *client, const struct tacit_client_record *record,
-                      const struct tacit_wire_reply *reply, struct tacit_client_vote *vote)
+static bool make_vote(struct tacit_client *client, struct tacit_client_record *record,
+                      uint32_t replica, const struct tacit_wire_reply *reply,
+                      struct tacit_client_vote *vote)
 {
     *vote = (struct tacit_client_vote){.kind = reply->kind, .session = reply->session};
     bool result = reply->kind == TACIT_REPLY_RESULT || reply->kind == TACIT_REPLY_RESULT_DIGEST;
@@ -186,44 +248,42 @@ static bool make_vote(const struct tacit_client *client, const struct tacit_clie
     if (reply->body_bytes > client->config.reply_bytes) {
         return false;
     }
-    tacit_body_digest(&vote->digest, reply->body, reply->body_bytes);
+    if (!record->kept) {
+        keep_body(client, record, replica, reply);
+    }
+    vote->of_kept = is_kept(client, record, reply);
+    if (!vote->of_kept) {
+        tacit_body_digest(&vote->digest, reply->body, reply->body_bytes);
+    }
     return true;
 }
 
-static bool is_equal(const struct tacit_client_vote *a, const struct tacit_client_vote *b)
+static bool is_equal(struct tacit_client *client, struct tacit_client_record *record,
+                     const struct tacit_client_vote *a, const struct tacit_client_vote *b)
 {
     return a->kind == b->kind && a->session == b->session && a->index == b->index &&
-           memcmp(&a->digest, &b->digest, sizeof a->digest) == 0;
+           ((a->of_kept && b->of_kept) ||
+            memcmp(digest_of(client, record, a), digest_of(client, record, b), sizeof a->digest) ==
+                0);
 }
 
 // Counts a replica's newest vote. True: f+1 replicas say the same.
-static bool count_vote(struct tacit_client *client, const struct tacit_client_record *record,
+static bool count_vote(struct tacit_client *client, struct tacit_client_record *record,
                        uint32_t replica, const struct tacit_client_vote *vote)
 {
     struct tacit_client_vote *votes = votes_of(client, record);
     uint32_t equal = 0;
-    if (votes[replica].kind != 0 && is_equal(&votes[replica], vote)) {
+    if (votes[replica].kind != 0 && is_equal(client, record, &votes[replica], vote)) {
         equal += TACIT_BUG(CLIENT_REPLY_TWICE) ? 1 : 0;
     } else {
         client->counters.changed += votes[replica].kind != 0;
         votes[replica] = *vote;
     }
     for (uint32_t i = 0; i < client->config.replicas; i++) {
-        equal += is_equal(&votes[i], vote);
+        equal += is_equal(client, record, &votes[i], vote);
     }
     return equal >= (TACIT_BUG(CLIENT_F_REPLIES) ? client->config.faults
                                                  : (uint32_t)client->config.faults + 1);
-}
-
-static void keep_body(struct tacit_client *client, struct tacit_client_record *record,
-                      const struct tacit_wire_reply *reply, const struct tacit_digest *digest)
-{
-    if (reply->body_bytes > 0) {
-        memcpy(body_of(client, record), reply->body, reply->body_bytes);
-    }
-    record->kept = true;
-    record->kept_bytes = reply->body_bytes;
-    record->kept_digest = *digest;
 }
 
 bool tacit_client_votes_take(struct tacit_client *client, struct tacit_client_record *record,
@@ -238,7 +298,7 @@ bool tacit_client_votes_take(struct tacit_client *client, struct tacit_client_re
         return false;
     }
     struct tacit_client_vote vote;
-    if (!make_vote(client, record, reply, &vote)) {
+    if (!make_vote(client, record, replica, reply, &vote)) {
         client->counters.malformed++;
         return false;
     }
@@ -250,7 +310,10 @@ bool tacit_client_votes_take(struct tacit_client *client, struct tacit_client_re
     }
     if (!agreed) {
         if (replier && reply->kind == TACIT_REPLY_RESULT) {
-            keep_body(client, record, reply, &vote.digest);
+            record->kept_by = (uint8_t)replica;
+            if (!is_kept(client, record, reply)) {
+                replace_body(client, record, replica, reply);
+            }
         }
         return false;
     }
@@ -258,8 +321,10 @@ bool tacit_client_votes_take(struct tacit_client *client, struct tacit_client_re
     if (whole) {
         return true;
     }
-    if (!record->kept || (memcmp(&record->kept_digest, &vote.digest, sizeof vote.digest) != 0 &&
-                          !TACIT_BUG(CLIENT_BODY_UNCHECKED))) {
+    const struct tacit_client_vote kept = {.of_kept = true};
+    if (!record->kept ||
+        (memcmp(digest_of(client, record, &kept), &vote.digest, sizeof vote.digest) != 0 &&
+         !TACIT_BUG(CLIENT_BODY_UNCHECKED))) {
         record->agreed = true;
         return false;
     }

@@ -8,6 +8,10 @@
 
 #include "internal.h"
 
+#define MORE_FOR_EACH 8u // sessions that wait, for each slot under way
+#define ABSENT_TIMERS 4u // of a view, at most, are forgiven for one absence
+#define LATE_IDS 24u     // a receiver that is so much behind does not follow in time
+
 // ---- what agreement asks
 
 static enum tacit_endorsement on_endorse(void *context, uint64_t view, uint64_t slot,
@@ -256,7 +260,9 @@ void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
     struct tacit_agree_config agree = {.replicas = config->replicas,
                                        .self = config->self,
                                        .window = config->byzantine.window,
-                                       .inflight = config->inflight,
+                                       .inflight = config->inflight < TACIT_LINKS_BODIES_AHEAD
+                                                       ? config->inflight
+                                                       : TACIT_LINKS_BODIES_AHEAD,
                                        .batch_bytes = tacit_smr_byzantine_batch_bytes(config),
                                        .body_bytes = tacit_smr_byzantine_body_bytes(config),
                                        .slow_after_ns = config->byzantine.slow_after_ns,
@@ -342,6 +348,7 @@ void tacit_smr_byzantine_start(struct tacit_smr *smr)
 void tacit_smr_byzantine_event(struct tacit_smr *smr, const struct tacit_event *event)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    byzantine->is_quiet = false;
     if (event->kind == TACIT_EVENT_COMPLETION) {
         if (TACIT_COOKIE_OWNER(event->cookie) == TACIT_COOKIE_TRANSFER) {
             tacit_fetch_completion(&byzantine->fetch, event, smr->now_ns);
@@ -374,6 +381,7 @@ void tacit_smr_byzantine_event(struct tacit_smr *smr, const struct tacit_event *
 void tacit_smr_byzantine_suspicion(struct tacit_smr *smr, uint32_t trusted, uint32_t dead)
 {
     smr->byzantine.trusted = trusted;
+    smr->byzantine.is_quiet = false;
     for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
         // Of an incarnation that is a member: a new one's death is not the old one's.
         bool is_member = smr->byzantine.peer_incarnation[r] <= smr->byzantine.member[r];
@@ -416,17 +424,45 @@ static bool hear_signer(struct tacit_smr *smr)
     return count > 0;
 }
 
+// A slot costs all replicas about as much with one request in it as with dozens. So the first one
+// goes at once, and the more are under way, the more sessions have to wait before another is begun:
+// those that came meanwhile go together when one is decided.
+static bool is_worth_a_slot(const struct tacit_smr *smr)
+{
+    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    uint64_t under_way = tacit_agree_under_way(byzantine->agree);
+    uint32_t waiting = tacit_requests_proposals(byzantine->requests);
+    return waiting >= smr->config.batch_requests || waiting > MORE_FOR_EACH * under_way;
+}
+
+// A replica that was without a processor for a while, and that the others did not wait for, has
+// more to do than they have until it is where they are: it looks at their signatures. If they go on
+// as fast as they can, it never gets there, and each slot costs all of them signatures, for good.
+// So while somebody follows who is late, a leader begins one slot at a time, with a pause before
+// it.
+static bool is_held(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    tacit_time_ns_t pause_ns = smr->config.byzantine.slow_after_ns;
+    tacit_time_ns_t patience_ns = TACIT_PATIENCE_TIMES * pause_ns;
+    tacit_time_ns_t since_ns = smr->now_ns > patience_ns ? smr->now_ns - patience_ns : 0;
+    bool is_late = tacit_ctb_late_by(byzantine->ctb, since_ns) > LATE_IDS;
+    byzantine->is_held = is_late && (tacit_agree_under_way(byzantine->agree) > 0 ||
+                                     smr->now_ns < byzantine->proposed_ns + pause_ns);
+    return byzantine->is_held;
+}
+
 static bool propose(struct tacit_smr *smr)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     bool worked = false;
-    while (tacit_agree_can_propose(byzantine->agree)) {
+    while (tacit_agree_can_propose(byzantine->agree) && !is_held(smr)) {
         uint64_t slot;
         if (tacit_smr_epoch_propose(smr)) {
             worked = true;
             continue;
         }
-        if (byzantine->batch_used == 0 && tacit_requests_has_proposal(byzantine->requests)) {
+        if (byzantine->batch_used == 0 && is_worth_a_slot(smr)) {
             byzantine->batch_used =
                 tacit_requests_fill(byzantine->requests, byzantine->batch, smr->config.batch_bytes,
                                     smr->config.batch_requests);
@@ -437,6 +473,7 @@ static bool propose(struct tacit_smr *smr)
             break;
         }
         byzantine->batch_used = 0;
+        byzantine->proposed_ns = smr->now_ns;
         worked = true;
     }
     return worked;
@@ -516,10 +553,45 @@ static bool fetch_state(struct tacit_smr *smr)
     return true;
 }
 
+// Who had no processor for a while has as much to hear before it may say that others are late. It
+// was to look again at once after a turn with work, and else by the time that was due.
+static void note_absence(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    tacit_time_ns_t due_ns = byzantine->looked_ns;
+    if (byzantine->is_quiet && byzantine->quiet_until_ns > due_ns) {
+        due_ns = byzantine->quiet_until_ns;
+    }
+    tacit_time_ns_t absent_ns = smr->now_ns > due_ns ? smr->now_ns - due_ns : 0;
+    tacit_time_ns_t most_ns = smr->config.byzantine.view_timeout_ns * ABSENT_TIMERS;
+    absent_ns = absent_ns < most_ns ? absent_ns : most_ns;
+    if (absent_ns > smr->config.byzantine.slow_after_ns && byzantine->looked_ns != 0) {
+        byzantine->absent_until_ns = smr->now_ns + absent_ns;
+    }
+    byzantine->looked_ns = smr->now_ns;
+}
+
+// Nothing came since a whole turn found nothing to do: another one would not, either. Who waits
+// without sleeping takes such turns most of the time, often on a processor that others wait for.
+static bool is_quiet(struct tacit_smr *smr)
+{
+    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    return byzantine->is_quiet && smr->now_ns < byzantine->quiet_until_ns &&
+           !tacit_links_has_news(byzantine->links) && !tacit_agree_has_news(byzantine->agree) &&
+           !tacit_smr_clients_have_news(smr);
+}
+
 bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    note_absence(smr);
+    tacit_agree_turn(byzantine->agree, smr->now_ns);
     bool worked = hear_signer(smr);
+    if (!worked && is_quiet(smr)) {
+        return false;
+    }
+    byzantine->is_quiet = false;
+    tacit_requests_patience(byzantine->requests, tacit_agree_patience_ns(byzantine->agree));
     if (!smr->active) {
         worked = tacit_smr_hear_peers(smr) || worked;
         worked = fetch_state(smr) || worked;
@@ -528,8 +600,9 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
         return tacit_smr_epoch_poll(smr) || worked;
     }
     worked = tacit_registers_poll(byzantine->registers, smr->now_ns) || worked;
-    worked = tacit_smr_hear_peers(smr) || worked;
+    // First: a batch that names what lies in a ring here need not wait for it, request by request.
     worked = tacit_smr_hear_clients(smr) || worked;
+    worked = tacit_smr_hear_peers(smr) || worked;
     worked = tacit_ctb_poll(byzantine->ctb, smr->now_ns) || worked;
     worked = fetch_state(smr) || worked;
     worked = tacit_smr_epoch_poll(smr) || worked;
@@ -544,6 +617,10 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
     worked = tend_checkpoints(smr) || worked;
     worked = tacit_links_poll(byzantine->links, smr->now_ns) || worked;
     tacit_word_store(smr->page, TACIT_PAGE_APPLIED, smr->applied);
+    byzantine->is_quiet = !worked;
+    if (!worked) {
+        byzantine->quiet_until_ns = tacit_smr_byzantine_deadline(smr);
+    }
     return worked;
 }
 
@@ -570,6 +647,9 @@ tacit_time_ns_t tacit_smr_byzantine_deadline(const struct tacit_smr *smr)
     at = sooner(at, tacit_fetch_deadline(&byzantine->fetch));
     if (byzantine->checkpoint != 0) {
         at = smr->now_ns;
+    }
+    if (byzantine->is_held) {
+        at = sooner(at, smr->now_ns + smr->config.byzantine.slow_after_ns / 4);
     }
     return at;
 }

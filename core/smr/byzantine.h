@@ -10,12 +10,18 @@
 #include "../byzantine/epochs.h"
 #include "../byzantine/links.h"
 #include "../byzantine/orders.h"
+#include "../byzantine/patience.h"
 #include "../byzantine/registers.h"
 #include "../byzantine/requests.h"
 #include "../state/fetch.h"
 #include "tacit/smr.h"
 
 struct tacit_smr;
+
+// Places for large bodies at each receiver. A leader is never more slots ahead than fit there, some
+// left over for other bodies: a batch that was overwritten before it was read has to be fetched.
+#define TACIT_LINKS_BODIES 8u
+#define TACIT_LINKS_BODIES_AHEAD (TACIT_LINKS_BODIES - 2u)
 
 struct tacit_smr_byzantine {
     struct tacit_signer *signer;
@@ -49,6 +55,15 @@ struct tacit_smr_byzantine {
     tacit_index_t stable;
     uint64_t stable_told; // published up to here
     uint64_t messages, unexpected;
+    // The last whole turn found nothing to do, and nothing that is due by itself before this.
+    bool is_quiet;
+    tacit_time_ns_t quiet_until_ns;
+
+    tacit_time_ns_t proposed_ns; // the newest batch of this leader
+    bool is_held;                // it waits for who is late
+    // When this replica looked last, and until when what others owe is owed no longer since it had
+    // no processor for a while.
+    tacit_time_ns_t looked_ns, absent_until_ns;
 
     // Epochs (epochs.c).
     uint64_t epoch;

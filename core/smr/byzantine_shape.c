@@ -6,8 +6,6 @@
 
 #include "internal.h"
 
-#define BODY_SLOTS 8u
-
 uint32_t tacit_smr_byzantine_body_bytes(const struct tacit_smr_config *config)
 {
     size_t most = tacit_agree_body_bytes(config->replicas, config->byzantine.window);
@@ -34,7 +32,7 @@ struct tacit_links_config tacit_smr_byzantine_links(const struct tacit_smr_confi
         .self = config->self,
         .slots = 2 * config->byzantine.tail + 64,
         .message_bytes = TACIT_BYZ_INLINE_BYTES + 256 + 65 * config->replicas,
-        .bodies = BODY_SLOTS,
+        .bodies = TACIT_LINKS_BODIES,
         .body_bytes = tacit_smr_byzantine_body_bytes(config),
         .window = config->byzantine.window};
 }

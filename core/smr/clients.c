@@ -527,6 +527,16 @@ static void hear_one(struct tacit_smr *smr, tacit_node_t from, const uint8_t *me
     }
 }
 
+bool tacit_smr_clients_have_news(const struct tacit_smr *smr)
+{
+    for (uint64_t left = smr->clients_up; left != 0; left &= left - 1) {
+        if (tacit_ring_has_news(&smr->clients[__builtin_ctzll(left)].reader)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool tacit_smr_hear_clients(struct tacit_smr *smr)
 {
     bool worked = false;

@@ -271,7 +271,7 @@ bool tacit_smr_epoch_propose(struct tacit_smr *smr)
     if (!tacit_smr_epoch_is_ending(smr)) {
         return propose_change(smr);
     }
-    if (byzantine->batch_used > 0 || tacit_requests_has_proposal(byzantine->requests) ||
+    if (byzantine->batch_used > 0 || tacit_requests_proposals(byzantine->requests) > 0 ||
         !tacit_agree_propose(byzantine->agree, "", 0, &slot)) {
         return false;
     }

@@ -7,6 +7,7 @@
 #define HELD_TIMES 8u     // of the shortest timer
 #define WAITED_PART 4u    // of a timer: who waits longer is close to losing patience
 #define STALLED_TIMERS 2u // a request that waits is the sooner reason to leave a view
+#define ROUNDS_IN_TIME 2u // that a leader may take, each as long as others are waited for
 
 // Since when f+1 members are connected, this one included. With fewer nobody could be made leader:
 // whoever starts first would leave the first views before the others are there.
@@ -61,7 +62,18 @@ tacit_time_ns_t tacit_smr_view_timer(const struct tacit_smr *smr)
         return UINT64_MAX;
     }
     gathered = gathered > byzantine->quorum_ns ? gathered : byzantine->quorum_ns;
-    return timer > gathered + byzantine->timer_ns ? timer : gathered + byzantine->timer_ns;
+    timer = timer > gathered + byzantine->timer_ns ? timer : gathered + byzantine->timer_ns;
+    bool absent = timer < byzantine->absent_until_ns && !TACIT_BUG(TIMER_WHILE_ABSENT);
+    return absent ? byzantine->absent_until_ns : timer;
+}
+
+// The shortest timer: as configured, but no leader is given up before what all others have to say
+// is given up, for one round of a slot and then the other.
+static tacit_time_ns_t shortest_ns(const struct tacit_smr *smr)
+{
+    tacit_time_ns_t rounds_ns = ROUNDS_IN_TIME * tacit_agree_patience_ns(smr->byzantine.agree);
+    tacit_time_ns_t least_ns = smr->config.byzantine.view_timeout_ns;
+    return rounds_ns > least_ns && !TACIT_BUG(TIMER_BELOW_PATIENCE) ? rounds_ns : least_ns;
 }
 
 // Something is executed. The timer, which each view left has doubled, shrinks with progress,
@@ -71,7 +83,7 @@ tacit_time_ns_t tacit_smr_view_timer(const struct tacit_smr *smr)
 void tacit_smr_view_progress(struct tacit_smr *smr)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    tacit_time_ns_t least_ns = smr->config.byzantine.view_timeout_ns;
+    tacit_time_ns_t least_ns = shortest_ns(smr);
     tacit_time_ns_t since_ns = tacit_requests_timer(byzantine->requests, 0);
     tacit_time_ns_t waited_ns = since_ns < smr->now_ns ? smr->now_ns - since_ns : 0;
     tacit_time_ns_t shorter_ns = byzantine->timer_ns - byzantine->timer_ns / 8;

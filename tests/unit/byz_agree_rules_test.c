@@ -341,6 +341,7 @@ static bool rule_silent_not_waited_for(void)
     world_open();
     world.no_vote[0][2] = world.no_vote[1][2] = true;
     propose(0, "a");
+    world_pump();
     world_pass(10 * WORLD_SLOW_NS);
     assert_int_equal(report_of(0).counters.decided_slow, 1);
     propose(0, "b");
@@ -358,7 +359,113 @@ static bool rule_silent_not_waited_for(void)
     return kept;
 }
 
+// Nobody is late who answers in time, however long this replica had no processor before it heard.
+static bool rule_time_of_this_turn(void)
+{
+    world_open();
+    propose(0, "a");
+    world_pump();
+    world.now_ns += 10 * WORLD_SLOW_NS;
+    (void)tacit_agree_poll(agree_of(0), world.now_ns);
+    propose(0, "b");
+    world.no_locked[1][2] = true;
+    (void)world_turn(1);
+    assert_int_equal(agree_of(1)->slots[1].delivered, true);
+    return !agree_of(1)->slots[1].slow;
+}
+
+// Each ACK takes longer than signatures are waited for by default. So many slots later none is
+// signed any more.
+static bool rule_patience_is_learnt(void)
+{
+    world_open();
+    uint64_t signed_last = 0;
+    for (unsigned i = 0; i < 60; i++) {
+        char text[8];
+        (void)snprintf(text, sizeof text, "%u", i);
+        block(world.no_vote, true);
+        uint64_t before = report_of(0).counters.certified;
+        propose(0, text);
+        world_pass(2 * WORLD_SLOW_NS);
+        block(world.no_vote, false);
+        world_pass(20 * WORLD_SLOW_NS);
+        assert_int_equal(report_of(0).decided, i + 1);
+        signed_last = report_of(0).counters.certified - before;
+    }
+    assert_true(report_of(0).counters.certified > 0);
+    return signed_last == 0;
+}
+
+// The same, but each slot is decided by signatures long before the ACK of replica 2 is there.
+static bool rule_late_acks_are_seen(void)
+{
+    world_open();
+    for (unsigned i = 0; i < 60; i++) {
+        char text[8];
+        (void)snprintf(text, sizeof text, "%u", i);
+        world.no_vote[0][2] = world.no_vote[1][2] = true;
+        propose(0, text);
+        world_pass(3 * WORLD_SLOW_NS);
+        block(world.no_vote, false);
+        world_pass(2 * WORLD_SLOW_NS);
+        assert_int_equal(report_of(0).decided, i + 1);
+    }
+    assert_true(report_of(0).counters.decided_slow > 0);
+    return report_of(0).counters.decided_fast > 0 && world_marks[TACIT_MARK_ACK_LATE] > 0;
+}
+
+// Signatures decide at once, because of replica 1: that nobody's ACK is here yet says nothing.
+static bool rule_silent_is_who_was_waited_for(void)
+{
+    world_open();
+    tacit_agree_gone(agree_of(1), 4);
+    block(world.no_locked, true);
+    propose(0, "a");
+    world_pump();
+    assert_int_equal(report_of(0).counters.decided_slow, 1);
+    return agree_of(0)->silent == 0;
+}
+
+// Replica 2 left view 0 alone. The others make progress without it, and follow it in the end.
+static bool rule_lone_is_followed(void)
+{
+    world_open();
+    tacit_agree_suspect(agree_of(2));
+    world_pump();
+    assert_int_equal(report_of(2).view, 1);
+    for (unsigned i = 0; i < 80 && report_of(0).view == 0; i++) {
+        char text[8];
+        (void)snprintf(text, sizeof text, "%u", i);
+        propose(0, text);
+        world_pass(2 * WORLD_SLOW_NS);
+        assert_int_equal(report_of(0).decided, i + 1);
+    }
+    assert_true(report_of(0).counters.decided_slow > 60);
+    return report_of(0).view == 1 && world_marks[TACIT_MARK_SEAL_FETCHED_BACK] > 0;
+}
+
+// Who is silent, or answers late on purpose, is waited for eight times what is configured at most.
+static void patience__has_an_end(void **state)
+{
+    (void)state;
+    struct tacit_patience patience = {0};
+    assert_int_equal(tacit_patience_ns(&patience, 1000), 1000);
+    for (unsigned i = 0; i < 1000; i++) {
+        tacit_patience_sample(&patience, UINT64_MAX / 2, 1000);
+    }
+    assert_int_equal(tacit_patience_ns(&patience, 1000), 1000 * TACIT_PATIENCE_TIMES);
+    for (unsigned i = 0; i < 4000; i++) {
+        tacit_patience_sample(&patience, 10, 1000);
+    }
+    assert_int_equal(tacit_patience_ns(&patience, 1000), 1000);
+}
+
 static const struct rule rules[] = {
+    {"what is heard now is heard now", rule_time_of_this_turn, TACIT_BUG_TIME_OF_LAST_TURN},
+    {"patience is learnt", rule_patience_is_learnt, TACIT_BUG_PATIENCE_AS_CONFIGURED},
+    {"late ACKs are seen", rule_late_acks_are_seen, TACIT_BUG_LATE_UNSEEN},
+    {"silent is who was waited for", rule_silent_is_who_was_waited_for, TACIT_BUG_SILENT_AT_ONCE},
+    {"who left alone is followed", rule_lone_is_followed, TACIT_BUG_LONE_NEVER_FOLLOWED},
     {"the silent are not waited for", rule_silent_not_waited_for, TACIT_BUG_SILENT_WAITED_FOR},
     {"all ACKs decide, not LOCKED", rule_all_acks, TACIT_BUG_DECIDE_ON_LOCKED},
     {"all ACKs decide, not f+1", rule_all_acks, TACIT_BUG_DECIDE_ON_QUORUM_ACKS},
@@ -388,6 +495,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RULE_TESTS(rules),
+        cmocka_unit_test(patience__has_an_end),
     };
     return cmocka_run_group_tests_name("byz_agree_rules", tests, NULL, close_world);
 }

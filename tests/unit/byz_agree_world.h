@@ -466,6 +466,7 @@ static struct tacit_digest world_root(uint64_t base)
 static bool world_turn(tacit_node_t at)
 {
     struct world_node *node = &world.node[at];
+    tacit_agree_turn(node->agree, world.now_ns);
     bool worked = world_inbox_turn(at);
     for (tacit_node_t stream = 0; stream < WORLD_N; stream++) {
         worked = (stream != at && world_stream_turn(at, stream)) || worked;

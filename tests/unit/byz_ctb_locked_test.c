@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "support/rules.h"
 #include "unit/byz_ctb_world.h"
 
 // `vouches`: the engine of replica 0 vouches each PREPARE as soon as it is locked.
@@ -253,6 +254,76 @@ static void runs__need_no_registers_when_all_are_there(void **state)
     assert_true(world_marks[TACIT_MARK_CTB_LOCKED_AGAIN] > 0);
 }
 
+// ---- what is late ------------------------------------------------------------------------------
+
+static void say_signed(uint64_t k)
+{
+    uint8_t statement[TACIT_SIGN_PAYLOAD_MAX];
+    struct tacit_ctb_message message = lock_of(k, TACIT_PAYLOAD_PREPARE, 0);
+    message.kind = TACIT_MESSAGE_SIGNED;
+    message.carries = TACIT_CTB_NOTHING;
+    uint32_t bytes = tacit_statement_stream_id(statement, 1, 1, k, &message.payload);
+    world_sign(1, TACIT_DOMAIN_STREAM_ID, statement, bytes, &message.signature);
+    tell(1, &message);
+}
+
+static uint32_t checks_begun(struct tacit_ctb *ctb)
+{
+    uint32_t before = world.replica[0].signer.count;
+    (void)tacit_ctb_poll(ctb, world.now_ns);
+    return world.replica[0].signer.count - before;
+}
+
+// A signature is checked when its id is late, or when the id before it was.
+static bool rule_signed_is_checked_when_late(void)
+{
+    struct tacit_ctb *ctb = open_world(true);
+    say_lock(0, TACIT_PAYLOAD_PREPARE, 0);
+    say_signed(0);
+    bool kept = checks_begun(ctb) == 0;
+    if (!kept) {
+        return false;
+    }
+    assert_true(tacit_ctb_deadline(ctb) <= world.now_ns + WORLD_SLOW_NS);
+    world.now_ns += WORLD_SLOW_NS;
+    assert_int_equal(checks_begun(ctb), 1);
+    tacit_ctb_agreed(ctb, 1, tacit_ctb_locked_slot(ctb, 1, 0), false); // so said the registers
+    assert_int_equal(delivered(), 1);
+    say_lock(1, TACIT_PAYLOAD_PREPARE, 0);
+    say_signed(1);
+    assert_int_equal(checks_begun(ctb), 1);
+    say_locked(1, 0, false); // the fast path was faster
+    say_lock(2, TACIT_PAYLOAD_PREPARE, 0);
+    say_signed(2);
+    return checks_begun(ctb) == 0;
+}
+
+// LOCKED that come after the delivery tell that all of them do come, and how long they take.
+static bool rule_late_locked_is_seen(void)
+{
+    struct tacit_ctb *ctb = open_world(true);
+    for (uint64_t k = 0; k < 30; k++) {
+        say_lock(k, TACIT_PAYLOAD_PREPARE, 0);
+        world.now_ns += 2 * WORLD_SLOW_NS;
+        if (delivered() == k) {
+            struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, 1, k);
+            slot->signed_ns = slot->locked_ns;
+            tacit_ctb_agreed(ctb, 1, slot, false);
+        }
+        say_locked(k, 0, false);
+        assert_int_equal(delivered(), k + 1);
+    }
+    say_lock(30, TACIT_PAYLOAD_PREPARE, 0);
+    return tacit_ctb_nudge_due(ctb, 1) > world.now_ns + 2 * WORLD_SLOW_NS;
+}
+
+static const struct rule rules[] = {
+    {"SIGNED is checked when it is late", rule_signed_is_checked_when_late,
+     TACIT_BUG_SIGNED_CHECKED_AT_ONCE},
+    {"LOCKED that comes late is seen", rule_late_locked_is_seen, TACIT_BUG_LATE_UNSEEN},
+    {"how long LOCKED takes is learnt", rule_late_locked_is_seen, TACIT_BUG_PATIENCE_AS_CONFIGURED},
+};
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +335,7 @@ int main(void)
         cmocka_unit_test(leave__speaks_of_what_was_delivered),
         cmocka_unit_test(nudge__has_locked_said_again),
         cmocka_unit_test(runs__need_no_registers_when_all_are_there),
+        RULE_TESTS(rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

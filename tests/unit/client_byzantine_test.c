@@ -12,7 +12,7 @@
 #include "core/byzantine/payload.h"
 #include "sim/sim_signer.h"
 
-enum { CLIENT = 7, BODY = 64 };
+enum { CLIENT = 7, BODY = 256 };
 
 static struct sim_signer_world world;
 static struct sim_signer signer;
@@ -28,6 +28,7 @@ static struct tacit_client_config byzantine_config(void)
                                                 .sign_ns = 30 * US,
                                                 .verify_ns = 60 * US});
     config.byzantine = true;
+    config.reply_bytes = BODY;
     config.faults = 1;
     config.client_id = CLIENT;
     config.signer = &signer.signer;
@@ -211,6 +212,54 @@ static bool holds__a_body_needs_its_digest(void)
     return !answered(fake);
 }
 
+// Eight requests are late: the half of them is signed, the others wait for their second time-out
+// without a word, for their third unsigned; then they are signed, too.
+static bool holds__few_are_signed_at_a_time(void)
+{
+    struct fake *fake = fake_open(byzantine_config());
+    uint32_t sessions[2] = {open_session(fake, 70), open_session(fake, 71)};
+    drain_requests(fake);
+    switch_bug(bug_wanted);
+    for (uint64_t i = 0; i < 8; i++) {
+        assert_int_equal(submit(fake, sessions[i % 2], "a", i), TACIT_OK);
+    }
+    advance(fake, 2 * MS);
+    expect_quiet(fake);
+    advance(fake, MS);
+    expect_quiet(fake);
+    bool kept = tacit_client_counters(fake->client)->signatures == 4;
+    for (uint32_t round = 0; round < 20; round++) {
+        drain_requests(fake);
+        advance(fake, 2 * MS);
+        expect_quiet(fake);
+    }
+    switch_bug(TACIT_BUG_NONE);
+    assert_int_equal(tacit_client_counters(fake->client)->signatures, 8);
+    fake_close(fake);
+    return kept;
+}
+
+// Where one in eight answers takes 3 ms none is late but the first of these.
+static bool holds__slow_answers_are_waited_for(void)
+{
+    uint32_t session;
+    struct fake *fake = asked(&session);
+    switch_bug(bug_wanted);
+    for (uint64_t number = 1; number <= 40; number++) {
+        advance(fake, number % 8 == 1 ? 3 * MS : 100 * US);
+        expect_quiet(fake);
+        drain_requests(fake);
+        say(fake, 0, 70, number, number, "x");
+        say(fake, 2, 70, number, number, "x");
+        expect_result(fake, number, number, "x");
+        assert_int_equal(submit(fake, session, "a", number + 1), TACIT_OK);
+    }
+    switch_bug(TACIT_BUG_NONE);
+    bool kept = tacit_client_counters(fake->client)->time_outs == 1;
+    fake_close(fake);
+    return kept;
+}
+
 static void rules__hold_and_their_bugs_are_seen(void **state)
 {
     (void)state;
@@ -222,6 +271,8 @@ static void rules__hold_and_their_bugs_are_seen(void **state)
         {holds__a_repetition_is_no_second_vote, TACIT_BUG_CLIENT_REPLY_TWICE},
         {holds__slots_have_to_agree, TACIT_BUG_CLIENT_INDEX_IGNORED},
         {holds__a_body_needs_its_digest, TACIT_BUG_CLIENT_BODY_UNCHECKED},
+        {holds__few_are_signed_at_a_time, TACIT_BUG_CLIENT_SIGNS_ALL},
+        {holds__slow_answers_are_waited_for, TACIT_BUG_PATIENCE_AS_CONFIGURED},
     };
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         assert_true(rules[i].holds());
@@ -539,7 +590,7 @@ struct run {
 
 static void result_of(uint64_t number, char body[BODY])
 {
-    uint32_t length = (uint32_t)(number * 7 % 60);
+    uint32_t length = (uint32_t)(number * 7 % 60 * 4);
     memset(body, 'a' + (int)(number % 26), length);
     body[length] = 0;
 }

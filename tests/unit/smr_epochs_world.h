@@ -166,7 +166,7 @@ void tacit_requests_enter_view(struct tacit_requests *requests, uint64_t view,
     world.entered_view = view;
 }
 
-bool tacit_requests_has_proposal(const struct tacit_requests *requests)
+uint32_t tacit_requests_proposals(const struct tacit_requests *requests)
 {
     (void)requests;
     return world.has_requests;

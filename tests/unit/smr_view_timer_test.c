@@ -23,6 +23,7 @@ enum { REPLICAS = 5, SELF = 0, TIMER_NS = 1000 };
 static struct {
     struct tacit_smr smr;
     tacit_time_ns_t obliged_ns, gathered_ns, stalled_ns; // UINT64_MAX: not
+    tacit_time_ns_t patience_ns;
     bool owed;
     tacit_node_t leader;
     uint32_t suspected, gone;
@@ -39,6 +40,12 @@ tacit_time_ns_t tacit_agree_gathered_ns(const struct tacit_agree *agree)
 {
     (void)agree;
     return world.gathered_ns;
+}
+
+tacit_time_ns_t tacit_agree_patience_ns(const struct tacit_agree *agree)
+{
+    (void)agree;
+    return world.patience_ns;
 }
 
 tacit_time_ns_t tacit_agree_stalled_ns(const struct tacit_agree *agree)
@@ -160,7 +167,36 @@ static bool rule_timer_is_held(void)
     return kept;
 }
 
+// Where all take long to answer, a leader has that long for one round of a slot and then the other.
+static bool rule_timer_is_not_below_patience(void)
+{
+    world_open();
+    world.smr.config.byzantine.view_timeout_ns = TIMER_NS;
+    world.smr.now_ns = 10000;
+    world.patience_ns = TIMER_NS / 4;
+    tacit_smr_view_progress(&world.smr);
+    assert_int_equal(world.smr.byzantine.timer_ns, TIMER_NS);
+    world.patience_ns = 3 * TIMER_NS;
+    tacit_smr_view_progress(&world.smr);
+    return world.smr.byzantine.timer_ns == 6 * TIMER_NS;
+}
+
+// A replica that had no processor for a while does not hold the leader to account for that.
+static bool rule_absence_is_forgiven(void)
+{
+    world_open();
+    assert_false(suspects_at(1500));
+    expect(0, 2000);
+    world.smr.byzantine.absent_until_ns = 3500;
+    assert_false(suspects_at(2999));
+    bool kept = !suspects_at(3499);
+    return kept && suspects_at(3500);
+}
+
 static const struct rule rules[] = {
+    {"absence is forgiven", rule_absence_is_forgiven, TACIT_BUG_TIMER_WHILE_ABSENT},
+    {"the timer is not below patience", rule_timer_is_not_below_patience,
+     TACIT_BUG_TIMER_BELOW_PATIENCE},
     {"the timer is held while it is needed", rule_timer_is_held, TACIT_BUG_TIMER_NOT_HELD},
     {"a change of members waits for f+1 in the view", rule_change_not_while_alone,
      TACIT_BUG_OWED_WHILE_ALONE},

@@ -325,9 +325,10 @@ static void result_digest__has_the_size_of_a_digest(void **state)
     for (uint64_t number = UINT64_MAX - 6; number != 6; number++) {
         uint32_t whole = 0;
         for (tacit_node_t self = 0; self < 5; self++) {
-            whole += tacit_wire_reply_is_whole(number, 33, false, self, 5);
-            assert_true(tacit_wire_reply_is_whole(number, 33, true, self, 5));
-            assert_true(tacit_wire_reply_is_whole(number, 32, false, self, 5));
+            whole += tacit_wire_reply_is_whole(number, TACIT_WIRE_WHOLE_BYTES + 1, false, self, 5);
+            assert_true(
+                tacit_wire_reply_is_whole(number, TACIT_WIRE_WHOLE_BYTES + 1, true, self, 5));
+            assert_true(tacit_wire_reply_is_whole(number, TACIT_WIRE_WHOLE_BYTES, false, self, 5));
         }
         assert_int_equal(whole, 1);
     }

@@ -13,9 +13,9 @@
 // Byzantine mode: up to f of 2f+1 replicas lie. Each request goes to all; an answer counts when f+1
 // replicas gave it: equal in session, number, kind, position in the log and digest of the body, and
 // the body itself came from anybody and has that digest. Each replica has one vote a request, its
-// newest. What was not answered in time is signed once and sent again to all. A hint is ignored,
-// and nothing that up to f replicas write makes an answer of theirs count, stops others from being
-// heard, or uses more than a bounded amount of memory or work.
+// newest. What was not answered in time is signed once and sent again to all, few requests at a
+// time. A hint is ignored, and nothing that up to f replicas write makes an answer of theirs count,
+// stops others from being heard, or uses more than a bounded amount of memory or work.
 //
 // Threads: all calls on one object come from the thread that owns its fabric. Nothing here blocks.
 #ifndef TACIT_CLIENT_CORE_H
@@ -37,7 +37,7 @@ struct tacit_client_config {
     uint32_t sessions;      // open at a time, 1 .. 65535; at most the replicas' sessions_per_client
     uint32_t pipeline; // requests outstanding per session; at most the replicas' session_pipeline
     tacit_time_ns_t
-        retry_ns; // first time-out of a request; 0: 2 ms. Grows with measured round trips
+        retry_ns; // first time-out of a request; 0: 2 ms. Grows with what round trips take
     tacit_time_ns_t retry_max_ns; // cap of the back-off; 0: 50 ms
     tacit_time_ns_t hint_ns;      // pause when a replica said that it knows no leader; 0: 100 us
     // Names the first session that is opened; each later one counts on. No other start of this

@@ -47,6 +47,8 @@ struct tacit_ring_reader {
 };
 void tacit_ring_reader_init(struct tacit_ring_reader *reader, struct tacit_ring_shape shape,
                             const void *memory);
+// Whether read() would find more than an old message where the next one belongs. Cheap.
+bool tacit_ring_has_news(const struct tacit_ring_reader *reader);
 // Copies the next whole message to `out` (private, shape.slot_bytes) and its length to *length. OK,
 // or EMPTY (nothing new, or torn: look again), or MALFORMED (a length out of range; skipped). After
 // being lapped it resumes at the oldest surviving message. Bounded: copies at most one payload a

@@ -204,11 +204,13 @@ static inline uint32_t tacit_wire_reply_max(uint32_t body_bytes, bool byzantine)
     return TACIT_WIRE_REPLY_HEADER +
            (body_bytes > TACIT_WIRE_MEMBERS_BYTES ? body_bytes : TACIT_WIRE_MEMBERS_BYTES);
 }
+// A body of up to so many bytes is sent by all: to make a digest of it takes longer.
+#define TACIT_WIRE_WHOLE_BYTES 128u
 // Whether replica `self` of `replicas` sends the body itself (else its digest).
 static inline bool tacit_wire_reply_is_whole(uint64_t number, uint32_t body_bytes, bool full,
                                              tacit_node_t self, uint8_t replicas)
 {
-    return full || body_bytes <= TACIT_WIRE_DIGEST_BYTES || number % replicas == self;
+    return full || body_bytes <= TACIT_WIRE_WHOLE_BYTES || number % replicas == self;
 }
 
 size_t tacit_wire_reply_encode(uint8_t *out, size_t max, const struct tacit_wire_reply *reply);
