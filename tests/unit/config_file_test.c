@@ -255,6 +255,42 @@ static void the_digest_covers_what_never_changes(void **state)
     }
 }
 
+// Spares and when they are needed are no part of what all must agree on: such a file may be changed
+// on one node after the other.
+static void spares__are_no_part_of_the_digest(void **state)
+{
+    (void)state;
+    struct tacit_digest before;
+    struct tacit_digest after;
+    assert_good(parse_edited(crash_text, "f: 1\n", "f: 1\n"), 0);
+    tacit_config_digest(&before, &config);
+    assert_null(tacit_config_body(&config, TACIT_CONFIG_REPLICA, 0, 1));
+    assert_int_equal(tacit_config_client_ids(&config), 1);
+    assert_good(parse_edited(crash_text, "  suspicion: 20ms\n",
+                             "  suspicion: 20ms\n  replace_after: 1s\n"
+                             "spare_replicas:\n"
+                             "  - {id: 2, address: socket:s2, public_key: @4@, client: 5}\n"
+                             "  - {id: 1, address: socket:s1, public_key: @3@, client: 7}\n"),
+                0);
+    tacit_config_digest(&after, &config);
+    assert_true(tacit_digest_is_equal(&before, &after));
+    assert_int_equal(config.spare_replica_count, 2);
+    assert_int_equal(config.timing.replace_after_ns, 1000000000);
+    assert_int_equal(tacit_config_client_ids(&config), 3);
+    const struct tacit_config_member *first =
+        tacit_config_body(&config, TACIT_CONFIG_REPLICA, 2, 1);
+    assert_ptr_equal(first, &config.spare_replicas[0]);
+    assert_int_equal(first->client, 7);
+    assert_ptr_equal(tacit_config_body(&config, TACIT_CONFIG_REPLICA, 2, 0), &config.replicas[2]);
+    assert_null(tacit_config_body(&config, TACIT_CONFIG_REPLICA, 3, 1)); // no such seat
+    assert_null(tacit_config_body(&config, TACIT_CONFIG_REPLICA, 0, 3));
+    assert_null(tacit_config_body(&config, TACIT_CONFIG_REPLICA, 0, TACIT_BODY_VACANT));
+    assert_null(tacit_config_body(&config, TACIT_CONFIG_MEMNODE, 0, 1));
+    // As a client it has the key that it has as a replica.
+    assert_ptr_equal(tacit_config_public_key(&config, TACIT_CONFIG_CLIENT, 7), &first->public_key);
+    assert_null(tacit_config_public_key(&config, TACIT_CONFIG_CLIENT, TACIT_CONFIG_NO_CLIENT));
+}
+
 // Every uint64 of the immutable sections, and mode, f, fm, log_on, one by one in the struct: a
 // field that is added to the struct but not to the key table fails here.
 static void the_digest_covers_every_field(void **state)
@@ -314,6 +350,7 @@ int main(void)
         cmocka_unit_test(f_is_computed_and_explained),
         cmocka_unit_test(the_digest_covers_what_never_changes),
         cmocka_unit_test(the_digest_covers_every_field),
+        cmocka_unit_test(spares__are_no_part_of_the_digest),
         cmocka_unit_test(the_digest_is_stable),
     };
     return tacit_crypto_init(NULL) == TACIT_OK

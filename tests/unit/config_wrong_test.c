@@ -19,7 +19,43 @@ struct wrong_case {
     const char *accepted; // what would be right
 };
 
+#define SPARE "spare_replicas:\n  - {id: 1, address: socket:s1, public_key: @7@, client: 7}\n"
+
 static const struct wrong_case wrong_cases[] = {
+    // spares
+    {crash_text, "memnodes: []\n",
+     "memnodes: []\nspare_replicas:\n  - {id: 1, address: socket:s1, public_key: @7@}\n", 12, 1,
+     "spare_replicas[0].client: is missing", "a client id of its own"},
+    {crash_text, "memnodes: []\n",
+     "memnodes: []\nspare_replicas:\n  - {id: 0, address: socket:s1, public_key: @7@, client: 7}\n",
+     12, 1, "id 0 is a founder's", "accepted: 1 to 1"},
+    {crash_text, "memnodes: []\n",
+     "memnodes: []\nspare_replicas:\n  - {id: 2, address: socket:s1, public_key: @7@, client: 7}\n",
+     12, 1, "id 2 is too large", "accepted: 1 to 1"},
+    {crash_text, "memnodes: []\n",
+     "memnodes: []\nspare_replicas:\n  - {id: 15, address: socket:s1, public_key: @7@, client: "
+     "7}\n",
+     12, 1, "'15' is out of range", "0 to 14"},
+    {crash_text, "memnodes: []\n",
+     "memnodes: []\nspare_replicas:\n  - {id: 1, address: socket:s1, public_key: @7@, client: 0}\n",
+     12, 1, "client: id 0 is taken already, in line 14", "another one"},
+    {crash_text, "memnodes: []\n",
+     "memnodes: []\nspare_replicas:\n  - {id: 1, address: socket:s1, public_key: @7@, client: 8}\n",
+     12, 1, "client: id 8 is not below limits.clients_max (8)", "0 to 7"},
+    {crash_text, "memnodes: []\n",
+     "memnodes: []\n" SPARE "  - {id: 1, address: socket:s2, public_key: @5@, client: 6}\n", 13, 1,
+     "id 1 is taken already", "1 to 2, each once"},
+    {crash_text, "memnodes: []\n",
+     "memnodes: []\n" SPARE "  - {id: 2, address: socket:s2, public_key: @5@, client: 7}\n", 13, 1,
+     "client: id 7 is taken already, in line 12", "another one"},
+    {crash_text, "memnodes: []\n",
+     "memnodes: []\nspare_memnodes:\n  - {id: 1, address: socket:r2, public_key: @7@, client: 7}\n",
+     12, 1, "'socket:r2' is taken already, in line 9", "one address a node"},
+    {crash_text, "memnodes: []\n",
+     "memnodes: []\nspare_memnodes:\n  - {id: 1, address: socket:s1, public_key: @0@, client: 7}\n",
+     12, 1, "this key is taken already, in line 7", "tacit keygen"},
+    {crash_text, "suspicion: 20ms", "suspicion: 20ms\n  replace_after: 2h", 21, 1, "replace_after",
+     "0ns to"},
     // structure
     {NULL, NULL, "", 0, 1, "the file is empty", "empty"},
     {NULL, NULL, "# nothing\n", 0, 1, "the file is empty", "empty"},

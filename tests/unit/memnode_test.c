@@ -263,12 +263,16 @@ static int look(struct replica *replica)
     return -1;
 }
 
-static void replica_start(uint16_t id, tacit_incarnation_t incarnation)
+static void replica_start_as(struct replica *replica, uint16_t id, tacit_incarnation_t incarnation)
 {
-    struct replica *replica = &t.replicas[id];
+    char spare_path[sizeof t.path + 8];
     struct tacit_shm_config config;
     struct tacit_error error = {.text = ""};
     config_fill(&config, TACIT_SHM_REPLICA, id, incarnation);
+    if (tacit_incarnation_body(incarnation) != 0) { // a spare has a socket of its own
+        (void)snprintf(spare_path, sizeof spare_path, "%s.spare", t.path);
+        config.path = spare_path;
+    }
     if (tacit_shm_open(&config, &replica->fabric, &error) != TACIT_OK) {
         fail_msg("%s", error.text);
     }
@@ -287,6 +291,11 @@ static void replica_start(uint16_t id, tacit_incarnation_t incarnation)
     replica->control = region(replica, TACIT_REGION_CONTROL);
     replica->log = region(replica, TACIT_REGION_LOG);
     assert_true(replica->page >= 0 && replica->control >= 0 && replica->log >= 0);
+}
+
+static void replica_start(uint16_t id, tacit_incarnation_t incarnation)
+{
+    replica_start_as(&t.replicas[id], id, incarnation);
 }
 
 static void replica_stop(uint16_t id)
@@ -634,6 +643,36 @@ static void test_registers_of_many_lives(void **state)
     assert_int_equal(register_read(&t.replicas[2], registers_of(0, 60), 0), 60);
 }
 
+// A spare that claims every seat, again and again, ends no member's connection and takes nobody's
+// registers: what it has are its own.
+static void test_registers_of_claims(void **state)
+{
+    (void)state;
+    uint32_t start = 0;
+    for (uint16_t i = 0; i < REPLICAS; i++) {
+        replica_start(i, 1);
+        assert_int_equal(
+            register_write(&t.replicas[i], registers_of(TACIT_NODE_SELF, 0), 0, 70u + i),
+            TACIT_COMPLETION_OK);
+    }
+    for (uint32_t round = 0; round < 4; round++) {
+        for (uint16_t i = 1; i < REPLICAS; i++) {
+            struct replica claim = {.fabric = NULL};
+            replica_start_as(&claim, i, tacit_incarnation_make(4 - round, 1, ++start));
+            assert_int_equal(register_write(&claim, registers_of(TACIT_NODE_SELF, 0), 0, start),
+                             TACIT_COMPLETION_OK);
+            tacit_shm_close(claim.fabric);
+            for (uint16_t k = 1; k < REPLICAS; k++) {
+                (void)look(&t.replicas[k]);
+                assert_true(t.replicas[k].up);
+                assert_int_equal(register_read(&t.replicas[0], registers_of(k, 1), 0), 70u + k);
+                assert_int_equal(register_write(&t.replicas[k], registers_of(k, 1), 0, 70u + k),
+                                 TACIT_COMPLETION_OK);
+            }
+        }
+    }
+}
+
 static long ticks_used(pid_t pid)
 {
     char path[64], text[1024] = "";
@@ -751,6 +790,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_registers, open_registers, close_all),
         cmocka_unit_test_setup_teardown(test_registers, open_registers_of_provider, close_all),
         cmocka_unit_test_setup_teardown(test_registers_of_many_lives, open_registers, close_all),
+        cmocka_unit_test_setup_teardown(test_registers_of_claims, open_registers, close_all),
         cmocka_unit_test_setup_teardown(test_gave_everything_up, open_all, close_all),
         cmocka_unit_test_setup_teardown(test_ends_in_order, open_all, close_all),
         cmocka_unit_test_setup_teardown(test_ends_in_order, open_registers, close_all),

@@ -61,6 +61,17 @@ static void report(void *context, enum tacit_shm_report_kind kind, const char *t
     (void)snprintf(t.last_report, sizeof t.last_report, "%s", text);
 }
 
+static enum tacit_seat_ruling ruling;
+
+static enum tacit_seat_ruling seat_rule(void *context, enum tacit_shm_kind kind, uint16_t id,
+                                        tacit_incarnation_t incarnation)
+{
+    (void)context;
+    assert_int_equal(kind, TACIT_SHM_REPLICA);
+    assert_int_equal(id, 1);
+    return tacit_incarnation_body(incarnation) == 0 ? TACIT_SEAT_OPEN : ruling;
+}
+
 static int directory_open(void **state)
 {
     (void)state;
@@ -107,6 +118,27 @@ static struct tacit_shm_counters counters(void)
 }
 
 // ---- tests ----
+
+// Another body gets no further than the handshake before it may have the seat, so that its claim
+// ends nobody's connection; and what it claimed before does not keep the member out.
+static void test_claims_to_a_seat(void **state)
+{
+    (void)state;
+    t.config.seat_rule = seat_rule;
+    host_open();
+    for (int round = 0; round < 3; round++) {
+        ruling = round == 0 ? TACIT_SEAT_LATER : TACIT_SEAT_TAKEN;
+        assert_true(come_in(TACIT_PEER_REPLICA, 1, tacit_incarnation_make(1, 1, 9)) < 0);
+        ruling = TACIT_SEAT_OPEN;
+        int claim = come_in(TACIT_PEER_REPLICA, 1, tacit_incarnation_make(1, 2, 5));
+        int member = come_in(TACIT_PEER_REPLICA, 1, tacit_incarnation_make(0, 0, 3));
+        assert_true(claim >= 0 && member >= 0);
+        close(claim);
+        close(member);
+    }
+    // Nobody is called so, whatever the rule says.
+    t.config.seat_rule = NULL;
+}
 
 static void test_strangers_are_bounded(void **state)
 {
@@ -366,6 +398,7 @@ static void test_bad_configurations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_claims_to_a_seat, directory_open, directory_close),
         cmocka_unit_test_setup_teardown(test_strangers_are_bounded, directory_open,
                                         directory_close),
         cmocka_unit_test_setup_teardown(test_garbage, directory_open, directory_close),

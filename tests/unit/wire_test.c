@@ -334,6 +334,87 @@ static void result_digest__has_the_size_of_a_digest(void **state)
     }
 }
 
+// Seats as one replica sees them, and operators' orders: what comes back is what was said, and
+// nonsense is refused.
+static void members__round_trip(void **state)
+{
+    (void)state;
+    struct tacit_wire_members members = {
+        .epoch = 7, .barred = 1ull << 33, .nonce = 9, .dead = 5, .outcome = TACIT_ORDER_DONE};
+    struct tacit_wire_members again;
+    uint8_t out[TACIT_WIRE_MEMBERS_BYTES];
+    for (unsigned i = 0; i < TACIT_WIRE_SEATS; i++) {
+        members.seat[i] = tacit_incarnation_make(i, i % 15, i + 1);
+        members.ordered[i] = (uint8_t)(i % (TACIT_SPARES_MAX + 2));
+    }
+    tacit_wire_members_encode(out, &members);
+    assert_int_equal(tacit_wire_members_decode(&again, out, sizeof out), TACIT_VERDICT_OK);
+    assert_memory_equal(&again, &members, sizeof members);
+    assert_int_equal(tacit_wire_members_decode(&again, out, sizeof out - 1),
+                     TACIT_VERDICT_MALFORMED);
+    struct tacit_wire_reply reply = {
+        .kind = TACIT_REPLY_MEMBERS, .number = 3, .body = out, .body_bytes = sizeof out};
+    uint8_t message[TACIT_WIRE_REPLY_HEADER + TACIT_WIRE_MEMBERS_BYTES];
+    size_t size = tacit_wire_reply_encode(message, sizeof message, &reply);
+    assert_true(reply_is_canonical(message, size));
+    reply.session = 1;
+    size = tacit_wire_reply_encode(message, sizeof message, &reply);
+    assert_false(reply_is_canonical(message, size));
+    members.seat[3] = TACIT_INCARNATION_MAX + 1;
+    tacit_wire_members_encode(out, &members);
+    assert_int_equal(tacit_wire_members_decode(&again, out, sizeof out), TACIT_VERDICT_MALFORMED);
+    members.seat[3] = 1;
+    members.ordered[31] = TACIT_SPARES_MAX + 2;
+    tacit_wire_members_encode(out, &members);
+    assert_int_equal(tacit_wire_members_decode(&again, out, sizeof out), TACIT_VERDICT_MALFORMED);
+}
+
+static enum tacit_verdict order_in_request(const uint8_t *order, uint32_t bytes, uint64_t session,
+                                           uint64_t number)
+{
+    uint8_t message[256];
+    struct tacit_wire_request request = {.kind = TACIT_REQUEST_ORDER,
+                                         .session = session,
+                                         .number = number,
+                                         .body = order,
+                                         .body_bytes = bytes};
+    size_t size = tacit_wire_request_encode(message, sizeof message, &request);
+    struct tacit_wire_request again;
+    assert_true(size <= tacit_wire_request_max(64, false)); // the smallest request_bytes there is
+    return tacit_wire_request_decode(&again, message, size);
+}
+
+static void order__round_trips(void **state)
+{
+    (void)state;
+    struct tacit_wire_order order = {
+        .kind = TACIT_ORDER_REPLACE, .body = 2, .seat = 17, .epoch = 5, .nonce = 1ull << 60};
+    struct tacit_wire_order again;
+    uint8_t out[TACIT_WIRE_ORDER_BYTES];
+    memset(order.signature, 0xa5, sizeof order.signature);
+    tacit_wire_order_encode(out, &order);
+    assert_int_equal(tacit_wire_order_decode(&again, out, sizeof out), TACIT_VERDICT_OK);
+    assert_memory_equal(&again, &order, sizeof order);
+    assert_int_equal(order_in_request(out, sizeof out, 0, order.nonce), TACIT_VERDICT_OK);
+    assert_int_equal(order_in_request(out, sizeof out, 1, order.nonce), TACIT_VERDICT_MALFORMED);
+    assert_int_equal(order_in_request(out, sizeof out, 0, order.nonce + 1),
+                     TACIT_VERDICT_MALFORMED);
+    assert_int_equal(order_in_request(out, sizeof out - 8, 0, order.nonce),
+                     TACIT_VERDICT_MALFORMED);
+    static const struct {
+        size_t offset;
+        uint8_t value;
+    } lies[] = {{0, 0}, {0, 4}, {4, 1}, {2, 32}, {3, 1}};
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        tacit_wire_order_encode(out, &order);
+        out[lies[i].offset] = lies[i].value;
+        assert_int_equal(tacit_wire_order_decode(&again, out, sizeof out), TACIT_VERDICT_MALFORMED);
+    }
+    order.nonce = 0;
+    tacit_wire_order_encode(out, &order);
+    assert_int_equal(tacit_wire_order_decode(&again, out, sizeof out), TACIT_VERDICT_MALFORMED);
+}
+
 // A batch of items with bodies of each length up to 17 comes back as it was; cut anywhere but
 // between two items it is malformed.
 static void item__batches_round_trip(void **state)
@@ -449,6 +530,8 @@ int main(void)
         cmocka_unit_test(reply__round_trips_and_refuses_the_rest),
         cmocka_unit_test(signed_request__is_the_unsigned_one_with_a_signature),
         cmocka_unit_test(result_digest__has_the_size_of_a_digest),
+        cmocka_unit_test(members__round_trip),
+        cmocka_unit_test(order__round_trips),
         cmocka_unit_test(item__batches_round_trip),
         cmocka_unit_test(item__refuses_nonsense),
     };
