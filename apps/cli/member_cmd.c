@@ -336,9 +336,7 @@ static const char *outcome_text(uint32_t outcome)
 {
     static const char *const texts[TACIT_ORDER_OUTCOMES] = {
         [TACIT_ORDER_DONE] = "done",
-        [TACIT_ORDER_STALE] =
-            "the members have changed meanwhile: look (tacit member list) and say "
-            "it again",
+        [TACIT_ORDER_STALE] = "the members have changed meanwhile: look, and say it again",
         [TACIT_ORDER_UNKNOWN] = "the group has no such seat",
         [TACIT_ORDER_NOT_MEMBER] = "it is no member (any more)",
         [TACIT_ORDER_SEATED] = "it is a member already",

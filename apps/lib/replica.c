@@ -5,6 +5,7 @@
 #include "tacit/replica.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../client/cluster.h"
@@ -35,6 +37,9 @@
 #define BELIEVES_NS UINT64_C(1000000000)
 #define ALONE_NS UINT64_C(3000000000)
 #define ADMITTED_NS UINT64_C(60000000000)
+#define WATCH_NS 100000000u   // between two looks of the watch
+#define MISSED_LOOKS 10u      // after which it asks, again after twice as many, ...
+#define MISSED_LOOKS_MAX 100u // up to this
 
 struct tacit_replica {
     struct tacit_node *node;
@@ -52,7 +57,10 @@ struct tacit_replica {
     uint64_t draws;
     uint64_t seat_words[TACIT_WIRE_SEATS]; // of the engine, read by the fabric's control thread
     bool is_over;                          // replaced, or not let into a seat
-    tacit_incarnation_t successor;         // who replaced it, as its state says; 0: not known
+    pthread_t watch;                       // asks whether it was replaced while others are missing
+    bool is_watched;
+    atomic_bool ends, told;               // the watch shall end; it was told so by the group
+    tacit_incarnation_t successor;        // who replaced it, as its state says; 0: not known
     tacit_time_ns_t started_ns, alone_ns; // alone: since when no replica was connected, 0: some are
     char app_options[OPTIONS_BYTES];
     void (*started)(void *context);
@@ -101,8 +109,60 @@ static bool is_over(void *context, const struct tacit_status_report *report, tac
         node->seat.generation > 0 &&
         (age_ns > ADMITTED_NS || (replica->alone_ns != 0 && now_ns - replica->alone_ns > ALONE_NS));
     replica->successor = report->successor;
-    replica->is_over = report->successor != 0 || (waits && (refused || unwanted));
+    replica->is_over =
+        report->successor != 0 || atomic_load(&replica->told) || (waits && (refused || unwanted));
     return replica->is_over;
+}
+
+// A member that was replaced while it lived hears nothing of it: its connections end, and nobody
+// makes new ones. So while any replica is missing it asks the group, as a client, now and then.
+static void *watch(void *context)
+{
+    struct tacit_replica *replica = context;
+    const struct tacit_node *node = replica->node;
+    uint32_t all = (1u << node->config.replica_count) - 1;
+    unsigned missed = 0;
+    unsigned patience = MISSED_LOOKS;
+    while (!atomic_load(&replica->ends) && !atomic_load(&replica->told)) {
+        struct timespec pause = {.tv_nsec = WATCH_NS};
+        struct tacit_status_report report;
+        (void)nanosleep(&pause, NULL);
+        tacit_replica_status(replica, &report);
+        bool all_here = ((report.up | 1u << node->seat.id) & all) == all;
+        missed = all_here ? 0 : missed + 1;
+        patience = all_here ? MISSED_LOOKS : patience;
+        if (missed >= patience) {
+            missed = 0;
+            patience = 2 * patience < MISSED_LOOKS_MAX ? 2 * patience : MISSED_LOOKS_MAX;
+            atomic_store(&replica->told, tacit_standby_is_replaced(node));
+        }
+    }
+    wake(replica);
+    return NULL;
+}
+
+static void watch_begin(struct tacit_replica *replica)
+{
+    const struct tacit_config *config = &replica->node->config;
+    const struct tacit_config_member *self =
+        tacit_config_member(config, replica->node->file.role, replica->node->file.id);
+    sigset_t all;
+    sigset_t before;
+    if (replica->runner.is_over == NULL || self->client == TACIT_CONFIG_NO_CLIENT) {
+        return;
+    }
+    (void)sigfillset(&all); // signals are for other threads
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    replica->is_watched = pthread_create(&replica->watch, NULL, watch, replica) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void watch_end(struct tacit_replica *replica)
+{
+    atomic_store(&replica->ends, true);
+    if (replica->is_watched) {
+        (void)pthread_join(replica->watch, NULL);
+    }
 }
 
 static enum tacit_status over_error(const struct tacit_replica *replica, struct tacit_error *error)
@@ -493,7 +553,9 @@ enum tacit_status tacit_replica_run(struct tacit_replica *replica, struct tacit_
         replica->started(replica->context);
     }
     replica->started_ns = tacit_shm_now_ns();
+    watch_begin(replica);
     tacit_runner_run(&replica->runner);
+    watch_end(replica);
     if (!replica->runner.is_crowded) {
         ask_for_rank(-NICE_GAIN); // it may stand by next
     }

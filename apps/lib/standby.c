@@ -12,6 +12,7 @@
 #include "tacit/wire.h"
 
 #define ASK_NS 20000000u // between two questions
+#define ASKS_MOST 50u    // by who wants to know whether it was replaced
 // Spares take dead seats in order of their ids; one that is not taken for so long is anybody's.
 #define TURN_NS UINT64_C(3000000000)
 #define SAY_NS UINT64_C(60000000000) // between two lines in the log that say the same
@@ -162,22 +163,49 @@ static void stand_by(struct tacit_node *node, struct tacit_channel *channel,
     }
 }
 
+// As a client of its own.
+static enum tacit_status channel_of(const struct tacit_node *node, struct tacit_channel **channel,
+                                    struct tacit_error *error)
+{
+    char state_dir[TACIT_CONFIG_PATH_BYTES + 16];
+    char group_path[TACIT_CONFIG_PATH_BYTES + 16];
+    (void)snprintf(state_dir, sizeof state_dir, "%s/standby", node->file.state_dir);
+    (void)snprintf(group_path, sizeof group_path, "%s/group", node->file.state_dir);
+    struct tacit_channel_options options = {
+        .cluster_path = node->cluster_path,
+        .key_path = node->file.key_path,
+        .client_id = tacit_config_member(&node->config, node->file.role, node->file.id)->client,
+        .group_path = group_path,
+        .state_dir = state_dir};
+    return tacit_channel_open(&options, channel, error);
+}
+
+bool tacit_standby_is_replaced(const struct tacit_node *node)
+{
+    struct tacit_channel *channel = NULL;
+    struct tacit_channel_event event;
+    struct tacit_wire_members members;
+    tacit_node_t seat = (tacit_node_t)((is_memnode(node) ? TACIT_NODE_MEMNODE : 0) + node->seat.id);
+    bool replaced = false;
+    if (channel_of(node, &channel, NULL) != TACIT_OK) {
+        return false;
+    }
+    for (uint32_t i = 0; i < ASKS_MOST && !replaced; i++) {
+        tacit_channel_members_ask(channel);
+        (void)tacit_channel_wait(channel, ASK_NS, &event);
+        replaced = tacit_channel_members(channel, &members) &&
+                   members.seat[seat] >> 20 != node->provider.incarnation >> 20 &&
+                   tacit_incarnation_generation(members.seat[seat]) >= node->seat.generation;
+    }
+    tacit_channel_close(channel);
+    return replaced;
+}
+
 enum tacit_status tacit_standby_wait(struct tacit_node *node, const volatile sig_atomic_t *stopped,
                                      struct tacit_error *error)
 {
-    const struct tacit_config_member *self =
-        tacit_config_member(&node->config, node->file.role, node->file.id);
-    char state_dir[TACIT_CONFIG_PATH_BYTES + 16];
-    char group_path[TACIT_CONFIG_PATH_BYTES + 16];
     struct tacit_channel *channel = NULL;
-    (void)snprintf(state_dir, sizeof state_dir, "%s/standby", node->file.state_dir);
-    (void)snprintf(group_path, sizeof group_path, "%s/group", node->file.state_dir);
-    struct tacit_channel_options options = {.cluster_path = node->cluster_path,
-                                            .key_path = node->file.key_path,
-                                            .client_id = self->client,
-                                            .group_path = group_path,
-                                            .state_dir = state_dir};
-    enum tacit_status status = tacit_channel_open(&options, &channel, error);
+    enum tacit_status status = channel_of(node, &channel, error);
     if (status != TACIT_OK) {
         return status;
     }

@@ -19,6 +19,10 @@ bool tacit_standby_is_needed(const struct tacit_node *node);
 enum tacit_status tacit_standby_wait(struct tacit_node *node, const volatile sig_atomic_t *stopped,
                                      struct tacit_error *error);
 
+// Whether the group says that a node that runs was replaced or removed; asks for up to a second.
+// Who was replaced while it lives is told by nobody: its connections have just ended. Any thread.
+bool tacit_standby_is_replaced(const struct tacit_node *node);
+
 // The rule, for tests: which seat is for body `body` (0: the founder of seat `own`) of the role
 // whose first seat is `first`. Free spares take free seats in order of their ids. `waited`: one has
 // been free for so long that those before this one seem to be gone. True: *seat and *generation are

@@ -19,6 +19,8 @@
 // must not pass for the answer to a request of the session that it opened.
 #define TACIT_CLIENT_NONCE_BIT (1ull << 63)
 
+// Answers to so many questions about seats count: a busy replica is slower than who asks.
+#define TACIT_CLIENT_RECENT 64u
 #define TACIT_CLIENT_REDRAWS 16u // nonces that are tried for one session
 
 enum tacit_client_session_state {

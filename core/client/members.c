@@ -65,7 +65,8 @@ static uint32_t needed(const struct tacit_client *client)
 
 static bool is_recent(const struct tacit_client *client, uint32_t replica)
 {
-    return client->said[replica].asked != 0 && client->said[replica].asked + 1 >= client->asked;
+    return client->said[replica].asked != 0 &&
+           client->said[replica].asked + TACIT_CLIENT_RECENT > client->asked;
 }
 
 // But for who is dead, which each judges for itself.

@@ -93,6 +93,8 @@ struct tacit_smr {
     tacit_incarnation_t dead_member[TACIT_MEMBERS];    // ... with this body
     uint32_t seat_up;                                  // bit by node: connected ...
     tacit_incarnation_t seat_connected[TACIT_MEMBERS]; // ... last in this incarnation
+    tacit_time_ns_t seat_up_ns[TACIT_MEMBERS];         // since when
+    uint32_t seat_trusted;                             // bit by node: was trusted since then
     tacit_time_ns_t seats_ns;                          // last look at all this
     tacit_time_ns_t order_checked_ns[TACIT_CLIENTS_MAX];
 

@@ -21,7 +21,7 @@ static void set_up(bool byzantine)
     client.config.replicas = 3;
     client.config.byzantine = byzantine;
     client.config.faults = 1;
-    client.asked = 5;
+    client.asked = 100;
 }
 
 static void says(uint32_t replica, uint64_t number, uint64_t epoch, uint32_t dead)
@@ -49,15 +49,15 @@ static void byzantine__needs_f_plus_1_alike(void **state)
     struct tacit_wire_members members;
     set_up(true);
     assert_false(tacit_client_members(&client, &members));
-    says(0, 5, 9, 7); // a liar from the future
+    says(0, 100, 9, 7); // a liar from the future
     assert_false(tacit_client_members(&client, &members));
-    says(1, 5, 2, 1);
+    says(1, 100, 2, 1);
     assert_false(tacit_client_members(&client, &members));
-    says(2, 5, 2, 0);
+    says(2, 100, 2, 0);
     assert_true(tacit_client_members(&client, &members));
     assert_int_equal(members.epoch, 2);
     assert_int_equal(members.dead, 0); // one alone says so
-    says(0, 5, 2, 3);
+    says(0, 100, 2, 3);
     assert_true(tacit_client_members(&client, &members));
     assert_int_equal(members.dead, 1); // two do, of seat 0
 }
@@ -67,14 +67,14 @@ static void old_answers__do_not_count(void **state)
     (void)state;
     struct tacit_wire_members members;
     set_up(true);
-    says(0, 5, 2, 1);
-    says(1, 3, 2, 1); // three questions ago
+    says(0, 100, 2, 1);
+    says(1, 36, 2, 1); // long ago
     assert_false(tacit_client_members(&client, &members));
-    says(1, 4, 2, 1);
+    says(1, 37, 2, 1);
     assert_true(tacit_client_members(&client, &members));
-    says(2, 6, 2, 1); // to a question that was not asked
+    says(2, 101, 2, 1); // to a question that was not asked
     assert_int_equal(client.counters.malformed, 1);
-    client.asked = 7;
+    client.asked = 101;
     assert_false(tacit_client_members(&client, &members));
 }
 
@@ -83,11 +83,11 @@ static void crash__takes_the_newest(void **state)
     (void)state;
     struct tacit_wire_members members;
     set_up(false);
-    says(0, 5, 2, 0);
+    says(0, 100, 2, 0);
     assert_true(tacit_client_members(&client, &members));
     assert_int_equal(members.epoch, 2);
-    says(2, 5, 3, 2);
-    says(1, 5, 2, 1);
+    says(2, 100, 3, 2);
+    says(1, 100, 2, 1);
     assert_true(tacit_client_members(&client, &members));
     assert_int_equal(members.epoch, 3);
     assert_int_equal(members.dead, 2);

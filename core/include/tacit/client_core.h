@@ -151,7 +151,7 @@ enum tacit_status tacit_client_read(struct tacit_client *client, uint32_t handle
 // Asks every connected replica who is in which seat. No session is needed, and no event tells of
 // answers; without a time-out: ask again.
 void tacit_client_members_ask(struct tacit_client *client);
-// What the group says about its members, of the answers to the last two questions: in crash mode
+// What the group says about its members, of the answers to the last 64 questions: in crash mode
 // the newest one; in Byzantine mode what f+1 replicas say alike. `dead`: seats of which one, or
 // f+1, say so. False: no answer yet.
 struct tacit_wire_members;
