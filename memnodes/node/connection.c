@@ -62,9 +62,8 @@ static struct tacit_memnode_replica *writer_of(struct tacit_memnode *node,
 static bool is_stale(const struct tacit_memnode *node, const struct tacit_memnode_replica *writer,
                      tacit_incarnation_t incarnation)
 {
-    return node->layout->registers_bytes == 0
-               ? incarnation <= writer->seen
-               : tacit_incarnation_start(incarnation) <= writer->start;
+    uint32_t compared = node->layout->registers_bytes == 0 ? UINT32_MAX : TACIT_START_MAX;
+    return (incarnation & compared) <= (writer->seen & compared);
 }
 
 void tacit_memnode_connection_end(struct tacit_memnode *node,
@@ -106,7 +105,6 @@ static bool commit(struct tacit_memnode *node, struct tacit_memnode_connection *
     connection->control = NULL;
     replica->up = connection;
     replica->seen = connection->incarnation;
-    replica->start = tacit_incarnation_start(connection->incarnation);
     connection->stage = TACIT_MEMNODE_UP;
     connection->deadline_ns = UINT64_MAX;
     tacit_memnode_region_keep(node, &node->regions[connection->region]);
@@ -179,10 +177,7 @@ static bool handshake_push(struct tacit_memnode *node, struct tacit_memnode_conn
     }
     struct tacit_error error = {.text = ""};
     if (tacit_handshake_explain(connection->handshake, &error) != TACIT_OK) {
-        const struct tacit_handshake_outcome *outcome =
-            tacit_handshake_outcome(connection->handshake);
-        bool is_over = outcome->reason == TACIT_REFUSAL_STALE && outcome->by_peer;
-        report(node, is_over ? TACIT_SHM_REPORT_STALE : TACIT_SHM_REPORT_REFUSED, "%s", error.text);
+        report(node, TACIT_SHM_REPORT_REFUSED, "%s", error.text);
         return false;
     }
     if (tacit_handshake_state(connection->handshake) == TACIT_HANDSHAKE_DONE) {

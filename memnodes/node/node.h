@@ -68,8 +68,7 @@ struct tacit_memnode_connection {
 };
 
 struct tacit_memnode_replica {
-    tacit_incarnation_t seen;  // newest life that came up
-    tacit_incarnation_t start; // of it: a body's own count, which grows whatever the seat
+    tacit_incarnation_t seen; // newest life that came up
     struct tacit_memnode_connection *up;
     const uint64_t *control; // of that life; stays when it goes
 };

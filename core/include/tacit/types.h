@@ -66,10 +66,9 @@ static inline uint32_t tacit_incarnation_start(tacit_incarnation_t incarnation)
 // Whether a node can be called that; the founding generation has founders only.
 static inline bool tacit_incarnation_is_node(uint64_t incarnation)
 {
-    uint32_t low = (uint32_t)incarnation;
-    return incarnation <= TACIT_INCARNATION_MAX && tacit_incarnation_start(low) != 0 &&
-           tacit_incarnation_body(low) != TACIT_BODY_VACANT &&
-           (tacit_incarnation_generation(low) != 0 || tacit_incarnation_body(low) == 0);
+    uint64_t body = incarnation >> 20 & 15u;
+    return incarnation <= TACIT_INCARNATION_MAX && (incarnation & TACIT_START_MAX) != 0 &&
+           body != TACIT_BODY_VACANT && (incarnation >> 24 != 0 || body == 0);
 }
 
 // Whether a life may connect as who sits in a seat.
