@@ -37,9 +37,9 @@ struct tacit_orders; // orders.c; caller's memory
 struct tacit_orders *tacit_orders_init(struct tacit_bump *bump,
                                        const struct tacit_orders_config *config,
                                        struct tacit_links *links, struct tacit_signer *signer);
-// `order` [TACIT_WIRE_ORDER_BYTES], of any content, came from the client at that connection (below
+// `bytes` [TACIT_WIRE_ORDER_BYTES], of any content, came from the client at that connection (below
 // TACIT_CLIENTS_MAX).
-void tacit_orders_asked(struct tacit_orders *orders, uint32_t connection, const uint8_t *order,
+void tacit_orders_asked(struct tacit_orders *orders, uint32_t connection, const uint8_t *bytes,
                         tacit_time_ns_t now_ns);
 // TACIT_MESSAGE_ORDER, of any content.
 void tacit_orders_message(struct tacit_orders *orders, tacit_node_t from, const uint8_t *message,

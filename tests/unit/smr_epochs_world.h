@@ -41,10 +41,10 @@ static struct {
     uint32_t asked;
 } world;
 
-void tacit_pages_touch(struct tacit_pages *pages, const void *at, size_t bytes)
+void tacit_pages_touch(struct tacit_pages *pages, const void *address, size_t bytes)
 {
     assert_ptr_equal(pages, &world.smr.pages);
-    assert_ptr_equal(at, &world.members);
+    assert_ptr_equal(address, &world.members);
     assert_int_equal(bytes, sizeof world.members);
     world.touched++;
 }
@@ -85,11 +85,11 @@ void tacit_agree_take_up(struct tacit_agree *agree)
     world.taken_up++;
 }
 
-void tacit_agree_installed(struct tacit_agree *agree, uint64_t applied)
+void tacit_agree_installed(struct tacit_agree *agree, uint64_t base)
 {
     (void)agree;
     assert_true(world.starts > 0);
-    world.installed = applied;
+    world.installed = base;
 }
 
 void tacit_agree_observe(struct tacit_agree *agree, struct tacit_links *links,
@@ -232,11 +232,11 @@ enum tacit_epochs_endorsement tacit_orders_endorse(struct tacit_orders *orders, 
     return world.endorsement;
 }
 
-void tacit_orders_asked(struct tacit_orders *orders, uint32_t connection, const uint8_t *order,
+void tacit_orders_asked(struct tacit_orders *orders, uint32_t connection, const uint8_t *bytes,
                         tacit_time_ns_t now_ns)
 {
     (void)orders;
-    (void)order;
+    (void)bytes;
     (void)now_ns;
     assert_int_equal(connection, 3);
     world.asked++;
