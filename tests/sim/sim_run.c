@@ -495,8 +495,8 @@ static void rest(struct sim_cluster *cluster)
 static bool decides_fast(struct sim_cluster *cluster, uint32_t rounds, bool rests,
                          uint64_t fast_least, uint64_t slow_most)
 {
-    uint64_t fast[TACIT_REPLICAS_MAX];
-    uint64_t slow[TACIT_REPLICAS_MAX];
+    uint64_t fast[TACIT_REPLICAS_MAX] = {0};
+    uint64_t slow[TACIT_REPLICAS_MAX] = {0};
     for (uint32_t i = 0; i < cluster->shape.smr.replicas; i++) {
         fast[i] = cluster->process[i].status.decided_fast;
         slow[i] = cluster->process[i].status.decided_slow;

@@ -232,9 +232,9 @@ static void begin__has_everything_anew(void **state)
 static void begin__is_not_led_by_who_joins(void **state)
 {
     (void)state;
-    for (uint16_t replaced = 0; replaced < REPLICAS; replaced++) {
+    for (uint32_t replaced = 0; replaced < REPLICAS; replaced++) {
         world_open();
-        change(3, replaced, 1, 2);
+        change(3, (uint16_t)replaced, 1, 2);
         execute_up_to(12);
         world.newest = 12;
         world.smr.config.incarnation = replaced == SELF ? 2 : 1; // else it would have left
