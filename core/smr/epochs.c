@@ -330,7 +330,11 @@ void tacit_smr_epoch_order(struct tacit_smr *smr, tacit_node_t from,
         smr->counters.unexpected++;
         return;
     }
-    enum tacit_order_outcome outcome = tacit_smr_order_judge(smr, &order);
+    // By the state alone: were it refused here because of who seems dead, somebody else might take
+    // it all the same, and the operator be told what is not so.
+    struct tacit_seats seats = tacit_smr_seats(smr);
+    enum tacit_order_outcome outcome =
+        tacit_members_judge(members_of(smr), &seats, &order, tacit_smr_epoch_is_ending(smr));
     if (outcome != TACIT_ORDER_DONE || order.nonce <= members_of(smr)->order_nonce) {
         tacit_smr_order_reply(smr, from, order.nonce, outcome, smr->applied);
         return;

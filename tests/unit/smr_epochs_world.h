@@ -37,7 +37,7 @@ static struct {
     bool due, order_due, full, has_requests;
     enum tacit_epochs_endorsement endorsement;
     tacit_node_t asked_leader;
-    enum tacit_order_outcome outcome, replied; // 0: nothing was
+    enum tacit_order_outcome replied; // 0: nothing was
     uint32_t asked;
 } world;
 
@@ -248,14 +248,6 @@ struct tacit_seats tacit_smr_seats(const struct tacit_smr *smr)
                                 .memnodes = smr->config.memnodes,
                                 .replicas_least = 2,
                                 .memnodes_least = 2};
-}
-
-enum tacit_order_outcome tacit_smr_order_judge(const struct tacit_smr *smr,
-                                               const struct tacit_wire_order *order)
-{
-    (void)smr;
-    (void)order;
-    return world.outcome;
 }
 
 void tacit_smr_order_reply(struct tacit_smr *smr, tacit_node_t to, uint64_t nonce,

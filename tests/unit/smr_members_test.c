@@ -147,18 +147,20 @@ static void order__is_answered_or_kept(void **state)
     world_open();
     world.smr.byzantine.signer = &signer.signer;
     world.smr.clients[3].up = true;
-    world.outcome = TACIT_ORDER_STALE;
+    world.members.epoch = 1; // it was made for another
     tacit_smr_epoch_order(&world.smr, TACIT_NODE_CLIENT + 3, &request);
     assert_int_equal(world.replied, TACIT_ORDER_STALE);
     assert_int_equal(world.asked, 0);
     world.replied = 0;
-    world.outcome = TACIT_ORDER_DONE;
+    world.members.epoch = 0;
+    world.smr.byzantine.dead = 0x4; // no state: who is dead is judged by who gives orders
     tacit_smr_epoch_order(&world.smr, TACIT_NODE_CLIENT + 3, &request);
     assert_int_equal(world.replied, 0);
     assert_int_equal(world.asked, 1);
     assert_int_equal(tacit_smr_epoch_asker(&world.smr, 5), TACIT_NODE_CLIENT + 3);
     assert_int_equal(tacit_smr_epoch_asker(&world.smr, 4), TACIT_NODE_NONE);
     world.members.order_nonce = 5; // executed: the answer is known
+    world.members.order_outcome = TACIT_ORDER_DONE;
     tacit_smr_epoch_order(&world.smr, TACIT_NODE_CLIENT + 3, &request);
     assert_int_equal(world.replied, TACIT_ORDER_DONE);
     assert_int_equal(world.asked, 1);
