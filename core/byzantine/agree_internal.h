@@ -237,11 +237,11 @@ static inline tacit_time_ns_t tacit_slow_after_ns(const struct tacit_agree *a)
     return waits ? tacit_patience_ns(&a->patience, a->config.slow_after_ns) : 0;
 }
 
-// Slots from here on are not voted for. A replica votes no more than a window above what it has
+// Slots from here on are not voted for. A replica votes no more than V slots above what it has
 // executed: so it knows each change of members that ends the epoch below that slot.
 static inline uint64_t tacit_votes_end(const struct tacit_agree *a)
 {
-    uint64_t end = a->applied + a->config.window;
+    uint64_t end = a->applied + tacit_agree_votes_ahead(a->config.window, a->config.inflight);
     return end < a->limit || TACIT_BUG(EPOCH_NOT_CUT) ? end : a->limit;
 }
 // What the signer does for one epoch is not taken for another.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Epochs of Byzantine mode in a replica: members are replicated state (state/sessions.h). A change
-// that was decided in slot s takes effect at the first checkpoint c at or above s + W. The state of
+// that was decided in slot s takes effect at the first checkpoint c at or above s + V. The state of
 // that checkpoint already says so: whoever has it, executed or fetched, and its certificate, begins
 // the next epoch at c with fresh streams. See core/byzantine/README.md.
 #include <string.h>
@@ -54,7 +54,8 @@ void tacit_smr_epoch_change(struct tacit_smr *smr, tacit_index_t index,
         return;
     }
     uint64_t half = smr->config.byzantine.window / 2;
-    uint64_t least = index + smr->config.byzantine.window;
+    uint64_t least =
+        index + tacit_agree_votes_ahead(smr->config.byzantine.window, smr->config.inflight);
     if (TACIT_BUG(EPOCH_EARLY)) {
         least = index + 1;
     }

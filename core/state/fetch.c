@@ -100,6 +100,20 @@ bool tacit_fetch_start(struct tacit_fetch *fetch, tacit_index_t index,
     return true;
 }
 
+bool tacit_fetch_prepare(struct tacit_fetch *fetch)
+{
+    struct tacit_tree *tree = &fetch->pages->certified->tree;
+    uint32_t budget = OWN_BUDGET;
+    if (fetch->step != TACIT_FETCH_IDLE || fetch->counters.transfers > 0) {
+        return false;
+    }
+    if (!fetch->prepares) {
+        fetch->prepares = true;
+        tacit_tree_begin(tree);
+    }
+    return !tacit_tree_step(tree, fetch->pages->live, &budget);
+}
+
 void tacit_fetch_cancel(struct tacit_fetch *fetch, tacit_time_ns_t now_ns)
 {
     if (tacit_fetch_busy(fetch) && !tacit_fetch_is_installing(fetch)) {

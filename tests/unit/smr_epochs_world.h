@@ -277,6 +277,7 @@ static inline void world_open(void)
     smr->config.self = SELF;
     smr->config.incarnation = 1;
     smr->config.byzantine.window = WINDOW;
+    smr->config.inflight = WINDOW; // V is all of the window
     smr->config.byzantine.view_timeout_ns = 1000;
     smr->byzantine.timer_ns = 1000;
     smr->byzantine.replace_slot = TACIT_SLOT_NONE;
