@@ -113,6 +113,7 @@ void tacit_provider_shm(const struct tacit_provider_config *config, struct tacit
         .keypair = config->keypair,
         .key_of = find_key,
         .seat_rule = config->seat_words != NULL ? seat_rule : NULL,
+        .state_fd = config->state_fd,
         .report = report,
         .context = context_of(config),
     };
@@ -349,6 +350,23 @@ enum tacit_status tacit_provider_check(const struct tacit_config *cluster, const
                                  "with the cmake option -DTACIT_VERBS=ON",
                                  path);
 #endif
+}
+
+enum tacit_status tacit_provider_prepare(struct tacit_provider_config *config,
+                                         struct tacit_error *error)
+{
+    if (is_verbs(config) || config->kind != TACIT_SHM_REPLICA) {
+        return TACIT_OK;
+    }
+    return tacit_shm_state_make(&config->layouts[TACIT_SHM_REPLICA], &config->state_fd, error);
+}
+
+void tacit_provider_unprepare(struct tacit_provider_config *config)
+{
+    if (config->state_fd > 0) {
+        (void)close(config->state_fd);
+        config->state_fd = 0;
+    }
 }
 
 enum tacit_status tacit_provider_open(const struct tacit_provider_config *config,

@@ -33,6 +33,7 @@ struct tacit_provider_config {
     // What the replica's engine says about its seats (tacit/smr.h), borrowed; NULL: nothing, all
     // bodies that the cluster file lists may connect.
     const uint64_t *seat_words;
+    int state_fd;                  // of tacit_provider_prepare, 0: none
     struct tacit_config_rdma rdma; // of the node file; shm: not looked at
     // Told about trouble with peers, by the provider's control thread; NULL: nobody.
     void (*report)(void *context, enum tacit_shm_report_kind kind, const char *text);
@@ -43,6 +44,11 @@ struct tacit_provider_config {
 enum tacit_status tacit_provider_check(const struct tacit_config *cluster, const char *path,
                                        struct tacit_error *error);
 
+// Shared memory: makes a replica's state region, which takes time, before it is known who opens it.
+// Ends with the process or tacit_provider_unprepare(). Errors: as tacit_shm_state_make.
+enum tacit_status tacit_provider_prepare(struct tacit_provider_config *config,
+                                         struct tacit_error *error);
+void tacit_provider_unprepare(struct tacit_provider_config *config);
 // Opens the fabric and makes the calling thread its protocol thread later, by attach. `config`
 // itself stays where it is until close: callbacks look into it. Errors: those of tacit_shm_open and
 // tacit_verbs_open; TACIT_ENOENT for a host name that nobody knows.

@@ -276,6 +276,7 @@ void tacit_node_free(struct tacit_node *node)
 {
     if (node != NULL) {
         tacit_statedir_leave(&node->state);
+        tacit_provider_unprepare(&node->provider);
         tacit_secret_free(node->keypair);
         free(node);
     }

@@ -425,6 +425,9 @@ static enum tacit_status open_parts(struct tacit_replica *replica,
     }
     static const volatile sig_atomic_t never = 0;
     if (status == TACIT_OK && tacit_standby_is_needed(node)) {
+        status = tacit_provider_prepare(&node->provider, error);
+    }
+    if (status == TACIT_OK && tacit_standby_is_needed(node)) {
         status =
             tacit_standby_wait(node, options->stopped != NULL ? options->stopped : &never, error);
     }

@@ -5,6 +5,7 @@
 // table, from which both sides of a connection derive what they offer and what they may be offered.
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -184,6 +186,29 @@ static void config_take(struct tacit_shm *shm, const struct tacit_shm_config *co
     }
 }
 
+enum tacit_status tacit_shm_state_make(const struct tacit_host_layout *layout, int *fd,
+                                       struct tacit_error *error)
+{
+    return tacit_shm_memory_create(fd, tacit_shm_slot_file_bytes(layout, TACIT_SHM_SLOT_STATE),
+                                   error);
+}
+
+// Memory for a region: the one that was made before, or new.
+static enum tacit_status own_memory(const struct tacit_shm *shm, unsigned slot, int *fd,
+                                    size_t file_bytes, struct tacit_error *error)
+{
+    struct stat facts;
+    if (slot != TACIT_SHM_SLOT_STATE || shm->config.state_fd == 0) {
+        return tacit_shm_memory_create(fd, file_bytes, error);
+    }
+    *fd = fcntl(shm->config.state_fd, F_DUPFD_CLOEXEC, 0);
+    return *fd >= 0 && fstat(*fd, &facts) == 0 && (size_t)facts.st_size == file_bytes
+               ? TACIT_OK
+               : tacit_error_set(error, TACIT_EINVAL, errno,
+                                 "the memory that was made for the state is not of %zu bytes",
+                                 file_bytes);
+}
+
 // A region that this process writes itself: mapped, sealed, kept to be handed out.
 static enum tacit_status own_region(struct tacit_shm *shm, unsigned slot, int *fd,
                                     struct tacit_shm_view *view, struct tacit_error *error)
@@ -194,7 +219,7 @@ static enum tacit_status own_region(struct tacit_shm *shm, unsigned slot, int *f
     if (bytes == 0) {
         return TACIT_OK;
     }
-    enum tacit_status status = tacit_shm_memory_create(fd, file_bytes, error);
+    enum tacit_status status = own_memory(shm, slot, fd, file_bytes, error);
     if (status != TACIT_OK) {
         return status;
     }
@@ -252,7 +277,8 @@ enum tacit_status tacit_shm_memory_check(const struct tacit_shm_config *config,
     const struct tacit_host_layout *layout = &config->layouts[config->kind];
     uint64_t wanted = 0;
     for (unsigned slot = 0; config->kind != TACIT_SHM_CLIENT && slot < TACIT_SHM_OWN; slot++) {
-        wanted += tacit_shm_slot_file_bytes(layout, slot);
+        bool is_there = slot == TACIT_SHM_SLOT_STATE && config->state_fd != 0;
+        wanted += is_there ? 0 : tacit_shm_slot_file_bytes(layout, slot);
     }
     uint64_t writers = config->kind == TACIT_SHM_REPLICA; // of a log here
     for (size_t i = 0; i < config->peers_count; i++) {

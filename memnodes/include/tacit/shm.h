@@ -105,7 +105,8 @@ struct tacit_shm_config {
     tacit_time_ns_t reconnect_min_ns;     // first pause after a failed attempt [1 ms]
     tacit_time_ns_t reconnect_max_ns;     // largest one, reached by doubling [200 ms]
     tacit_time_ns_t sleep_slice_ns;       // kernels without futex_waitv(2): longest sleep [500 us]
-    bool lock_memory;                     // mlock(2) own regions: TACIT_ENOMEM beyond the limit
+    int state_fd;     // memory of tacit_shm_state_make, the caller's; 0: open makes it
+    bool lock_memory; // mlock(2) own regions: TACIT_ENOMEM beyond the limit
 };
 
 #define TACIT_SHM_PATH_MAX 99u
@@ -133,6 +134,12 @@ void tacit_shm_listener_close(struct tacit_shm_listener *listener);
 // do not fit into what the machine has left. tacit_shm_open does it by itself. Any thread.
 enum tacit_status tacit_shm_memory_check(const struct tacit_shm_config *config,
                                          struct tacit_error *error);
+
+// Makes the memory of a replica's STATE region beforehand: the kernel takes some 0.5 ms a MiB to
+// clear it, which who stands by has the time for. For one open only. Errors: TACIT_ENOMEM,
+// TACIT_EIO.
+enum tacit_status tacit_shm_state_make(const struct tacit_host_layout *layout, int *fd,
+                                       struct tacit_error *error);
 
 // What happened on the control thread since open.
 struct tacit_shm_counters {
