@@ -366,6 +366,10 @@ static enum outcome admit(struct tacit_smr *smr, tacit_node_t from, const uint8_
         tacit_smr_members_asked(smr, from, request.number);
         return DONE;
     case TACIT_REQUEST_ORDER:
+        if (tacit_wire_item_bytes(TACIT_WIRE_ORDER_BYTES) > smr->config.batch_bytes) {
+            smr->counters.unexpected++; // fits into no batch: it would wait in its ring for ever
+            return DONE;
+        }
         return tacit_smr_order_is_due(smr, from, &request)
                    ? add_item(smr, from, TACIT_ITEM_ORDER, &request)
                    : DONE;

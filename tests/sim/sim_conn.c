@@ -7,6 +7,8 @@
 
 #include "sim_fabric_parts.h"
 
+#define REFUSED_NS 200000u
+
 static struct sim_conn *conn_of(struct sim_net *net, uint32_t peer, uint32_t host)
 {
     return &net->node[peer].conn[host];
@@ -225,17 +227,13 @@ static bool has_room(struct sim_net *net, uint32_t peer, uint32_t host)
 }
 
 // Whether a host takes this life of a peer: the one that it knows, or one under a larger
-// incarnation. Of several bodies of a seat a host takes each, if it is admitted: only lives of one
-// body grow.
+// incarnation. Of several bodies of a seat a host takes each: only lives of one body grow.
 static bool welcomes(const struct sim_net *net, uint32_t host, uint32_t peer)
 {
     const struct sim_node *node = &net->node[peer];
     tacit_incarnation_t met = net->node[host].host->met[peer].incarnation;
     bool is_other = net->node[host].role != SIM_CLIENT && node->role != SIM_CLIENT &&
                     met >> 20 != node->incarnation >> 20;
-    if (net->admits != NULL && !net->admits(net->wake_context, host, peer)) {
-        return false;
-    }
     return net->node[host].host->met[peer].life == node->life || is_other ||
            met < node->incarnation;
 }
@@ -252,6 +250,14 @@ static void connect_now(struct sim_net *net, uint32_t peer, uint32_t host)
     const struct sim_node *left = &net->node[peer];
     const struct sim_node *right = &net->node[host];
     if (!left->alive || !right->alive || !welcomes(net, peer, host) || !welcomes(net, host, peer)) {
+        return;
+    }
+    if (net->admits != NULL && (!net->admits(net->wake_context, peer, host) ||
+                                !net->admits(net->wake_context, host, peer))) {
+        // It keeps trying, as who refuses may be behind; but not as often as after a mere loss.
+        sim_after(
+            net, REFUSED_NS + choice_spread_ns(net->choice, net->model.reconnect_ns),
+            (struct sim_timer){.kind = SIM_TIMER_CONNECT, .a = (uint8_t)peer, .b = (uint8_t)host});
         return;
     }
     // A new incarnation that connects proves that the old one is gone.

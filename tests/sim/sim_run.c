@@ -230,6 +230,10 @@ static void draw_spares(struct sim_shape *shape, struct choice *choice,
     shape->spares.ask_ns = ONE_OF(choice, 200000, 1000000);
     shape->smr.replace_after_ns = 1000000u * ONE_OF(choice, 1, 2, 4);
     shape->spares.order_ns = ONE_OF(choice, 0, 0, 2000000, 5000000);
+    uint32_t order_bytes = (uint32_t)tacit_wire_item_bytes(TACIT_WIRE_ORDER_BYTES);
+    if (shape->smr.batch_bytes < order_bytes) {
+        shape->smr.batch_bytes = order_bytes;
+    }
     if (shape->inject_ns[SIM_INJECT_CRASH] == 0) {
         shape->inject_ns[SIM_INJECT_CRASH] = ONE_OF(choice, 1500000, 4000000);
     }

@@ -7,7 +7,6 @@
 
 #include "byzantine/payload.h"
 #include "sim_cluster.h"
-#include "sim_fabric_parts.h"
 #include "smr/internal.h"
 #include "state/members.h"
 
@@ -346,12 +345,8 @@ bool sim_spares_admits(void *context, uint32_t host, uint32_t peer)
     if (node->role == SIM_CLIENT || cluster->net->node[host].role != SIM_REPLICA) {
         return true;
     }
-    enum tacit_seat_ruling ruling =
-        tacit_seat_judge(cluster->spares.words[host][node->node], node->incarnation);
-    if (ruling != TACIT_SEAT_OPEN) {
-        sim_conn_kick(cluster->net, peer, host); // it keeps trying: the host may be behind
-    }
-    return ruling == TACIT_SEAT_OPEN;
+    return tacit_seat_judge(cluster->spares.words[host][node->node], node->incarnation) ==
+           TACIT_SEAT_OPEN;
 }
 
 // ---- checker
