@@ -232,8 +232,7 @@ static bool welcomes(const struct sim_net *net, uint32_t host, uint32_t peer)
 {
     const struct sim_node *node = &net->node[peer];
     tacit_incarnation_t met = net->node[host].host->met[peer].incarnation;
-    bool is_other = net->node[host].role != SIM_CLIENT && node->role != SIM_CLIENT &&
-                    met >> 20 != node->incarnation >> 20;
+    bool is_other = node->role != SIM_CLIENT && met >> 20 != node->incarnation >> 20;
     return net->node[host].host->met[peer].life == node->life || is_other ||
            met < node->incarnation;
 }
