@@ -62,10 +62,11 @@ static void *context_of(const struct tacit_provider_config *config)
 
 // ---- shared memory -----------------------------------------------------------------------------
 
-size_t tacit_provider_members(const struct tacit_config *cluster,
+size_t tacit_provider_members(const struct tacit_provider_config *config,
                               const struct tacit_config_member *members[TACIT_PROVIDER_PEERS],
                               tacit_node_t nodes[TACIT_PROVIDER_PEERS])
 {
+    const struct tacit_config *cluster = config->cluster;
     size_t count = 0;
     for (uint32_t i = 0; i < cluster->replica_count + cluster->memnode_count; i++) {
         bool is_replica = i < cluster->replica_count;
@@ -73,7 +74,11 @@ size_t tacit_provider_members(const struct tacit_config *cluster,
         uint16_t id = (uint16_t)(is_replica ? i : i - cluster->replica_count);
         for (uint32_t body = 0; body <= TACIT_SPARES_MAX; body++) {
             const struct tacit_config_member *member = tacit_config_body(cluster, role, id, body);
-            if (member != NULL) {
+            // A node that asks as a client does not ask itself: it may be what others ask in its
+            // place.
+            bool is_self =
+                member != NULL && config->kind == TACIT_SHM_CLIENT && member->client == config->id;
+            if (member != NULL && !is_self) {
                 nodes[count] = (tacit_node_t)(is_replica ? id : TACIT_NODE_MEMNODE + id);
                 members[count++] = member;
             }
@@ -97,7 +102,7 @@ void tacit_provider_shm(const struct tacit_provider_config *config, struct tacit
     const struct tacit_config *cluster = config->cluster;
     const struct tacit_config_member *members[TACIT_PROVIDER_PEERS];
     tacit_node_t nodes[TACIT_PROVIDER_PEERS];
-    size_t count = tacit_provider_members(cluster, members, nodes);
+    size_t count = tacit_provider_members(config, members, nodes);
     for (size_t i = 0; i < count; i++) {
         peers[i] = (struct tacit_shm_peer){.node = nodes[i], .path = members[i]->socket_path};
     }
@@ -215,7 +220,7 @@ static enum tacit_status list_peers(const struct tacit_provider_config *config,
 {
     const struct tacit_config_member *members[TACIT_PROVIDER_PEERS];
     tacit_node_t nodes[TACIT_PROVIDER_PEERS];
-    size_t all = tacit_provider_members(config->cluster, members, nodes);
+    size_t all = tacit_provider_members(config, members, nodes);
     enum tacit_status status = TACIT_OK;
     *count = 0;
     for (size_t i = 0; i < all && status == TACIT_OK; i++) {

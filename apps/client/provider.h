@@ -72,9 +72,9 @@ struct tacit_provider_status {
 void tacit_provider_status(const struct tacit_provider_config *config,
                            const struct tacit_fabric *fabric, struct tacit_provider_status *status);
 
-// Lists every body of every seat, and which node it would be: those of a seat one after the other,
-// the founder first. Returns their number.
-size_t tacit_provider_members(const struct tacit_config *cluster,
+// Lists every body of every seat that is to be reached, and which node it would be: those of a seat
+// one after the other, the founder first. Returns their number.
+size_t tacit_provider_members(const struct tacit_provider_config *config,
                               const struct tacit_config_member *members[TACIT_PROVIDER_PEERS],
                               tacit_node_t nodes[TACIT_PROVIDER_PEERS]);
 
