@@ -553,8 +553,9 @@ static bool fetch_state(struct tacit_smr *smr)
     return true;
 }
 
-// Who had no processor for a while has as much to hear before it may say that others are late. It
-// was to look again at once after a turn with work, and else by the time that was due.
+// Who had no processor for a while has as much to hear before it may say that others are late. What
+// it was asleep for does not count: after a turn with work it was to look again at once, after one
+// without by the time that it had named.
 static void note_absence(struct tacit_smr *smr)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
