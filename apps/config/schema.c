@@ -230,19 +230,19 @@ static void print_default(FILE *out, const struct schema_key *key)
 {
     const char *const *words = schema_key_words(key);
     char text[TACIT_SCALAR_TEXT_BYTES];
+    bool has_default =
+        (key->flags & TACIT_SCHEMA_OPTIONAL) == 0 && (words != NULL || schema_key_is_number(key));
     if (key->flags & TACIT_SCHEMA_REQUIRED) {
         (void)fprintf(out, "required");
     } else if (key->flags & TACIT_SCHEMA_COMPUTED) {
         (void)fprintf(out, "optional, computed");
-    } else if (key->flags & TACIT_SCHEMA_OPTIONAL) {
+    } else if (!has_default) {
         (void)fprintf(out, "optional");
     } else if (words != NULL) {
         (void)fprintf(out, "default %s", words[key->fallback]);
-    } else if (schema_key_is_number(key)) {
+    } else {
         scalar_format(schema_key_scalar(key), key->fallback, text);
         (void)fprintf(out, "default %s", text);
-    } else {
-        (void)fprintf(out, "optional");
     }
     if (key->flags & TACIT_SCHEMA_CRASH) {
         (void)fprintf(out, "; crash mode only");

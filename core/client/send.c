@@ -79,6 +79,7 @@ static void set_deadline(struct tacit_client *client, struct tacit_client_record
     }
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): what an operation reads or fills is not const
 static bool post_image(struct tacit_client *client, uint32_t replica, uint8_t *image,
                        uint64_t offset, uint32_t bytes)
 {

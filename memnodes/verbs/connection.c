@@ -212,14 +212,22 @@ static void refused(struct tacit_verbs *v, struct verbs_connection *connection)
     connection->deadline_ns = tacit_verbs_now_ns() + REFUSAL_LINGER_NS;
 }
 
-// Sends what the handshake has to say. False: the connection has to end at once.
-static bool shake_output(struct tacit_verbs *v, struct verbs_connection *connection)
+static bool shake_send(struct verbs_connection *connection)
 {
     uint8_t message[TACIT_HANDSHAKE_MESSAGE_BYTES];
     while (tacit_handshake_output(connection->handshake, message)) {
         if (!send_bytes(connection, message, sizeof(message))) {
             return false;
         }
+    }
+    return true;
+}
+
+// Sends what the handshake has to say. False: the connection has to end at once.
+static bool shake_output(struct tacit_verbs *v, struct verbs_connection *connection)
+{
+    if (!shake_send(connection)) {
+        return false;
     }
     switch (tacit_handshake_state(connection->handshake)) {
     case TACIT_HANDSHAKE_REFUSED:
@@ -232,7 +240,11 @@ static bool shake_output(struct tacit_verbs *v, struct verbs_connection *connect
         if (connection->dials && tacit_handshake_peer(connection->handshake, &peer) &&
             tacit_verbs_link_place(v, &peer, &why) == TACIT_NODE_NONE) {
             tacit_handshake_refuse(connection->handshake, why); // it shall know
-            return shake_output(v, connection);
+            if (!shake_send(connection)) {
+                return false;
+            }
+            refused(v, connection);
+            return connection->sends_posted != connection->sends_done;
         }
         if (!tacit_handshake_take(connection->handshake, session)) {
             return false;
