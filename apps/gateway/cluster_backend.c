@@ -270,6 +270,17 @@ static void send_waiting(struct tacit_cluster_backend *backend, struct tacit_bac
     }
 }
 
+// Nobody uses it and nothing of it is under way: the next connection gets a session of its own, at
+// whose opening it is known whether the group answers.
+static void close_unused(struct tacit_cluster_backend *backend, struct tacit_backend_lane *lane)
+{
+    if (lane->state == LANE_OPEN && lane->users == 0 && lane->again == NONE && lane->open == NONE &&
+        lane->under_way == 0) {
+        (void)tacit_channel_session_close(backend->channel, lane->session);
+        lane->state = LANE_CLOSED;
+    }
+}
+
 void tacit_cluster_backend_flush(struct tacit_cluster_backend *backend)
 {
     for (uint32_t i = 0; i < backend->lane_count; i++) {
@@ -279,10 +290,8 @@ void tacit_cluster_backend_flush(struct tacit_cluster_backend *backend)
             open_session(backend, lane); // of connections that may be gone
         } else if (lane->again != NONE || (lane->open != NONE && lane->under_way == 0)) {
             send_waiting(backend, lane);
-        } else if (lane->state == LANE_OPEN && lane->users == 0 && !has_work &&
-                   lane->under_way == 0) {
-            (void)tacit_channel_session_close(backend->channel, lane->session);
-            lane->state = LANE_CLOSED;
+        } else {
+            close_unused(backend, lane);
         }
     }
 }
@@ -323,6 +332,7 @@ static void session_close(void *context, uint32_t connection)
     struct tacit_backend_place *place = &backend->places[connection];
     if (place->lane != NULL) {
         place->lane->users--;
+        close_unused(backend, place->lane); // before another connection comes in the same turn
     }
     *place = (struct tacit_backend_place){0};
 }
