@@ -37,6 +37,12 @@ struct results {
     // All after the kill, without replace_after.
     struct histogram detected, decided, served, fast;
     uint64_t operations, lost;
+    json_t *samples;
+};
+
+// After the kill of one death, without replace_after; 0: not seen.
+struct sample {
+    uint64_t detected_ns, decided_ns, served_ns, fast_ns;
 };
 
 static const struct argp_option options[] = {
@@ -107,6 +113,8 @@ static enum tacit_status fill(const struct local *local, uint64_t mib, struct ta
         if (status != TACIT_OK) {
             (void)tacit_error_set(error, status, 0, "filling the store: a SET failed (%s)",
                                   tacit_status_name(status));
+        } else if (scratch_interrupted()) {
+            status = tacit_error_set(error, TACIT_ECLOSED, 0, "interrupted");
         }
     }
     tacit_channel_close(channel);
@@ -172,36 +180,77 @@ static uint64_t counted(uint64_t killed_ns, uint64_t after_ns)
 
 static enum tacit_status wait_replaced(const struct local *local, const struct arguments *arguments,
                                        tacit_incarnation_t before, uint64_t killed_ns,
-                                       struct results *results, struct tacit_error *error)
+                                       struct sample *sample, struct tacit_error *error)
 {
     uint64_t after_ns = arguments->after_ms * 1000000u;
-    bool detected = false;
-    bool decided = false;
     while (cli_now_ns() < killed_ns + after_ns + READY_NS && !scratch_interrupted()) {
         json_t *report = witness(local);
-        if (!detected && says_dead(report, arguments->memnode)) {
-            detected = true;
-            histogram_add(&results->detected, counted(killed_ns, after_ns));
+        if (sample->detected_ns == 0 && says_dead(report, arguments->memnode)) {
+            sample->detected_ns = counted(killed_ns, after_ns);
         }
-        if (!decided && report != NULL &&
+        if (sample->decided_ns == 0 && report != NULL &&
             tacit_incarnation_generation(member_of(report, arguments->memnode)) >
                 tacit_incarnation_generation(before)) {
-            decided = true;
-            histogram_add(&results->decided, counted(killed_ns, after_ns));
+            sample->decided_ns = counted(killed_ns, after_ns);
         }
         json_decref(report);
-        if (decided && serves(local, arguments->memnode)) {
-            histogram_add(&results->served, counted(killed_ns, after_ns));
+        if (sample->decided_ns != 0 && serves(local, arguments->memnode)) {
+            sample->served_ns = counted(killed_ns, after_ns);
             return TACIT_OK;
         }
         cli_sleep_ns(LOOK_NS);
     }
-    return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "nobody took the place of the one that died");
+    return scratch_interrupted() ? tacit_error_set(error, TACIT_ECLOSED, 0, "interrupted")
+                                 : tacit_error_set(error, TACIT_ETIMEDOUT, 0,
+                                                   "nobody took the place of the one that died");
+}
+
+static void note(struct results *results, const struct sample *sample)
+{
+    const struct {
+        const char *key;
+        uint64_t ns;
+        struct histogram *histogram;
+    } parts[] = {{"detected_ns", sample->detected_ns, &results->detected},
+                 {"decided_ns", sample->decided_ns, &results->decided},
+                 {"served_ns", sample->served_ns, &results->served},
+                 {"fast_path_ns", sample->fast_ns, &results->fast}};
+    json_t *object = json_object();
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].ns != 0) {
+            histogram_add(parts[i].histogram, parts[i].ns);
+            (void)json_object_set_new(object, parts[i].key, json_integer((json_int_t)parts[i].ns));
+        }
+    }
+    (void)json_array_append_new(results->samples, object);
+}
+
+// A living member that was taken for dead has used up the spare that a death is to be waited for
+// with.
+static enum tacit_status expect_spare(const struct local *local, const struct arguments *arguments,
+                                      uint64_t deaths, struct tacit_error *error)
+{
+    json_t *report = witness(local);
+    uint64_t changes = 0;
+    const json_t *members =
+        json_object_get(report, arguments->memnode ? "memnode_members" : "members");
+    for (size_t i = 0; i < json_array_size(members); i++) {
+        changes += tacit_incarnation_generation(
+            (tacit_incarnation_t)json_integer_value(json_array_get(members, i)));
+    }
+    json_decref(report);
+    return changes <= deaths
+               ? TACIT_OK
+               : tacit_error_set(error, TACIT_EBUSY, 0,
+                                 "a living member was taken for dead and replaced: this machine is "
+                                 "too busy for --replace-after %llu",
+                                 (unsigned long long)arguments->after_ms);
 }
 
 static enum tacit_status one_death(struct local *local, const struct arguments *arguments,
                                    struct results *results, struct tacit_error *error)
 {
+    struct sample sample = {0};
     json_t *report = witness(local);
     tacit_incarnation_t before = member_of(report, arguments->memnode);
     json_decref(report);
@@ -211,7 +260,7 @@ static enum tacit_status one_death(struct local *local, const struct arguments *
     enum tacit_status status = local_signal(local, victim, SIGKILL, error);
     uint64_t killed_ns = cli_now_ns();
     if (status == TACIT_OK) {
-        status = wait_replaced(local, arguments, before, killed_ns, results, error);
+        status = wait_replaced(local, arguments, before, killed_ns, &sample, error);
     }
     if (status == TACIT_OK && local_is_byzantine(local)) {
         uint64_t took_ns = local_wait_fast(local, READY_NS);
@@ -219,7 +268,10 @@ static enum tacit_status one_death(struct local *local, const struct arguments *
             return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "the fast path did not come back");
         }
         // The slots that show it came after it.
-        histogram_add(&results->fast, counted(killed_ns, arguments->after_ms * 1000000u));
+        sample.fast_ns = counted(killed_ns, arguments->after_ms * 1000000u);
+    }
+    if (status == TACIT_OK) {
+        note(results, &sample);
     }
     if (status == TACIT_OK) { // the next spare
         (void)local_wait_gone(local, victim, READY_NS);
@@ -239,13 +291,19 @@ static enum tacit_status deaths(struct local *local, const struct arguments *arg
     if (status != TACIT_OK) {
         return status;
     }
-    for (uint64_t i = 0; status == TACIT_OK && i < arguments->count && !scratch_interrupted();
-         i++) {
+    for (uint64_t i = 0; status == TACIT_OK && i < arguments->count; i++) {
         cli_sleep_ns(REST_NS);
-        status = one_death(local, arguments, results, error);
+        status = scratch_interrupted() ? tacit_error_set(error, TACIT_ECLOSED, 0, "interrupted")
+                                       : expect_spare(local, arguments, i, error);
+        if (status == TACIT_OK) {
+            status = one_death(local, arguments, results, error);
+        }
     }
-    enum tacit_status stopped = load_stop(load, status == TACIT_OK ? error : NULL);
-    status = status == TACIT_OK ? stopped : status;
+    // A client that gave up is the cause of what was missed after it, and says why.
+    bool is_cause = status == TACIT_OK || load_failed(load);
+    struct tacit_error other;
+    enum tacit_status stopped = load_stop(load, is_cause ? error : &other);
+    status = is_cause ? stopped : status;
     if (status == TACIT_OK) {
         struct audit audit = audit_run(load);
         results->operations = audit.operations;
@@ -323,6 +381,7 @@ static json_t *report_results(const struct results *results)
     (void)json_object_set_new(object, "acknowledged",
                               json_integer((json_int_t)results->operations));
     (void)json_object_set_new(object, "lost", json_integer((json_int_t)results->lost));
+    (void)json_object_set(object, "samples", results->samples);
     return object;
 }
 
@@ -342,10 +401,12 @@ int bench_replace(int argc, char **argv)
     if (results == NULL) {
         return cli_complain("no memory");
     }
+    results->samples = json_array();
     enum tacit_status status = run(&arguments, results, &error);
     int result = status == TACIT_OK
                      ? bench_write(arguments.json, "replace", report_results(results))
                      : cli_fail(&error);
+    json_decref(results->samples);
     free(results);
     return result;
 }

@@ -187,13 +187,15 @@ static enum tacit_status do_cure(struct bench *bench, struct local_node node,
     case ACT_CLIENT:
         return end_client(bench, error);
     case ACT_ATTACK:
-        if (local_signal(&bench->local, node, SIGKILL, error) != TACIT_OK ||
-            !local_wait_gone(&bench->local, node, READY_NS)) {
-            return TACIT_EIO;
+        if (local_signal(&bench->local, node, SIGKILL, error) != TACIT_OK) {
+            return error->status;
+        }
+        if (!local_wait_gone(&bench->local, node, READY_NS)) {
+            return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "replica %u did not end", node.id);
         }
         local_attack_clear(&bench->local, node.id);
         if (local_attack_set(&bench->local, node.id, "none", error) != TACIT_OK) {
-            return TACIT_EIO;
+            return error->status;
         }
         return local_start_again(&bench->local, node, error);
     case ACT_KILL:

@@ -155,6 +155,7 @@
     X(TIMER_BELOW_PATIENCE, "a leader is given up sooner than what all have to say")               \
     X(CLIENT_SIGNS_ALL, "a client signs everything that is late at once")                          \
     X(SIGNED_CHECKED_AT_ONCE, "signatures of ids that are not late are checked, too")              \
+    X(ABSENT_FOR_EVER, "a leader is never left by who has too little of a processor")              \
     /* the newest is the last */
 
 enum tacit_bug {

@@ -7,6 +7,7 @@
 #define HELD_TIMES 8u     // of the shortest timer
 #define WAITED_PART 4u    // of a timer: who waits longer is close to losing patience
 #define STALLED_TIMERS 2u // a request that waits is the sooner reason to leave a view
+#define ABSENT_TIMERS 4u  // so many of its timers does a leader gain by absences, at most
 #define ROUNDS_IN_TIME 2u // that a leader may take, each as long as others are waited for
 
 // Since when f+1 members are connected, this one included. With fewer nobody could be made leader:
@@ -63,8 +64,12 @@ tacit_time_ns_t tacit_smr_view_timer(const struct tacit_smr *smr)
     }
     gathered = gathered > byzantine->quorum_ns ? gathered : byzantine->quorum_ns;
     timer = timer > gathered + byzantine->timer_ns ? timer : gathered + byzantine->timer_ns;
-    bool absent = timer < byzantine->absent_until_ns && !TACIT_BUG(TIMER_WHILE_ABSENT);
-    return absent ? byzantine->absent_until_ns : timer;
+    // One absence may follow the other: a replica that has less than half of a processor would
+    // never leave a silent leader.
+    tacit_time_ns_t last_ns = timer + ABSENT_TIMERS * byzantine->timer_ns;
+    tacit_time_ns_t until_ns = byzantine->absent_until_ns;
+    until_ns = until_ns < last_ns || TACIT_BUG(ABSENT_FOR_EVER) ? until_ns : last_ns;
+    return timer < until_ns && !TACIT_BUG(TIMER_WHILE_ABSENT) ? until_ns : timer;
 }
 
 // The shortest timer: as configured, but no leader is given up before what all others have to say

@@ -193,7 +193,23 @@ static bool rule_absence_is_forgiven(void)
     return kept && suspects_at(3500);
 }
 
+// But one that has no processor again and again leaves a silent leader all the same.
+static bool rule_absences_end(void)
+{
+    world_open();
+    assert_false(suspects_at(1500));
+    expect(0, 2000);
+    bool suspected = false;
+    for (tacit_time_ns_t now_ns = 2000; now_ns <= 7000; now_ns += 500) {
+        world.smr.byzantine.absent_until_ns = now_ns + 700;
+        suspected = suspects_at(now_ns);
+        assert_true(!suspected || now_ns == 7000); // the timer, and four times as long
+    }
+    return suspected;
+}
+
 static const struct rule rules[] = {
+    {"absences end", rule_absences_end, TACIT_BUG_ABSENT_FOR_EVER},
     {"absence is forgiven", rule_absence_is_forgiven, TACIT_BUG_TIMER_WHILE_ABSENT},
     {"the timer is not below patience", rule_timer_is_not_below_patience,
      TACIT_BUG_TIMER_BELOW_PATIENCE},
