@@ -3,6 +3,7 @@
 // tacit bench: finds the benchmark, prints and writes results.
 #include "bench.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +11,14 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "scratch.h"
+
+#define FAILED_MIN 3u
+#define FAILED_PART 10u
 
 static char command[512]; // as it was given
 
-static void put(json_t *object, const char *key, uint64_t value)
+void bench_put(json_t *object, const char *key, uint64_t value)
 {
     (void)json_object_set_new(object, key, json_integer((json_int_t)value));
 }
@@ -21,13 +26,19 @@ static void put(json_t *object, const char *key, uint64_t value)
 json_t *bench_distribution(const struct histogram *histogram)
 {
     json_t *object = json_object();
-    put(object, "count", histogram_total(histogram));
-    put(object, "p50_ns", histogram_quantile(histogram, 0.5));
-    put(object, "p90_ns", histogram_quantile(histogram, 0.9));
-    put(object, "p99_ns", histogram_quantile(histogram, 0.99));
-    put(object, "p999_ns", histogram_quantile(histogram, 0.999));
-    put(object, "max_ns", atomic_load(&histogram->max_ns));
+    bench_put(object, "count", histogram_total(histogram));
+    bench_put(object, "p50_ns", histogram_quantile(histogram, 0.5));
+    bench_put(object, "p90_ns", histogram_quantile(histogram, 0.9));
+    bench_put(object, "p99_ns", histogram_quantile(histogram, 0.99));
+    bench_put(object, "p999_ns", histogram_quantile(histogram, 0.999));
+    bench_put(object, "max_ns", atomic_load(&histogram->max_ns));
     return object;
+}
+
+void bench_print_head(const char *what)
+{
+    (void)printf("%-34s %8s %10s %10s %10s %10s %10s\n", what, "count", "p50", "p90", "p99",
+                 "p99.9", "max");
 }
 
 void bench_print(const char *what, const struct histogram *histogram)
@@ -39,6 +50,27 @@ void bench_print(const char *what, const struct histogram *histogram)
                  (double)histogram_quantile(histogram, 0.99) / 1e3,
                  (double)histogram_quantile(histogram, 0.999) / 1e3,
                  (double)atomic_load(&histogram->max_ns) / 1e3);
+}
+
+void bench_progress(const char *format, ...)
+{
+    va_list arguments;
+    if (isatty(STDERR_FILENO) != 0) {
+        va_start(arguments, format);
+        (void)fputs("\r\x1b[K", stderr);
+        (void)vfprintf(stderr, format, arguments);
+        va_end(arguments);
+    }
+}
+
+void bench_progress_end(void)
+{
+    bench_progress("%s", "");
+}
+
+bool bench_may_fail(uint64_t failed, uint64_t done)
+{
+    return failed <= FAILED_MIN + done / FAILED_PART;
 }
 
 // Value of the first line of a /proc file that begins with `key`.
@@ -91,7 +123,7 @@ static json_t *bench_environment(const char *name)
         (void)json_object_set_new(object, "machine", json_string(names.machine));
     }
     (void)json_object_set_new(object, "cpu", json_string(cpu));
-    put(object, "cores", (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
+    bench_put(object, "cores", (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
     (void)json_object_set_new(object, "compiler", json_string(__VERSION__));
 #ifdef __OPTIMIZE__
     (void)json_object_set_new(object, "optimised", json_true());
@@ -112,16 +144,23 @@ static json_t *bench_environment(const char *name)
 int bench_write(const char *path, const char *name, json_t *results)
 {
     int failed = 0;
+    bool is_partial = scratch_interrupted();
     if (path != NULL) {
         json_t *root = json_object();
         (void)json_object_set_new(root, "benchmark", json_string(name));
+        if (is_partial) {
+            (void)json_object_set_new(root, "interrupted", json_true());
+        }
         (void)json_object_set_new(root, "environment", bench_environment(name));
         (void)json_object_set(root, "results", results);
         failed = json_dump_file(root, path, JSON_INDENT(2));
         json_decref(root);
     }
     json_decref(results);
-    return failed == 0 ? 0 : cli_complain("cannot write %s", path);
+    if (failed != 0) {
+        return cli_complain("cannot write %s", path);
+    }
+    return is_partial ? cli_complain("interrupted: these are the results so far") : 0;
 }
 
 int cli_bench(int argc, char **argv)

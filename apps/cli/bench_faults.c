@@ -7,18 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit.h"
 #include "bench.h"
+#include "bench_cluster.h"
+#include "bench_options.h"
 #include "cli.h"
-#include "load.h"
-#include "options.h"
-#include "scratch.h"
 
-#define READY_NS UINT64_C(20000000000)
 #define WARM_NS UINT64_C(500000000)
 #define LOOK_NS 10000000u
 
-enum { KEY_ATTACK = 256, KEY_ON, KEY_SECONDS, KEY_CLIENTS, KEY_COUNT, KEY_JSON };
 enum { PART_BEFORE = 0, PART_DURING, PART_AFTER, PARTS };
 
 struct arguments {
@@ -55,50 +51,17 @@ struct summary {
     json_t *samples;
 };
 
-static const struct argp_option options[] = {
-    {"attack", KEY_ATTACK, "NAME", 0, "How a replica lies: `tacit local attack` lists the names",
-     0},
-    {"on", KEY_ON, "WHO", 0, "follower (default) or leader: who lies", 0},
-    {"seconds", KEY_SECONDS, "N", 0, "Length of each of the three parts (default 3)", 0},
-    {"clients", KEY_CLIENTS, "N", 0, "Clients, 1 to 7 (default 3)", 0},
-    {"count", KEY_COUNT, "N", 0, "Times, each on a new cluster (default 1)", 0},
-    {"json", KEY_JSON, "FILE", 0, "Write the results there, too", 0},
+static const struct bench_option options[] = {
+    BENCH_TEXT(attack, "attack", "NAME",
+               "How a replica lies: `tacit local attack` lists the names"),
+    BENCH_EITHER(on_leader, "on", "WHO", "follower", "leader",
+                 "follower (default) or leader: who lies"),
+    BENCH_NUMBER(seconds, "seconds", "N", 1, 600, "Length of each of the three parts (default 3)"),
+    BENCH_NUMBER(clients, "clients", "N", 1, LOAD_CLIENTS_MAX, "Clients, 1 to 7 (default 3)"),
+    BENCH_NUMBER(count, "count", "N", 1, 10000, "Times, each on a new cluster (default 1)"),
+    BENCH_JSON,
     {0},
 };
-
-static error_t parse(int key, char *value, struct argp_state *state)
-{
-    struct arguments *arguments = state->input;
-    switch (key) {
-    case KEY_ATTACK:
-        arguments->attack = value;
-        return 0;
-    case KEY_ON:
-        arguments->on_leader =
-            cli_option_word(state, "--on", value,
-                            (const char *const[]){"follower", "leader", NULL}) == 1;
-        return 0;
-    case KEY_SECONDS:
-        arguments->seconds = cli_option_number(state, "--seconds", value, 1, 600);
-        return 0;
-    case KEY_CLIENTS:
-        arguments->clients = cli_option_number(state, "--clients", value, 1, LOAD_CLIENTS_MAX);
-        return 0;
-    case KEY_COUNT:
-        arguments->count = cli_option_number(state, "--count", value, 1, 10000);
-        return 0;
-    case KEY_JSON:
-        arguments->json = value;
-        return 0;
-    case ARGP_KEY_END:
-        if (arguments->attack == NULL) {
-            argp_error(state, "--attack NAME is needed; `tacit local attack` lists the names");
-        }
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 // ---- measuring ---------------------------------------------------------------------------------
 
@@ -154,34 +117,26 @@ static enum tacit_status measure(struct bench *bench, struct part *part, uint64_
     return TACIT_OK;
 }
 
-// Everybody is a member and nobody has lied: one more may be faulty.
-static enum tacit_status require_healthy(const struct bench *bench, struct tacit_error *error)
-{
-    return local_wait_healthy(&bench->local, READY_NS)
-               ? TACIT_OK
-               : tacit_error_set(error, TACIT_EBUSY, 0,
-                                 "not every replica is a member and honest: a fault could be "
-                                 "beyond f");
-}
-
 static enum tacit_status cure(struct bench *bench, struct tacit_error *error)
 {
     struct local_node node = {LOCAL_REPLICA, bench->liar};
     (void)local_signal(&bench->local, node, SIGKILL, error);
     local_attack_clear(&bench->local, bench->liar);
-    bench->readmission_ns = scratch_readmit(&bench->local, bench->liar, READY_NS, error);
-    return bench->readmission_ns != 0 ? require_healthy(bench, error) : TACIT_ETIMEDOUT;
+    int leader = -1;
+    bench->readmission_ns = scratch_readmit(&bench->local, bench->liar, BENCH_READY_NS, error);
+    return bench->readmission_ns != 0 ? bench_cluster_sound(&bench->local, &leader, error)
+                                      : TACIT_ETIMEDOUT;
 }
 
 static enum tacit_status all_parts(struct bench *bench, const struct arguments *arguments,
                                    struct tacit_error *error)
 {
     uint64_t part_ns = arguments->seconds * 1000000000u;
+    int leader = -1;
     enum tacit_status status = measure(bench, &bench->parts[PART_BEFORE], WARM_NS, error);
     if (status == TACIT_OK) {
-        status = require_healthy(bench, error);
+        status = bench_cluster_sound(&bench->local, &leader, error);
     }
-    int leader = local_wait_leader(&bench->local, -1, READY_NS);
     bench->led = arguments->on_leader;
     bench->liar = (uint16_t)((uint32_t)(leader < 0 ? 0 : leader + !arguments->on_leader) %
                              bench->local.config.replica_count);
@@ -189,7 +144,7 @@ static enum tacit_status all_parts(struct bench *bench, const struct arguments *
         status = measure(bench, &bench->parts[PART_BEFORE], part_ns, error);
     }
     if (status == TACIT_OK) {
-        status = require_healthy(bench, error);
+        status = bench_cluster_sound(&bench->local, &leader, error);
     }
     if (status == TACIT_OK) {
         status = local_attack_set(&bench->local, bench->liar, arguments->attack, error);
@@ -247,52 +202,12 @@ static json_t *report_all(const struct bench *bench, const struct arguments *arg
                  audit->linearizable ? "0 wrong, linearizable" : audit->text);
     (void)json_object_set_new(object, "attack", json_string(arguments->attack));
     (void)json_object_set_new(object, "on", json_string(bench->led ? "leader" : "follower"));
-    (void)json_object_set_new(object, "readmission_ns",
-                              json_integer((json_int_t)bench->readmission_ns));
-    (void)json_object_set_new(object, "acknowledged", json_integer((json_int_t)audit->operations));
-    (void)json_object_set_new(object, "lost", json_integer((json_int_t)audit->lost));
-    (void)json_object_set_new(object, "wrong", json_integer(audit->linearizable ? 0 : 1));
+    bench_put(object, "readmission_ns", bench->readmission_ns);
+    bench_put(object, "acknowledged", audit->operations);
+    bench_put(object, "lost", audit->lost);
+    bench_put(object, "wrong", audit->linearizable ? 0 : 1);
     (void)json_object_set_new(object, "linearizable", json_boolean(audit->linearizable));
     return object;
-}
-
-// Every replica runs the attacking program, which behaves until told otherwise: who leads, and so
-// who is to lie, is known only when the cluster is up.
-static enum tacit_status start(struct bench *bench, const struct arguments *arguments,
-                               struct tacit_error *error)
-{
-    enum tacit_status status = TACIT_OK;
-    for (uint32_t r = 0; r < bench->local.config.replica_count && status == TACIT_OK; r++) {
-        status = local_attack_set(&bench->local, (uint16_t)r, arguments->attack, error);
-        if (status == TACIT_OK) {
-            status = local_attack_set(&bench->local, (uint16_t)r, "none", error);
-        }
-    }
-    if (status == TACIT_OK) {
-        status = local_up(&bench->local, error);
-    }
-    return status == TACIT_OK
-               ? load_start(&bench->load, &bench->local, (unsigned)arguments->clients, 0, error)
-               : status;
-}
-
-static enum tacit_status run(struct bench *bench, const struct arguments *arguments,
-                             struct audit *audit, struct tacit_error *error)
-{
-    enum tacit_status status = start(bench, arguments, error);
-    if (bench->load == NULL) {
-        return status;
-    }
-    status = all_parts(bench, arguments, error);
-    // A client that gave up is the cause of what was missed after it, and says why.
-    bool is_cause = status == TACIT_OK || load_failed(bench->load);
-    struct tacit_error other;
-    enum tacit_status of_load = load_stop(bench->load, is_cause ? error : &other);
-    status = is_cause ? of_load : status;
-    if (status == TACIT_OK) {
-        *audit = audit_run(bench->load);
-    }
-    return status;
 }
 
 static enum tacit_status once(struct bench *bench, const struct arguments *arguments,
@@ -303,11 +218,17 @@ static enum tacit_status once(struct bench *bench, const struct arguments *argum
                                            .mode = TACIT_CONFIG_BYZANTINE,
                                            .waiting = TACIT_CONFIG_ADAPTIVE};
     memset(bench, 0, sizeof *bench);
-    enum tacit_status status = scratch_open(&bench->local, &plan, error);
-    if (status == TACIT_OK) {
-        status = run(bench, arguments, audit, error);
-        scratch_close(&bench->local);
+    enum tacit_status status = bench_cluster_open(
+        &bench->local, &plan, (struct bench_service){.attack = arguments->attack}, error);
+    if (status != TACIT_OK) {
+        return status;
     }
+    status = load_start(&bench->load, &bench->local, (unsigned)arguments->clients, 0, error);
+    if (status == TACIT_OK) {
+        status = all_parts(bench, arguments, error);
+        status = bench_cluster_judge(bench->load, status, audit, error);
+    }
+    scratch_close(&bench->local);
     load_free(bench->load);
     bench->load = NULL;
     return status;
@@ -348,8 +269,7 @@ static json_t *report_summary(const struct summary *summary, const struct argume
                  (unsigned long long)summary->done, "during the attack", "count", "p50", "least");
     print_shares("throughput, of that before", &summary->rate);
     print_shares("decisions by the fast path", &summary->fast);
-    (void)printf("%-34s %8s %10s %10s %10s %10s %10s\n", "in us", "count", "p50", "p90", "p99",
-                 "p99.9", "max");
+    bench_print_head("in us");
     bench_print("longest wait during the attack", &summary->wait);
     bench_print("longest wait after it", &summary->wait_after);
     bench_print("cured and readmitted", &summary->readmission);
@@ -390,11 +310,13 @@ static int all_times(struct bench *bench, const struct arguments *arguments,
 
 int bench_faults(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options, parse, "",  "What a replica that lies costs its group, and its clients.",
-        NULL,    NULL,  NULL};
     struct arguments arguments = {.seconds = 3, .clients = 3, .count = 1};
-    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
+    if (bench_parse(options, "What a replica that lies costs its group, and its clients.", argc,
+                    argv, &arguments) != 0) {
+        return 2;
+    }
+    if (arguments.attack == NULL) {
+        (void)cli_complain("--attack NAME is needed; `tacit local attack` lists the names");
         return 2;
     }
     struct bench *bench = calloc(1, sizeof *bench);

@@ -17,11 +17,11 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "bench_cluster.h"
+#include "bench_options.h"
 #include "bench_rounds.h"
 #include "cli.h"
 #include "generator.h"
-#include "options.h"
-#include "scratch.h"
 #include "tacit/crypto.h"
 
 #define TURNS 20000u // of a hand-over in a round
@@ -32,8 +32,6 @@
 #define PAGE 4096u
 #define REPEAT 16u
 #define OPERATIONS 2000u
-
-enum { KEY_ROUNDS = 256, KEY_JSON };
 
 enum row {
     ROW_CLOCK = 0,
@@ -77,26 +75,11 @@ struct bench {
     struct histogram times;
 };
 
-static const struct argp_option options[] = {
-    {"rounds", KEY_ROUNDS, "N", 0, "Rounds over everything (default 5)", 0},
-    {"json", KEY_JSON, "FILE", 0, "Write the results there, too", 0},
+static const struct bench_option options[] = {
+    BENCH_NUMBER(rounds, "rounds", "N", 1, BENCH_ROUNDS_MAX, "Rounds over everything (default 5)"),
+    BENCH_JSON,
     {0},
 };
-
-static error_t parse(int key, char *value, struct argp_state *state)
-{
-    struct arguments *arguments = state->input;
-    switch (key) {
-    case KEY_ROUNDS:
-        arguments->rounds = cli_option_number(state, "--rounds", value, 1, BENCH_ROUNDS_MAX);
-        return 0;
-    case KEY_JSON:
-        arguments->json = value;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 // ---- hand-over ---------------------------------------------------------------------------------
 
@@ -249,18 +232,13 @@ static enum tacit_status measure_echo(struct bench *bench, struct tacit_error *e
                                     .warm_up_ns = ECHO_NS / 4,
                                     .duration_ns = ECHO_NS,
                                     .interrupted = scratch_interrupted};
-    bench->local = (struct local){0};
-    enum tacit_status status = scratch_open(&bench->local, &plan, error);
+    enum tacit_status status = bench_cluster_open(
+        &bench->local, &plan, (struct bench_service){.app = "flip", .unreplicated = true}, error);
     if (status != TACIT_OK) {
         return status;
     }
-    bench->local.app = "flip";
-    bench->local.unreplicated = true;
-    status = local_up(&bench->local, error);
-    if (status == TACIT_OK) {
-        status = generator_run(&bench->local, &how, &bench->result, error);
-        histogram_merge(&bench->times, &bench->result.latency);
-    }
+    status = generator_run(&bench->local, &how, &bench->result, error);
+    histogram_merge(&bench->times, &bench->result.latency);
     scratch_close(&bench->local);
     return status;
 }
@@ -307,16 +285,14 @@ static json_t *report_results(const struct bench *bench)
 
 int bench_floor(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options, parse, "",  "What this machine can do: hand-over, cryptography, rings.",
-        NULL,    NULL,  NULL};
     struct tacit_error error;
     struct bench *bench = calloc(1, sizeof *bench);
     if (bench == NULL) {
         return cli_complain("no memory");
     }
     bench->arguments = (struct arguments){.rounds = 5};
-    if (argp_parse(&argp, argc, argv, 0, NULL, &bench->arguments) != 0) {
+    if (bench_parse(options, "What this machine can do: hand-over, cryptography, rings.", argc,
+                    argv, &bench->arguments) != 0) {
         free(bench);
         return 2;
     }

@@ -9,17 +9,14 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "bench_cluster.h"
+#include "bench_options.h"
 #include "bench_skeleton.h"
 #include "cli.h"
-#include "options.h"
-#include "scratch.h"
 #include "tacit/client.h"
 
 #define CALL_NS UINT64_C(10000000000)
-#define READY_NS UINT64_C(20000000000)
 #define WARM_UP 2000u
-
-enum { KEY_MODE = 256, KEY_SIZE, KEY_COUNT, KEY_JSON, KEY_WAITING, KEY_LOG_ON };
 
 // What a series is made with.
 enum kind { BENCH_FLOOR = 0, BENCH_CRASH, BENCH_SKELETON, BENCH_BYZANTINE, BENCH_KINDS };
@@ -32,49 +29,30 @@ struct arguments {
     enum tacit_config_log_on log_on;
 };
 
-static const struct argp_option options[] = {
-    {"mode", KEY_MODE, "MODE", 0,
-     "none: the floor only; crash (default) or byzantine: it and the floor, byzantine also its "
-     "skeleton: the same processes and rounds without the protocol; all",
-     0},
-    {"size", KEY_SIZE, "BYTES", 0, "Request and reply size, 8 to 4096 (default 64)", 0},
-    {"count", KEY_COUNT, "N", 0, "Requests of each series (default 100000)", 0},
-    {"waiting", KEY_WAITING, "HOW", 0, "adaptive (default), yield or spin", 0},
-    {"log-on", KEY_LOG_ON, "WHERE", 0, "replicas (default) or memnodes", 0},
-    {"json", KEY_JSON, "FILE", 0, "Write the results there, too", 0},
-    {0},
-};
-
-static error_t parse(int key, char *value, struct argp_state *state)
+// What --mode asks for.
+static void take_kinds(struct argp_state *state, const struct bench_option *option,
+                       const char *value, void *to)
 {
     static const char *const modes[] = {"none", "crash", "byzantine", "all", NULL};
     static const unsigned kinds[] = {
         1u << BENCH_FLOOR, 1u << BENCH_FLOOR | 1u << BENCH_CRASH,
         1u << BENCH_FLOOR | 1u << BENCH_SKELETON | 1u << BENCH_BYZANTINE, (1u << BENCH_KINDS) - 1};
-    struct arguments *arguments = state->input;
-    switch (key) {
-    case KEY_MODE:
-        arguments->kinds = kinds[cli_option_word(state, "--mode", value, modes)];
-        return 0;
-    case KEY_SIZE:
-        arguments->size = cli_option_number(state, "--size", value, 8, 4096);
-        return 0;
-    case KEY_COUNT:
-        arguments->count = cli_option_number(state, "--count", value, 1, 100000000);
-        return 0;
-    case KEY_WAITING:
-        arguments->waiting = cli_option_waiting(state, value);
-        return 0;
-    case KEY_LOG_ON:
-        arguments->log_on = cli_option_log_on(state, value);
-        return 0;
-    case KEY_JSON:
-        arguments->json = value;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    (void)option;
+    *(unsigned *)to = kinds[cli_option_word(state, "--mode", value, modes)];
 }
+
+static const struct bench_option options[] = {
+    BENCH_OTHER(
+        kinds, "mode", "MODE", take_kinds,
+        "none: the floor only; crash (default) or byzantine: it and the floor, byzantine also its "
+        "skeleton: the same processes and rounds without the protocol; all"),
+    BENCH_SIZE(4096),
+    BENCH_NUMBER(count, "count", "N", 1, 100000000, "Requests of each series (default 100000)"),
+    BENCH_WAITING,
+    BENCH_LOG_ON,
+    BENCH_JSON,
+    {0},
+};
 
 static enum tacit_status ask_many(struct tacit_channel *channel, const struct arguments *arguments,
                                   struct histogram *latency, struct tacit_error *error)
@@ -134,16 +112,11 @@ static enum tacit_status series(const struct arguments *arguments, enum kind kin
     if (local == NULL) {
         return tacit_error_set(error, TACIT_ENOMEM, 0, "no memory");
     }
-    enum tacit_status status = scratch_open(local, &plan, error);
+    enum tacit_status status = bench_cluster_open(
+        local, &plan, (struct bench_service){.app = "flip", .unreplicated = !replicated}, error);
     if (status != TACIT_OK) {
         free(local);
         return status;
-    }
-    local->app = "flip";
-    local->unreplicated = !replicated;
-    status = local_up(local, error);
-    if (status == TACIT_OK && replicated && !local_wait_members(local, 7, READY_NS)) {
-        status = tacit_error_set(error, TACIT_ETIMEDOUT, 0, "not all replicas joined");
     }
     local_path(local, path, "client-%u.yaml", LOCAL_LOAD_CLIENT);
     struct tacit_channel_options channel_options = {
@@ -152,9 +125,7 @@ static enum tacit_status series(const struct arguments *arguments, enum kind kin
                    : arguments->waiting == TACIT_CONFIG_YIELD ? TACIT_CHANNEL_YIELD
                                                               : TACIT_CHANNEL_ADAPTIVE};
     struct tacit_channel *channel = NULL;
-    if (status == TACIT_OK) {
-        status = tacit_channel_open(&channel_options, &channel, error);
-    }
+    status = tacit_channel_open(&channel_options, &channel, error);
     if (status == TACIT_OK) {
         status = ask_many(channel, arguments, latency, error);
     }
@@ -178,9 +149,8 @@ static json_t *report_results(const struct arguments *arguments, const struct hi
                              BENCH_SKELETON, "rounds without a protocol"},
     };
     json_t *results = json_object();
-    (void)printf("%-34s %8s %10s %10s %10s %10s %10s\n", "latency in us", "count", "p50", "p90",
-                 "p99", "p99.9", "max");
-    (void)json_object_set_new(results, "size", json_integer((json_int_t)arguments->size));
+    bench_print_head("latency in us");
+    bench_put(results, "size", arguments->size);
     for (unsigned kind = 0; kind < BENCH_KINDS; kind++) {
         if ((arguments->kinds >> kind & 1u) == 0) {
             continue;
@@ -199,15 +169,13 @@ static json_t *report_results(const struct arguments *arguments, const struct hi
 
 int bench_latency(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options, parse, "",  "End-to-end latency of one client, in a closed loop.",
-        NULL,    NULL,  NULL};
     struct arguments arguments = {.kinds = 1u << BENCH_FLOOR | 1u << BENCH_CRASH,
                                   .size = 64,
                                   .count = 100000,
                                   .waiting = TACIT_CONFIG_ADAPTIVE};
     struct tacit_error error;
-    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
+    if (bench_parse(options, "End-to-end latency of one client, in a closed loop.", argc, argv,
+                    &arguments) != 0) {
         return 2;
     }
     struct histogram *latencies = calloc(BENCH_KINDS, sizeof *latencies);

@@ -8,28 +8,16 @@
 #include <string.h>
 
 #include "bench.h"
+#include "bench_cluster.h"
+#include "bench_options.h"
 #include "bench_rounds.h"
 #include "cli.h"
 #include "generator.h"
-#include "options.h"
-#include "scratch.h"
 
-#define READY_NS UINT64_C(20000000000)
 #define WARM_UP_NS UINT64_C(150000000)
 #define POINTS 11u
 #define CLOSED 7u   // of them
 #define ATTEMPTS 3u // for a run that the machine spoils
-
-enum {
-    KEY_MODE = 256,
-    KEY_SIZE,
-    KEY_ROUNDS,
-    KEY_MS,
-    KEY_WAITING,
-    KEY_LOG_ON,
-    KEY_JSON,
-    KEY_IN_FLIGHT
-};
 
 struct arguments {
     enum tacit_config_mode mode;
@@ -67,51 +55,19 @@ struct bench {
     struct counts counts;
 };
 
-static const struct argp_option options[] = {
-    {"mode", KEY_MODE, "MODE", 0, "crash (default) or byzantine", 0},
-    {"size", KEY_SIZE, "BYTES", 0, "Request and reply size, 8 to 4096 (default 64)", 0},
-    {"rounds", KEY_ROUNDS, "N", 0, "Rounds over all points (default 5)", 0},
-    {"milliseconds", KEY_MS, "N", 0, "Length of each point in a round (default 600)", 0},
-    {"waiting", KEY_WAITING, "HOW", 0, "adaptive (default), yield or spin", 0},
-    {"log-on", KEY_LOG_ON, "WHERE", 0, "replicas (default) or memnodes", 0},
-    {"in-flight", KEY_IN_FLIGHT, "N", 0, "Only a closed loop with so many in flight, 1 to 512", 0},
-    {"json", KEY_JSON, "FILE", 0, "Write the results there, too", 0},
+static const struct bench_option options[] = {
+    BENCH_MODE,
+    BENCH_SIZE(4096),
+    BENCH_NUMBER(rounds, "rounds", "N", 1, BENCH_ROUNDS_MAX, "Rounds over all points (default 5)"),
+    BENCH_NUMBER(ms, "milliseconds", "N", 50, 60000,
+                 "Length of each point in a round (default 600)"),
+    BENCH_WAITING,
+    BENCH_LOG_ON,
+    BENCH_NUMBER(in_flight, "in-flight", "N", 1, GENERATOR_FLIGHT_MAX,
+                 "Only a closed loop with so many in flight, 1 to 512"),
+    BENCH_JSON,
     {0},
 };
-
-static error_t parse(int key, char *value, struct argp_state *state)
-{
-    struct arguments *arguments = state->input;
-    switch (key) {
-    case KEY_MODE:
-        arguments->mode = cli_option_mode(state, value);
-        return 0;
-    case KEY_SIZE:
-        arguments->size = cli_option_number(state, "--size", value, 8, 4096);
-        return 0;
-    case KEY_ROUNDS:
-        arguments->rounds = cli_option_number(state, "--rounds", value, 1, BENCH_ROUNDS_MAX);
-        return 0;
-    case KEY_MS:
-        arguments->ms = cli_option_number(state, "--milliseconds", value, 50, 60000);
-        return 0;
-    case KEY_WAITING:
-        arguments->waiting = cli_option_waiting(state, value);
-        return 0;
-    case KEY_LOG_ON:
-        arguments->log_on = cli_option_log_on(state, value);
-        return 0;
-    case KEY_IN_FLIGHT:
-        arguments->in_flight =
-            cli_option_number(state, "--in-flight", value, 1, GENERATOR_FLIGHT_MAX);
-        return 0;
-    case KEY_JSON:
-        arguments->json = value;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 // ---- measuring ---------------------------------------------------------------------------------
 
@@ -183,9 +139,8 @@ static enum tacit_status measure_all(struct bench *bench, unsigned from, unsigne
             }
             bench->unfair += !is_fair;
             keep(bench, &bench->points[p]);
-            (void)fprintf(stderr, "\rround %llu of %llu, point %u of %u ",
-                          (unsigned long long)round + 1,
-                          (unsigned long long)bench->arguments.rounds, p + 1, bench->point_count);
+            bench_progress("round %llu of %llu, point %u of %u", (unsigned long long)round + 1,
+                           (unsigned long long)bench->arguments.rounds, p + 1, bench->point_count);
         }
     }
     return TACIT_OK;
@@ -254,18 +209,11 @@ static json_t *point_json(const struct point *point)
     (void)json_object_set_new(object, "p99_ns", bench_figure_json(&point->p99));
     (void)json_object_set_new(object, "requests_per_batch", bench_figure_json(&point->batch));
     json_t *counts = json_object();
-    const struct {
-        const char *key;
-        uint64_t value;
-    } numbers[] = {{"client_time_outs", point->time_outs},
-                   {"client_resent", point->resent},
-                   {"decided_slow", point->counts.slow},
-                   {"seals", point->counts.seals},
-                   {"signatures_checked", point->counts.signatures}};
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        (void)json_object_set_new(counts, numbers[i].key,
-                                  json_integer((json_int_t)numbers[i].value));
-    }
+    bench_put(counts, "client_time_outs", point->time_outs);
+    bench_put(counts, "client_resent", point->resent);
+    bench_put(counts, "decided_slow", point->counts.slow);
+    bench_put(counts, "seals", point->counts.seals);
+    bench_put(counts, "signatures_checked", point->counts.signatures);
     (void)json_object_set_new(object, "counts", counts);
     (void)json_object_set_new(object, "latency", bench_distribution(&point->latency));
     return object;
@@ -276,7 +224,7 @@ static json_t *report_results(const struct bench *bench)
     json_t *results = json_object();
     json_t *points = json_array();
     bool is_byzantine = bench->arguments.mode == TACIT_CONFIG_BYZANTINE;
-    (void)fprintf(stderr, "\r%40s\r", "");
+    bench_progress_end();
     (void)printf("%s mode, 3 replicas, %llu B; medians and spread of %llu rounds, us\n",
                  is_byzantine ? "Byzantine" : "crash", (unsigned long long)bench->arguments.size,
                  (unsigned long long)bench->arguments.rounds);
@@ -299,9 +247,6 @@ static json_t *report_results(const struct bench *bench)
 
 int bench_load(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options, parse, "",  "Throughput against latency: closed and open loops, with batching.",
-        NULL,    NULL,  NULL};
     struct tacit_error error;
     struct bench *bench = calloc(1, sizeof *bench);
     if (bench == NULL) {
@@ -312,7 +257,8 @@ int bench_load(int argc, char **argv)
                                           .ms = 600,
                                           .mode = TACIT_CONFIG_CRASH,
                                           .waiting = TACIT_CONFIG_ADAPTIVE};
-    if (argp_parse(&argp, argc, argv, 0, NULL, &bench->arguments) != 0) {
+    if (bench_parse(options, "Throughput against latency: closed and open loops, with batching.",
+                    argc, argv, &bench->arguments) != 0) {
         free(bench);
         return 2;
     }
@@ -321,16 +267,10 @@ int bench_load(int argc, char **argv)
                               .mode = bench->arguments.mode,
                               .waiting = bench->arguments.waiting,
                               .log_on = bench->arguments.log_on};
-    enum tacit_status status = scratch_open(&bench->local, &plan, &error);
+    enum tacit_status status =
+        bench_cluster_open(&bench->local, &plan, (struct bench_service){.app = "flip"}, &error);
     if (status == TACIT_OK) {
-        bench->local.app = "flip";
-        status = local_up(&bench->local, &error);
-        if (status == TACIT_OK && !local_wait_members(&bench->local, 7, READY_NS)) {
-            status = tacit_error_set(&error, TACIT_ETIMEDOUT, 0, "not all replicas joined");
-        }
-        if (status == TACIT_OK) {
-            status = run(bench, &error);
-        }
+        status = run(bench, &error);
         scratch_close(&bench->local);
     }
     int result = status == TACIT_OK

@@ -9,18 +9,15 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "bench_cluster.h"
+#include "bench_options.h"
 #include "cli.h"
 #include "generator.h"
-#include "options.h"
-#include "scratch.h"
 
-#define READY_NS UINT64_C(20000000000)
 #define LOAD_NS UINT64_C(1000000000)
 #define IN_FLIGHT 64u
 #define PARTS 3u // replicas, memory nodes, one client
 #define MODES 2u
-
-enum { KEY_REPLICAS = 256, KEY_ARENA, KEY_JSON };
 
 struct arguments {
     uint64_t replicas, arena_mib;
@@ -44,31 +41,13 @@ struct bench {
     struct generator_result result;
 };
 
-static const struct argp_option options[] = {
-    {"replicas", KEY_REPLICAS, "N", 0, "3 (default), 5 or 7", 0},
-    {"arena", KEY_ARENA, "MIB", 0, "The application's memory, 1 to 1024 (default 16)", 0},
-    {"json", KEY_JSON, "FILE", 0, "Write the results there, too", 0},
+static const struct bench_option options[] = {
+    BENCH_OTHER(replicas, "replicas", "N", bench_take_replicas, "3 (default), 5 or 7"),
+    BENCH_NUMBER(arena_mib, "arena", "MIB", 1, 1024,
+                 "The application's memory, 1 to 1024 (default 16)"),
+    BENCH_JSON,
     {0},
 };
-
-static error_t parse(int key, char *value, struct argp_state *state)
-{
-    static const char *const replicas[] = {"3", "5", "7", NULL};
-    struct arguments *arguments = state->input;
-    switch (key) {
-    case KEY_REPLICAS:
-        arguments->replicas = 3 + 2 * cli_option_word(state, "--replicas", value, replicas);
-        return 0;
-    case KEY_ARENA:
-        arguments->arena_mib = cli_option_number(state, "--arena", value, 1, 1024);
-        return 0;
-    case KEY_JSON:
-        arguments->json = value;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 // Adds what a process takes. A process that is gone takes nothing.
 static void add_process(struct usage *usage, pid_t pid)
@@ -112,7 +91,7 @@ static enum tacit_status measure_client(struct bench *bench, struct part *part,
     add_process(&before, getpid());
     enum tacit_status status = tacit_channel_open(&how, &channel, error);
     if (status == TACIT_OK) {
-        status = tacit_channel_connect(channel, READY_NS, &session, error);
+        status = tacit_channel_connect(channel, BENCH_READY_NS, &session, error);
     }
     add_process(&after, getpid());
     tacit_channel_close(channel);
@@ -158,26 +137,14 @@ static enum tacit_status run_mode(struct bench *bench, enum tacit_config_mode mo
                               .mode = mode,
                               .waiting = TACIT_CONFIG_ADAPTIVE,
                               .arena_bytes = bench->arguments.arena_mib << 20};
-    bench->local = (struct local){0};
-    enum tacit_status status = scratch_open(&bench->local, &plan, error);
+    enum tacit_status status =
+        bench_cluster_open(&bench->local, &plan, (struct bench_service){.app = "flip"}, error);
     if (status != TACIT_OK) {
         return status;
     }
-    bench->local.app = "flip";
-    status = local_up(&bench->local, error);
-    if (status == TACIT_OK && !local_wait_members(&bench->local, (1u << replicas) - 1, READY_NS)) {
-        status = tacit_error_set(error, TACIT_ETIMEDOUT, 0, "not all replicas joined");
-    }
-    if (status == TACIT_OK) {
-        status = measure(bench, parts, error);
-    }
+    status = measure(bench, parts, error);
     scratch_close(&bench->local);
     return status;
-}
-
-static void put(json_t *object, const char *key, uint64_t value)
-{
-    (void)json_object_set_new(object, key, json_integer((json_int_t)value));
 }
 
 static json_t *report_results(const struct bench *bench)
@@ -200,31 +167,29 @@ static json_t *report_results(const struct bench *bench)
             json_t *object = json_object();
             (void)json_object_set_new(object, "mode", json_string(modes[m]));
             (void)json_object_set_new(object, "what", json_string(part->name));
-            put(object, "count", part->count);
-            put(object, "all_at_rest_bytes", part->rest.pss_bytes);
-            put(object, "all_after_load_bytes", part->loaded.pss_bytes);
-            put(object, "all_private_bytes", part->loaded.anonymous_bytes);
+            bench_put(object, "count", part->count);
+            bench_put(object, "all_at_rest_bytes", part->rest.pss_bytes);
+            bench_put(object, "all_after_load_bytes", part->loaded.pss_bytes);
+            bench_put(object, "all_private_bytes", part->loaded.anonymous_bytes);
             (void)json_array_append_new(list, object);
         }
     }
-    put(results, "replicas", bench->arguments.replicas);
-    put(results, "arena_mib", bench->arguments.arena_mib);
+    bench_put(results, "replicas", bench->arguments.replicas);
+    bench_put(results, "arena_mib", bench->arguments.arena_mib);
     (void)json_object_set_new(results, "processes", list);
     return results;
 }
 
 int bench_memory(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options, parse, "",  "What replicas, memory nodes and clients take, by mode.",
-        NULL,    NULL,  NULL};
     struct tacit_error error;
     struct bench *bench = calloc(1, sizeof *bench);
     if (bench == NULL) {
         return cli_complain("no memory");
     }
     bench->arguments = (struct arguments){.replicas = 3, .arena_mib = 16};
-    if (argp_parse(&argp, argc, argv, 0, NULL, &bench->arguments) != 0) {
+    if (bench_parse(options, "What replicas, memory nodes and clients take, by mode.", argc, argv,
+                    &bench->arguments) != 0) {
         free(bench);
         return 2;
     }

@@ -9,18 +9,15 @@
 #include <string.h>
 
 #include "bench.h"
+#include "bench_cluster.h"
+#include "bench_options.h"
 #include "bench_resp.h"
 #include "bench_rounds.h"
 #include "cli.h"
 #include "generator.h"
-#include "options.h"
-#include "scratch.h"
 
-#define READY_NS UINT64_C(20000000000)
 #define WARM_UP_NS UINT64_C(150000000)
 #define MANY 64u
-
-enum { KEY_SIZE = 256, KEY_ROUNDS, KEY_MS, KEY_JSON };
 
 // Who is measured; each is started once a round.
 enum system { SYSTEM_REDIS = 0, SYSTEM_WAIT, SYSTEM_ETCD, SYSTEM_CRASH, SYSTEM_BYZANTINE, SYSTEMS };
@@ -67,34 +64,13 @@ struct bench {
     struct histogram latency;
 };
 
-static const struct argp_option options[] = {
-    {"size", KEY_SIZE, "BYTES", 0, "Size of the values, 8 to 2048 (default 64)", 0},
-    {"rounds", KEY_ROUNDS, "N", 0, "Rounds over all systems (default 5)", 0},
-    {"milliseconds", KEY_MS, "N", 0, "Length of each measurement (default 600)", 0},
-    {"json", KEY_JSON, "FILE", 0, "Write the results there, too", 0},
+static const struct bench_option options[] = {
+    BENCH_NUMBER(size, "size", "BYTES", 8, 2048, "Size of the values, 8 to 2048 (default 64)"),
+    BENCH_NUMBER(rounds, "rounds", "N", 1, BENCH_ROUNDS_MAX, "Rounds over all systems (default 5)"),
+    BENCH_NUMBER(ms, "milliseconds", "N", 50, 60000, "Length of each measurement (default 600)"),
+    BENCH_JSON,
     {0},
 };
-
-static error_t parse(int key, char *value, struct argp_state *state)
-{
-    struct arguments *arguments = state->input;
-    switch (key) {
-    case KEY_SIZE:
-        arguments->size = cli_option_number(state, "--size", value, 8, 2048);
-        return 0;
-    case KEY_ROUNDS:
-        arguments->rounds = cli_option_number(state, "--rounds", value, 1, BENCH_ROUNDS_MAX);
-        return 0;
-    case KEY_MS:
-        arguments->ms = cli_option_number(state, "--milliseconds", value, 50, 60000);
-        return 0;
-    case KEY_JSON:
-        arguments->json = value;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 // ---- measuring ---------------------------------------------------------------------------------
 
@@ -193,19 +169,12 @@ static enum tacit_status measure_tacit(struct bench *bench, enum system system,
                               .mode = system == SYSTEM_BYZANTINE ? TACIT_CONFIG_BYZANTINE
                                                                  : TACIT_CONFIG_CRASH,
                               .waiting = TACIT_CONFIG_ADAPTIVE};
-    bench->local = (struct local){0};
-    enum tacit_status status = scratch_open(&bench->local, &plan, error);
+    enum tacit_status status = bench_cluster_open(
+        &bench->local, &plan, (struct bench_service){.has_gateway = true}, error);
     if (status != TACIT_OK) {
         return status;
     }
-    bench->local.port = scratch_port();
-    status = local_up(&bench->local, error);
-    if (status == TACIT_OK && !local_wait_members(&bench->local, 7, READY_NS)) {
-        status = tacit_error_set(error, TACIT_ETIMEDOUT, 0, "not all replicas joined");
-    }
-    if (status == TACIT_OK) {
-        status = measure_loads(bench, system, error);
-    }
+    status = measure_loads(bench, system, error);
     scratch_close(&bench->local);
     return status;
 }
@@ -219,8 +188,8 @@ static enum tacit_status run(struct bench *bench, struct tacit_error *error)
         for (unsigned i = 0; i < SYSTEMS && status == TACIT_OK; i++) {
             // Nobody is always the first, or always behind the same.
             enum system system = (enum system)(round % 2 == 0 ? i : SYSTEMS - 1 - i);
-            (void)fprintf(stderr, "\rround %llu of %llu: %-30s", (unsigned long long)round + 1,
-                          (unsigned long long)bench->arguments.rounds, system_names[system]);
+            bench_progress("round %llu of %llu: %s", (unsigned long long)round + 1,
+                           (unsigned long long)bench->arguments.rounds, system_names[system]);
             if (system == SYSTEM_CRASH || system == SYSTEM_BYZANTINE) {
                 status = measure_tacit(bench, system, error);
             } else if (system == SYSTEM_ETCD && has_etcd) {
@@ -230,7 +199,7 @@ static enum tacit_status run(struct bench *bench, struct tacit_error *error)
             }
         }
     }
-    (void)fprintf(stderr, "\r%60s\r", "");
+    bench_progress_end();
     return status;
 }
 
@@ -289,10 +258,8 @@ static json_t *claims_json(const struct bench *bench)
         }
         const struct bench_figure *a = claim->is_latency ? &ours->p50 : &ours->throughput;
         const struct bench_figure *b = claim->is_latency ? &theirs->p50 : &theirs->throughput;
-        struct bench_figure ratio = {0}; // of each round: what the machine did, it did to both
-        for (unsigned r = 0; r < a->count && r < b->count; r++) {
-            bench_figure_add(&ratio, a->values[r] / b->values[r]);
-        }
+        struct bench_figure ratio = {0};
+        bench_figure_ratio(&ratio, a, b);
         double median = bench_median(&ratio);
         bool is_met = claim->is_latency ? median <= claim->bound : median >= claim->bound;
         (void)printf("%-42s %7.3f x (%.3f..%.3f), wanted %s %.3f: %s\n", claim->text, median,
@@ -329,10 +296,10 @@ static json_t *report_results(const struct bench *bench)
             }
         }
     }
-    (void)json_object_set_new(results, "size", json_integer((json_int_t)bench->arguments.size));
+    bench_put(results, "size", bench->arguments.size);
     (void)json_object_set_new(results, "cells", cells);
     (void)json_object_set_new(results, "claims", claims_json(bench));
-    (void)json_object_set_new(results, "measured_on_a_slow_machine", json_integer(bench->unfair));
+    bench_put(results, "measured_on_a_slow_machine", bench->unfair);
     (void)printf("%u measurements while the machine was slow\n", bench->unfair);
     if (!bench_redis_is_here()) {
         (void)printf("not compared: there is no redis-server (Debian's package redis-server)\n");
@@ -345,18 +312,15 @@ static json_t *report_results(const struct bench *bench)
 
 int bench_peers(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options, parse,
-        "",      "The same SETs to Redis, to Redis with two replicas, to etcd, and to Tacit.",
-        NULL,    NULL,
-        NULL};
     struct tacit_error error;
     struct bench *bench = calloc(1, sizeof *bench);
     if (bench == NULL) {
         return cli_complain("no memory");
     }
     bench->arguments = (struct arguments){.size = 64, .rounds = 5, .ms = 600};
-    if (argp_parse(&argp, argc, argv, 0, NULL, &bench->arguments) != 0) {
+    if (bench_parse(options,
+                    "The same SETs to Redis, to Redis with two replicas, to etcd, and to Tacit.",
+                    argc, argv, &bench->arguments) != 0) {
         free(bench);
         return 2;
     }

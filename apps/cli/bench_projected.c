@@ -9,17 +9,15 @@
 #include <string.h>
 
 #include "bench.h"
+#include "bench_options.h"
 #include "bench_rounds.h"
 #include "cli.h"
-#include "options.h"
 #include "scratch.h"
 #include "tests/sim/sim_direct.h"
 
 #define WARM_UP 500u
 #define POINTS_MAX 32u
 #define NUMBER_MAX 1000000000u
-
-enum { KEY_MODE = 256, KEY_REPLICAS, KEY_SIZE, KEY_FABRIC, KEY_ROUNDS, KEY_COUNT, KEY_JSON };
 
 struct arguments {
     unsigned modes;    // bit: enum tacit_config_mode
@@ -45,53 +43,32 @@ struct bench {
     struct histogram end_to_end, decide; // of one round
 };
 
-static const struct argp_option options[] = {
-    {"mode", KEY_MODE, "MODE", 0, "crash, byzantine or all (default)", 0},
-    {"replicas", KEY_REPLICAS, "N", 0, "3, 5 or 7 (default: 3, and for 64 B all)", 0},
-    {"size", KEY_SIZE, "BYTES", 0, "8 to 65456 (default: 64 to 65456)", 0},
-    {"fabric", KEY_FABRIC, "NAME", 0,
-     "infiniband-100g (default), soft-roce (both in bench/fabrics), or the path of a file like "
-     "them",
-     0},
-    {"rounds", KEY_ROUNDS, "N", 0, "Rounds over all points (default 5)", 0},
-    {"count", KEY_COUNT, "N", 0, "Requests of each point in a round (default 2000)", 0},
-    {"json", KEY_JSON, "FILE", 0, "Write the results there, too", 0},
-    {0},
-};
-
-static error_t parse(int key, char *value, struct argp_state *state)
+static void take_modes(struct argp_state *state, const struct bench_option *option,
+                       const char *value, void *to)
 {
     static const char *const modes[] = {"crash", "byzantine", "all", NULL};
     static const unsigned bits[] = {1u << TACIT_CONFIG_CRASH, 1u << TACIT_CONFIG_BYZANTINE,
                                     1u << TACIT_CONFIG_CRASH | 1u << TACIT_CONFIG_BYZANTINE};
-    static const char *const replicas[] = {"3", "5", "7", NULL};
-    struct arguments *arguments = state->input;
-    switch (key) {
-    case KEY_MODE:
-        arguments->modes = bits[cli_option_word(state, "--mode", value, modes)];
-        return 0;
-    case KEY_REPLICAS:
-        arguments->replicas = 3 + 2 * cli_option_word(state, "--replicas", value, replicas);
-        return 0;
-    case KEY_SIZE:
-        arguments->size = cli_option_number(state, "--size", value, 8, SIM_DIRECT_BYTES_MAX);
-        return 0;
-    case KEY_FABRIC:
-        arguments->fabric = value;
-        return 0;
-    case KEY_ROUNDS:
-        arguments->rounds = cli_option_number(state, "--rounds", value, 1, BENCH_ROUNDS_MAX);
-        return 0;
-    case KEY_COUNT:
-        arguments->count = cli_option_number(state, "--count", value, 1, 1000000);
-        return 0;
-    case KEY_JSON:
-        arguments->json = value;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    (void)option;
+    *(unsigned *)to = bits[cli_option_word(state, "--mode", value, modes)];
 }
+
+static const struct bench_option options[] = {
+    BENCH_OTHER(modes, "mode", "MODE", take_modes, "crash, byzantine or all (default)"),
+    BENCH_OTHER(replicas, "replicas", "N", bench_take_replicas,
+                "3, 5 or 7 (default: 3, and for 64 B all)"),
+    BENCH_NUMBER(size, "size", "BYTES", 8, SIM_DIRECT_BYTES_MAX,
+                 "8 to 65456 (default: 64 to 65456)"),
+    BENCH_TEXT(
+        fabric, "fabric", "NAME",
+        "infiniband-100g (default), soft-roce (both in bench/fabrics), or the path of a file like "
+        "them"),
+    BENCH_NUMBER(rounds, "rounds", "N", 1, BENCH_ROUNDS_MAX, "Rounds over all points (default 5)"),
+    BENCH_NUMBER(count, "count", "N", 1, 1000000,
+                 "Requests of each point in a round (default 2000)"),
+    BENCH_JSON,
+    {0},
+};
 
 // ---- the fabric's file -------------------------------------------------------------------------
 
@@ -247,16 +224,15 @@ static enum tacit_status run(struct bench *bench, struct tacit_error *error)
     enum tacit_status status = TACIT_OK;
     for (uint64_t round = 0; round < bench->arguments.rounds && status == TACIT_OK; round++) {
         for (unsigned i = 0; i < bench->count && status == TACIT_OK; i++) {
-            (void)fprintf(stderr, "\rround %llu of %llu, point %u of %u ",
-                          (unsigned long long)round + 1,
-                          (unsigned long long)bench->arguments.rounds, i + 1, bench->count);
+            bench_progress("round %llu of %llu, point %u of %u", (unsigned long long)round + 1,
+                           (unsigned long long)bench->arguments.rounds, i + 1, bench->count);
             status = measure(bench, &bench->points[i], error);
             if (scratch_interrupted()) {
                 status = tacit_error_set(error, TACIT_ECLOSED, 0, "interrupted");
             }
         }
     }
-    (void)fprintf(stderr, "\r%50s\r", "");
+    bench_progress_end();
     return status;
 }
 
@@ -298,9 +274,6 @@ static json_t *report_results(const struct bench *bench)
 
 int bench_projected(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options, parse, "",  "What dedicated processors and a given fabric would reach.",
-        NULL,    NULL,  NULL};
     struct tacit_error error;
     struct bench *bench = calloc(1, sizeof *bench);
     if (bench == NULL) {
@@ -311,7 +284,8 @@ int bench_projected(int argc, char **argv)
                            .rounds = 5,
                            .count = 2000,
                            .fabric = "infiniband-100g"};
-    if (argp_parse(&argp, argc, argv, 0, NULL, &bench->arguments) != 0) {
+    if (bench_parse(options, "What dedicated processors and a given fabric would reach.", argc,
+                    argv, &bench->arguments) != 0) {
         free(bench);
         return 2;
     }

@@ -8,22 +8,19 @@
 #include <string.h>
 
 #include "bench.h"
+#include "bench_cluster.h"
+#include "bench_options.h"
+#include "bench_rounds.h"
 #include "cli.h"
 #include "kv/kv_wire.h"
 #include "lib/view_source.h"
-#include "options.h"
-#include "scratch.h"
 #include "tacit/client.h"
 
 #define CALL_NS UINT64_C(10000000000)
-#define READY_NS UINT64_C(20000000000)
 #define KEYS 1000u
 #define SESSIONS_MAX 64u
-#define ROUNDS_MAX 100u
 #define BYTES 8192u
 #define ASKED_TOGETHER 64u // a call is shorter than a clock can tell
-
-enum { KEY_SHARE = 256, KEY_SESSIONS, KEY_ROUNDS, KEY_MS, KEY_SIZE, KEY_COUNT, KEY_JSON };
 
 struct arguments {
     uint64_t share, sessions, rounds, round_ms, size, count;
@@ -40,48 +37,26 @@ struct bench {
     struct histogram latency[2]; // of reads: through the log, under the lease
     uint64_t called_ns[SESSIONS_MAX];
     bool reads[SESSIONS_MAX];
-    double rate[2][ROUNDS_MAX]; // answers a second
+    struct bench_figure rate[2]; // answers a second
 };
 
-static const struct argp_option options[] = {
-    {"reads", KEY_SHARE, "PERCENT", 0, "Share of reads, 1 to 100 (default 95)", 0},
-    {"sessions", KEY_SESSIONS, "N", 0, "Requests outstanding at a time, 1 to 64 (default 1)", 0},
-    {"rounds", KEY_ROUNDS, "N", 0, "Rounds of each kind, 1 to 100 (default 7)", 0},
-    {"round-ms", KEY_MS, "MS", 0, "Length of a round, 10 to 60000 (default 1000)", 0},
-    {"size", KEY_SIZE, "BYTES", 0, "Size of values, 1 to 2048 (default 64)", 0},
-    {"json", KEY_JSON, "FILE", 0, "Write the results there, too", 0},
+static const struct bench_option options[] = {
+    BENCH_NUMBER(share, "reads", "PERCENT", 1, 100, "Share of reads, 1 to 100 (default 95)"),
+    BENCH_NUMBER(sessions, "sessions", "N", 1, SESSIONS_MAX,
+                 "Requests outstanding at a time, 1 to 64 (default 1)"),
+    BENCH_NUMBER(rounds, "rounds", "N", 1, BENCH_ROUNDS_MAX,
+                 "Rounds of each kind, 1 to 64 (default 7)"),
+    BENCH_NUMBER(round_ms, "round-ms", "MS", 10, 60000,
+                 "Length of a round, 10 to 60000 (default 1000)"),
+    BENCH_NUMBER(size, "size", "BYTES", 1, 2048, "Size of values, 1 to 2048 (default 64)"),
+    BENCH_JSON,
     {0},
 };
-
-static error_t parse(int key, char *value, struct argp_state *state)
-{
-    struct arguments *arguments = state->input;
-    switch (key) {
-    case KEY_SHARE:
-        arguments->share = cli_option_number(state, "--reads", value, 1, 100);
-        return 0;
-    case KEY_SESSIONS:
-        arguments->sessions = cli_option_number(state, "--sessions", value, 1, SESSIONS_MAX);
-        return 0;
-    case KEY_ROUNDS:
-        arguments->rounds = cli_option_number(state, "--rounds", value, 1, ROUNDS_MAX);
-        return 0;
-    case KEY_MS:
-        arguments->round_ms = cli_option_number(state, "--round-ms", value, 10, 60000);
-        return 0;
-    case KEY_SIZE:
-        arguments->size = cli_option_number(state, "--size", value, 1, 2048);
-        return 0;
-    case KEY_COUNT:
-        arguments->count = cli_option_number(state, "--count", value, 1, 100000000);
-        return 0;
-    case KEY_JSON:
-        arguments->json = value;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
+static const struct bench_option options_active[] = {
+    BENCH_NUMBER(count, "count", "N", 1, 100000000, "Samples of 64 calls each (default 100000)"),
+    BENCH_JSON,
+    {0},
+};
 
 // ---- one round ---------------------------------------------------------------------------------
 
@@ -191,7 +166,7 @@ static enum tacit_status run_rounds(struct bench *bench, struct tacit_error *err
         double rate = run_round(bench, error);
         status = rate > 0 ? TACIT_OK : error->status;
         if (i >= 2) {
-            bench->rate[bench->is_leased][i / 2 - 1] = rate;
+            bench_figure_add(&bench->rate[bench->is_leased], rate);
         }
     }
     return status;
@@ -199,66 +174,42 @@ static enum tacit_status run_rounds(struct bench *bench, struct tacit_error *err
 
 // ---- results -----------------------------------------------------------------------------------
 
-static int by_rate(const void *left, const void *right)
+static json_t *report_kind(const char *what, const struct bench_figure *rate,
+                           const struct histogram *latency)
 {
-    double a = *(const double *)left;
-    double b = *(const double *)right;
-    return a < b ? -1 : a > b;
-}
-
-static json_t *report_kind(const char *what, const double *rates, size_t rounds,
-                           const struct histogram *latency, double *median)
-{
-    double sorted[ROUNDS_MAX];
-    json_t *samples = json_array();
     json_t *object = json_object();
-    memcpy(sorted, rates, rounds * sizeof *sorted);
-    qsort(sorted, rounds, sizeof *sorted, by_rate);
-    *median = sorted[rounds / 2];
     (void)printf("%-20s %10.0f a second (%.0f to %.0f); a read p50 %.2f us, p99 %.2f us\n", what,
-                 *median, sorted[0], sorted[rounds - 1],
+                 bench_median(rate), bench_lowest(rate), bench_highest(rate),
                  (double)histogram_quantile(latency, 0.5) / 1e3,
                  (double)histogram_quantile(latency, 0.99) / 1e3);
-    for (size_t i = 0; i < rounds; i++) {
-        (void)json_array_append_new(samples, json_real(rates[i]));
-    }
-    (void)json_object_set_new(object, "per_second", samples);
-    (void)json_object_set_new(object, "per_second_median", json_real(*median));
+    (void)json_object_set_new(object, "per_second", bench_figure_json(rate));
     (void)json_object_set_new(object, "read_latency", bench_distribution(latency));
     return object;
 }
 
 static json_t *report_reads(const struct bench *bench, const struct local *local)
 {
-    double median[2];
-    uint64_t leased = 0;
-    uint64_t lapses = 0;
     json_t *results = json_object();
+    struct bench_figure ratio = {0}; // of each round: what the machine did, it did to both
     int leader = local_leader(local);
     json_t *report = leader < 0 ? NULL : local_status(local, (uint16_t)leader);
-    if (report != NULL) {
-        leased = local_number(report, "counters", "reads_leased");
-        lapses = local_number(report, "counters", "lease_lapses");
-        json_decref(report);
-    }
+    uint64_t leased = local_number(report, "counters", "reads_leased");
+    uint64_t lapses = local_number(report, "counters", "lease_lapses");
+    json_decref(report);
+    bench_figure_ratio(&ratio, &bench->rate[1], &bench->rate[0]);
     (void)json_object_set_new(results, "log",
-                              report_kind("through the log", bench->rate[0],
-                                          bench->arguments->rounds, &bench->latency[0],
-                                          &median[0]));
+                              report_kind("through the log", &bench->rate[0], &bench->latency[0]));
     (void)json_object_set_new(results, "lease",
-                              report_kind("under the lease", bench->rate[1],
-                                          bench->arguments->rounds, &bench->latency[1],
-                                          &median[1]));
-    (void)printf("%.2f x the throughput; %llu reads under the lease, which ended too early %llu "
-                 "times\n",
-                 median[1] / median[0], (unsigned long long)leased, (unsigned long long)lapses);
-    (void)json_object_set_new(results, "ratio", json_real(median[1] / median[0]));
-    (void)json_object_set_new(results, "reads_leased", json_integer((json_int_t)leased));
-    (void)json_object_set_new(results, "lease_lapses", json_integer((json_int_t)lapses));
-    (void)json_object_set_new(results, "share_percent",
-                              json_integer((json_int_t)bench->arguments->share));
-    (void)json_object_set_new(results, "sessions",
-                              json_integer((json_int_t)bench->arguments->sessions));
+                              report_kind("under the lease", &bench->rate[1], &bench->latency[1]));
+    (void)printf("%.2f x the throughput (%.2f to %.2f); %llu reads under the lease, which ended "
+                 "too early %llu times\n",
+                 bench_median(&ratio), bench_lowest(&ratio), bench_highest(&ratio),
+                 (unsigned long long)leased, (unsigned long long)lapses);
+    (void)json_object_set_new(results, "ratio", bench_figure_json(&ratio));
+    bench_put(results, "reads_leased", leased);
+    bench_put(results, "lease_lapses", lapses);
+    bench_put(results, "share_percent", bench->arguments->share);
+    bench_put(results, "sessions", bench->arguments->sessions);
     return results;
 }
 
@@ -268,19 +219,14 @@ static int measure(struct bench *bench, struct local *local)
         .replicas = 3, .waiting = TACIT_CONFIG_ADAPTIVE, .arena_bytes = 32u << 20};
     char path[TACIT_CONFIG_PATH_BYTES];
     struct tacit_error error;
-    enum tacit_status status = scratch_open(local, &plan, &error);
+    enum tacit_status status =
+        bench_cluster_open(local, &plan, (struct bench_service){.app = NULL}, &error);
     if (status != TACIT_OK) {
         return cli_fail(&error);
     }
-    status = local_up(local, &error);
-    if (status == TACIT_OK && !local_wait_members(local, 7, READY_NS)) {
-        status = tacit_error_set(&error, TACIT_ETIMEDOUT, 0, "not all replicas joined");
-    }
     local_path(local, path, "client-%u.yaml", LOCAL_LOAD_CLIENT);
     struct tacit_channel_options channel = {.node_path = path};
-    if (status == TACIT_OK) {
-        status = tacit_channel_open(&channel, &bench->channel, &error);
-    }
+    status = tacit_channel_open(&channel, &bench->channel, &error);
     if (status == TACIT_OK) {
         status = run_rounds(bench, &error);
     }
@@ -294,12 +240,10 @@ static int measure(struct bench *bench, struct local *local)
 
 int bench_reads(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options, parse, "",  "Reads under the leader's lease against reads through the log.",
-        NULL,    NULL,  NULL};
     struct arguments arguments = {
         .share = 95, .sessions = 1, .rounds = 7, .round_ms = 1000, .size = 64};
-    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
+    if (bench_parse(options, "Reads under the leader's lease against reads through the log.", argc,
+                    argv, &arguments) != 0) {
         return 2;
     }
     struct local *local = calloc(1, sizeof *local);
@@ -321,15 +265,9 @@ int bench_reads(int argc, char **argv)
 
 int bench_active(int argc, char **argv)
 {
-    static const struct argp_option active_options[] = {
-        {"count", KEY_COUNT, "N", 0, "Samples of 64 calls each (default 100000)", 0},
-        {"json", KEY_JSON, "FILE", 0, "Write the results there, too", 0},
-        {0},
-    };
-    static const struct argp argp = {
-        active_options, parse, "", "What tacit_view_is_active() costs.", NULL, NULL, NULL};
     struct arguments arguments = {.count = 100000};
-    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
+    if (bench_parse(options_active, "What tacit_view_is_active() costs.", argc, argv, &arguments) !=
+        0) {
         return 2;
     }
     struct tacit_view_source source = {.words = {.sequence = 2, .term = 1, .until_ns = UINT64_MAX}};

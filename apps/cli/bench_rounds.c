@@ -55,6 +55,14 @@ double bench_highest(const struct bench_figure *figure)
     return at(figure, 1);
 }
 
+void bench_figure_ratio(struct bench_figure *ratio, const struct bench_figure *a,
+                        const struct bench_figure *b)
+{
+    for (unsigned r = 0; r < a->count && r < b->count; r++) {
+        bench_figure_add(ratio, b->values[r] > 0 ? a->values[r] / b->values[r] : 0);
+    }
+}
+
 json_t *bench_figure_json(const struct bench_figure *figure)
 {
     json_t *object = json_object();

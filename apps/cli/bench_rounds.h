@@ -23,6 +23,9 @@ void bench_figure_add(struct bench_figure *figure, double value);
 double bench_median(const struct bench_figure *figure);
 double bench_lowest(const struct bench_figure *figure);
 double bench_highest(const struct bench_figure *figure);
+// Adds a by b to `ratio` for each round that both have: what the machine did, it did to both.
+void bench_figure_ratio(struct bench_figure *ratio, const struct bench_figure *a,
+                        const struct bench_figure *b);
 // {"median": .., "low": .., "high": .., "rounds": [..]}
 json_t *bench_figure_json(const struct bench_figure *figure);
 

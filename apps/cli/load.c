@@ -600,6 +600,23 @@ struct load_outage load_outage(const struct load *load, uint64_t from_ns, uint64
     return outage;
 }
 
+void load_resumed(const struct load *load, uint64_t from_ns, uint64_t since_ns,
+                  uint64_t resumed_ns[LOAD_CLIENTS_MAX])
+{
+    for (unsigned c = 0; c < load->count; c++) {
+        const struct client *client = &load->clients[c];
+        size_t count = atomic_load_explicit(&client->count, memory_order_acquire);
+        resumed_ns[c] = UINT64_MAX;
+        for (size_t i = count; i-- > 0;) {
+            const struct checker_op *op = &client->chunks[i / CHUNK]->ops[i % CHUNK].op;
+            if (op->call_ns < from_ns || op->return_ns < since_ns) {
+                break; // a client's operations are in order
+            }
+            resumed_ns[c] = op->return_ns - from_ns;
+        }
+    }
+}
+
 void load_bins(const struct load *load, uint64_t from_ns, uint64_t bin_ns, struct load_bin *bins,
                size_t count)
 {

@@ -246,6 +246,7 @@ size_t tacit_status_json(char out[TACIT_STATUS_JSON_BYTES], const struct tacit_s
     put(election, "detect_to_ask_ns", report->last_detect_to_ask_ns);
     put(election, "permission_ns", report->last_permission_ns);
     put(election, "recovery_ns", report->last_recovery_ns);
+    put(election, "led_at_ns", report->last_led_ns);
     (void)json_object_set_new(root, "last_election", election);
     (void)json_object_set_new(root, "counters", counters(report));
     if (report->byzantine) {

@@ -277,6 +277,7 @@ struct tacit_crash {
         uint64_t elections_started, elections_won, elections_lost, steps_down;
         uint64_t adopted, noop, copied, adopted_words, touches, head_reads, proposed;
         uint64_t detect_to_ask_ns, permission_ns, recovery_ns;
+        tacit_time_ns_t led_ns; // when that election was won
         uint64_t lease_lapses;
         uint64_t unexpected;
     } counters;

@@ -315,6 +315,7 @@ static void lead(struct tacit_crash *crash)
     crash->backoff_ns = crash->config->permission_timeout_ns;
     crash->counters.elections_won++;
     crash->counters.recovery_ns = crash->now_ns - crash->granted_ns;
+    crash->counters.led_ns = crash->now_ns;
     tacit_mark(&crash->marker, TACIT_MARK_ELECTION_WON);
     for (uint8_t r = 0; r < crash->config->replicas; r++) {
         if (crash->admitted_at[r] < crash->tail) {

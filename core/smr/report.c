@@ -59,6 +59,7 @@ static void report_engine(const struct tacit_crash *crash, struct tacit_status_r
     report->last_detect_to_ask_ns = crash->counters.detect_to_ask_ns;
     report->last_permission_ns = crash->counters.permission_ns;
     report->last_recovery_ns = crash->counters.recovery_ns;
+    report->last_led_ns = crash->counters.led_ns;
 }
 
 static void report_fabric(const struct tacit_fabric *fabric, struct tacit_status_report *report)

@@ -42,11 +42,16 @@ static void check(const json_t *results, bool is_stop)
     const json_t *samples = json_object_get(results, "samples");
     assert_int_equal(number(results, "clusters"), FAULTS);
     assert_int_equal(number(results, "lost"), 0);
+    assert_int_equal(number(results, "failed"), 0);
     assert_true(number(results, "acknowledged") > 100 * FAULTS);
     assert_int_equal(json_array_size(samples), FAULTS);
     for (size_t i = 0; i < FAULTS; i++) {
         const json_t *sample = json_array_get(samples, i);
         assert_true(number(sample, "silence_ns") > 0);
+        // Nobody is served by who does not lead yet, and what is waited for ends the fail-over.
+        assert_true(number(sample, "led_ns") > 0);
+        assert_true(number(sample, "failover_ns") >= number(sample, "led_ns"));
+        assert_int_equal(json_array_size(json_object_get(sample, "resumed_ns")), 1);
         assert_true(number(sample, "readmission_ns") > 0);
         if (is_stop) {
             assert_true(number(sample, "refused") > 0); // its write under way, or its next

@@ -57,8 +57,9 @@ struct tacit_status_report {
     uint64_t malformed, unexpected;             // what peers and clients did wrong
     uint64_t sessions_open;
 
-    // The last election that this replica won, each a duration in ns.
-    uint64_t last_detect_to_ask_ns, last_permission_ns, last_recovery_ns;
+    // The last election that this replica won: durations, and when it began to lead by the clock
+    // that poll() is given; 0: never.
+    uint64_t last_detect_to_ask_ns, last_permission_ns, last_recovery_ns, last_led_ns;
 
     // Byzantine mode; 0 in crash mode.
     bool byzantine;
