@@ -8,13 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit.h"
 #include "bench.h"
+#include "bench_cluster.h"
+#include "bench_options.h"
 #include "cli.h"
 #include "kv/kv_wire.h"
-#include "load.h"
-#include "options.h"
-#include "scratch.h"
 #include "tacit/client.h"
 
 #define READY_NS UINT64_C(30000000000)
@@ -23,8 +21,6 @@
 #define SEAT 0u
 #define VALUE_BYTES 3072u
 #define ARENA_MIB 64u
-
-enum { KEY_MODE = 256, KEY_COUNT, KEY_JSON, KEY_VICTIM, KEY_FILL, KEY_AFTER };
 
 struct arguments {
     enum tacit_config_mode mode;
@@ -36,7 +32,7 @@ struct arguments {
 struct results {
     // All after the kill, without replace_after.
     struct histogram detected, decided, served, fast;
-    uint64_t operations, lost;
+    uint64_t operations, lost, wrong;
     json_t *samples;
 };
 
@@ -45,47 +41,18 @@ struct sample {
     uint64_t detected_ns, decided_ns, served_ns, fast_ns;
 };
 
-static const struct argp_option options[] = {
-    {"mode", KEY_MODE, "MODE", 0, "crash (default) or byzantine", 0},
-    {"victim", KEY_VICTIM, "WHO", 0, "replica (default) or memnode", 0},
-    {"count", KEY_COUNT, "N", 0, "Deaths, 1 to 200 (default 10)", 0},
-    {"replace-after", KEY_AFTER, "MS", 0, "timing.replace_after, 50 to 60000 (default 500)", 0},
-    {"fill", KEY_FILL, "MIB", 0, "State of the store, 0 to 1024 (default 0)", 0},
-    {"json", KEY_JSON, "FILE", 0, "Write the results there, too", 0},
+static const struct bench_option options[] = {
+    BENCH_MODE,
+    BENCH_EITHER(memnode, "victim", "WHO", "replica", "memnode", "replica (default) or memnode"),
+    BENCH_NUMBER(count, "count", "N", 1, 200, "Deaths, 1 to 200 (default 10)"),
+    BENCH_NUMBER(after_ms, "replace-after", "MS", 50, 60000,
+                 "timing.replace_after, 50 to 60000 (default 500)"),
+    BENCH_NUMBER(fill_mib, "fill", "MIB", 0, 1024, "State of the store, 0 to 1024 (default 0)"),
+    BENCH_JSON,
     {0},
 };
 
-static error_t parse(int key, char *value, struct argp_state *state)
-{
-    struct arguments *arguments = state->input;
-    switch (key) {
-    case KEY_MODE:
-        arguments->mode = cli_option_mode(state, value);
-        return 0;
-    case KEY_VICTIM:
-        arguments->memnode =
-            cli_option_word(state, "--victim", value,
-                            (const char *const[]){"replica", "memnode", NULL}) == 1;
-        return 0;
-    case KEY_COUNT:
-        arguments->count = cli_option_number(state, "--count", value, 1, 200);
-        return 0;
-    case KEY_AFTER:
-        arguments->after_ms = cli_option_number(state, "--replace-after", value, 50, 60000);
-        return 0;
-    case KEY_FILL:
-        arguments->fill_mib = cli_option_number(state, "--fill", value, 0, 1024);
-        return 0;
-    case KEY_JSON:
-        arguments->json = value;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-// ---- state to transfer
-// ----------------------------------------------------------------------------------
+// ---- state to transfer -------------------------------------------------------------------------
 
 static enum tacit_status fill(const struct local *local, uint64_t mib, struct tacit_error *error)
 {
@@ -121,8 +88,7 @@ static enum tacit_status fill(const struct local *local, uint64_t mib, struct ta
     return status;
 }
 
-// ---- one death
-// ---------------------------------------------------------------------------------------
+// ---- one death ---------------------------------------------------------------------------------
 
 // A report of who leads, or of any other replica that answers and is no victim.
 static json_t *witness(const struct local *local)
@@ -299,22 +265,12 @@ static enum tacit_status deaths(struct local *local, const struct arguments *arg
             status = one_death(local, arguments, results, error);
         }
     }
-    // A client that gave up is the cause of what was missed after it, and says why.
-    bool is_cause = status == TACIT_OK || load_failed(load);
-    struct tacit_error other;
-    enum tacit_status stopped = load_stop(load, is_cause ? error : &other);
-    status = is_cause ? stopped : status;
-    if (status == TACIT_OK) {
-        struct audit audit = audit_run(load);
-        results->operations = audit.operations;
-        results->lost = audit.lost;
-        if (audit.lost != 0 || !audit.linearizable) {
-            status = tacit_error_set(
-                error, TACIT_EIO, 0, "%llu requests were lost; the answers %s (%s)",
-                (unsigned long long)audit.lost,
-                audit.linearizable ? "fit together" : "contradict each other", audit.text);
-        }
-    }
+    struct audit audit;
+    status = scratch_interrupted() ? TACIT_OK : status; // what was measured so far counts
+    status = bench_cluster_judge(load, status, &audit, error);
+    results->operations = audit.operations;
+    results->lost = audit.lost;
+    results->wrong = !audit.linearizable;
     load_free(load);
     return status;
 }
@@ -338,16 +294,13 @@ static enum tacit_status run(const struct arguments *arguments, struct results *
     if (local == NULL) {
         return tacit_error_set(error, TACIT_ENOMEM, 0, "no memory");
     }
-    enum tacit_status status = scratch_open(local, &plan, error);
+    enum tacit_status status =
+        bench_cluster_open(local, &plan, (struct bench_service){.app = NULL}, error);
     if (status != TACIT_OK) {
         free(local);
         return status;
     }
-    status = local_up(local, error);
-    if (status == TACIT_OK && !local_wait_members(local, 7, READY_NS)) {
-        status = tacit_error_set(error, TACIT_ETIMEDOUT, 0, "not every replica is a member");
-    }
-    if (status == TACIT_OK && arguments->fill_mib != 0) {
+    if (arguments->fill_mib != 0) {
         status = fill(local, arguments->fill_mib, error);
     }
     if (status == TACIT_OK) {
@@ -368,33 +321,30 @@ static json_t *report_results(const struct results *results)
                 {"served", "and takes part", &results->served},
                 {"fast_path", "fast path shown again", &results->fast}};
     json_t *object = json_object();
-    (void)printf("%-34s %8s %10s %10s %10s %10s %10s\n", "us after replace_after", "count", "p50",
-                 "p90", "p99", "p99.9", "max");
+    bench_print_head("us after replace_after");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (histogram_total(rows[i].histogram) != 0) {
             bench_print(rows[i].what, rows[i].histogram);
         }
         (void)json_object_set_new(object, rows[i].name, bench_distribution(rows[i].histogram));
     }
-    (void)printf("%llu requests acknowledged, %llu lost\n", (unsigned long long)results->operations,
-                 (unsigned long long)results->lost);
-    (void)json_object_set_new(object, "acknowledged",
-                              json_integer((json_int_t)results->operations));
-    (void)json_object_set_new(object, "lost", json_integer((json_int_t)results->lost));
+    (void)printf("%llu requests acknowledged, %llu lost%s\n",
+                 (unsigned long long)results->operations, (unsigned long long)results->lost,
+                 results->wrong != 0 ? "; their answers contradict each other" : "");
+    bench_put(object, "acknowledged", results->operations);
+    bench_put(object, "lost", results->lost);
+    bench_put(object, "wrong", results->wrong);
     (void)json_object_set(object, "samples", results->samples);
     return object;
 }
 
 int bench_replace(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options, parse,
-        "",      "How long it takes until a spare has the place of a member that died for good.",
-        NULL,    NULL,
-        NULL};
     struct arguments arguments = {.count = 10, .after_ms = 500};
     struct tacit_error error;
-    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
+    if (bench_parse(options,
+                    "How long it takes until a spare has the place of a member that died for good.",
+                    argc, argv, &arguments) != 0) {
         return 2;
     }
     struct results *results = calloc(1, sizeof *results);
@@ -403,9 +353,11 @@ int bench_replace(int argc, char **argv)
     }
     results->samples = json_array();
     enum tacit_status status = run(&arguments, results, &error);
-    int result = status == TACIT_OK
-                     ? bench_write(arguments.json, "replace", report_results(results))
-                     : cli_fail(&error);
+    int result = status == TACIT_OK ? 0 : cli_fail(&error);
+    if (status == TACIT_OK || json_array_size(results->samples) != 0) {
+        result |= bench_write(arguments.json, "replace", report_results(results));
+    }
+    result |= results->lost + results->wrong != 0;
     json_decref(results->samples);
     free(results);
     return result;

@@ -25,19 +25,23 @@ static int by_value(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-// Value at `part` (0 lowest, 1 highest) of the sorted ones; between two, their mean.
+double bench_quantile(double *values, size_t count, double part)
+{
+    if (count == 0) {
+        return 0;
+    }
+    qsort(values, count, sizeof values[0], by_value);
+    double place = part * (double)(count - 1);
+    size_t below = (size_t)place;
+    size_t above = (double)below < place ? below + 1 : below;
+    return (values[below] + values[above]) / 2;
+}
+
 static double at(const struct bench_figure *figure, double part)
 {
     double sorted[BENCH_ROUNDS_MAX];
-    if (figure->count == 0) {
-        return 0;
-    }
     memcpy(sorted, figure->values, figure->count * sizeof sorted[0]);
-    qsort(sorted, figure->count, sizeof sorted[0], by_value);
-    double place = part * (double)(figure->count - 1);
-    unsigned below = (unsigned)place;
-    unsigned above = (double)below < place ? below + 1 : below;
-    return (sorted[below] + sorted[above]) / 2;
+    return bench_quantile(sorted, figure->count, part);
 }
 
 double bench_median(const struct bench_figure *figure)

@@ -7,6 +7,7 @@
 #define TACIT_APPS_CLI_BENCH_ROUNDS_H
 
 #include <jansson.h>
+#include <stddef.h>
 
 #include "tacit/types.h"
 
@@ -16,6 +17,10 @@ struct bench_figure {
     double values[BENCH_ROUNDS_MAX]; // of each round
     unsigned count;
 };
+
+// Value at `part` (0 lowest, 1 highest) of `count` values, which are sorted here; between two,
+// their mean. 0 when there is none.
+double bench_quantile(double *values, size_t count, double part);
 
 // More than BENCH_ROUNDS_MAX are dropped.
 void bench_figure_add(struct bench_figure *figure, double value);

@@ -2,7 +2,9 @@
 //
 // tacit bench timeline: what clients get while something goes wrong, 10 ms by 10 ms. Each fault is
 // made many times in a group under constant load: some time before, the fault, some time with it,
-// its cure and some time after. Every answer is judged in the end.
+// its cure and some time after. Every answer is judged in the end. What is asked of the group is
+// that no fault lets less than a twentieth of the answers through for longer than LEAST_NS, or none
+// for longer than a change of leaders takes; the longest of those that this run saw counts as that.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,30 +13,25 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "audit.h"
 #include "bench.h"
+#include "bench_cluster.h"
+#include "bench_options.h"
 #include "bench_rounds.h"
 #include "cli.h"
-#include "load.h"
-#include "options.h"
-#include "scratch.h"
 
-#define READY_NS UINT64_C(20000000000)
-#define WARM_NS UINT64_C(300000000)
-#define LOOK_NS 2000000u
+#define WARM_NS UINT64_C(300000000) // of a new cluster
 #define BIN_NS UINT64_C(10000000)
 // Bins of each part. The cure begins when the fault is FAULT_BINS old.
 #define BEFORE_BINS 20u
-#define FAULT_BINS 40u
-#define AFTER_BINS 40u
+#define FAULT_BINS 30u
+#define AFTER_BINS 30u
 #define BINS (BEFORE_BINS + FAULT_BINS + AFTER_BINS)
 #define KINDS_MAX 64u
 #define KEPT 256u // injections of one kind of which the bins are kept
 #define OPERATIONS_MAX UINT64_C(4000000)
 #define LYING_CLIENT (LOCAL_CLIENTS - 1) // as which the lying client comes
 #define LEAST_PART 20u                   // of the throughput before: below 1/20 it counts as lost
-
-enum { KEY_MODE = 256, KEY_FAULT, KEY_ON, KEY_COUNT, KEY_CLIENTS, KEY_JSON };
+#define LEAST_NS UINT64_C(100000000)     // and may be so for no longer than this
 
 // What is done, and undone.
 enum act { ACT_KILL = 0, ACT_STOP, ACT_MEMNODE, ACT_CLIENT, ACT_ATTACK };
@@ -65,7 +62,7 @@ struct arguments {
 // Of all injections of one kind.
 struct outcome {
     struct kind kind;
-    uint64_t done, acknowledged, lost, wrong;
+    uint64_t done, failed, acknowledged, lost, wrong;
     double before_per_s[KEPT];
     uint32_t answered[KEPT][BINS];
     uint32_t slowest_us[KEPT][BINS];
@@ -79,51 +76,25 @@ struct bench {
     struct load *load;
     uint64_t injected; // on this cluster
     pid_t client;
+    double change_ns; // longest silence when a leader was killed or stopped; 0: none was
     struct outcome outcome;
     struct load_bin bins[BINS];
 };
 
-static const struct argp_option options[] = {
-    {"mode", KEY_MODE, "MODE", 0, "crash (default) or byzantine", 0},
-    {"fault", KEY_FAULT, "NAME", 0,
-     "kill-follower, kill-leader, stop-follower, stop-leader; in Byzantine mode also "
-     "kill-memnode, lying-client, and what `tacit local attack` lists (default: each in turn)",
-     0},
-    {"on", KEY_ON, "WHO", 0, "follower (default) or leader: who lies", 0},
-    {"count", KEY_COUNT, "N", 0, "How often each fault is made, 1 to 256 (default 10)", 0},
-    {"clients", KEY_CLIENTS, "N", 0, "Clients, 1 to 7 (default 7)", 0},
-    {"json", KEY_JSON, "FILE", 0, "Write the results there, too", 0},
+static const struct bench_option options[] = {
+    BENCH_MODE,
+    BENCH_TEXT(fault, "fault", "NAME",
+               "kill-follower, kill-leader, stop-follower, stop-leader; in Byzantine mode also "
+               "kill-memnode, lying-client, and what `tacit local attack` lists (default: each in "
+               "turn)"),
+    BENCH_EITHER(on_leader, "on", "WHO", "follower", "leader",
+                 "follower (default) or leader: who lies"),
+    BENCH_NUMBER(count, "count", "N", 1, KEPT,
+                 "How often each fault is made, 1 to 256 (default 10)"),
+    BENCH_NUMBER(clients, "clients", "N", 1, LOAD_CLIENTS_MAX, "Clients, 1 to 7 (default 7)"),
+    BENCH_JSON,
     {0},
 };
-
-static error_t parse(int key, char *value, struct argp_state *state)
-{
-    struct arguments *arguments = state->input;
-    switch (key) {
-    case KEY_MODE:
-        arguments->mode = cli_option_mode(state, value);
-        return 0;
-    case KEY_FAULT:
-        arguments->fault = value;
-        return 0;
-    case KEY_ON:
-        arguments->on_leader =
-            cli_option_word(state, "--on", value,
-                            (const char *const[]){"follower", "leader", NULL}) == 1;
-        return 0;
-    case KEY_COUNT:
-        arguments->count = cli_option_number(state, "--count", value, 1, KEPT);
-        return 0;
-    case KEY_CLIENTS:
-        arguments->clients = cli_option_number(state, "--clients", value, 1, LOAD_CLIENTS_MAX);
-        return 0;
-    case KEY_JSON:
-        arguments->json = value;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 // ---- faults and cures --------------------------------------------------------------------------
 
@@ -190,7 +161,7 @@ static enum tacit_status do_cure(struct bench *bench, struct local_node node,
         if (local_signal(&bench->local, node, SIGKILL, error) != TACIT_OK) {
             return error->status;
         }
-        if (!local_wait_gone(&bench->local, node, READY_NS)) {
+        if (!local_wait_gone(&bench->local, node, BENCH_READY_NS)) {
             return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "replica %u did not end", node.id);
         }
         local_attack_clear(&bench->local, node.id);
@@ -203,30 +174,6 @@ static enum tacit_status do_cure(struct bench *bench, struct local_node node,
         break;
     }
     return local_start_again(&bench->local, node, error);
-}
-
-// Everybody is a member, counted and honest, and, with requests coming, fast: one more fault may
-// be made.
-static enum tacit_status wait_sound(const struct bench *bench, struct tacit_error *error)
-{
-    bool is_byzantine = local_is_byzantine(&bench->local);
-    uint32_t all = (1u << bench->local.config.memnode_count) - 1;
-    uint64_t end_ns = cli_now_ns() + READY_NS;
-    if (!local_wait_healthy(&bench->local, READY_NS)) {
-        return tacit_error_set(error, TACIT_EBUSY, 0,
-                               "not every replica is a member and honest: a fault could be "
-                               "beyond f");
-    }
-    while (is_byzantine && local_counted_memnodes(&bench->local) != all) {
-        if (cli_now_ns() > end_ns) {
-            return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "a memory node does not count");
-        }
-        cli_sleep_ns(LOOK_NS);
-    }
-    if (is_byzantine && local_wait_fast(&bench->local, READY_NS) == 0) {
-        return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "the fast path did not come back");
-    }
-    return TACIT_OK;
 }
 
 // ---- one injection -----------------------------------------------------------------------------
@@ -242,7 +189,7 @@ static enum tacit_status wait_until(const struct bench *bench, uint64_t end_ns,
             return TACIT_EIO; // load_stop() says why
         }
         uint64_t left_ns = end_ns - cli_now_ns();
-        cli_sleep_ns(left_ns < LOOK_NS ? left_ns : LOOK_NS);
+        cli_sleep_ns(left_ns < BENCH_LOOK_NS ? left_ns : BENCH_LOOK_NS);
     }
     return TACIT_OK;
 }
@@ -281,9 +228,10 @@ static void note(struct bench *bench, uint64_t fault_ns)
 static enum tacit_status inject(struct bench *bench, struct tacit_error *error)
 {
     const struct kind *kind = &bench->outcome.kind;
-    int leader = local_wait_leader(&bench->local, -1, READY_NS);
-    if (leader < 0) {
-        return tacit_error_set(error, TACIT_ETIMEDOUT, 0, "nobody leads");
+    int leader = -1;
+    enum tacit_status status = bench_cluster_sound(&bench->local, &leader, error);
+    if (status != TACIT_OK) {
+        return status;
     }
     uint32_t replicas = bench->local.config.replica_count;
     uint64_t turn = bench->injected++;
@@ -294,8 +242,7 @@ static enum tacit_status inject(struct bench *bench, struct tacit_error *error)
     } else if (!kind->on_leader) { // another one each time
         node.id = (uint16_t)(((uint32_t)leader + 1 + turn % (replicas - 1)) % replicas);
     }
-    enum tacit_status status =
-        wait_until(bench, cli_now_ns() + BEFORE_BINS * BIN_NS + WARM_NS, error);
+    status = wait_until(bench, cli_now_ns() + BEFORE_BINS * BIN_NS, error);
     uint64_t fault_ns = cli_now_ns();
     if (status == TACIT_OK) {
         status = do_fault(bench, node, error);
@@ -311,7 +258,6 @@ static enum tacit_status inject(struct bench *bench, struct tacit_error *error)
     }
     if (status == TACIT_OK) {
         note(bench, fault_ns);
-        status = wait_sound(bench, error);
     }
     return status;
 }
@@ -322,100 +268,67 @@ static enum tacit_status inject(struct bench *bench, struct tacit_error *error)
 static enum tacit_status injections(struct bench *bench, struct tacit_error *error)
 {
     enum tacit_status status = wait_until(bench, cli_now_ns() + WARM_NS, error);
-    if (status == TACIT_OK) {
-        status = wait_sound(bench, error);
-    }
+    bench->injected = 0;
     while (status == TACIT_OK && bench->outcome.done < bench->arguments.count &&
            load_acknowledged(bench->load) < OPERATIONS_MAX) {
         status = inject(bench, error);
-        if (isatty(STDERR_FILENO) != 0) {
-            (void)fprintf(stderr, "\r%s: %llu of %llu ", bench->outcome.kind.name,
-                          (unsigned long long)bench->outcome.done,
-                          (unsigned long long)bench->arguments.count);
-        }
+        bench_progress("%s: %llu of %llu", bench->outcome.kind.name,
+                       (unsigned long long)bench->outcome.done,
+                       (unsigned long long)bench->arguments.count);
     }
-    return status;
+    return scratch_interrupted() ? TACIT_OK : status;
 }
 
-static enum tacit_status start(struct bench *bench, struct tacit_error *error)
-{
-    enum tacit_status status = TACIT_OK;
-    bool lies = bench->outcome.kind.act == ACT_ATTACK;
-    for (uint32_t r = 0; r < bench->local.config.replica_count && lies && status == TACIT_OK; r++) {
-        status = local_attack_set(&bench->local, (uint16_t)r, "none", error);
-    }
-    if (status == TACIT_OK) {
-        status = local_up(&bench->local, error);
-    }
-    return status == TACIT_OK ? load_start(&bench->load, &bench->local,
-                                           (unsigned)bench->arguments.clients, 0, error)
-                              : status;
-}
-
-static enum tacit_status on_cluster(struct bench *bench, struct tacit_error *error)
-{
-    struct tacit_error other;
-    enum tacit_status status = start(bench, error);
-    if (bench->load == NULL) {
-        return status;
-    }
-    bench->injected = 0;
-    status = injections(bench, error);
-    if (bench->client > 0) {
-        (void)end_client(bench, &other);
-    }
-    // A client that gave up is the cause of what was missed after it, and says why.
-    bool is_cause = status == TACIT_OK || load_failed(bench->load);
-    enum tacit_status of_load = load_stop(bench->load, is_cause ? error : &other);
-    status = is_cause ? of_load : status;
-    if (status == TACIT_OK) {
-        struct audit audit = audit_run(bench->load);
-        bench->outcome.acknowledged += audit.operations;
-        bench->outcome.lost += audit.lost;
-        bench->outcome.wrong += !audit.linearizable;
-        if (!audit.linearizable) {
-            (void)fprintf(stderr, "%s\n", audit.text);
-        }
-    }
-    return status;
-}
-
-static enum tacit_status one_kind(struct bench *bench, struct tacit_error *error)
+static enum tacit_status one_cluster(struct bench *bench, struct tacit_error *error)
 {
     const struct local_plan plan = {.replicas = 3,
                                     .memnodes = 3,
                                     .mode = bench->arguments.mode,
                                     .waiting = TACIT_CONFIG_ADAPTIVE};
-    enum tacit_status status = TACIT_OK;
-    while (status == TACIT_OK && bench->outcome.done < bench->arguments.count) {
-        bench->local = (struct local){0};
-        status = scratch_open(&bench->local, &plan, error);
-        if (status == TACIT_OK) {
-            status = on_cluster(bench, error);
-            scratch_close(&bench->local);
-        }
-        load_free(bench->load);
-        bench->load = NULL;
+    struct outcome *outcome = &bench->outcome;
+    struct tacit_error other;
+    enum tacit_status status = bench_cluster_open(
+        &bench->local, &plan, (struct bench_service){.attack = outcome->kind.attack}, error);
+    if (status != TACIT_OK) {
+        return status;
     }
+    status = load_start(&bench->load, &bench->local, (unsigned)bench->arguments.clients, 0, error);
+    if (status == TACIT_OK) {
+        struct audit audit;
+        status = injections(bench, error);
+        if (bench->client > 0) {
+            (void)end_client(bench, &other);
+        }
+        status = bench_cluster_judge(bench->load, status, &audit, error);
+        outcome->acknowledged += audit.operations;
+        outcome->lost += audit.lost;
+        outcome->wrong += !audit.linearizable;
+    }
+    load_free(bench->load);
+    bench->load = NULL;
+    scratch_close(&bench->local);
     return status;
 }
 
+// An injection that fails is counted and told, the others are made on a new cluster.
+static void one_kind(struct bench *bench, struct kind kind)
+{
+    struct outcome *outcome = &bench->outcome;
+    struct tacit_error error;
+    memset(outcome, 0, sizeof *outcome);
+    outcome->kind = kind;
+    while (outcome->done < bench->arguments.count && !scratch_interrupted() &&
+           bench_may_fail(outcome->failed, outcome->done)) {
+        if (one_cluster(bench, &error) != TACIT_OK && !scratch_interrupted()) {
+            outcome->failed++;
+            (void)fprintf(stderr, "%s: ", kind.name);
+            (void)cli_fail(&error);
+        }
+    }
+    bench_progress_end();
+}
+
 // ---- results -----------------------------------------------------------------------------------
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-// values[0 ..] are sorted. Of the upper end of `part` of them.
-static double quantile(double *values, uint64_t count, double part)
-{
-    qsort(values, count, sizeof *values, by_value);
-    uint64_t at = (uint64_t)(part * (double)count);
-    return count == 0 ? 0 : values[at < count ? at : count - 1];
-}
 
 // Median over all injections of the throughput in bins [from, to), in 1/s.
 static double rate(const struct outcome *outcome, unsigned from, unsigned to)
@@ -428,7 +341,7 @@ static double rate(const struct outcome *outcome, unsigned from, unsigned to)
         }
         values[i] = values[i] * 1e9 / ((double)(to - from) * (double)BIN_NS);
     }
-    return quantile(values, outcome->done, 0.5);
+    return bench_quantile(values, outcome->done, 0.5);
 }
 
 static json_t *line_json(const struct outcome *outcome)
@@ -444,12 +357,12 @@ static json_t *line_json(const struct outcome *outcome)
             values[i] = outcome->answered[i][b] * 1e9 / (double)BIN_NS;
         }
         (void)json_object_set_new(bin, "least_per_s",
-                                  json_real(quantile(values, outcome->done, 0)));
+                                  json_real(bench_quantile(values, outcome->done, 0)));
         for (uint64_t i = 0; i < outcome->done; i++) {
             values[i] = outcome->slowest_us[i][b] * 1e3;
         }
         (void)json_object_set_new(bin, "slowest_ns",
-                                  json_real(quantile(values, outcome->done, 0.5)));
+                                  json_real(bench_quantile(values, outcome->done, 0.5)));
         (void)json_array_append_new(line, bin);
     }
     return line;
@@ -471,37 +384,75 @@ static json_t *samples_json(const struct outcome *outcome)
     return samples;
 }
 
-static json_t *report_kind(const struct outcome *outcome)
+// What is asked of the group, for each kind: not asked of a kind without injections, or, of
+// silence, in a run without changes of leaders.
+static const char *verdict(double longest_ns, double bound_ns, uint64_t count)
 {
+    return count == 0 || bound_ns <= 0 ? "unknown" : longest_ns <= bound_ns ? "held" : "NOT held";
+}
+
+static json_t *report_kind(struct bench *bench)
+{
+    const struct outcome *outcome = &bench->outcome;
+    uint64_t count = outcome->done;
     double below[KEPT];
     double silence[KEPT];
-    for (uint64_t i = 0; i < outcome->done; i++) {
+    for (uint64_t i = 0; i < count; i++) {
         below[i] = (double)outcome->below_ns[i];
         silence[i] = (double)outcome->silence_ns[i];
     }
     double before = rate(outcome, 0, BEFORE_BINS);
     double during = rate(outcome, BEFORE_BINS, BEFORE_BINS + FAULT_BINS);
     double after = rate(outcome, BEFORE_BINS + FAULT_BINS, BINS);
-    double silence_p50 = quantile(silence, outcome->done, 0.5);
-    double silence_p99 = quantile(silence, outcome->done, 0.99);
-    double silence_max = quantile(silence, outcome->done, 1);
-    double below_p50 = quantile(below, outcome->done, 0.5);
-    double below_max = quantile(below, outcome->done, 1);
-    (void)printf("%-16s %5llu %9.0f %9.0f %9.0f %9.1f %9.1f %9.1f %7.0f %7.0f %5llu %5llu\n",
-                 outcome->kind.name, (unsigned long long)outcome->done, before, during, after,
+    double silence_p50 = bench_quantile(silence, count, 0.5);
+    double silence_p99 = bench_quantile(silence, count, 0.99);
+    double silence_max = bench_quantile(silence, count, 1);
+    double below_p50 = bench_quantile(below, count, 0.5);
+    double below_max = bench_quantile(below, count, 1);
+    bool is_change = outcome->kind.act <= ACT_STOP && outcome->kind.on_leader;
+    if (is_change && silence_max > bench->change_ns) {
+        bench->change_ns = silence_max;
+    }
+    const char *of_below = verdict(below_max, (double)LEAST_NS, count);
+    (void)printf("%-16s %5llu %9.0f %9.0f %9.0f %9.1f %9.1f %9.1f %7.0f %7.0f %-8s %5llu %5llu "
+                 "%6llu\n",
+                 outcome->kind.name, (unsigned long long)count, before, during, after,
                  silence_p50 / 1e6, silence_p99 / 1e6, silence_max / 1e6, below_p50 / 1e6,
-                 below_max / 1e6, (unsigned long long)outcome->lost,
-                 (unsigned long long)outcome->wrong);
+                 below_max / 1e6, of_below, (unsigned long long)outcome->lost,
+                 (unsigned long long)outcome->wrong, (unsigned long long)outcome->failed);
     (void)fflush(stdout);
-    return json_pack("{s:s,s:s,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:o,s:o}", "fault",
-                     outcome->kind.name, "on", outcome->kind.on_leader ? "leader" : "follower",
-                     "count", (json_int_t)outcome->done, "before_per_s", before, "during_per_s",
+    return json_pack("{s:s,s:s,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:s,s:I,s:I,s:I,s:o,s:o}",
+                     "fault", outcome->kind.name, "on",
+                     outcome->kind.on_leader ? "leader" : "follower", "count", (json_int_t)count,
+                     "failed", (json_int_t)outcome->failed, "before_per_s", before, "during_per_s",
                      during, "after_per_s", after, "silence_p50_ns", silence_p50, "silence_p99_ns",
                      silence_p99, "silence_max_ns", silence_max, "below_a_20th_p50_ns", below_p50,
-                     "below_a_20th_max_ns", below_max, "acknowledged",
-                     (json_int_t)outcome->acknowledged, "lost", (json_int_t)outcome->lost, "wrong",
-                     (json_int_t)outcome->wrong, "line", line_json(outcome), "samples",
-                     samples_json(outcome));
+                     "below_a_20th_max_ns", below_max, "at_most_100_ms_below_a_20th", of_below,
+                     "acknowledged", (json_int_t)outcome->acknowledged, "lost",
+                     (json_int_t)outcome->lost, "wrong", (json_int_t)outcome->wrong, "line",
+                     line_json(outcome), "samples", samples_json(outcome));
+}
+
+// When all kinds are known: none was silent for longer than a change of leaders takes.
+static void report_silences(json_t *list, double change_ns)
+{
+    size_t at;
+    json_t *kind;
+    json_array_foreach(list, at, kind)
+    {
+        double longest_ns = json_number_value(json_object_get(kind, "silence_max_ns"));
+        uint64_t count = (uint64_t)json_integer_value(json_object_get(kind, "count"));
+        const char *of_silence = verdict(longest_ns, change_ns, count);
+        (void)json_object_set_new(kind, "silent_no_longer_than_a_change_of_leaders",
+                                  json_string(of_silence));
+        if (strcmp(of_silence, "NOT held") == 0) {
+            (void)printf("%s: silent for %.1f ms, longer than a change of leaders took\n",
+                         json_string_value(json_object_get(kind, "fault")), longest_ns / 1e6);
+        }
+    }
+    if (change_ns > 0) {
+        (void)printf("a change of leaders took %.1f ms at most\n", change_ns / 1e6);
+    }
 }
 
 // ---- all kinds ---------------------------------------------------------------------------------
@@ -527,43 +478,37 @@ static unsigned choose(const struct arguments *arguments, struct kind kinds[KIND
 
 static int all_kinds(struct bench *bench, const struct kind *kinds, unsigned count)
 {
-    struct tacit_error error;
     json_t *list = json_array();
     uint64_t bad = 0;
+    bool is_byzantine = bench->arguments.mode == TACIT_CONFIG_BYZANTINE;
     (void)printf("%s mode, %llu clients; answers/s, and times in ms: silence, and below 1/%u of "
-                 "what it was before\n%-16s %5s %9s %9s %9s %9s %9s %9s %7s %7s %5s %5s\n",
-                 bench->arguments.mode == TACIT_CONFIG_BYZANTINE ? "Byzantine" : "crash",
-                 (unsigned long long)bench->arguments.clients, LEAST_PART, "fault", "count",
-                 "before", "during", "after", "sil. p50", "p99", "max", "low p50", "max", "lost",
-                 "wrong");
-    for (unsigned i = 0; i < count; i++) {
-        memset(&bench->outcome, 0, sizeof bench->outcome);
-        bench->outcome.kind = kinds[i];
-        if (one_kind(bench, &error) != TACIT_OK) {
-            json_decref(list);
-            (void)fprintf(stderr, "%s: ", kinds[i].name);
-            return cli_fail(&error);
-        }
-        bad += bench->outcome.lost + bench->outcome.wrong;
-        (void)json_array_append_new(list, report_kind(&bench->outcome));
+                 "what it was before (at most %u are asked for)\n%-16s %5s %9s %9s %9s %9s %9s %9s "
+                 "%7s %7s %-8s %5s %5s %6s\n",
+                 is_byzantine ? "Byzantine" : "crash", (unsigned long long)bench->arguments.clients,
+                 LEAST_PART, (unsigned)(LEAST_NS / 1000000), "fault", "count", "before", "during",
+                 "after", "sil. p50", "p99", "max", "low p50", "max", "", "lost", "wrong",
+                 "failed");
+    for (unsigned i = 0; i < count && !scratch_interrupted(); i++) {
+        one_kind(bench, kinds[i]);
+        bad += bench->outcome.lost + bench->outcome.wrong + bench->outcome.failed;
+        (void)json_array_append_new(list, report_kind(bench));
     }
+    report_silences(list, bench->change_ns);
     int failed = bench_write(
         bench->arguments.json, "timeline",
-        json_pack("{s:s,s:I,s:I,s:o}", "mode",
-                  bench->arguments.mode == TACIT_CONFIG_BYZANTINE ? "byzantine" : "crash",
+        json_pack("{s:s,s:I,s:I,s:I,s:f,s:o}", "mode", is_byzantine ? "byzantine" : "crash",
                   "clients", (json_int_t)bench->arguments.clients, "bin_ns", (json_int_t)BIN_NS,
-                  "faults", list));
+                  "cured_after_ns", (json_int_t)(FAULT_BINS * BIN_NS), "change_of_leaders_max_ns",
+                  bench->change_ns, "faults", list));
     return failed != 0 ? failed : bad != 0;
 }
 
 int bench_timeline(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options, parse, "",  "What clients get while something goes wrong, 10 ms by 10 ms.",
-        NULL,    NULL,  NULL};
     struct kind kinds[KINDS_MAX];
     struct arguments arguments = {.mode = TACIT_CONFIG_CRASH, .count = 10, .clients = 7};
-    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
+    if (bench_parse(options, "What clients get while something goes wrong, 10 ms by 10 ms.", argc,
+                    argv, &arguments) != 0) {
         return 2;
     }
     unsigned count = choose(&arguments, kinds);
