@@ -57,13 +57,15 @@ static struct tacit_memnode_replica *writer_of(struct tacit_memnode *node,
     return &node->replicas[tacit_memnode_writer(node, connection->node, connection->incarnation)];
 }
 
-// Whether that life, or a later one, was here before. A spare comes into one seat after the other,
-// so where bodies count their generation says nothing.
+// Whether that life was here before, or is over. A spare comes into one seat after the other, so
+// where bodies count their generation says nothing.
 static bool is_stale(const struct tacit_memnode *node, const struct tacit_memnode_replica *writer,
                      tacit_incarnation_t incarnation)
 {
-    uint32_t compared = node->layout->registers_bytes == 0 ? UINT32_MAX : TACIT_START_MAX;
-    return (incarnation & compared) <= (writer->seen & compared);
+    tacit_incarnation_t before = writer->seen[tacit_incarnation_body(incarnation)];
+    return node->layout->registers_bytes != 0
+               ? tacit_incarnation_start(incarnation) <= tacit_incarnation_start(before)
+               : incarnation <= before || tacit_incarnation_is_over(writer->seen, incarnation);
 }
 
 void tacit_memnode_connection_end(struct tacit_memnode *node,
@@ -104,7 +106,8 @@ static bool commit(struct tacit_memnode *node, struct tacit_memnode_connection *
     replica->control = connection->control;
     connection->control = NULL;
     replica->up = connection;
-    replica->seen = connection->incarnation;
+    replica->newest = connection->incarnation;
+    replica->seen[tacit_incarnation_body(replica->newest)] = replica->newest;
     connection->stage = TACIT_MEMNODE_UP;
     connection->deadline_ns = UINT64_MAX;
     tacit_memnode_region_keep(node, &node->regions[connection->region]);

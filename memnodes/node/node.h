@@ -68,7 +68,7 @@ struct tacit_memnode_connection {
 };
 
 struct tacit_memnode_replica {
-    tacit_incarnation_t seen; // newest life that came up
+    tacit_incarnation_t newest, seen[TACIT_BODIES]; // lives that came up last: of all, of each body
     struct tacit_memnode_connection *up;
     const uint64_t *control; // of that life; stays when it goes
 };

@@ -48,7 +48,7 @@ static void *host_local(struct tacit_fabric *fabric, struct tacit_region_key key
         found = node->page;
         size = node->layout->page_bytes;
     } else if (key.region_class == TACIT_REGION_CONTROL && key.owner < TACIT_REPLICAS_MAX &&
-               key.incarnation == node->replicas[key.owner].seen) {
+               key.incarnation == node->replicas[key.owner].newest) {
         found = node->replicas[key.owner].control;
         size = node->layout->control_bytes;
     }

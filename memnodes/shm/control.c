@@ -161,18 +161,14 @@ static void connection_end(struct tacit_shm *shm, struct tacit_shm_connection *c
     }
 }
 
-// Whether that life is over, or was here before. Where nobody rules who may have a seat, whoever
-// came into it later has it; else a body that was let in, and is not admitted in the end, leaves
-// the seat to others.
+// Whether that life was here before, or is over; the latter is the rule's to say where there is
+// one.
 static bool is_stale(const struct tacit_shm *shm, tacit_node_t node,
                      tacit_incarnation_t incarnation)
 {
     const tacit_incarnation_t *seen = shm->seen[node];
-    bool stale = incarnation <= seen[tacit_incarnation_body(incarnation)];
-    for (unsigned body = 0; shm->config.seat_rule == NULL && body < TACIT_BODIES; body++) {
-        stale = stale || incarnation <= seen[body];
-    }
-    return stale;
+    return incarnation <= seen[tacit_incarnation_body(incarnation)] ||
+           (shm->config.seat_rule == NULL && tacit_incarnation_is_over(seen, incarnation));
 }
 
 bool tacit_shm_connection_commit(struct tacit_shm *shm, struct tacit_shm_connection *connection)

@@ -317,7 +317,9 @@ struct tacit_verbs {
 
     _Atomic(struct verbs_link *) links[TACIT_NODES_MAX];
     uint64_t life, seen_life[TACIT_NODES_MAX]; // 0: not told yet
-    tacit_incarnation_t seen[TACIT_NODES_MAX]; // control thread: newest incarnation of each node
+    // Control thread: who came last, and the last life of each body.
+    tacit_incarnation_t newest[TACIT_NODES_MAX];
+    tacit_incarnation_t seen[TACIT_NODE_CLIENT][TACIT_BODIES];
     struct verbs_connection connections[TACIT_VERBS_CONNECTIONS];
     struct verbs_dial dials[TACIT_NODES_MAX];
     unsigned dials_count;

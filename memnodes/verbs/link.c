@@ -39,6 +39,44 @@ static bool is_free(struct tacit_verbs *v, tacit_node_t node)
     return link == NULL || atomic_load(&link->state) == TACIT_VERBS_LINK_NONE;
 }
 
+// Whether that life was here before somebody else, or is over; the latter is the rule's to say
+// where there is one.
+static bool is_stale(const struct tacit_verbs *v, tacit_node_t node,
+                     tacit_incarnation_t incarnation)
+{
+    const tacit_incarnation_t *seen = v->seen[node];
+    return (incarnation != v->newest[node] &&
+            incarnation <= seen[tacit_incarnation_body(incarnation)]) ||
+           (v->config.seat_rule == NULL && tacit_incarnation_is_over(seen, incarnation));
+}
+
+// Of two bodies that both may have the seat, because it is free, the first one keeps it.
+static enum tacit_refusal judge_seat(struct tacit_verbs *v, tacit_node_t node,
+                                     enum tacit_verbs_kind kind, const struct tacit_identity *peer)
+{
+    if (is_stale(v, node, peer->incarnation)) {
+        return TACIT_REFUSAL_STALE;
+    }
+    if (v->config.seat_rule == NULL) {
+        return TACIT_REFUSAL_NONE;
+    }
+    tacit_incarnation_t current = v->newest[node];
+    if (!is_free(v, node) && tacit_verbs_link(v, node)->connection != NULL &&
+        tacit_incarnation_generation(current) == tacit_incarnation_generation(peer->incarnation) &&
+        tacit_incarnation_body(current) != tacit_incarnation_body(peer->incarnation)) {
+        return TACIT_REFUSAL_BUSY;
+    }
+    switch (v->config.seat_rule(v->config.context, kind, peer->name.id, peer->incarnation)) {
+    case TACIT_SEAT_OPEN:
+        return TACIT_REFUSAL_NONE;
+    case TACIT_SEAT_TAKEN:
+        return TACIT_REFUSAL_STALE;
+    case TACIT_SEAT_LATER:
+    default:
+        return TACIT_REFUSAL_BUSY;
+    }
+}
+
 tacit_node_t tacit_verbs_link_place(struct tacit_verbs *v, const struct tacit_identity *peer,
                                     enum tacit_refusal *reason)
 {
@@ -62,16 +100,8 @@ tacit_node_t tacit_verbs_link_place(struct tacit_verbs *v, const struct tacit_id
         (!reaches(v->config.kind, kind) && !reaches(kind, v->config.kind))) {
         return TACIT_NODE_NONE;
     }
-    if (peer->incarnation < v->seen[node]) {
-        *reason = TACIT_REFUSAL_STALE;
-        return TACIT_NODE_NONE;
-    }
-    enum tacit_seat_ruling ruling =
-        v->config.seat_rule == NULL
-            ? TACIT_SEAT_OPEN
-            : v->config.seat_rule(v->config.context, kind, peer->name.id, peer->incarnation);
-    if (ruling != TACIT_SEAT_OPEN) {
-        *reason = ruling == TACIT_SEAT_TAKEN ? TACIT_REFUSAL_STALE : TACIT_REFUSAL_BUSY;
+    *reason = judge_seat(v, node, kind, peer);
+    if (*reason != TACIT_REFUSAL_NONE) {
         return TACIT_NODE_NONE;
     }
     if (!is_free(v, node)) {
@@ -206,8 +236,11 @@ bool tacit_verbs_link_begin(struct tacit_verbs *v, struct verbs_connection *conn
     connection->state = TACIT_VERBS_CONNECTION_BOUND;
     atomic_store(&link->regions_news, false);
     atomic_store(&link->state, TACIT_VERBS_LINK_SETUP);
-    v->seen_life[node] = peer->incarnation == v->seen[node] ? v->seen_life[node] : 0;
-    v->seen[node] = peer->incarnation;
+    v->seen_life[node] = peer->incarnation == v->newest[node] ? v->seen_life[node] : 0;
+    v->newest[node] = peer->incarnation;
+    if (node < TACIT_NODE_CLIENT) {
+        v->seen[node][tacit_incarnation_body(peer->incarnation)] = peer->incarnation;
+    }
     memset(&v->bells[node], 0, sizeof(v->bells[node]));
     bool made = path_of(v, connection, link);
     for (unsigned p = 0; p < TACIT_PLANES && made; p++) {

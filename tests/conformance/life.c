@@ -160,6 +160,41 @@ static void old_lives(struct conf_harness *h)
     (void)conf_expect(h, 0, TACIT_EVENT_UP, 2);
 }
 
+// Who is told by nobody whom the group let into a seat takes the bodies of one generation one after
+// the other, whatever their numbers; none in a life that was here before, or whose generation is
+// over.
+static void bodies_of_a_generation(struct conf_harness *h)
+{
+    static const struct {
+        uint32_t generation, body, start;
+        bool is_let_in;
+    } lives[] = {
+        {1, 3, 5, true}, {1, 1, 2, true},  {1, 3, 5, false}, {0, 0, 9, false},
+        {1, 3, 6, true}, {1, 1, 1, false}, {2, 2, 1, true},  {1, 1, 3, false},
+    };
+    static const tacit_node_t hosts[] = {0, 1, CONF_MEMNODE};
+    struct tacit_event event;
+    bool was_up = true;
+    conf_start_all(h);
+    for (size_t i = 0; i < sizeof lives / sizeof lives[0]; i++) {
+        tacit_incarnation_t life =
+            tacit_incarnation_make(lives[i].generation, lives[i].body, lives[i].start);
+        h->kill(h, 2);
+        for (size_t k = 0; k < 3 && was_up; k++) {
+            assert_int_equal(conf_expect_change(h, hosts[k], 2).kind, TACIT_EVENT_DOWN);
+        }
+        was_up = lives[i].is_let_in;
+        conf_start(h, 2, life);
+        for (size_t k = 0; k < 3; k++) {
+            if (was_up) {
+                assert_int_equal(conf_expect(h, hosts[k], TACIT_EVENT_UP, 2).incarnation, life);
+            } else {
+                assert_false(conf_event_within(h, hosts[k], TACIT_EVENT_UP, 2, 50000000, &event));
+            }
+        }
+    }
+}
+
 // A holder that stands still while another takes over: its late writes are refused, and what the
 // new holder writes is not touched by them.
 static void stopped_holder(struct conf_harness *h)
@@ -344,6 +379,9 @@ const struct conf_case conf_life_cases[] = {
     {.name = "restart_later", .needs = CONF_CAN_KILL, .run = restart_later},
     {.name = "restart_of_host", .needs = CONF_CAN_KILL, .run = restart_of_host},
     {.name = "old_lives", .needs = CONF_CAN_KILL, .run = old_lives},
+    {.name = "bodies_of_a_generation",
+     .needs = CONF_CAN_KILL | CONF_IS_REAL, // the simulator's takes every body, which is harder
+     .run = bodies_of_a_generation},
     {.name = "stopped_holder", .needs = CONF_CAN_PAUSE, .run = stopped_holder},
     {.name = "sleeps_its_time", .needs = CONF_CAN_SLEEP, .run = sleeps_its_time},
     {.name = "ring_wakes", .needs = CONF_CAN_SLEEP, .run = ring_wakes},

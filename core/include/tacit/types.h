@@ -70,6 +70,18 @@ static inline bool tacit_incarnation_is_node(uint64_t incarnation)
     return incarnation <= TACIT_INCARNATION_MAX && (incarnation & TACIT_START_MAX) != 0 &&
            body != TACIT_BODY_VACANT && (incarnation >> 24 != 0 || body == 0);
 }
+// For who is told by nobody whom the group let into a seat: whether a life's turn is over by what
+// was seen of each body (0: nothing). Of one generation bodies may come one after the other: those
+// that came and were not admitted leave the seat to the others.
+static inline bool tacit_incarnation_is_over(const tacit_incarnation_t seen[TACIT_BODIES],
+                                             tacit_incarnation_t incarnation)
+{
+    bool is_over = false;
+    for (uint32_t body = 0; body < TACIT_BODIES; body++) {
+        is_over = is_over || seen[body] >> 24 > incarnation >> 24;
+    }
+    return is_over;
+}
 
 // Whether a life may connect as who sits in a seat.
 enum tacit_seat_ruling {

@@ -8,8 +8,8 @@
 // replicas connect to memory nodes and to replicas with a smaller id, clients to replicas. UP and
 // DOWN at both ends speak of it, also at a memory node, which reaches no memory of replicas but
 // learns that way who is there. There is no UP for the own node: its regions can be reached from
-// the start. A node is accepted in a larger incarnation than the one seen last, never again in an
-// older or equal one.
+// the start. A body of a node is accepted in a larger incarnation than its last one, never again in
+// an older or equal one; which body, seat_rule says, and without it none whose generation is over.
 //
 // Beyond the contract:
 // - A handle of a LOG region that its host retires becomes void: operations on it complete DENIED.
