@@ -156,6 +156,8 @@
     X(CLIENT_SIGNS_ALL, "a client signs everything that is late at once")                          \
     X(SIGNED_CHECKED_AT_ONCE, "signatures of ids that are not late are checked, too")              \
     X(ABSENT_FOR_EVER, "a leader is never left by who has too little of a processor")              \
+    X(LINK_ANSWERS_UNEXPECTED,                                                                     \
+      "answers that come by memory nodes are looked for as seldom as ever")                        \
     /* the newest is the last */
 
 enum tacit_bug {

@@ -101,6 +101,9 @@ void tacit_links_vote(struct tacit_links *links, enum tacit_vote_kind kind,
 enum tacit_verdict tacit_links_voted(struct tacit_links *links, tacit_node_t from,
                                      enum tacit_vote_kind kind, uint64_t slot,
                                      struct tacit_vote *vote);
+// The owner has had something to do: what it said, or a client did, the others answer. On memory
+// nodes their answers are looked for more often for a while; else nothing.
+void tacit_links_expect(struct tacit_links *links, tacit_time_ns_t now_ns);
 // One turn: posts what could not be posted, refreshes what is read from memory nodes, rings those
 // who were written to since the last flush. True if anything happened.
 bool tacit_links_poll(struct tacit_links *links, tacit_time_ns_t now_ns);

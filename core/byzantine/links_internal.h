@@ -118,7 +118,7 @@ struct tacit_links_fetch {
     uint64_t round, messages, bodies, votes[TACIT_LINKS_VOTE_KINDS];
     struct tacit_links_head head;
     uint8_t *staging; // staging_bytes
-    tacit_time_ns_t due_ns, pause_ns;
+    tacit_time_ns_t due_ns;
 };
 
 struct tacit_links_peer {
@@ -151,6 +151,7 @@ struct tacit_links {
     uint8_t *scratch; // a ring slot
     uint8_t *padded;  // memory nodes: a message with its prefix
     tacit_time_ns_t now_ns, polled_ns;
+    tacit_time_ns_t busy_ns; // tacit_links_expect()
     bool is_stalled;
 };
 

@@ -10,10 +10,13 @@
 // for a majority, and what any node shows is taken as soon as it is newer than the image. A liar
 // can make its own area look different on each node, which it could do in rings just as well.
 //
-// When to look: at once after progress, then after growing pauses; and when this process seems to
-// have slept, because then a doorbell may have woken it.
+// When to look: after pauses that grow with the time since this replica last had anything to do
+// (what one says, the others answer), so that no answer is seen much later than twice the time that
+// it took; and when this process seems to have slept, because then a doorbell may have woken it. A
+// doorbell that rings while it does something else leaves no trace.
 #include <string.h>
 
+#include "../base/bug.h"
 #include "links_internal.h"
 
 #define NEVER UINT64_MAX
@@ -40,7 +43,7 @@ void tacit_links_fetch_init(struct tacit_links *links, struct tacit_bump *bump)
         bool self = i % links->config.replicas == links->config.self;
         uint8_t *at = tacit_bump_take(bump, self ? 0 : staging, TACIT_CACHE_LINE);
         if (bump->base != NULL) {
-            links->fetch[i] = (struct tacit_links_fetch){.staging = at, .pause_ns = PAUSE_MIN_NS};
+            links->fetch[i] = (struct tacit_links_fetch){.staging = at};
         }
     }
 }
@@ -56,8 +59,28 @@ void tacit_links_fetch_void(struct tacit_links *links, const struct tacit_links_
         if (host == NULL || host == &links->host[i]) {
             fetch->is_void = fetch->read != TACIT_LINKS_READ_NONE;
             fetch->has_head = fetch->has_round = false;
-            fetch->pause_ns = PAUSE_MIN_NS;
             fetch->due_ns = links->now_ns;
+        }
+    }
+}
+
+static tacit_time_ns_t pause_ns(const struct tacit_links *links)
+{
+    tacit_time_ns_t rest_ns = links->now_ns - links->busy_ns;
+    rest_ns = rest_ns < PAUSE_MAX_NS ? rest_ns : PAUSE_MAX_NS;
+    return rest_ns > PAUSE_MIN_NS ? rest_ns : PAUSE_MIN_NS;
+}
+
+void tacit_links_expect(struct tacit_links *links, tacit_time_ns_t now_ns)
+{
+    links->now_ns = links->busy_ns = now_ns;
+    if (!tacit_links_is_shared(links) || TACIT_BUG(LINK_ANSWERS_UNEXPECTED)) {
+        return;
+    }
+    for (uint32_t i = 0; i < links->hosts * links->config.replicas; i++) {
+        struct tacit_links_fetch *fetch = &links->fetch[i];
+        if (fetch->due_ns > now_ns + PAUSE_MIN_NS) {
+            fetch->due_ns = now_ns + PAUSE_MIN_NS;
         }
     }
 }
@@ -326,7 +349,7 @@ void tacit_links_fetched(struct tacit_links *links, uint32_t index, tacit_node_t
     fetch->is_void = false;
     if (status != TACIT_COMPLETION_OK || is_void) {
         fetch->has_head = false;
-        fetch->due_ns = links->now_ns + fetch->pause_ns;
+        fetch->due_ns = links->now_ns + pause_ns(links);
         return;
     }
     switch (read) {
@@ -346,13 +369,10 @@ void tacit_links_fetched(struct tacit_links *links, uint32_t index, tacit_node_t
     case TACIT_LINKS_READ_NONE:
         break;
     }
-    if (progress || fetch->again) {
-        fetch->pause_ns = PAUSE_MIN_NS;
-        fetch->due_ns = links->now_ns;
-    } else {
-        fetch->due_ns = links->now_ns + fetch->pause_ns;
-        fetch->pause_ns = fetch->pause_ns < PAUSE_MAX_NS / 2 ? 2 * fetch->pause_ns : PAUSE_MAX_NS;
+    if (progress) {
+        tacit_links_expect(links, links->now_ns);
     }
+    fetch->due_ns = links->now_ns + (progress || fetch->again ? 0 : pause_ns(links));
     fetch->again = false;
     (void)start_read(links, index, sender);
 }

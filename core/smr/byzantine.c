@@ -618,6 +618,9 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
     worked = propose(smr) || worked;
     worked = tacit_requests_poll(byzantine->requests, smr->now_ns) || worked;
     worked = tend_checkpoints(smr) || worked;
+    if (worked) {
+        tacit_links_expect(byzantine->links, smr->now_ns);
+    }
     worked = tacit_links_poll(byzantine->links, smr->now_ns) || worked;
     tacit_word_store(smr->page, TACIT_PAGE_APPLIED, smr->applied);
     byzantine->is_quiet = !worked;

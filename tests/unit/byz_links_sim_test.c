@@ -538,7 +538,61 @@ static void up__writes_what_is_not_proven(void **state)
     }
 }
 
+static void say(tacit_node_t from, tacit_node_t to)
+{
+    struct actor *sender = &cluster.actor[from];
+    struct message message = {
+        .number = ++sender->sent[to], .from_incarnation = 1, .to_incarnation = 1};
+    sender->newest[to] = ++sender->sent_all;
+    memset(message.rest, (int)message.number, sizeof message.rest);
+    tacit_links_send(sender->links, to, &message, 24 + (uint32_t)(message.number % (MESSAGE - 23)));
+    tick(sender, cluster.net->now_ns + 1);
+}
+
+// After a rest of 30 ms: who has just had something to do sees what others say then almost at once,
+// although it does not sleep, so that no doorbell tells it; and what one says makes it look at the
+// others, too. Returns whether each of 20 answers came in time.
+static bool answers_are_expected(void)
+{
+    cluster_open(9, 0, TACIT_LINKS_ON_MEMNODES);
+    cluster.is_healed = true;
+    run_until(30000000);
+    struct actor *actor = &cluster.actor[1];
+    for (uint32_t round = 0; round < 10; round++) {
+        run_until(cluster.net->now_ns + 7300000);
+        tacit_links_expect(actor->links, cluster.net->now_ns);
+        for (tacit_node_t from = 0; from < REPLICAS; from += 2) {
+            say(from, 1);
+            run_until(cluster.net->now_ns + 60000);
+            if (missing(1, from) != NULL) {
+                return false;
+            }
+        }
+    }
+    return cluster.wrong == NULL;
+}
+
+static void answers__are_expected(void **state)
+{
+    (void)state;
+    assert_true(answers_are_expected());
+    // And soon it is at rest again.
+    const struct tacit_links_counters *counters = tacit_links_counters(cluster.actor[1].links);
+    uint64_t reads = counters->reads;
+    run_until(cluster.net->now_ns + 20000000);
+    assert_in_range((counters->reads - reads) / (MEMNODES * (REPLICAS - 1)), 18, 40);
+}
+
 #if defined(TACIT_SEEDED_BUGS) && TACIT_SEEDED_BUGS
+static void answers__are_expected_by_rule(void **state)
+{
+    (void)state;
+    tacit_seeded_bug = TACIT_BUG_LINK_ANSWERS_UNEXPECTED;
+    bool kept = answers_are_expected();
+    tacit_seeded_bug = TACIT_BUG_NONE;
+    assert_false(kept);
+}
+
 static void bugs__are_found(void **state)
 {
     (void)state;
@@ -559,6 +613,12 @@ static void bugs__are_found(void **state)
     }
 }
 #else
+static void answers__are_expected_by_rule(void **state)
+{
+    (void)state;
+    skip();
+}
+
 static void bugs__are_found(void **state)
 {
     (void)state;
@@ -574,6 +634,8 @@ int main(void)
         cmocka_unit_test(broadcast__is_one_write_at_each_memory_node),
         cmocka_unit_test(rest__is_one_read_of_each_head),
         cmocka_unit_test(up__writes_what_is_not_proven),
+        cmocka_unit_test(answers__are_expected),
+        cmocka_unit_test(answers__are_expected_by_rule),
         cmocka_unit_test(bugs__are_found),
     };
     return cmocka_run_group_tests(tests, open_cluster, close_cluster);
