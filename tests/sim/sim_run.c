@@ -554,11 +554,6 @@ static void check_fast_path(struct sim_cluster *cluster)
     }
     rest(cluster);
     const struct tacit_byzantine_config *byzantine = &cluster->shape.smr.byzantine;
-    if (byzantine->broadcast_on == TACIT_BROADCAST_ON_MEMNODES) {
-        // Reads at memory nodes often take longer than the drawn `slow_after_ns`.
-        (void)decides_fast(cluster, FAST_LEAST, true, 1, UINT64_MAX);
-        return;
-    }
     // What comes to an idle group needs no signature, but where latencies add up to about the time
     // after which signatures are asked for. Under a steady load what was late makes others behind
     // it late, too (core/byzantine/README.md, Limits).
