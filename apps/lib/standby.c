@@ -11,8 +11,9 @@
 #include "log.h"
 #include "tacit/wire.h"
 
-#define ASK_NS 20000000u // between two questions
-#define ASKS_MOST 50u    // by who wants to know whether it was replaced
+#define ASK_NS 10000000u   // between two questions
+#define ANSWER_NS 2000000u // an answer mostly takes less
+#define ASKS_MOST 50u      // by who wants to know whether it was replaced
 // Spares take dead seats in order of their ids; one that is not taken for so long is anybody's.
 #define TURN_NS UINT64_C(3000000000)
 #define SAY_NS UINT64_C(60000000000) // between two lines in the log that say the same
@@ -140,7 +141,7 @@ static void stand_by(struct tacit_node *node, struct tacit_channel *channel,
         struct tacit_channel_event event;
         struct tacit_wire_members members;
         tacit_channel_members_ask(channel);
-        (void)tacit_channel_wait(channel, ASK_NS, &event);
+        (void)tacit_channel_wait(channel, ANSWER_NS, &event);
         tacit_time_ns_t now_ns = tacit_channel_now_ns(channel);
         bool heard = tacit_channel_members(channel, &members);
         bool is_any = false;
@@ -160,6 +161,7 @@ static void stand_by(struct tacit_node *node, struct tacit_channel *channel,
             said_ns = now_ns;
             heard_before = heard;
         }
+        (void)tacit_channel_wait(channel, ASK_NS - ANSWER_NS, &event);
     }
 }
 

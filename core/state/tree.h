@@ -49,6 +49,7 @@ struct tacit_tree {
                        // snapshot that follows this tree
     uint32_t level;    // step(): where it is; `levels` when nothing is under way
     uint32_t cursor;
+    struct tacit_digest zero[3];    // of a block, of four and of a page of zeros
     uint32_t skip_first, skip_last; // seeded bug: pages that are not in the root
     uint64_t digests;               // counter: digests made, of any level
 };

@@ -147,8 +147,10 @@ static void cost_follows_changes(void **unused)
     enum { PAGES = 300 };
     struct state state;
     state_open(&state, PAGES);
-    assert_true(digests_of_checkpoint(&state, 1) >= 21 * PAGES);
-    assert_int_equal(digests_of_checkpoint(&state, 2), 0);
+    assert_true(digests_of_checkpoint(&state, 1) < PAGES); // pages of zeros cost nothing
+    change(&state, 0, (size_t)PAGES * TACIT_PAGE_BYTES, 1);
+    assert_true(digests_of_checkpoint(&state, 2) >= 21 * PAGES);
+    assert_int_equal(digests_of_checkpoint(&state, 3), 0);
     uint32_t height = state.pages.certified->tree.levels;
     assert_int_equal(height, 9); // blocks, 4, pages, 3 to 64 pages, 3 to all
     for (uint32_t changed = 1; changed <= 20; changed++) {
@@ -156,10 +158,33 @@ static void cost_follows_changes(void **unused)
             change(&state, (size_t)(i * 13) * TACIT_PAGE_BYTES + 300, 100, 1);
             change(&state, (size_t)(i * 13) * TACIT_PAGE_BYTES + 400, 100, 1);
         }
-        uint64_t digests = digests_of_checkpoint(&state, 2 + changed);
+        uint64_t digests = digests_of_checkpoint(&state, 3 + changed);
         assert_true(digests >= 3ull * changed && digests <= (uint64_t)changed * height);
         // Everything above is shared: never more than all inner nodes.
         assert_true(digests <= 3ull * changed + 75 + 19 + 5 + 2 + 1 + 1);
+    }
+    state_close(&state);
+}
+
+// Pages that are zeros again have the digest of zeros; of one that is not quite all zeros it is
+// made.
+static void zeros_are_recognised(void **unused)
+{
+    (void)unused;
+    enum { PAGES = 6 };
+    struct state state;
+    state_open(&state, PAGES);
+    change(&state, 0, (size_t)PAGES * TACIT_PAGE_BYTES, 1);
+    for (tacit_index_t index = 1; index <= 3; index++) {
+        struct tacit_digest expected;
+        struct tacit_digest root;
+        tacit_index_t at;
+        reference_root(&expected, state.pages.live, PAGES, index);
+        (void)digests_of_checkpoint(&state, index);
+        assert_true(tacit_certified_root(&state.pages, &at, &root));
+        assert_true(tacit_tree_is_same(&root, &expected));
+        change(&state, (size_t)index * TACIT_PAGE_BYTES, TACIT_PAGE_BYTES, 255); // 0
+        change(&state, (size_t)index * TACIT_PAGE_BYTES + 4095, 1, index == 2 ? 7 : 0);
     }
     state_close(&state);
 }
@@ -498,6 +523,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_root_is_that_of_the_beginning),
         cmocka_unit_test(cost_follows_changes),
+        cmocka_unit_test(zeros_are_recognised),
         cmocka_unit_test(what_a_root_binds),
         cmocka_unit_test(every_short_sequence),
         cmocka_unit_test(within_the_window_nothing_is_lost),
