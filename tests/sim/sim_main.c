@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The command `tacit sim`: many seeds over several processes, progress, reproduction lines, marks,
-// seeded bugs.
+// The command `tacit sim`: many seeds over several processes, progress, reproduction lines, marks.
 #include "sim_main.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,10 +14,9 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "base/bug.h"
 #include "base/mark.h"
+#include "sim_options.h"
 #include "sim_run.h"
-#include "sim_scenarios.h"
 #include "sim_twins.h"
 
 #ifndef TACIT_COMMIT
@@ -27,24 +24,6 @@
 #endif
 #define TAPE_BYTES (16u << 20)
 #define TWICE_EVERY 100u // one run in so many is executed twice
-#define JOBS_MAX 64u
-
-struct options {
-    uint64_t seed;
-    uint64_t seeds;
-    uint32_t jobs;
-    bool seeds_given;
-    bool verbose, marks, list_bugs, list_attacks, list_plots, keep_going;
-    const char *scenario; // file or folder, NULL: none
-    struct sim_scenarios scenarios;
-    bool twins;
-    uint32_t rounds;
-    uint64_t each; // runs of each scenario, if given
-    const char *record, *replay;
-    uint32_t bug;
-    struct sim_run_options run;
-    char command[256]; // options that change what a seed does
-};
 
 // What a worker tells; in shared memory, each worker writes its own.
 struct report {
@@ -59,283 +38,11 @@ struct report {
     char first[1024];
 };
 
-static const char *bug_name(uint32_t bug)
-{
-    static const char *const names[] = {
-#define NAME(name, text) #name,
-        TACIT_BUG_LIST(NAME)
-#undef NAME
-    };
-    return names[bug];
-}
-
-static const char *bug_text(uint32_t bug)
-{
-    static const char *const texts[] = {
-#define TEXT(name, text) text,
-        TACIT_BUG_LIST(TEXT)
-#undef TEXT
-    };
-    return texts[bug];
-}
-
-static bool set_bug(uint32_t bug)
-{
-#if defined(TACIT_SEEDED_BUGS) && TACIT_SEEDED_BUGS
-    tacit_seeded_bug = bug;
-    return true;
-#else
-    return bug == TACIT_BUG_NONE;
-#endif
-}
-
-// ---- options
-// -----------------------------------------------------------------------------------------
-
-enum {
-    KEY_MODE = 256,
-    KEY_SEEDS,
-    KEY_SEED,
-    KEY_JOBS,
-    KEY_RECORD,
-    KEY_REPLAY,
-    KEY_BUG,
-    KEY_LIST_BUGS,
-    KEY_LOG_ON,
-    KEY_BROADCAST_ON,
-    KEY_REPLICAS,
-    KEY_MARKS,
-    KEY_KEEP_GOING,
-    KEY_EXTRA_FAULTS,
-    KEY_FAULTY,
-    KEY_ATTACK,
-    KEY_LIST_ATTACKS,
-    KEY_PLOT,
-    KEY_LIST_PLOTS,
-    KEY_STORM,
-    KEY_BAD_CLOCKS,
-    KEY_STOP_LEADERS,
-    KEY_SCENARIO,
-    KEY_TWINS,
-    KEY_ROUNDS,
-    KEY_SPARES,
-};
-
-static const struct argp_option option_table[] = {
-    {"mode", KEY_MODE, "MODE", 0, "Engine to simulate: crash (default) or byzantine", 0},
-    {"seeds", KEY_SEEDS, "N", 0, "Number of runs (default 1000)", 0},
-    {"seed", KEY_SEED, "S", 0, "Seed of the first run; the next ones count on (default 1)", 0},
-    {"jobs", KEY_JOBS, "J", 0, "Processes to use (default: one for each core)", 0},
-    {"verbose", 'v', NULL, 0, "Tell what happens in each run", 0},
-    {"record", KEY_RECORD, "FILE", 0, "Write the draws of a single run to FILE", 0},
-    {"replay", KEY_REPLAY, "FILE", 0, "Take the draws of a single run from FILE", 0},
-    {"log-on", KEY_LOG_ON, "PLACE", 0, "Crash mode: replicas or memnodes (default: drawn)", 0},
-    {"broadcast-on", KEY_BROADCAST_ON, "PLACE", 0, "Byzantine mode: replicas (default) or memnodes",
-     0},
-    {"replicas", KEY_REPLICAS, "N", 0, "Number of replicas, 1 to 7 (default: drawn)", 0},
-    {"marks", KEY_MARKS, NULL, 0, "Show which situations and faults were reached", 0},
-    {"keep-going", KEY_KEEP_GOING, NULL, 0, "Do not stop at the first violation", 0},
-    {"faulty", KEY_FAULTY, "F", 0, "Byzantine mode: up to F replicas lie, and clients (default 0)",
-     0},
-    {"attack", KEY_ATTACK, "NAME", 0, "Only this attack (default: drawn)", 0},
-    {"plot", KEY_PLOT, "NAME", 0, "Only this plot, or any: an attack that spans views", 0},
-    {"list-plots", KEY_LIST_PLOTS, NULL, 0, "List the plots", 0},
-    {"spares", KEY_SPARES, NULL, 0, "Spares in each run, not in one of eight", 0},
-    {"storm", KEY_STORM, NULL, 0, "Leaders change all the time, in the middle of what they do", 0},
-    {"stop-leaders", KEY_STOP_LEADERS, NULL, 0,
-     "Crash mode: leaders stand still again and again, for longer than their leases", 0},
-    {"bad-clocks", KEY_BAD_CLOCKS, NULL, 0,
-     "Crash mode: clocks differ by more than leases allow for: this must end in a violation", 0},
-    {"list-attacks", KEY_LIST_ATTACKS, NULL, 0, "List the attacks", 0},
-    {"scenario", KEY_SCENARIO, "FILE", 0,
-     "Run what FILE, or each *.scn of the folder FILE, says; --seeds N: N times each", 0},
-    {"twins", KEY_TWINS, NULL, 0,
-     "The liar is two honest copies: all partitions, with --seed the first one's number", 0},
-    {"rounds", KEY_ROUNDS, "R", 0, "Rounds of --twins, 1 to 4 (default 2)", 0},
-    {"bug", KEY_BUG, "NAME", 0, "Switch a seeded bug on (test builds only)", 0},
-    {"list-bugs", KEY_LIST_BUGS, NULL, 0, "List the seeded bugs", 0},
-    {"extra-faults", KEY_EXTRA_FAULTS, "N", 0,
-     "Let N replicas more than f be faulty: this must end in a violation", 0},
-    {0},
-};
-
-static uint64_t number(struct argp_state *state, const char *text, uint64_t low, uint64_t high)
-{
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (errno != 0 || end == text || *end != 0 || *text == '-' || value < low || value > high) {
-        argp_error(state, "'%s' is not a number from %llu to %llu", text, (unsigned long long)low,
-                   (unsigned long long)high);
-    }
-    return value;
-}
-
-static bool is_replicas(struct argp_state *state, const char *place)
-{
-    if (strcmp(place, "replicas") != 0 && strcmp(place, "memnodes") != 0) {
-        argp_error(state, "'%s' is no place; accepted are replicas and memnodes", place);
-    }
-    return place[0] == 'r';
-}
-
-static void remember(struct options *options, const char *name, const char *value)
-{
-    size_t used = strlen(options->command);
-    snprintf(options->command + used, sizeof options->command - used, " --%s %s", name, value);
-}
-
-static void choose_bug(struct argp_state *state, struct options *options, const char *name)
-{
-    for (uint32_t bug = 0; bug < TACIT_BUGS; bug++) {
-        if (strcmp(name, bug_name(bug)) == 0) {
-            options->bug = bug;
-            remember(options, "bug", name);
-            if (!set_bug(bug)) {
-                argp_error(state, "this build has no seeded bugs; configure with "
-                                  "-DTACIT_SEEDED_BUGS=ON or use the program sim_bugs");
-            }
-            return;
-        }
-    }
-    argp_error(state, "there is no seeded bug '%s'; --list-bugs lists them", name);
-}
-
-static void choose_attack(struct argp_state *state, struct options *options, const char *name)
-{
-    for (uint32_t attack = 0; attack < ADVERSARY_ATTACKS; attack++) {
-        if (strcmp(name, adversary_attack_name((enum adversary_attack)attack)) == 0) {
-            options->run.attack = attack;
-            remember(options, "attack", name);
-            return;
-        }
-    }
-    argp_error(state, "there is no attack '%s'; --list-attacks lists them", name);
-}
-
-// Options whose value is a number. False: it is another one.
-static bool parse_number(struct argp_state *state, struct options *options, int key,
-                         const char *argument)
-{
-    switch (key) {
-    case KEY_SEEDS:
-        options->seeds = number(state, argument, 1, UINT64_MAX / 2);
-        options->seeds_given = true;
-        return true;
-    case KEY_SEED:
-        options->seed = number(state, argument, 0, UINT64_MAX / 2);
-        return true;
-    case KEY_JOBS:
-        options->jobs = (uint32_t)number(state, argument, 1, JOBS_MAX);
-        return true;
-    case KEY_REPLICAS:
-        options->run.replicas = (uint32_t)number(state, argument, 1, SIM_REPLICAS_MAX);
-        remember(options, "replicas", argument);
-        return true;
-    case KEY_EXTRA_FAULTS:
-        options->run.extra_faults = (uint32_t)number(state, argument, 0, SIM_REPLICAS_MAX);
-        remember(options, "extra-faults", argument);
-        return true;
-    case KEY_FAULTY:
-        options->run.faulty = (uint32_t)number(state, argument, 0, (SIM_REPLICAS_MAX - 1) / 2);
-        remember(options, "faulty", argument);
-        return true;
-    case KEY_ROUNDS:
-        options->rounds = (uint32_t)number(state, argument, 1, SIM_TWINS_ROUNDS_MAX);
-        return true;
-    default:
-        return false;
-    }
-}
-
-// Options without a value. False: it is another one.
-static bool parse_switch(struct options *options, int key)
-{
-    bool *const on = key == KEY_LIST_PLOTS     ? &options->list_plots
-                     : key == KEY_LIST_ATTACKS ? &options->list_attacks
-                     : key == KEY_LIST_BUGS    ? &options->list_bugs
-                     : key == KEY_TWINS        ? &options->twins
-                     : key == KEY_MARKS        ? &options->marks
-                     : key == KEY_KEEP_GOING   ? &options->keep_going
-                     : key == 'v'              ? &options->verbose
-                     : key == KEY_SPARES       ? &options->run.spares
-                     : key == KEY_STORM        ? &options->run.storm
-                     : key == KEY_STOP_LEADERS ? &options->run.stop_leaders
-                     : key == KEY_BAD_CLOCKS   ? &options->run.bad_clocks
-                                               : NULL;
-    if (on != NULL) {
-        *on = true;
-    }
-    if (key == KEY_STORM || key == KEY_STOP_LEADERS || key == KEY_BAD_CLOCKS || key == KEY_SPARES) {
-        remember(options,
-                 key == KEY_STORM          ? "storm"
-                 : key == KEY_STOP_LEADERS ? "stop-leaders"
-                 : key == KEY_SPARES       ? "spares"
-                                           : "bad-clocks",
-                 "");
-    }
-    return on != NULL;
-}
-
-static error_t parse(int key, char *argument, struct argp_state *state)
-{
-    struct options *options = state->input;
-    if (parse_switch(options, key) || parse_number(state, options, key, argument)) {
-        return 0;
-    }
-    switch (key) {
-    case KEY_MODE:
-        if (strcmp(argument, "crash") != 0 && strcmp(argument, "byzantine") != 0) {
-            argp_error(state, "mode '%s' is unknown; accepted are crash and byzantine", argument);
-        }
-        options->run.byzantine = argument[0] == 'b';
-        break;
-    case KEY_RECORD:
-        options->record = argument;
-        break;
-    case KEY_REPLAY:
-        options->replay = argument;
-        break;
-    case KEY_LOG_ON:
-        options->run.log_on =
-            is_replicas(state, argument) ? TACIT_LOG_ON_REPLICAS : TACIT_LOG_ON_MEMNODES;
-        remember(options, "log-on", argument);
-        break;
-    case KEY_BROADCAST_ON:
-        options->run.broadcast_on = is_replicas(state, argument) ? TACIT_BROADCAST_ON_REPLICAS
-                                                                 : TACIT_BROADCAST_ON_MEMNODES;
-        remember(options, "broadcast-on", argument);
-        break;
-    case KEY_ATTACK:
-        choose_attack(state, options, argument);
-        break;
-    case KEY_PLOT:
-        options->run.plot = sim_plot_find(argument);
-        remember(options, "plot", argument);
-        if (options->run.plot < 0) {
-            argp_error(state, "there is no plot '%s'; --list-plots lists them", argument);
-        }
-        break;
-    case KEY_SCENARIO:
-        options->scenario = argument;
-        break;
-    case KEY_BUG:
-        choose_bug(state, options, argument);
-        break;
-    case ARGP_KEY_ARG:
-        argp_error(state, "'%s' is not an option", argument);
-        break;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-    return 0;
-}
-
 // ---- one run ------------------------------------------------------------------------------------
 
 // What an assertion that fails in the middle of a run has to tell.
 static struct {
-    const struct options *options;
+    const struct sim_options *options;
     struct sim_cluster *cluster;
     struct report *report;
     uint64_t seed;
@@ -343,7 +50,7 @@ static struct {
     const struct sim_script *script; // NULL: none
 } present;
 
-static void reproduction(char *line, size_t max, const struct options *options, uint64_t seed,
+static void reproduction(char *line, size_t max, const struct sim_options *options, uint64_t seed,
                          uint64_t trace, const char *text)
 {
     char source[300];
@@ -372,7 +79,7 @@ static void reproduction(char *line, size_t max, const struct options *options, 
     }
 }
 
-static void save_tape(const struct options *options, const struct choice *choice)
+static void save_tape(const struct sim_options *options, const struct choice *choice)
 {
     if (options->record == NULL) {
         return;
@@ -388,7 +95,7 @@ static void save_tape(const struct options *options, const struct choice *choice
     }
 }
 
-static void note_violation(struct report *report, const struct options *options, uint64_t seed,
+static void note_violation(struct report *report, const struct sim_options *options, uint64_t seed,
                            uint64_t trace, const char *text)
 {
     if (report->violations == 0) {
@@ -423,7 +130,7 @@ static void on_assert(const char *file, int line, const char *expression)
     _exit(1);
 }
 
-static void start_choice(struct choice *choice, const struct options *options, uint64_t seed,
+static void start_choice(struct choice *choice, const struct sim_options *options, uint64_t seed,
                          uint8_t *tape, size_t tape_count)
 {
     if (options->replay != NULL) {
@@ -455,7 +162,7 @@ static void add_result(struct report *report, const struct sim_result *result)
 
 // Seed or number -> run, of whichever kind.
 static void run_one(struct sim_cluster *cluster, struct choice *choice,
-                    const struct options *options, uint64_t seed, struct sim_result *result)
+                    const struct sim_options *options, uint64_t seed, struct sim_result *result)
 {
     if (present.script != NULL) {
         sim_run_script(cluster, choice, present.script, result);
@@ -468,7 +175,7 @@ static void run_one(struct sim_cluster *cluster, struct choice *choice,
     }
 }
 
-static void one_seed(struct sim_cluster *cluster, const struct options *options, uint64_t seed,
+static void one_seed(struct sim_cluster *cluster, const struct sim_options *options, uint64_t seed,
                      uint8_t *tape, size_t tape_count, struct report *report)
 {
     struct choice choice;
@@ -506,11 +213,10 @@ static void one_seed(struct sim_cluster *cluster, const struct options *options,
     add_result(report, &result);
 }
 
-// ---- many runs
-// ---------------------------------------------------------------------------------------
+// ---- many runs ---------------------------------------------------------------------------------
 
-static int work(const struct options *options, uint32_t job, struct report *reports, uint8_t *tape,
-                size_t tape_count)
+static int work(const struct sim_options *options, uint32_t job, struct report *reports,
+                uint8_t *tape, size_t tape_count)
 {
     struct sim_cluster *cluster = sim_cluster_open();
     if (cluster == NULL) {
@@ -543,7 +249,7 @@ static int work(const struct options *options, uint32_t job, struct report *repo
     return 0;
 }
 
-static uint64_t runs_of(const struct options *options, const struct report *reports)
+static uint64_t runs_of(const struct sim_options *options, const struct report *reports)
 {
     uint64_t runs = 0;
     for (uint32_t job = 0; job < options->jobs; job++) {
@@ -560,7 +266,7 @@ static double seconds(void)
 }
 
 // Runs all workers; returns the worst of their exit statuses.
-static int run_jobs(const struct options *options, struct report *reports, uint8_t *tape,
+static int run_jobs(const struct sim_options *options, struct report *reports, uint8_t *tape,
                     size_t tape_count)
 {
     if (options->jobs == 1) {
@@ -645,7 +351,7 @@ static void print_marks(const struct report *sum)
            (unsigned long long)sum->events);
 }
 
-static int summarize(const struct options *options, const struct report *reports, int worst)
+static int summarize(const struct sim_options *options, const struct report *reports, int worst)
 {
     struct report sum = {0};
     const struct report *first = NULL;
@@ -699,7 +405,7 @@ static int summarize(const struct options *options, const struct report *reports
     return first != NULL || sum.runs == 0 || sum.invalid == sum.runs ? 1 : 0;
 }
 
-static size_t load_tape(const struct options *options, uint8_t *tape)
+static size_t load_tape(const struct sim_options *options, uint8_t *tape)
 {
     if (options->replay == NULL) {
         return 0;
@@ -715,7 +421,7 @@ static size_t load_tape(const struct options *options, uint8_t *tape)
 }
 
 // How many runs a set of scenarios or all twins are. False: they cannot be run.
-static bool choose_runs(struct options *options)
+static bool choose_runs(struct sim_options *options)
 {
     char error[1024] = "";
     if (options->scenario != NULL) {
@@ -741,39 +447,9 @@ static bool choose_runs(struct options *options)
 
 int tacit_sim_main(int argc, char **argv)
 {
-    static const struct argp parser = {
-        .options = option_table,
-        .parser = parse,
-        .doc = "Runs whole clusters in virtual time under injected faults and checks what they did."
-               "\vEvery run follows from its seed. A violation is reported with the command that "
-               "reproduces it, and the exit status is 1.",
-    };
-    static struct options options;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    options = (struct options){
-        .seed = 1,
-        .seeds = 1000,
-        .rounds = 2,
-        .run = {.log_on = -1, .broadcast_on = -1, .attack = ADVERSARY_ATTACKS, .plot = -1}};
-    options.jobs = cores < 1 ? 1 : cores > JOBS_MAX ? JOBS_MAX : (uint32_t)cores;
-    (void)argp_parse(&parser, argc, argv, 0, NULL, &options);
-    if (options.list_bugs) {
-        for (uint32_t bug = 1; bug < TACIT_BUGS; bug++) {
-            printf("%-24s %s\n", bug_name(bug), bug_text(bug));
-        }
-        return 0;
-    }
-    if (options.list_plots) {
-        for (uint32_t plot = 0; plot < sim_plot_line_count; plot++) {
-            printf("%-18s %s\n", sim_plot_lines[plot].name, sim_plot_lines[plot].text);
-        }
-        return 0;
-    }
-    if (options.list_attacks) {
-        for (uint32_t attack = 0; attack < ADVERSARY_ATTACKS; attack++) {
-            printf("%-12s %s\n", adversary_attack_name((enum adversary_attack)attack),
-                   adversary_attack_text((enum adversary_attack)attack));
-        }
+    static struct sim_options options;
+    sim_options_parse(&options, argc, argv);
+    if (sim_options_list(&options)) {
         return 0;
     }
     if (options.record != NULL || options.replay != NULL) {
