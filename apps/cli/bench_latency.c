@@ -2,7 +2,9 @@
 //
 // tacit bench latency: one client, one request outstanding, an application that only turns the
 // bytes around. In the same run the floor: the same rings and application without agreement; and
-// for Byzantine mode the skeleton: its processes, rounds and waiting without the protocol.
+// for Byzantine mode the skeleton: its processes, rounds and waiting without the protocol. Each
+// round takes all of them in turn, on new clusters: where processes come to lie in memory and on
+// processors is part of the spread.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,7 @@
 #include "bench.h"
 #include "bench_cluster.h"
 #include "bench_options.h"
+#include "bench_rounds.h"
 #include "bench_skeleton.h"
 #include "cli.h"
 #include "tacit/client.h"
@@ -23,7 +26,7 @@ enum kind { BENCH_FLOOR = 0, BENCH_CRASH, BENCH_SKELETON, BENCH_BYZANTINE, BENCH
 
 struct arguments {
     unsigned kinds; // bit: enum kind
-    uint64_t size, count;
+    uint64_t size, count, rounds;
     const char *json;
     enum tacit_config_waiting waiting;
     enum tacit_config_log_on log_on;
@@ -47,11 +50,20 @@ static const struct bench_option options[] = {
         "none: the floor only; crash (default) or byzantine: it and the floor, byzantine also its "
         "skeleton: the same processes and rounds without the protocol; all"),
     BENCH_SIZE(4096),
-    BENCH_NUMBER(count, "count", "N", 1, 100000000, "Requests of each series (default 100000)"),
+    BENCH_NUMBER(count, "count", "N", 1, 100000000,
+                 "Requests of each series, in all rounds (default 100000)"),
+    BENCH_NUMBER(rounds, "rounds", "N", 1, BENCH_ROUNDS_MAX,
+                 "Rounds over all series, which share the requests (default 5)"),
     BENCH_WAITING,
     BENCH_LOG_ON,
     BENCH_JSON,
     {0},
+};
+
+// Of one kind.
+struct series {
+    struct histogram latency; // of all rounds
+    struct bench_figure p50, p99;
 };
 
 static enum tacit_status ask_many(struct tacit_channel *channel, const struct arguments *arguments,
@@ -61,7 +73,8 @@ static enum tacit_status ask_many(struct tacit_channel *channel, const struct ar
     uint8_t reply[8192];
     uint32_t session = 0;
     enum tacit_status status = tacit_channel_connect(channel, CALL_NS, &session, error);
-    for (uint64_t i = 0; i < WARM_UP + arguments->count && status == TACIT_OK; i++) {
+    for (uint64_t i = 0; i < WARM_UP + arguments->count / arguments->rounds && status == TACIT_OK;
+         i++) {
         struct tacit_channel_reply answer = {.bytes = reply, .max = sizeof reply};
         memset(request, (int)(i & 0xff), arguments->size);
         memcpy(request, &i, sizeof i);
@@ -90,15 +103,15 @@ static enum tacit_status skeleton(const struct arguments *arguments, struct hist
 {
     struct skeleton_options how = {.bytes = arguments->size,
                                    .warm_up = WARM_UP,
-                                   .count = arguments->count,
+                                   .count = arguments->count / arguments->rounds,
                                    .waiting = arguments->waiting,
                                    .interrupted = scratch_interrupted};
     return skeleton_run(&how, latency, error);
 }
 
 // A cluster for one series.
-static enum tacit_status series(const struct arguments *arguments, enum kind kind,
-                                struct histogram *latency, struct tacit_error *error)
+static enum tacit_status replicas(const struct arguments *arguments, enum kind kind,
+                                  struct histogram *latency, struct tacit_error *error)
 {
     bool replicated = kind != BENCH_FLOOR;
     struct local_plan plan = {
@@ -135,7 +148,7 @@ static enum tacit_status series(const struct arguments *arguments, enum kind kin
     return status;
 }
 
-static json_t *report_results(const struct arguments *arguments, const struct histogram *latencies)
+static json_t *report_results(const struct arguments *arguments, const struct series *all)
 {
     static const struct {
         const char *name, *what, *ratio;
@@ -155,16 +168,54 @@ static json_t *report_results(const struct arguments *arguments, const struct hi
         if ((arguments->kinds >> kind & 1u) == 0) {
             continue;
         }
-        bench_print(kinds[kind].what, &latencies[kind]);
-        (void)json_object_set_new(results, kinds[kind].name, bench_distribution(&latencies[kind]));
+        const struct series *series = &all[kind];
+        bench_print(kinds[kind].what, &series->latency);
+        (void)printf("  in %llu rounds: p50 %.2f (%.2f..%.2f), p99 %.2f (%.2f..%.2f)\n",
+                     (unsigned long long)arguments->rounds, bench_median(&series->p50) / 1e3,
+                     bench_lowest(&series->p50) / 1e3, bench_highest(&series->p50) / 1e3,
+                     bench_median(&series->p99) / 1e3, bench_lowest(&series->p99) / 1e3,
+                     bench_highest(&series->p99) / 1e3);
+        json_t *object = json_object();
+        (void)json_object_set_new(object, "p50_ns", bench_figure_json(&series->p50));
+        (void)json_object_set_new(object, "p99_ns", bench_figure_json(&series->p99));
+        (void)json_object_set_new(object, "latency", bench_distribution(&series->latency));
+        (void)json_object_set_new(results, kinds[kind].name, object);
         if (kinds[kind].ratio != NULL) {
-            double ratio = (double)histogram_quantile(&latencies[kind], 0.5) /
-                           (double)histogram_quantile(&latencies[kinds[kind].to], 0.5);
-            (void)printf("p50: %.2f x the %s\n", ratio, kinds[kind].to_what);
-            (void)json_object_set_new(results, kinds[kind].ratio, json_real(ratio));
+            struct bench_figure ratio = {0};
+            bench_figure_ratio(&ratio, &series->p50, &all[kinds[kind].to].p50);
+            (void)printf("  p50: %.2f x the %s (%.2f..%.2f)\n", bench_median(&ratio),
+                         kinds[kind].to_what, bench_lowest(&ratio), bench_highest(&ratio));
+            (void)json_object_set_new(results, kinds[kind].ratio, bench_figure_json(&ratio));
         }
     }
     return results;
+}
+
+static enum tacit_status run(const struct arguments *arguments, struct series *all,
+                             struct tacit_error *error)
+{
+    enum tacit_status status = TACIT_OK;
+    struct histogram *round = calloc(1, sizeof *round);
+    if (round == NULL) {
+        return tacit_error_set(error, TACIT_ENOMEM, 0, "no memory");
+    }
+    for (uint64_t i = 0; i < arguments->rounds * BENCH_KINDS && status == TACIT_OK; i++) {
+        enum kind kind = (enum kind)(i % BENCH_KINDS);
+        if ((arguments->kinds >> kind & 1u) == 0) {
+            continue;
+        }
+        bench_progress("round %llu of %llu", (unsigned long long)(i / BENCH_KINDS) + 1,
+                       (unsigned long long)arguments->rounds);
+        memset(round, 0, sizeof *round);
+        status = kind == BENCH_SKELETON ? skeleton(arguments, round, error)
+                                        : replicas(arguments, kind, round, error);
+        histogram_merge(&all[kind].latency, round);
+        bench_figure_add(&all[kind].p50, (double)histogram_quantile(round, 0.5));
+        bench_figure_add(&all[kind].p99, (double)histogram_quantile(round, 0.99));
+    }
+    bench_progress_end();
+    free(round);
+    return status;
 }
 
 int bench_latency(int argc, char **argv)
@@ -172,28 +223,26 @@ int bench_latency(int argc, char **argv)
     struct arguments arguments = {.kinds = 1u << BENCH_FLOOR | 1u << BENCH_CRASH,
                                   .size = 64,
                                   .count = 100000,
+                                  .rounds = 5,
                                   .waiting = TACIT_CONFIG_ADAPTIVE};
     struct tacit_error error;
     if (bench_parse(options, "End-to-end latency of one client, in a closed loop.", argc, argv,
                     &arguments) != 0) {
         return 2;
     }
-    struct histogram *latencies = calloc(BENCH_KINDS, sizeof *latencies);
-    int result = 1;
-    enum tacit_status status = TACIT_OK;
-    if (latencies == NULL) {
+    if (arguments.count < arguments.rounds) {
+        (void)cli_complain("--count %llu: each of the %llu rounds needs a request",
+                           (unsigned long long)arguments.count,
+                           (unsigned long long)arguments.rounds);
+        return 2;
+    }
+    struct series *all = calloc(BENCH_KINDS, sizeof *all);
+    if (all == NULL) {
         return cli_complain("no memory");
     }
-    for (unsigned kind = 0; kind < BENCH_KINDS && status == TACIT_OK; kind++) {
-        if ((arguments.kinds >> kind & 1u) != 0) {
-            status = kind == BENCH_SKELETON
-                         ? skeleton(&arguments, &latencies[kind], &error)
-                         : series(&arguments, (enum kind)kind, &latencies[kind], &error);
-        }
-    }
-    result = status == TACIT_OK
-                 ? bench_write(arguments.json, "latency", report_results(&arguments, latencies))
-                 : cli_fail(&error);
-    free(latencies);
+    int result = run(&arguments, all, &error) == TACIT_OK
+                     ? bench_write(arguments.json, "latency", report_results(&arguments, all))
+                     : cli_fail(&error);
+    free(all);
     return result;
 }

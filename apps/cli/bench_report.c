@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tacit bench report: a folder of results (what --json wrote) as one static HTML page with tables
-// and plots. Plots are gnuplot's; without it the page has the tables, and says so.
+// tacit bench report: a folder of results (what --json wrote), or of such folders, as one static
+// HTML page with tables and plots. Plots are gnuplot's; without it the page has the tables, and
+// says so.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,8 @@
 #include "options.h"
 
 #define PATH_BYTES 1024u
-#define COLUMNS_MAX 16u
+#define COLUMNS_MAX 20u
+#define RESULTS_MAX 64u
 #define DEPTH_MAX 6u
 
 static const struct argp_option options[] = {{0}};
@@ -78,10 +80,12 @@ static void put_key(FILE *out, const char *key)
     put_text(out, text);
 }
 
-static void put_number(FILE *out, const char *key, double value)
+static void put_number(FILE *out, const char *key, const json_t *number)
 {
+    double value = json_number_value(number);
     value = is_time(key) ? value / 1e3 : value;
-    (void)fprintf(out, value >= 1000 ? "%.0f" : value >= 10 ? "%.1f" : "%.3g", value);
+    bool is_count = json_is_integer(number) && !is_time(key);
+    (void)fprintf(out, is_count || value >= 1000 ? "%.0f" : value >= 10 ? "%.1f" : "%.3g", value);
 }
 
 // What the file has and the page has not, or as a plot only.
@@ -95,18 +99,82 @@ static bool is_figure(const json_t *value)
     return json_is_number(json_object_get(value, "median"));
 }
 
-static void put_value(FILE *out, const char *key, const json_t *value, unsigned depth);
+// What bench_distribution() makes.
+static const char *const quantiles[] = {"p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns"};
+#define QUANTILES (sizeof quantiles / sizeof quantiles[0])
+
+static bool is_distribution(const json_t *value)
+{
+    return json_is_object(value) && json_is_integer(json_object_get(value, "count")) &&
+           json_is_integer(json_object_get(value, "p50_ns"));
+}
 
 static void put_figure(FILE *out, const char *key, const json_t *value)
 {
     (void)fputs("<b>", out);
-    put_number(out, key, json_number_value(json_object_get(value, "median")));
+    put_number(out, key, json_object_get(value, "median"));
     (void)fputs("</b> <small>", out);
-    put_number(out, key, json_number_value(json_object_get(value, "low")));
+    put_number(out, key, json_object_get(value, "low"));
     (void)fputs(" .. ", out);
-    put_number(out, key, json_number_value(json_object_get(value, "high")));
+    put_number(out, key, json_object_get(value, "high"));
     (void)fputs("</small>", out);
 }
+
+// All distributions of an object: a row each.
+static void put_distributions(FILE *out, const json_t *object)
+{
+    const char *key;
+    json_t *item;
+    bool any = false;
+    json_object_foreach((json_t *)(uintptr_t)object, key, item)
+    {
+        if (!is_distribution(item)) {
+            continue;
+        }
+        if (!any) {
+            (void)fputs("<table><tr><th>us</th><th>count</th><th>p50</th><th>p90</th><th>p99</th>"
+                        "<th>p99.9</th><th>max</th></tr>\n",
+                        out);
+            any = true;
+        }
+        (void)fputs("<tr><th>", out);
+        put_key(out, key);
+        (void)fputs("</th><td>", out);
+        put_number(out, "", json_object_get(item, "count"));
+        for (size_t i = 0; i < QUANTILES; i++) {
+            (void)fputs("</td><td>", out);
+            put_number(out, quantiles[i], json_object_get(item, quantiles[i]));
+        }
+        (void)fputs("</td></tr>\n", out);
+    }
+    if (any) {
+        (void)fputs("</table>\n", out);
+    }
+}
+
+// An object in a line of a table: a distribution's ends, or plain values.
+static void put_short(FILE *out, const json_t *object)
+{
+    const char *key;
+    json_t *item;
+    const char *before = "";
+    bool is_latency = is_distribution(object);
+    (void)fputs("<small>", out);
+    json_object_foreach((json_t *)(uintptr_t)object, key, item)
+    {
+        bool wanted = !is_latency || strcmp(key, "p999_ns") == 0 || strcmp(key, "max_ns") == 0;
+        if (wanted && json_is_number(item)) {
+            (void)fputs(before, out);
+            put_key(out, key);
+            (void)fputc(' ', out);
+            put_number(out, key, item);
+            before = ", ";
+        }
+    }
+    (void)fputs("</small>", out);
+}
+
+static void put_value(FILE *out, const char *key, const json_t *value, unsigned depth);
 
 // Values are in values: these three call each other, at most DEPTH_MAX deep.
 // NOLINTBEGIN(misc-no-recursion)
@@ -114,10 +182,11 @@ static void put_object(FILE *out, const json_t *value, unsigned depth)
 {
     const char *key;
     json_t *item;
+    put_distributions(out, value);
     (void)fputs("<table>", out);
     json_object_foreach((json_t *)(uintptr_t)value, key, item)
     {
-        if (is_raw(key)) {
+        if (is_raw(key) || is_distribution(item)) {
             continue;
         }
         (void)fputs("<tr><th>", out);
@@ -154,8 +223,13 @@ static void put_array(FILE *out, const json_t *value, unsigned depth)
     {
         (void)fputs("<tr>", out);
         for (size_t i = 0; i < count; i++) {
+            const json_t *cell = json_object_get(item, columns[i]);
             (void)fputs("<td>", out);
-            put_value(out, columns[i], json_object_get(item, columns[i]), depth + 1);
+            if (json_is_object(cell) && !is_figure(cell)) {
+                put_short(out, cell);
+            } else {
+                put_value(out, columns[i], cell, depth + 1);
+            }
             (void)fputs("</td>", out);
         }
         (void)fputs("</tr>\n", out);
@@ -194,7 +268,7 @@ static void put_value(FILE *out, const char *key, const json_t *value, unsigned 
             (void)fputs("</div>", out);
         }
     } else if (json_is_number(value)) {
-        put_number(out, key, json_number_value(value));
+        put_number(out, key, value);
     } else if (json_is_string(value)) {
         put_text(out, json_string_value(value));
     } else {
@@ -304,9 +378,10 @@ static void plot_timeline(FILE *to, const json_t *results)
     (void)fprintf(to,
                   "set terminal svg size 960,%u font ',9' background 'white'\n"
                   "set multiplot layout %u,3 title '%s mode, 3 replicas, shared memory of one "
-                  "machine: answers, thousand/s, by ms since the fault (cured after 400 ms)'\n"
+                  "machine: answers, thousand/s, by ms since the fault (cured after %.0f ms)'\n"
                   "set yrange [0:*]\nset key top right samplen 1\n",
-                  60 + 200 * rows, rows, text_of(results, "mode"));
+                  60 + 200 * rows, rows, text_of(results, "mode"),
+                  json_number_value(json_object_get(results, "cured_after_ns")) / 1e6);
     json_array_foreach(faults, at, fault)
     {
         size_t b;
@@ -330,27 +405,33 @@ static void plot_timeline(FILE *to, const json_t *results)
 // How many of the faults (in %) had been over, or their member taken in again, after so long.
 static void plot_failover(FILE *to, const json_t *results)
 {
-    static const char *const keys[] = {"wait_ns", "readmission_ns"};
-    static const char *const names[] = {"longest wait of a client", "until it was a member again"};
+    static const char *const keys[] = {"failover_ns", "wait_ns", "readmission_ns"};
+    static const char *const names[] = {"fail-over: all clients served again",
+                                        "longest wait of a client", "until it was a member again"};
     const json_t *samples = json_object_get(results, "samples");
     size_t count = json_array_size(samples);
-    for (unsigned k = 0; k < 2; k++) {
+    for (unsigned k = 0; k < 3; k++) {
         size_t at;
         json_t *sample;
+        bool any = false;
         (void)fprintf(to, "$%s << EOD\n", keys[k]);
         json_array_foreach(samples, at, sample)
         {
-            (void)fprintf(to, "%g %g\n", json_number_value(json_object_get(sample, keys[k])) / 1e6,
-                          100.0 / (double)count);
+            double took_ms = json_number_value(json_object_get(sample, keys[k])) / 1e6;
+            if (took_ms > 0) { // of an axis with logarithms
+                (void)fprintf(to, "%g %g\n", took_ms, 100.0 / (double)count);
+                any = true;
+            }
         }
-        (void)fputs("EOD\n", to);
+        (void)fputs(any ? "EOD\n" : "1 0\nEOD\n", to);
     }
     (void)fprintf(to,
                   "set title '%zu faults, shared memory of one machine'\nset xlabel 'ms'\n"
                   "set ylabel '%% of the faults'\nset logscale x\nset yrange [0:100]\n"
                   "set key bottom right\nplot $%s u 1:2 smooth cumulative w l lw 2 t '%s', "
+                  "$%s u 1:2 smooth cumulative w l lw 2 t '%s', "
                   "$%s u 1:2 smooth cumulative w l lw 2 t '%s'\n",
-                  count, keys[0], names[0], keys[1], names[1]);
+                  count, keys[0], names[0], keys[1], names[1], keys[2], names[2]);
 }
 
 static const struct {
@@ -415,40 +496,63 @@ static void include_svg(FILE *out, const char *svg)
 
 // ---- the page ----------------------------------------------------------------------------------
 
-static int put_result(FILE *out, const char *folder, const char *name)
+// Results that the page has, by name below the folder.
+struct page {
+    const char *folder;
+    char names[RESULTS_MAX][PATH_BYTES];
+    unsigned count;
+    FILE *out;
+};
+
+static void put_plot(FILE *out, const char *benchmark, const char *svg, const json_t *results)
 {
-    char path[PATH_BYTES];
-    char svg[PATH_BYTES];
+    for (size_t i = 0; i < sizeof plots / sizeof plots[0]; i++) {
+        if (strcmp(plots[i].benchmark, benchmark) != 0) {
+            continue;
+        }
+        if (draw(svg, plots[i].write, results)) {
+            include_svg(out, svg);
+        } else {
+            (void)fputs("<p>No plot: gnuplot (Debian's package gnuplot-nox) could not draw it.</p>",
+                        out);
+        }
+    }
+}
+
+static int put_result(const struct page *page, unsigned number)
+{
+    char path[2 * PATH_BYTES];
+    char svg[2 * PATH_BYTES];
     json_error_t problem;
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    (void)snprintf(svg, sizeof svg, "%s/%.*s.svg", folder, (int)(strlen(name) - 5), name);
+    FILE *out = page->out;
+    const char *name = page->names[number];
+    (void)snprintf(path, sizeof path, "%s/%s", page->folder, name);
+    (void)snprintf(svg, sizeof svg, "%.*s.svg", (int)(strlen(path) - 5), path);
     json_t *root = json_load_file(path, 0, &problem);
     const json_t *results = json_object_get(root, "results");
+    const json_t *environment = json_object_get(root, "environment");
     const char *benchmark = json_string_value(json_object_get(root, "benchmark"));
     if (benchmark == NULL || results == NULL) {
         json_decref(root);
         return cli_complain("%s is no result of `tacit bench ... --json`: %s", path,
                             root == NULL ? problem.text : "no benchmark or results in it");
     }
-    (void)fputs("<h2>tacit bench ", out);
+    (void)fprintf(out, "<h2 id=\"r%u\">tacit bench ", number);
     put_text(out, benchmark);
     (void)fputs(" <small>", out);
     put_text(out, name);
-    (void)fputs("</small></h2>\n", out);
-    for (size_t i = 0; i < sizeof plots / sizeof plots[0]; i++) {
-        if (strcmp(plots[i].benchmark, benchmark) == 0) {
-            if (draw(svg, plots[i].write, results)) {
-                include_svg(out, svg);
-            } else {
-                (void)fputs(
-                    "<p>No plot: gnuplot (Debian's package gnuplot-nox) could not draw it.</p>",
-                    out);
-            }
-        }
+    (void)fputs("</small></h2>\n<p><code>", out);
+    put_text(out, text_of(environment, "command"));
+    (void)fputs("</code> at ", out);
+    put_text(out, text_of(environment, "commit"));
+    if (json_is_true(json_object_get(root, "interrupted"))) {
+        (void)fputs("; <b>interrupted: not all of it</b>", out);
     }
+    (void)fputs("</p>\n", out);
+    put_plot(out, benchmark, svg, results);
     put_value(out, "", results, 0);
     (void)fputs("<details><summary>environment</summary>", out);
-    put_value(out, "", json_object_get(root, "environment"), 0);
+    put_value(out, "", environment, 0);
     (void)fputs("</details>\n", out);
     json_decref(root);
     return 0;
@@ -460,47 +564,108 @@ static int is_result(const struct dirent *entry)
     return length > 5 && strcmp(entry->d_name + length - 5, ".json") == 0;
 }
 
-int bench_report(int argc, char **argv)
+static int is_folder(const struct dirent *entry)
 {
-    static const struct argp argp = {
-        options, parse, "FOLDER", "Results in a folder, as one page: FOLDER/index.html.",
-        NULL,    NULL,  NULL};
-    struct arguments arguments = {0};
-    char path[PATH_BYTES];
+    return entry->d_type == DT_DIR && entry->d_name[0] != '.';
+}
+
+// Adds the results of FOLDER/BELOW; false: there is no such folder (errno).
+static bool collect(struct page *page, const char *below)
+{
+    char path[2 * PATH_BYTES];
     struct dirent **entries = NULL;
-    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
-        return 2;
-    }
-    const char *folder = arguments.words.word[0];
-    int count = scandir(folder, &entries, is_result, alphasort);
-    if (count < 1) {
-        free(entries);
-        return cli_complain("%s: %s", folder,
-                            count < 0 ? strerror(errno) : "there are no results (*.json) in it");
-    }
-    (void)snprintf(path, sizeof path, "%s/index.html", folder);
-    FILE *out = fopen(path, "we");
-    int failed = out == NULL ? cli_complain("cannot write %s: %s", path, strerror(errno)) : 0;
-    if (out != NULL) {
-        (void)fputs("<!doctype html><meta charset=utf-8><title>tacit bench</title><style>"
-                    "body{font:15px sans-serif;max-width:62em;margin:2em auto}"
-                    "table{border-collapse:collapse;margin:.4em 0}td,th{padding:.1em .6em;"
-                    "border-bottom:1px solid #ddd;text-align:left;vertical-align:top}"
-                    "small{color:#666}</style>\n<h1>Tacit: results</h1>\n"
-                    "<p>Medians, with the lowest and the highest round behind them; times in "
-                    "us. Raw rounds are in the JSON files.</p>\n",
-                    out);
-    }
+    (void)snprintf(path, sizeof path, "%s/%s", page->folder, below);
+    int count = scandir(path, &entries, is_result, alphasort);
     for (int i = 0; i < count; i++) {
-        failed = failed != 0 ? failed : put_result(out, folder, entries[i]->d_name);
+        if (page->count < RESULTS_MAX) {
+            (void)snprintf(page->names[page->count++], PATH_BYTES, "%s%s%s", below,
+                           below[0] == '\0' ? "" : "/", entries[i]->d_name);
+        }
         free(entries[i]);
     }
     free(entries);
-    if (out != NULL && fclose(out) != 0 && failed == 0) {
+    return count >= 0;
+}
+
+static bool collect_all(struct page *page)
+{
+    struct dirent **folders = NULL;
+    if (!collect(page, "")) {
+        return false;
+    }
+    int count = scandir(page->folder, &folders, is_folder, alphasort);
+    for (int i = 0; i < count; i++) {
+        (void)collect(page, folders[i]->d_name);
+        free(folders[i]);
+    }
+    free(folders);
+    return true;
+}
+
+static void put_head(const struct page *page)
+{
+    (void)fputs("<!doctype html><meta charset=utf-8><title>tacit bench</title><style>"
+                "body{font:15px sans-serif;max-width:70em;margin:2em auto}"
+                "table{border-collapse:collapse;margin:.4em 0}td,th{padding:.1em .6em;"
+                "border-bottom:1px solid #ddd;text-align:left;vertical-align:top}"
+                "small{color:#666}ul{columns:3}</style>\n<h1>Tacit: results</h1>\n"
+                "<p>Medians, with the lowest and the highest round behind them; times in "
+                "us. Raw rounds are in the JSON files.</p>\n<ul>\n",
+                page->out);
+    for (unsigned i = 0; i < page->count; i++) {
+        (void)fprintf(page->out, "<li><a href=\"#r%u\">", i);
+        put_text(page->out, page->names[i]);
+        (void)fputs("</a></li>\n", page->out);
+    }
+    (void)fputs("</ul>\n", page->out);
+}
+
+static int put_page(struct page *page)
+{
+    char path[2 * PATH_BYTES];
+    if (!collect_all(page)) {
+        return cli_complain("%s: %s", page->folder, strerror(errno));
+    }
+    if (page->count == 0) {
+        return cli_complain("%s: there are no results (*.json) in it or in its folders",
+                            page->folder);
+    }
+    (void)snprintf(path, sizeof path, "%s/index.html", page->folder);
+    page->out = fopen(path, "we");
+    if (page->out == NULL) {
+        return cli_complain("cannot write %s: %s", path, strerror(errno));
+    }
+    put_head(page);
+    int failed = 0;
+    for (unsigned i = 0; i < page->count && failed == 0; i++) {
+        failed = put_result(page, i);
+    }
+    if (fclose(page->out) != 0 && failed == 0) {
         failed = cli_complain("cannot write %s: %s", path, strerror(errno));
     }
     if (failed == 0) {
         (void)printf("%s\n", path);
     }
     return failed;
+}
+
+int bench_report(int argc, char **argv)
+{
+    static const struct argp argp = {
+        options,  parse,
+        "FOLDER", "Results in a folder, or in those in it, as one page: FOLDER/index.html.",
+        NULL,     NULL,
+        NULL};
+    struct arguments arguments = {0};
+    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0) {
+        return 2;
+    }
+    struct page *page = calloc(1, sizeof *page);
+    if (page == NULL) {
+        return cli_complain("no memory");
+    }
+    page->folder = arguments.words.word[0];
+    int result = put_page(page);
+    free(page);
+    return result;
 }

@@ -12,11 +12,18 @@ static uint32_t bucket_of(uint64_t ns)
     return (octave + 1) << HISTOGRAM_BITS | (uint32_t)(ns >> octave & ((1u << HISTOGRAM_BITS) - 1));
 }
 
-static uint64_t bucket_end(uint32_t bucket)
+// The first buckets are of one ns each.
+static uint64_t bucket_begin(uint32_t bucket)
 {
     uint32_t octave = bucket >> HISTOGRAM_BITS;
     uint64_t low = bucket & ((1u << HISTOGRAM_BITS) - 1);
-    return octave == 0 ? low : ((low | 1u << HISTOGRAM_BITS) + 1) << (octave - 1);
+    return octave == 0 ? low : (low | 1u << HISTOGRAM_BITS) << (octave - 1);
+}
+
+static uint64_t bucket_width(uint32_t bucket)
+{
+    uint32_t octave = bucket >> HISTOGRAM_BITS;
+    return octave == 0 ? 0 : 1ull << (octave - 1);
 }
 
 void histogram_add(struct histogram *histogram, uint64_t ns)
@@ -66,12 +73,19 @@ uint64_t histogram_quantile(const struct histogram *histogram, double fraction)
 {
     uint64_t total = histogram_total(histogram);
     uint64_t max_ns = atomic_load_explicit(&histogram->max_ns, memory_order_relaxed);
-    uint64_t seen = 0;
+    uint64_t before = 0;
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        seen += atomic_load_explicit(&histogram->count[i], memory_order_relaxed);
-        if (seen != 0 && (double)seen >= fraction * (double)total) {
-            return bucket_end(i) < max_ns ? bucket_end(i) : max_ns;
+        uint64_t here = atomic_load_explicit(&histogram->count[i], memory_order_relaxed);
+        double part = fraction * (double)total - (double)before;
+        if (here != 0 && part <= (double)here) {
+            uint64_t begin = bucket_begin(i);
+            uint64_t end = begin + bucket_width(i);
+            end = end < max_ns ? end : max_ns;
+            end = end > begin ? end : begin; // counted, and not the maximum yet
+            part = part < 0 ? 0 : part / (double)here;
+            return begin + (uint64_t)(part * (double)(end - begin));
         }
+        before += here;
     }
     return 0;
 }
