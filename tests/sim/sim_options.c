@@ -214,9 +214,10 @@ static bool parse_switch(struct sim_options *options, int key)
                      : key == KEY_STOP_LEADERS ? &options->run.stop_leaders
                      : key == KEY_BAD_CLOCKS   ? &options->run.bad_clocks
                                                : NULL;
-    if (on != NULL) {
-        *on = true;
+    if (on == NULL) {
+        return false;
     }
+    *on = true;
     if (key == KEY_STORM || key == KEY_STOP_LEADERS || key == KEY_BAD_CLOCKS || key == KEY_SPARES) {
         remember(options,
                  key == KEY_STORM          ? "storm"
@@ -225,7 +226,7 @@ static bool parse_switch(struct sim_options *options, int key)
                                            : "bad-clocks",
                  "");
     }
-    return on != NULL;
+    return true;
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state)
