@@ -3,10 +3,11 @@
 // tacit bench failover: kills or stops the leader, or a follower, under clients' traffic, again and
 // again. Before each fault everybody must be a member again: never more than f are faulty or not
 // readmitted. Three times are taken of each fault. Fail-over, for each client: from the signal
-// until it has an answer to a request that it sent after the signal and that, where the leader was
-// the victim, came after another one led: what Mu calls fail-over time. And, in all of the outage,
-// the longest silence and the longest wait: they include what else the fault brings about, such as
-// the work of the kernel that takes a killed process apart on a processor that others need.
+// until it has an answer to a request that it sent after the signal had its effect and that, where
+// the leader was the victim, came after another one led: what Mu calls fail-over time. And, in all
+// of the outage, the longest silence and the longest wait: they include what else the fault brings
+// about, such as the work of the kernel that takes a killed process apart on a processor that
+// others need.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +63,8 @@ struct election {
 // What one fault did.
 struct episode {
     int victim;
-    uint64_t fault_ns;
+    uint64_t fault_ns; // the signal; and when it had its effect
+    uint64_t effect_ns;
     struct load_outage outage;
     struct election election;
     struct comeback back;
@@ -166,9 +168,10 @@ static enum tacit_status wait_over(const struct local *local, const struct load 
             led_ns = led_at_ns(report, local_is_byzantine(local));
         }
         if (!of_leader || report != NULL) {
-            load_resumed(load, e->fault_ns, led_ns, e->resumed_ns);
+            load_resumed(load, e->effect_ns, led_ns, e->resumed_ns);
             e->last_ns = 0;
             for (unsigned c = 0; c < load_clients(load); c++) {
+                e->resumed_ns[c] -= e->resumed_ns[c] != UINT64_MAX ? e->fault_ns : 0;
                 e->last_ns = e->resumed_ns[c] > e->last_ns ? e->resumed_ns[c] : e->last_ns;
             }
         }
@@ -287,6 +290,11 @@ static enum tacit_status outage(struct local *local, struct load *load,
     if (status != TACIT_OK) {
         return status;
     }
+    // A process that was stopped may have work under way when the signal has been sent.
+    uint64_t end_ns = e->fault_ns + HANDS_OFF_NS;
+    while (arguments->stop && !local_is_stopped(local, node) && cli_now_ns() < end_ns) {
+    }
+    e->effect_ns = cli_now_ns();
     cli_sleep_ns(HANDS_OFF_NS); // status requests would take the processors that are measured
     status = wait_over(local, load, !arguments->follower, e, error);
     if (status != TACIT_OK) {

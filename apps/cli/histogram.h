@@ -24,8 +24,8 @@ void histogram_merge(struct histogram *to, const struct histogram *from);
 // Takes an earlier state of a histogram from a later one.
 void histogram_subtract(struct histogram *from, const struct histogram *earlier);
 uint64_t histogram_total(const struct histogram *histogram);
-// Duration that `fraction` of all are not above, as if those of a bucket were spread evenly over it;
-// 0 when there are none.
+// Duration that `fraction` of all are not above, as if those of a bucket were spread evenly over
+// it; 0 when there are none.
 uint64_t histogram_quantile(const struct histogram *histogram, double fraction);
 
 #endif

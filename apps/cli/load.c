@@ -600,7 +600,7 @@ struct load_outage load_outage(const struct load *load, uint64_t from_ns, uint64
     return outage;
 }
 
-void load_resumed(const struct load *load, uint64_t from_ns, uint64_t since_ns,
+void load_resumed(const struct load *load, uint64_t sent_ns, uint64_t led_ns,
                   uint64_t resumed_ns[LOAD_CLIENTS_MAX])
 {
     for (unsigned c = 0; c < load->count; c++) {
@@ -609,10 +609,10 @@ void load_resumed(const struct load *load, uint64_t from_ns, uint64_t since_ns,
         resumed_ns[c] = UINT64_MAX;
         for (size_t i = count; i-- > 0;) {
             const struct checker_op *op = &client->chunks[i / CHUNK]->ops[i % CHUNK].op;
-            if (op->call_ns < from_ns || op->return_ns < since_ns) {
+            if (op->call_ns < sent_ns || op->return_ns < led_ns) {
                 break; // a client's operations are in order
             }
-            resumed_ns[c] = op->return_ns - from_ns;
+            resumed_ns[c] = op->return_ns;
         }
     }
 }

@@ -54,10 +54,9 @@ struct load_outage {
 };
 struct load_outage load_outage(const struct load *load, uint64_t from_ns, uint64_t to_ns);
 
-// For each client (load_clients()): how long after from_ns it had an answer to a request that it
-// sent after from_ns, and that came after since_ns (0, or when somebody began to serve it);
-// UINT64_MAX: not yet.
-void load_resumed(const struct load *load, uint64_t from_ns, uint64_t since_ns,
+// For each client (load_clients()): when it had an answer to a request that it sent after sent_ns
+// and that came after led_ns (0, or when somebody began to lead); UINT64_MAX: not yet.
+void load_resumed(const struct load *load, uint64_t sent_ns, uint64_t led_ns,
                   uint64_t resumed_ns[LOAD_CLIENTS_MAX]);
 
 // From from_ns on: what was answered in each of `count` bins of `bin_ns` from `from_ns` on, and the

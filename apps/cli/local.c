@@ -284,7 +284,7 @@ pid_t local_pid(const struct local *local, struct local_node node)
                : 0;
 }
 
-static bool is_stopped(const struct local *local, struct local_node node)
+bool local_is_stopped(const struct local *local, struct local_node node)
 {
     char state = 0;
     unsigned long long started = 0;
@@ -614,7 +614,7 @@ static uint32_t faulty_replicas(const struct local *local)
     uint32_t faulty = local_liars(local);
     for (uint32_t r = 0; r < local->config.replica_count; r++) {
         bool is_faulty =
-            (members >> r & 1u) == 0 || is_stopped(local, local_sitter(local, (uint16_t)r));
+            (members >> r & 1u) == 0 || local_is_stopped(local, local_sitter(local, (uint16_t)r));
         faulty |= is_faulty ? 1u << r : 0;
     }
     return faulty;
@@ -633,8 +633,8 @@ static uint32_t faulty_memnodes(const struct local *local)
     uint32_t faulty = 0;
     for (uint32_t m = 0; m < local->config.memnode_count; m++) {
         struct local_node node = {LOCAL_MEMNODE, (uint16_t)m};
-        bool is_faulty =
-            (counted >> m & 1u) == 0 || local_pid(local, node) == 0 || is_stopped(local, node);
+        bool is_faulty = (counted >> m & 1u) == 0 || local_pid(local, node) == 0 ||
+                         local_is_stopped(local, node);
         faulty |= is_faulty ? 1u << m : 0;
     }
     return faulty;

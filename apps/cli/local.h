@@ -119,6 +119,8 @@ pid_t local_pid(const struct local *local, struct local_node node);
 // Sends a signal. TACIT_ENOENT: it does not run.
 enum tacit_status local_signal(const struct local *local, struct local_node node, int signal_number,
                                struct tacit_error *error);
+// Whether a process was stopped (SIGSTOP) and has noticed.
+bool local_is_stopped(const struct local *local, struct local_node node);
 // Waits until a process has ended; false: it did not in time.
 bool local_wait_gone(const struct local *local, struct local_node node, uint64_t timeout_ns);
 // Ends a process, if it runs: SIGTERM, and SIGKILL if it takes longer than 5 s.
