@@ -132,6 +132,8 @@ void tacit_channel_limits(const struct tacit_channel *channel, struct tacit_chan
         .sessions = config->sessions,
         .pipeline = config->pipeline,
         .outstanding = windows < config->ring_slots ? (uint32_t)windows : config->ring_slots,
+        .replicas = config->replicas,
+        .byzantine = config->byzantine,
     };
 }
 

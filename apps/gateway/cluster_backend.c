@@ -98,12 +98,11 @@ static void lane_free(struct tacit_backend_lane *lane, const struct tacit_channe
 }
 
 bool tacit_cluster_backend_open(struct tacit_cluster_backend *backend,
-                                struct tacit_channel *channel, uint32_t connections)
+                                struct tacit_channel *channel, uint32_t connections, uint32_t lanes)
 {
     *backend = (struct tacit_cluster_backend){.channel = channel, .connections = connections};
     tacit_channel_limits(channel, &backend->limits);
-    uint32_t lanes = backend->limits.sessions;
-    lanes = lanes < TACIT_BACKEND_LANES ? lanes : TACIT_BACKEND_LANES;
+    lanes = lanes < backend->limits.sessions ? lanes : backend->limits.sessions;
     backend->places = calloc(connections, sizeof *backend->places);
     backend->lanes = calloc(lanes, sizeof *backend->lanes);
     bool done = backend->places != NULL && backend->lanes != NULL;

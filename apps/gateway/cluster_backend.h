@@ -22,7 +22,10 @@
 extern "C" {
 #endif
 
-#define TACIT_BACKEND_LANES 4u // at most; no more than the channel has sessions
+// Lanes that keep a group busy while the gateway is at work for others of them. Where both share
+// few processors there is no such while, and fewer, larger batches cost all of them less.
+#define TACIT_BACKEND_LANES 4u
+#define TACIT_BACKEND_LANES_CROWDED 1u
 
 struct tacit_backend_place; // of a connection
 struct tacit_backend_lane;
@@ -38,9 +41,11 @@ struct tacit_cluster_backend {
     uint64_t commands, batches; // submitted to the group
 };
 
-// For up to `connections` connections. False: no memory. The channel stays the caller's.
+// For up to `connections` connections, which share 1 to `lanes` lanes: no more than the channel has
+// sessions. False: no memory. The channel stays the caller's.
 bool tacit_cluster_backend_open(struct tacit_cluster_backend *backend,
-                                struct tacit_channel *channel, uint32_t connections);
+                                struct tacit_channel *channel, uint32_t connections,
+                                uint32_t lanes);
 void tacit_cluster_backend_close(struct tacit_cluster_backend *backend);
 struct tacit_front_backend tacit_cluster_backend_ops(struct tacit_cluster_backend *backend);
 // Gives results to the front; at most `max` of the channel's events. Returns how many there were.

@@ -32,6 +32,9 @@
 #define PERIODS_MAX 16u
 #define OPTIONS_BYTES 1024u
 #define NICE_GAIN 10 // Linux counts nice per thread
+// Looks of a leader in crash mode before it gives way on a machine with few processors: what a
+// client that waits for nothing else sends next comes within them.
+#define LOOKS_AHEAD 16u
 // A node that is in nobody's eyes a member: when it believes those who say that it was replaced,
 // and when a spare that is not let into the seat that it saw dead goes back to standing by.
 #define BELIEVES_NS UINT64_C(1000000000)
@@ -465,9 +468,19 @@ static uint32_t replicas_here(const struct tacit_config *config,
 
 static bool is_crowded(const struct tacit_node *node)
 {
-    return node->smr.engine == TACIT_ENGINE_BYZANTINE &&
-           tacit_waiting_is_crowded(replicas_here(
-               &node->config, tacit_config_member(&node->config, node->file.role, node->file.id)));
+    return tacit_waiting_is_crowded(replicas_here(
+        &node->config, tacit_config_member(&node->config, node->file.role, node->file.id)));
+}
+
+// A request keeps all replicas' threads busy, and each awaits the others.
+static bool awaits_all(const struct tacit_replica *replica)
+{
+    return replica->node->smr.engine == TACIT_ENGINE_BYZANTINE;
+}
+
+static bool has_rank(const struct tacit_replica *replica)
+{
+    return !replica->runner.is_crowded || !awaits_all(replica);
 }
 
 enum tacit_status tacit_replica_open(const struct tacit_replica_options *options,
@@ -502,7 +515,8 @@ enum tacit_status tacit_replica_open(const struct tacit_replica_options *options
                                             .changed = changed,
                                             .is_over = options->unreplicated ? NULL : is_over,
                                             .context = replica,
-                                            .is_crowded = is_crowded(replica->node)};
+                                            .is_crowded = is_crowded(replica->node),
+                                            .looks = awaits_all(replica) ? 0 : LOOKS_AHEAD};
     *out = replica;
     return TACIT_OK;
 }
@@ -541,7 +555,7 @@ enum tacit_status tacit_replica_run(struct tacit_replica *replica, struct tacit_
         return status;
     }
     pin(replica->node);
-    if (!replica->runner.is_crowded) {
+    if (has_rank(replica)) {
         ask_for_rank(NICE_GAIN);
     }
     tacit_log(TACIT_LOG_INFO, "start", "incarnation=%u seat=%u first_member=%s memory_mib=%zu",
@@ -559,7 +573,7 @@ enum tacit_status tacit_replica_run(struct tacit_replica *replica, struct tacit_
     watch_begin(replica);
     tacit_runner_run(&replica->runner);
     watch_end(replica);
-    if (!replica->runner.is_crowded) {
+    if (has_rank(replica)) {
         ask_for_rank(-NICE_GAIN); // it may stand by next
     }
     if (replica->is_over) {

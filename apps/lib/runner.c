@@ -131,11 +131,12 @@ static unsigned turns_before_sleep(const struct tacit_runner *runner, unsigned b
     if (!tacit_smr_is_hot(runner->smr)) {
         return TURNS_TIMER;
     }
-    if (runner->is_crowded) { // a timer alone is no reason to expect more
-        return budget < TACIT_WAITING_YIELDS ? budget : TACIT_WAITING_YIELDS;
+    bool is_unsettled = tacit_smr_is_unsettled(runner->smr);
+    if (runner->is_crowded && !is_unsettled) { // a timer alone is no reason to expect more
+        unsigned turns = runner->looks + TACIT_WAITING_YIELDS;
+        return budget < turns ? budget : turns;
     }
-    bool is_shared =
-        runner->turned_ns < runner->shared_until_ns || tacit_smr_is_unsettled(runner->smr);
+    bool is_shared = runner->turned_ns < runner->shared_until_ns || is_unsettled;
     return is_shared && budget > TURNS_SHARED ? TURNS_SHARED : budget;
 }
 
@@ -158,7 +159,7 @@ static void run_adaptive(struct tacit_runner *runner)
         if (idle >= turns_before_sleep(runner, budget)) {
             budget = sleep_once(runner);
             idle = 0;
-        } else if (runner->is_crowded) {
+        } else if (runner->is_crowded && idle > runner->looks) {
             (void)sched_yield();
         }
     }

@@ -33,6 +33,7 @@ struct tacit_runner {
     // More threads are awaited at a time than this machine has processors: who spins keeps one from
     // whom it waits for.
     bool is_crowded;
+    unsigned looks;   // then: turns without work before the first that gives way
     atomic_bool stop; // ends the loop; whoever sets it also wakes the fabric
 
     // The loop's own.

@@ -242,7 +242,8 @@ static struct rig *rig_open(uint32_t lanes)
                                         .now_ns = clock_now};
     struct tacit_error error;
     assert_int_equal(tacit_channel_build(&parts, &rig->channel, &error), TACIT_OK);
-    assert_true(tacit_cluster_backend_open(&rig->backend, rig->channel, CONNECTIONS));
+    assert_true(
+        tacit_cluster_backend_open(&rig->backend, rig->channel, CONNECTIONS, TACIT_BACKEND_LANES));
     struct tacit_front_config config = {.connections = CONNECTIONS,
                                         .pipeline = FRONT_PIPELINE,
                                         .request_bytes = REQUEST,

@@ -56,6 +56,8 @@ struct tacit_channel_limits {
     uint32_t sessions;      // open at a time
     uint32_t pipeline;      // requests outstanding per session
     uint32_t outstanding;   // requests outstanding in all sessions together
+    uint32_t replicas;      // of the group
+    bool byzantine;         // the group's fault model; false: crash mode
 };
 
 enum tacit_channel_event_kind {
