@@ -39,7 +39,8 @@ struct process {
     struct sim_signer *signer;
     uint64_t next_ns;  // turn that is scheduled; UINT64_MAX: none
     uint64_t busy_ns;  // until then it is at work
-    uint64_t empty_ns; // what a turn without work takes, on average
+    bool was_busy;     // its last turn found work
+    uint64_t empty_ns; // what a turn without work takes, on average, after another such
     uint64_t card_ns;  // until then its card sends
 };
 
@@ -353,15 +354,19 @@ static void turn(struct sim_direct *direct, struct process *process)
     }
     uint64_t took_ns = used_ns(direct, ticks());
     process->busy_ns = now_ns + (took_ns > STEP_NS ? took_ns : STEP_NS);
-    if (!busy) {
+    // Who waits spins: the turn that finds nothing for the first time may tidy up, those that follow
+    // are what a process is in when something lands.
+    bool spins = direct->shape.is_charged && process->was_busy;
+    if (!busy && !spins) {
         process->empty_ns = (7 * process->empty_ns + took_ns) / 8;
     }
+    process->was_busy = busy;
     if (process->role == SIM_REPLICA) {
         deadline_ns = tacit_smr_deadline(process->smr);
     } else if (process->role == SIM_CLIENT) {
         deadline_ns = tacit_client_deadline(process->client);
     }
-    if (busy) {
+    if (busy || spins) {
         schedule(direct, process->node->slot, process->busy_ns);
     } else if (deadline_ns != UINT64_MAX) {
         uint64_t at_ns = deadline_ns > START_NS ? deadline_ns - START_NS : 0;
