@@ -81,15 +81,11 @@ static void release_bodies(struct tacit_agree *a, struct tacit_slot *slot)
 
 static void clear_slot(struct tacit_agree *a, struct tacit_slot *slot, uint64_t number)
 {
-    struct tacit_ack *acks = slot->acks;
-    struct tacit_certify *certifies = slot->certifies;
     release_bodies(a, slot);
-    memset(acks, 0, a->config.replicas * sizeof(acks[0]));
-    memset(certifies, 0, a->config.replicas * sizeof(certifies[0]));
-    memset(slot, 0, sizeof(*slot));
+    memset(slot->acks, 0, a->config.replicas * sizeof(slot->acks[0]));
+    memset(slot->certifies, 0, a->config.replicas * sizeof(slot->certifies[0]));
+    memset(slot, 0, offsetof(struct tacit_slot, vouched));
     slot->slot = number;
-    slot->acks = acks;
-    slot->certifies = certifies;
 }
 
 struct tacit_slot *tacit_slot_at(struct tacit_agree *a, uint64_t number)
@@ -606,9 +602,22 @@ void tacit_agree_turn(struct tacit_agree *a, tacit_time_ns_t now_ns)
     a->now_ns = TACIT_BUG(TIME_OF_LAST_TURN) ? a->now_ns : now_ns;
 }
 
-bool tacit_agree_poll(struct tacit_agree *a, tacit_time_ns_t now_ns)
+bool tacit_agree_look(struct tacit_agree *a, tacit_time_ns_t now_ns)
 {
     bool worked = false;
+    a->now_ns = now_ns;
+    for (uint64_t s = a->undecided; s < a->seen; s++) {
+        struct tacit_slot *slot = tacit_slot_at(a, s);
+        if (slot == NULL) {
+            break;
+        }
+        worked = tacit_votes_look(a, slot) || worked;
+    }
+    return tacit_agree_advance(a) || worked;
+}
+
+bool tacit_agree_poll(struct tacit_agree *a, tacit_time_ns_t now_ns)
+{
     a->now_ns = now_ns;
     tacit_base_jump(a);
     if (a->observer) {
@@ -618,19 +627,12 @@ bool tacit_agree_poll(struct tacit_agree *a, tacit_time_ns_t now_ns)
         }
         return false;
     }
-    for (uint64_t s = a->undecided; s < a->seen; s++) {
-        struct tacit_slot *slot = tacit_slot_at(a, s);
-        if (slot == NULL) {
-            break;
-        }
-        worked = tacit_votes_look(a, slot) || worked;
-    }
+    bool worked = tacit_agree_look(a, now_ns);
     tacit_votes_look_for_late(a);
     if (a->seen != a->grown) {
         a->grown = a->seen;
         a->grown_ns = now_ns;
     }
-    worked = tacit_agree_advance(a) || worked;
     worked = tacit_agree_propose_again(a) || worked;
     worked = tacit_base_poll(a) || worked;
     worked = tacit_view_poll(a) || worked;

@@ -54,8 +54,7 @@ struct tacit_slot {
     bool endorsed;            // of `prepare`
     bool slow;                // CERTIFY wanted: late, or a peer CERTIFIED
 
-    uint32_t vouches; // write-once per view, until the slot is below the base
-    struct tacit_vouch vouched[TACIT_BYZ_VIEWS_KEPT];
+    uint32_t vouches;       // in use of `vouched`
     struct tacit_ack acked; // own newest
     bool commit_sent;
     uint64_t commit_view;
@@ -64,11 +63,15 @@ struct tacit_slot {
     struct tacit_digest value;
     tacit_time_ns_t look_ns; // next look at what is late here
 
-    uint32_t held; // bodies that this slot holds a reference to, and on whose account
-    struct tacit_digest bodies[TACIT_SLOT_BODIES];
-    uint8_t accounts[TACIT_SLOT_BODIES];
-    struct tacit_ack *acks;          // [replicas]
-    struct tacit_certify *certifies; // [replicas]
+    uint32_t held; // in use of `bodies`
+
+    // From here on nothing is cleared when the slot begins: it happens between a PREPARE and the
+    // answer to it.
+    struct tacit_vouch vouched[TACIT_BYZ_VIEWS_KEPT]; // write-once per view, until below the base
+    struct tacit_digest bodies[TACIT_SLOT_BODIES];    // that this slot holds a reference to ...
+    uint8_t accounts[TACIT_SLOT_BODIES];              // ... on whose account
+    struct tacit_ack *acks;                           // [replicas]
+    struct tacit_certify *certifies;                  // [replicas]
 };
 
 // Digests of the states in a NEW_VIEW, which are made once for an id: parsing is repeated each time

@@ -159,20 +159,24 @@ bool tacit_ctb_is_condemned(const struct tacit_ctb *ctb, tacit_node_t s)
     return ctb->streams[s].condemned;
 }
 
-static struct tacit_ctb_message about(const struct tacit_ctb *ctb, uint8_t kind, tacit_node_t s,
-                                      const struct tacit_ctb_slot *slot)
+// LOCK of an own id, without its body.
+static void begin_lock(const struct tacit_ctb *ctb, const struct tacit_ctb_slot *slot,
+                       struct tacit_ctb_message *message)
 {
-    struct tacit_ctb_message message = {.kind = kind, .stream = s, .epoch = ctb->epoch};
-    message.k = slot->k;
-    message.payload = slot->payload;
-    return message;
+    tacit_ctb_message_begin(message);
+    message->kind = TACIT_MESSAGE_LOCK;
+    message->stream = ctb->config.self;
+    message->epoch = ctb->epoch;
+    message->k = slot->k;
+    message->payload = slot->payload;
 }
 
 // A small body goes along. A large one is not sent again: whoever lacks it fetches it.
 void tacit_ctb_send_lock(struct tacit_ctb *ctb, tacit_node_t to, const struct tacit_ctb_slot *slot)
 {
-    struct tacit_ctb_message message = about(ctb, TACIT_MESSAGE_LOCK, ctb->config.self, slot);
+    struct tacit_ctb_message message;
     uint32_t bytes = 0;
+    begin_lock(ctb, slot, &message);
     const uint8_t *body = tacit_bodies_find(ctb->bodies, &slot->payload.digest, &bytes);
     if (body != NULL && bytes <= TACIT_BYZ_INLINE_BYTES) {
         message.carries = TACIT_CTB_INLINE;
@@ -406,7 +410,8 @@ static void send_first(struct tacit_ctb *ctb, const struct tacit_ctb_slot *slot,
                        const uint8_t *body)
 {
     tacit_node_t self = ctb->config.self;
-    struct tacit_ctb_message message = about(ctb, TACIT_MESSAGE_LOCK, self, slot);
+    struct tacit_ctb_message message;
+    begin_lock(ctb, slot, &message);
     message.body = body;
     message.body_bytes = slot->payload.body_bytes;
     message.carries = TACIT_CTB_INLINE;
@@ -533,7 +538,8 @@ void tacit_ctb_hurry(struct tacit_ctb *ctb)
 void tacit_ctb_message(struct tacit_ctb *ctb, tacit_node_t from, const uint8_t *bytes,
                        uint32_t size, tacit_time_ns_t now_ns)
 {
-    struct tacit_ctb_message message = {0};
+    struct tacit_ctb_message message;
+    tacit_ctb_message_begin(&message);
     ctb->now_ns = now_ns;
     TACIT_ASSERT(from < ctb->config.replicas && from != ctb->config.self);
     if (tacit_ctb_decode(&message, bytes, size, ctb->quorum, ctb->config.replicas) !=

@@ -218,10 +218,15 @@ struct tacit_ctb_message {
     struct tacit_payload payload;
     struct tacit_digest digest;
     struct tacit_signature signature;
-    struct tacit_certificate certificate;
     const uint8_t *body; // inline
     uint32_t body_bytes;
+    struct tacit_certificate certificate; // SUMMARY only; last, since it is most of it
 };
+// All but the certificate is zero then.
+static inline void tacit_ctb_message_begin(struct tacit_ctb_message *message)
+{
+    memset(message, 0, offsetof(struct tacit_ctb_message, certificate));
+}
 uint32_t tacit_ctb_encode(uint8_t *out, const struct tacit_ctb_message *message);
 enum tacit_verdict tacit_ctb_decode(struct tacit_ctb_message *message, const uint8_t *bytes,
                                     uint32_t size, uint8_t quorum, uint8_t replicas);

@@ -7,15 +7,16 @@
 
 // ---- said --------------------------------------------------------------------------------------
 
-static struct tacit_ctb_message locked_message(const struct tacit_ctb *ctb, tacit_node_t s,
-                                               const struct tacit_ctb_slot *slot)
+static void begin_locked(const struct tacit_ctb *ctb, tacit_node_t s,
+                         const struct tacit_ctb_slot *slot, struct tacit_ctb_message *message)
 {
-    struct tacit_ctb_message message = {
-        .kind = TACIT_MESSAGE_LOCKED, .stream = s, .epoch = ctb->epoch};
-    message.k = slot->k;
-    message.payload = slot->payload;
-    message.unvouched = (slot->flags & TACIT_CTB_VOUCHED) == 0;
-    return message;
+    tacit_ctb_message_begin(message);
+    message->kind = TACIT_MESSAGE_LOCKED;
+    message->stream = s;
+    message->epoch = ctb->epoch;
+    message->k = slot->k;
+    message->payload = slot->payload;
+    message->unvouched = (slot->flags & TACIT_CTB_VOUCHED) == 0;
 }
 
 void tacit_ctb_say_locked(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot,
@@ -30,14 +31,16 @@ void tacit_ctb_say_locked(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ct
     } else {
         tacit_mark(&ctb->marker, TACIT_MARK_CTB_ABSTAINED);
     }
-    struct tacit_ctb_message message = locked_message(ctb, s, slot);
+    struct tacit_ctb_message message;
+    begin_locked(ctb, s, slot, &message);
     tacit_ctb_send_all(ctb, &message);
 }
 
 void tacit_ctb_resay(struct tacit_ctb *ctb, tacit_node_t to, tacit_node_t s,
                      const struct tacit_ctb_slot *slot)
 {
-    struct tacit_ctb_message message = locked_message(ctb, s, slot);
+    struct tacit_ctb_message message;
+    begin_locked(ctb, s, slot, &message);
     tacit_ctb_send(ctb, to, &message);
 }
 

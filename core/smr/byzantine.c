@@ -10,6 +10,7 @@
 
 #define MORE_FOR_EACH 8u // sessions that wait, for each slot under way
 #define ABSENT_TIMERS 4u // of a view, at most, are forgiven for one absence
+#define UNTENDED_MOST 8u // turns in a row that only do what others wait for
 #define LATE_IDS 24u     // a receiver that is so much behind does not follow in time
 
 // ---- what agreement asks
@@ -349,6 +350,7 @@ void tacit_smr_byzantine_event(struct tacit_smr *smr, const struct tacit_event *
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     byzantine->is_quiet = false;
+    byzantine->untended = UNTENDED_MOST;
     if (event->kind == TACIT_EVENT_COMPLETION) {
         if (TACIT_COOKIE_OWNER(event->cookie) == TACIT_COOKIE_TRANSFER) {
             tacit_fetch_completion(&byzantine->fetch, event, smr->now_ns);
@@ -382,6 +384,7 @@ void tacit_smr_byzantine_suspicion(struct tacit_smr *smr, uint32_t trusted, uint
 {
     smr->byzantine.trusted = trusted;
     smr->byzantine.is_quiet = false;
+    smr->byzantine.untended = UNTENDED_MOST;
     for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
         // Of an incarnation that is a member: a new one's death is not the old one's.
         bool is_member = smr->byzantine.peer_incarnation[r] <= smr->byzantine.member[r];
@@ -582,6 +585,34 @@ static bool is_quiet(struct tacit_smr *smr)
            !tacit_smr_clients_have_news(smr);
 }
 
+// What clients and other replicas brought, and what it leads to at once: others wait for that.
+static bool hear_news(struct tacit_smr *smr)
+{
+    // First: a batch that names what lies in a ring here need not wait for it, request by request.
+    bool worked = tacit_smr_hear_clients(smr);
+    worked = tacit_smr_hear_peers(smr) || worked;
+    worked = tacit_agree_look(smr->byzantine.agree, smr->now_ns) || worked;
+    return propose(smr) || worked;
+}
+
+// What is late, what is to be said again, and what nobody waits for in this very turn.
+static bool tend(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    bool worked = tacit_registers_poll(byzantine->registers, smr->now_ns);
+    tacit_requests_patience(byzantine->requests, tacit_agree_patience_ns(byzantine->agree));
+    worked = tacit_ctb_poll(byzantine->ctb, smr->now_ns) || worked;
+    worked = tacit_smr_epoch_poll(smr) || worked;
+    worked = tacit_agree_poll(byzantine->agree, smr->now_ns) || worked;
+    worked =
+        tacit_epochs_poll(byzantine->epochs, tacit_smr_epoch_is_ending(smr), smr->now_ns) || worked;
+    tacit_orders_executed(byzantine->orders, smr->sessions.members->order_nonce);
+    worked = tacit_orders_poll(byzantine->orders, smr->now_ns) || worked;
+    tacit_smr_watch_leader(smr);
+    worked = propose(smr) || worked;
+    return tacit_requests_poll(byzantine->requests, smr->now_ns) || worked;
+}
+
 bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
@@ -592,7 +623,7 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
         return false;
     }
     byzantine->is_quiet = false;
-    tacit_requests_patience(byzantine->requests, tacit_agree_patience_ns(byzantine->agree));
+    byzantine->untended = worked ? UNTENDED_MOST : byzantine->untended;
     if (!smr->active) {
         worked = tacit_smr_hear_peers(smr) || worked;
         worked = fetch_state(smr) || worked;
@@ -602,21 +633,14 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
         worked = tacit_links_poll(byzantine->links, smr->now_ns) || worked;
         return tacit_smr_epoch_poll(smr) || worked;
     }
-    worked = tacit_registers_poll(byzantine->registers, smr->now_ns) || worked;
-    // First: a batch that names what lies in a ring here need not wait for it, request by request.
-    worked = tacit_smr_hear_clients(smr) || worked;
-    worked = tacit_smr_hear_peers(smr) || worked;
-    worked = tacit_ctb_poll(byzantine->ctb, smr->now_ns) || worked;
-    worked = fetch_state(smr) || worked;
-    worked = tacit_smr_epoch_poll(smr) || worked;
-    worked = tacit_agree_poll(byzantine->agree, smr->now_ns) || worked;
-    worked =
-        tacit_epochs_poll(byzantine->epochs, tacit_smr_epoch_is_ending(smr), smr->now_ns) || worked;
-    tacit_orders_executed(byzantine->orders, smr->sessions.members->order_nonce);
-    worked = tacit_orders_poll(byzantine->orders, smr->now_ns) || worked;
-    tacit_smr_watch_leader(smr);
-    worked = propose(smr) || worked;
-    worked = tacit_requests_poll(byzantine->requests, smr->now_ns) || worked;
+    bool heard = hear_news(smr);
+    if (heard && byzantine->untended < UNTENDED_MOST) {
+        byzantine->untended++;
+    } else {
+        byzantine->untended = 0;
+        worked = tend(smr) || worked;
+    }
+    worked = fetch_state(smr) || heard || worked;
     worked = tend_checkpoints(smr) || worked;
     if (worked) {
         tacit_links_expect(byzantine->links, smr->now_ns);

@@ -68,13 +68,6 @@ static void execute_apply(struct tacit_smr *smr, tacit_index_t index,
                                     .session = item->session};
     size_t bytes = smr->app->apply(&smr->app_host, &request, smr->reply, smr->config.reply_bytes);
     TACIT_ASSERT(bytes <= smr->config.reply_bytes);
-    tacit_sessions_executed(&smr->sessions, session, item->number, index, smr->reply,
-                            (uint32_t)bytes);
-    smr->counters.executed++;
-    if (smr->probe.executed != NULL) {
-        smr->probe.executed(smr->probe.context, index, item->subject, item->session, item->number,
-                            smr->reply, bytes);
-    }
     struct tacit_wire_reply reply = {.kind = TACIT_REPLY_RESULT,
                                      .leader = (uint8_t)smr->config.self,
                                      .session = item->session,
@@ -82,14 +75,22 @@ static void execute_apply(struct tacit_smr *smr, tacit_index_t index,
                                      .index = index,
                                      .body = smr->reply,
                                      .body_bytes = (uint32_t)bytes};
+    smr->full_wanted =
+        tacit_smr_is_byzantine(smr) &&
+        tacit_requests_is_full(smr->byzantine.requests, item->subject, item->session, item->number);
+    tacit_smr_reply(smr, asker, &reply); // before what is only kept: the client waits for it
+    smr->full_wanted = false;
+    tacit_sessions_executed(&smr->sessions, session, item->number, index, smr->reply,
+                            (uint32_t)bytes);
+    smr->counters.executed++;
+    if (smr->probe.executed != NULL) {
+        smr->probe.executed(smr->probe.context, index, item->subject, item->session, item->number,
+                            smr->reply, bytes);
+    }
     if (tacit_smr_is_byzantine(smr)) {
-        smr->full_wanted = tacit_requests_is_full(smr->byzantine.requests, item->subject,
-                                                  item->session, item->number);
         tacit_requests_executed(smr->byzantine.requests, item->subject, item->session, item->number,
                                 smr->now_ns);
     }
-    tacit_smr_reply(smr, asker, &reply);
-    smr->full_wanted = false;
 }
 
 size_t tacit_smr_query(struct tacit_smr *smr, const struct tacit_request *request)
