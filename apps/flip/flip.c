@@ -3,6 +3,8 @@
 // See flip.h. The count makes state differ when a request was executed twice or not at all.
 #include "flip.h"
 
+#include <string.h>
+
 static enum tacit_status flip_init(struct tacit_app_host *host, const char *options,
                                    struct tacit_error *error)
 {
@@ -28,8 +30,15 @@ static size_t flip_apply(struct tacit_app_host *host, const struct tacit_request
     uint8_t *to = reply;
     // Of a request that is longer than a reply may be, the end.
     size_t size = request->size < reply_max ? request->size : reply_max;
-    for (size_t i = 0; i < size; i++) {
-        to[i] = from[request->size - 1 - i];
+    size_t done = 0; // by words: what benches measure is not to be this
+    for (; done + 8 <= size; done += 8) {
+        uint64_t word;
+        memcpy(&word, from + request->size - done - 8, 8);
+        word = __builtin_bswap64(word);
+        memcpy(to + done, &word, 8);
+    }
+    for (; done < size; done++) {
+        to[done] = from[request->size - 1 - done];
     }
     return size;
 }

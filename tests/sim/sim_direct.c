@@ -17,9 +17,8 @@
 #include "tacit/client_core.h"
 #include "tacit/wire.h"
 
-#define TIMER_TURN SIM_NET_TIMERS // a: slot
-#define START_NS 1000000000u      // local clocks at time 0: never 0
-#define STEP_NS 50u               // a turn that takes no time takes this
+#define START_NS 1000000000u // local clocks at time 0: never 0
+#define STEP_NS 50u          // a turn that takes no time takes this
 #define EVENTS_PER_TURN 64u
 #define STEPS_MAX 200000u    // of the queue, without an answer
 #define SETTLED_NS 50000000u // until everybody is connected and joined
@@ -37,7 +36,7 @@ struct process {
     struct tacit_smr *smr;
     struct tacit_client *client;
     struct sim_signer *signer;
-    uint64_t next_ns;  // turn that is scheduled; UINT64_MAX: none
+    uint64_t next_ns;  // its next turn; UINT64_MAX: none
     uint64_t busy_ns;  // until then it is at work
     bool was_busy;     // its last turn found work
     uint64_t empty_ns; // what a turn without work takes, on average, after another such
@@ -213,11 +212,7 @@ static void schedule(struct sim_direct *direct, uint32_t slot, uint64_t at_ns)
 {
     struct process *process = &direct->process[slot];
     at_ns = at_ns > process->busy_ns ? at_ns : process->busy_ns;
-    if (at_ns < process->next_ns) {
-        process->next_ns = at_ns;
-        sim_heap_push(direct->heap,
-                      (struct sim_timer){.time_ns = at_ns, .kind = TIMER_TURN, .a = (uint8_t)slot});
-    }
+    process->next_ns = at_ns < process->next_ns ? at_ns : process->next_ns;
 }
 
 static void wake(void *context, uint32_t slot, uint64_t delay_ns)
@@ -354,8 +349,8 @@ static void turn(struct sim_direct *direct, struct process *process)
     }
     uint64_t took_ns = used_ns(direct, ticks());
     process->busy_ns = now_ns + (took_ns > STEP_NS ? took_ns : STEP_NS);
-    // Who waits spins: the turn that finds nothing for the first time may tidy up, those that follow
-    // are what a process is in when something lands.
+    // Who waits spins: the turn that finds nothing for the first time may tidy up, those that
+    // follow are what a process is in when something lands.
     bool spins = direct->shape.is_charged && process->was_busy;
     if (!busy && !spins) {
         process->empty_ns = (7 * process->empty_ns + took_ns) / 8;
@@ -374,20 +369,35 @@ static void turn(struct sim_direct *direct, struct process *process)
     }
 }
 
+static struct process *soonest(struct sim_direct *direct)
+{
+    struct process *first = &direct->process[0];
+    for (uint32_t i = 1; i < direct->processes; i++) {
+        struct process *process = &direct->process[i];
+        first = process->next_ns < first->next_ns ? process : first;
+    }
+    return first;
+}
+
+// The fabric's next event, or the next turn. Turns are not in the queue: most are brought forward
+// again and again, and what that left behind in it would fill it, and the processor's cache.
 static bool step(struct sim_direct *direct)
 {
-    if (direct->heap->count == 0 || direct->net->violation != NULL || direct->is_wrong) {
+    struct process *process = soonest(direct);
+    bool is_event = direct->heap->count > 0 && direct->heap->timer[0].time_ns <= process->next_ns;
+    if ((!is_event && process->next_ns == UINT64_MAX) || direct->net->violation != NULL ||
+        direct->is_wrong) {
         return false;
     }
-    struct sim_timer timer = sim_heap_pop(direct->heap);
-    direct->net->now_ns = timer.time_ns;
-    if (!sim_net_timer(direct->net, &timer)) {
-        struct process *process = &direct->process[timer.a];
-        if (process->next_ns == timer.time_ns) {
-            process->next_ns = UINT64_MAX;
-            turn(direct, process);
-        }
+    if (is_event) {
+        struct sim_timer timer = sim_heap_pop(direct->heap);
+        direct->net->now_ns = timer.time_ns;
+        (void)sim_net_timer(direct->net, &timer);
+        return true;
     }
+    direct->net->now_ns = process->next_ns;
+    process->next_ns = UINT64_MAX;
+    turn(direct, process);
     return true;
 }
 
