@@ -158,6 +158,7 @@
     X(ABSENT_FOR_EVER, "a leader is never left by who has too little of a processor")              \
     X(LINK_ANSWERS_UNEXPECTED,                                                                     \
       "answers that come by memory nodes are looked for as seldom as ever")                        \
+    X(BODY_WAITED_FOR, "a body is waited for as long as an answer, when the others have given it") \
     /* the newest is the last */
 
 enum tacit_bug {

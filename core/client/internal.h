@@ -65,6 +65,7 @@ struct tacit_client_record {
     // Byzantine mode.
     uint8_t signing; // enum tacit_client_signing
     bool agreed;     // f+1 replicas agree, but the body is not here
+    bool asked_all;  // for the body
     // client->bodies has the designated replier's newest body, or else the first one that came.
     bool kept;
     bool kept_digested; // kept_digest was made
@@ -177,6 +178,9 @@ void tacit_client_on_hint(struct tacit_client *client, struct tacit_client_recor
                           uint32_t replica, uint8_t leader, tacit_time_ns_t now_ns);
 void tacit_client_on_round_trip(struct tacit_client *client, tacit_time_ns_t took_ns,
                                 tacit_time_ns_t now_ns);
+// The record is due at that time, if it is not due sooner.
+void tacit_client_send_by(struct tacit_client *client, struct tacit_client_record *record,
+                          tacit_time_ns_t due_ns);
 // Begins a round: whoever is up gets it, once.
 void tacit_client_send_round(struct tacit_client *client, struct tacit_client_record *record);
 
@@ -194,6 +198,8 @@ void tacit_client_said(struct tacit_client *client, uint32_t replica,
 void tacit_client_votes_begin(struct tacit_client *client, struct tacit_client_record *record);
 // Before its first sending: does not rely on a replier that is known to be of no use.
 void tacit_client_votes_prepare(struct tacit_client *client, struct tacit_client_record *record);
+// f+1 replicas have answered, and the body has not come for a while after that: asks all for it.
+void tacit_client_votes_body_late(struct tacit_client *client, struct tacit_client_record *record);
 // Its time-out passed. False: nothing has to be sent now, the signed form follows shortly.
 bool tacit_client_votes_time_out(struct tacit_client *client, struct tacit_client_record *record);
 // A replica went DOWN.

@@ -79,6 +79,14 @@ static void set_deadline(struct tacit_client *client, struct tacit_client_record
     }
 }
 
+void tacit_client_send_by(struct tacit_client *client, struct tacit_client_record *record,
+                          tacit_time_ns_t due_ns)
+{
+    if (due_ns < record->deadline_ns) {
+        set_deadline(client, record, due_ns);
+    }
+}
+
 // NOLINTNEXTLINE(readability-non-const-parameter): what an operation reads or fills is not const
 static bool post_image(struct tacit_client *client, uint32_t replica, uint8_t *image,
                        uint64_t offset, uint32_t bytes)
@@ -208,6 +216,11 @@ void tacit_client_send_due(struct tacit_client *client, tacit_time_ns_t now_ns)
             set_deadline(client, record, record->deadline_ns);
             continue;
         }
+        if (record->agreed && !record->asked_all) {
+            tacit_client_votes_body_late(client, record);
+            set_deadline(client, record, now_ns + time_out_ns(client, record->attempts));
+            continue;
+        }
         if (!nobody_leads(record)) {
             client->counters.time_outs++;
             // Where others answer, the way is free and only the leader silent: they will need this
@@ -255,9 +268,7 @@ void tacit_client_on_hint(struct tacit_client *client, struct tacit_client_recor
             record->hint_rounds++;
         }
         tacit_time_ns_t again = now_ns + pause + jitter(client, pause);
-        if (again < record->deadline_ns) {
-            set_deadline(client, record, again);
-        }
+        tacit_client_send_by(client, record, again);
     }
 }
 

@@ -18,6 +18,8 @@
 #define DONE_A_POLL 64u
 #define SIGNED_AT_ONCE 4u // requests; who waited for so many time-outs in vain is no more held back
 #define IN_VAIN 2u
+#define BODY_WAIT_PART 2u       // of what the answer took
+#define BODY_WAIT_LEAST_PART 4u // of the first time-out that is configured
 
 static struct tacit_client_vote *votes_of(struct tacit_client *client,
                                           const struct tacit_client_record *record)
@@ -89,14 +91,41 @@ static bool ask_for_signature(struct tacit_client *client, struct tacit_client_r
     return true;
 }
 
+static void note_mute(struct tacit_client *client, const struct tacit_client_record *record)
+{
+    struct tacit_client_manners *manners = &client->manners[replier_of(client, record)];
+    uint32_t span = manners->mute_span == 0 ? MUTE_SPAN : 2 * manners->mute_span;
+    manners->mute_span = span < MUTE_SPAN_MAX ? span : MUTE_SPAN_MAX;
+    manners->mute = manners->mute_span;
+    client->counters.bodies_late++;
+}
+
+// Where f+1 have answered the group is well, and only the replier late: that it is asked for in
+// vain says nothing about the time-out, which has grown with the slowest answers. To ask all costs
+// some bytes, and no signature.
+static void await_body(struct tacit_client *client, struct tacit_client_record *record,
+                       tacit_time_ns_t now_ns)
+{
+    tacit_time_ns_t wait_ns = (now_ns - record->first_sent_ns) / BODY_WAIT_PART;
+    tacit_time_ns_t least_ns = client->config.retry_ns / BODY_WAIT_LEAST_PART;
+    wait_ns = wait_ns > least_ns ? wait_ns : least_ns;
+    if (!TACIT_BUG(BODY_WAITED_FOR)) {
+        tacit_client_send_by(client, record, now_ns + wait_ns);
+    }
+}
+
+void tacit_client_votes_body_late(struct tacit_client *client, struct tacit_client_record *record)
+{
+    record->asked_all = true;
+    note_mute(client, record);
+    amend(client, record, TACIT_REQUEST_FULL, NULL);
+    tacit_client_send_round(client, record);
+}
+
 bool tacit_client_votes_time_out(struct tacit_client *client, struct tacit_client_record *record)
 {
     if (record->agreed) {
-        struct tacit_client_manners *manners = &client->manners[replier_of(client, record)];
-        uint32_t span = manners->mute_span == 0 ? MUTE_SPAN : 2 * manners->mute_span;
-        manners->mute_span = span < MUTE_SPAN_MAX ? span : MUTE_SPAN_MAX;
-        manners->mute = manners->mute_span;
-        client->counters.bodies_late++;
+        note_mute(client, record);
     }
     if (record->agreed || record->attempts > 1) {
         amend(client, record, TACIT_REQUEST_FULL, NULL);
@@ -325,7 +354,10 @@ bool tacit_client_votes_take(struct tacit_client *client, struct tacit_client_re
     if (!record->kept ||
         (memcmp(digest_of(client, record, &kept), &vote.digest, sizeof vote.digest) != 0 &&
          !TACIT_BUG(CLIENT_BODY_UNCHECKED))) {
-        record->agreed = true;
+        if (!record->agreed) {
+            record->agreed = true;
+            await_body(client, record, now_ns);
+        }
         return false;
     }
     answer->kind = TACIT_REPLY_RESULT;

@@ -101,7 +101,7 @@ struct tacit_client_counters {
     uint64_t signatures;  // requests that were signed
     uint64_t asked;       // "please sign" that was followed
     uint64_t changed;     // votes that differ from the same replica's vote before
-    uint64_t bodies_late; // time-outs of requests with an agreed answer whose body was missing
+    uint64_t bodies_late; // requests with an agreed answer whose body was asked of all
 };
 
 struct tacit_client;
