@@ -159,6 +159,9 @@
     X(LINK_ANSWERS_UNEXPECTED,                                                                     \
       "answers that come by memory nodes are looked for as seldom as ever")                        \
     X(BODY_WAITED_FOR, "a body is waited for as long as an answer, when the others have given it") \
+    X(STOPPED_TEACHES_PATIENCE, "who was stopped counts as slow, for all of what it missed")       \
+    X(OVERDUE_WAITED_FOR, "who let one wait pass without a word is waited for in the next")        \
+    X(MISSED_ACK_UNTOLD, "broadcasts wait for who let the wait for ACKs pass")                     \
     /* the newest is the last */
 
 enum tacit_bug {

@@ -411,6 +411,7 @@ void tacit_agree_suspect(struct tacit_agree *a)
 void tacit_agree_gone(struct tacit_agree *a, uint32_t gone)
 {
     a->gone = gone;
+    tacit_ctb_gone(a->ctb, gone);
 }
 
 tacit_time_ns_t tacit_agree_patience_ns(const struct tacit_agree *a)

@@ -236,7 +236,9 @@ static inline bool tacit_is_peer(const struct tacit_agree *a, tacit_node_t r)
 // signatures are made and checked, it decides.
 static inline tacit_time_ns_t tacit_slow_after_ns(const struct tacit_agree *a)
 {
-    bool waits = a->gone == 0 && (a->silent == 0 || TACIT_BUG(SILENT_WAITED_FOR));
+    bool waits = a->gone == 0 &&
+                 (tacit_ctb_overdue(a->ctb) == 0 || TACIT_BUG(OVERDUE_WAITED_FOR)) &&
+                 (a->silent == 0 || TACIT_BUG(SILENT_WAITED_FOR));
     return waits ? tacit_patience_ns(&a->patience, a->config.slow_after_ns) : 0;
 }
 

@@ -220,6 +220,18 @@ static struct tacit_slot *share_slot(struct tacit_agree *a, uint64_t value, taci
     return awaited ? slot : NULL;
 }
 
+// These have not ACKed so far: what is broadcast because of that need not wait for them anew.
+static void note_missed(struct tacit_agree *a, const struct tacit_slot *slot)
+{
+    bool waits =
+        slot->acked.known && slot->acked.view == slot->view && !TACIT_BUG(MISSED_ACK_UNTOLD);
+    for (tacit_node_t r = 0; waits && r < a->config.replicas; r++) {
+        if (r != a->config.self && !(slot->acks[r].known && slot->acks[r].view >= slot->view)) {
+            tacit_ctb_missed(a->ctb, r, slot->since_ns);
+        }
+    }
+}
+
 static void certify(struct tacit_agree *a, struct tacit_slot *slot)
 {
     struct tacit_certify *own = &slot->certifies[a->config.self];
@@ -241,6 +253,7 @@ static void certify(struct tacit_agree *a, struct tacit_slot *slot)
                                       .serial = a->certify_serial,
                                       .view = slot->view,
                                       .digest = slot->prepare.digest};
+        note_missed(a, slot);
     }
 }
 

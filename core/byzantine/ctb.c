@@ -33,8 +33,6 @@ static void stream_reset(struct tacit_ctb *ctb, tacit_node_t s)
     *stream = (struct tacit_ctb_stream){.slots = old.slots,
                                         .heard = old.heard,
                                         .checks = old.checks,
-                                        .fast = old.fast,
-                                        .slow_cost_ns = old.slow_cost_ns,
                                         .nudge_wait_ns = ctb->config.retry_ns,
                                         .share_wait_ns = ctb->config.retry_ns,
                                         .gap_wait_ns = ctb->config.retry_ns};
@@ -125,6 +123,8 @@ void tacit_ctb_reset(struct tacit_ctb *ctb, uint64_t epoch, tacit_time_ns_t now_
     ctb->unanimous_run = 0;
     memset(ctb->followed, 0, sizeof ctb->followed);
     memset(ctb->followed_ns, 0, sizeof ctb->followed_ns);
+    memset(ctb->owed_ns, 0, sizeof ctb->owed_ns);
+    memset(ctb->heard_ns, 0, sizeof ctb->heard_ns);
     ctb->relock_due_ns = TACIT_CTB_NEVER;
     ctb->relock_wait_ns = ctb->config.retry_ns;
 }
@@ -238,6 +238,7 @@ void tacit_ctb_lock(struct tacit_ctb *ctb, const struct tacit_ctb_message *messa
         stream->nudge_wait_ns = ctb->config.retry_ns;
         stream->nudge_due_ns = 0;
     }
+    tacit_ctb_owe(ctb, s, slot);
     bool held = tacit_ctb_take_body(ctb, s, slot, message);
     ctb->calls.locked(ctb->calls.context, s, k, &message->payload);
     if (stream->condemned) {
@@ -462,10 +463,11 @@ bool tacit_ctb_broadcast_digested(struct tacit_ctb *ctb, const struct tacit_payl
     slot_release(ctb, self, slot);
     *slot = (struct tacit_ctb_slot){.k = k, .payload = *payload, .locked_ns = now_ns};
     slot->flags = TACIT_CTB_LOCKED | TACIT_CTB_HELD | TACIT_CTB_AGREED;
-    if (ctb->slow) {
+    if (ctb->slow || tacit_ctb_overdue(ctb) != 0) { // they will ask for it
         slot->sign = TACIT_CTB_WAIT;
         own->sign_work = true;
     }
+    tacit_ctb_owe(ctb, self, slot);
     ctb->counters.broadcasts++;
     ctb->relock_wait_ns = ctb->config.retry_ns;
     ctb->relock_due_ns = now_ns + ctb->config.retry_ns;

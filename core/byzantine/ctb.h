@@ -118,6 +118,13 @@ void tacit_ctb_fetch(struct tacit_ctb *ctb, tacit_node_t owner, const struct tac
 // By how many ids of the own stream the slowest receiver is behind, of those that have said LOCKED
 // of a newer one after `since_ns`: who follows, however late.
 uint64_t tacit_ctb_late_by(const struct tacit_ctb *ctb, tacit_time_ns_t since_ns);
+// Replicas (bit r) that are not waited for: dead for certain, or without a word of LOCKED since
+// something was asked of them that others are waited for no longer.
+uint32_t tacit_ctb_overdue(const struct tacit_ctb *ctb);
+// Replicas whose death is certain (bit r).
+void tacit_ctb_gone(struct tacit_ctb *ctb, uint32_t gone);
+// Something else than LOCKED was asked of that replica at `since_ns`, and has not come.
+void tacit_ctb_missed(struct tacit_ctb *ctb, tacit_node_t from, tacit_time_ns_t since_ns);
 // Wants the broadcaster's ids to become deliverable soon (a view change waits for them).
 void tacit_ctb_hurry(struct tacit_ctb *ctb);
 

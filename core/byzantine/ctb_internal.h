@@ -139,8 +139,6 @@ struct tacit_ctb_stream {
     tacit_time_ns_t body_due_ns;
     tacit_time_ns_t share_due_ns, share_wait_ns;
     tacit_time_ns_t gap_due_ns, gap_wait_ns;
-    struct tacit_patience fast;   // for LOCKED of all
-    tacit_time_ns_t slow_cost_ns; // estimate
     bool late; // the last id was delivered by signatures, and LOCKED of all has not come since
     struct tacit_ctb_attempt attempt;
     struct tacit_ctb_state made; // newest own encoding
@@ -183,6 +181,12 @@ struct tacit_ctb {
     struct tacit_ctb_stream *streams; // [replicas]
     struct tacit_ctb_peer peers[TACIT_REPLICAS_MAX];
     struct tacit_ctb_share shares[TACIT_REPLICAS_MAX]; // of the own stream
+    struct tacit_patience fast;                        // for LOCKED of all, on any stream
+    tacit_time_ns_t slow_cost_ns;                      // of a delivery by signatures; estimate
+    uint32_t gone;                                     // bit r: replica r is certainly dead
+    // Since when each replica owes an answer and has said LOCKED of nothing, 0: it does not; and
+    // when it said LOCKED last.
+    tacit_time_ns_t owed_ns[TACIT_REPLICAS_MAX], heard_ns[TACIT_REPLICAS_MAX];
     bool hurry;
     // The own stream's broadcaster.
     bool slow;
@@ -267,6 +271,11 @@ void tacit_ctb_abstain_if_left(struct tacit_ctb *ctb, tacit_node_t stream,
                                struct tacit_ctb_slot *slot);
 // Looks whether all have locked it, and whether all have vouched it; delivers, tells unanimous().
 void tacit_ctb_consider(struct tacit_ctb *ctb, tacit_node_t stream, struct tacit_ctb_slot *slot);
+// This replica has locked `slot`: the other receivers owe LOCKED of it.
+void tacit_ctb_owe(struct tacit_ctb *ctb, tacit_node_t stream, const struct tacit_ctb_slot *slot);
+// Whether one whose LOCKED of this slot is missing is overdue.
+bool tacit_ctb_is_owed_in_vain(const struct tacit_ctb *ctb, tacit_node_t stream,
+                               const struct tacit_ctb_slot *slot);
 void tacit_ctb_on_locked(struct tacit_ctb *ctb, tacit_node_t from,
                          const struct tacit_ctb_message *message);
 
@@ -279,6 +288,8 @@ void tacit_ctb_slow_done(struct tacit_ctb *ctb, tacit_node_t stream, uint32_t lo
 void tacit_ctb_evidence_done(struct tacit_ctb *ctb, tacit_node_t stream, tacit_node_t owner,
                              uint32_t low, const struct tacit_signer_done *done);
 bool tacit_ctb_slow_poll(struct tacit_ctb *ctb, tacit_node_t stream);
+// How long LOCKED of all is waited for.
+tacit_time_ns_t tacit_ctb_slow_after_ns(const struct tacit_ctb *ctb);
 // When to send NUDGE, TACIT_CTB_NEVER: not needed.
 tacit_time_ns_t tacit_ctb_nudge_due(const struct tacit_ctb *ctb, tacit_node_t stream);
 // With sign_work: when to look at signatures again.

@@ -109,6 +109,68 @@ static bool is_by_all(const struct tacit_ctb *ctb, tacit_node_t s,
     return missing <= (TACIT_BUG(CTB_FAST_ONE_SHORT) ? 1u : 0u);
 }
 
+// ---- who is overdue ----------------------------------------------------------------------------
+
+// Who lets one wait pass without a word most likely lets the next one pass as well, on whatever
+// stream: a slot that signatures decide takes three waits in a row, and would cost all of them.
+void tacit_ctb_owe(struct tacit_ctb *ctb, tacit_node_t s, const struct tacit_ctb_slot *slot)
+{
+    const struct tacit_ctb_heard *heard =
+        &ctb->streams[s].heard[(size_t)(slot->k % ctb->config.tail) * ctb->config.replicas];
+    for (tacit_node_t w = 0; w < ctb->config.replicas; w++) {
+        bool answered = heard[w].is && heard[w].k == slot->k;
+        if (w != s && w != ctb->config.self && !answered && ctb->owed_ns[w] == 0) {
+            ctb->owed_ns[w] = ctb->now_ns;
+        }
+    }
+}
+
+void tacit_ctb_missed(struct tacit_ctb *ctb, tacit_node_t from, tacit_time_ns_t since_ns)
+{
+    bool is_sooner = ctb->owed_ns[from] == 0 || since_ns < ctb->owed_ns[from];
+    if (is_sooner && ctb->heard_ns[from] <= since_ns) {
+        ctb->owed_ns[from] = since_ns;
+    }
+}
+
+// It speaks. What it owes yet is counted from now on.
+static void note_heard(struct tacit_ctb *ctb, tacit_node_t from, bool owes_more)
+{
+    ctb->heard_ns[from] = ctb->now_ns;
+    ctb->owed_ns[from] = owes_more ? ctb->now_ns : 0;
+}
+
+void tacit_ctb_gone(struct tacit_ctb *ctb, uint32_t gone)
+{
+    ctb->gone = gone;
+}
+
+uint32_t tacit_ctb_overdue(const struct tacit_ctb *ctb)
+{
+    uint32_t overdue = ctb->gone;
+    tacit_time_ns_t after_ns = tacit_ctb_slow_after_ns(ctb);
+    for (tacit_node_t w = 0; w < ctb->config.replicas; w++) {
+        bool is = ctb->owed_ns[w] != 0 && ctb->now_ns >= ctb->owed_ns[w] + after_ns;
+        overdue |= is ? 1u << w : 0;
+    }
+    return TACIT_BUG(OVERDUE_WAITED_FOR) ? 0 : overdue;
+}
+
+bool tacit_ctb_is_owed_in_vain(const struct tacit_ctb *ctb, tacit_node_t s,
+                               const struct tacit_ctb_slot *slot)
+{
+    const struct tacit_ctb_heard *heard =
+        &ctb->streams[s].heard[(size_t)(slot->k % ctb->config.tail) * ctb->config.replicas];
+    uint32_t overdue = tacit_ctb_overdue(ctb) & ~(1u << s | 1u << ctb->config.self);
+    for (tacit_node_t w = 0; overdue != 0 && w < ctb->config.replicas; w++) {
+        bool answered = heard[w].is && heard[w].k == slot->k;
+        if ((overdue >> w & 1) != 0 && !answered) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // The own stream counts how often in a row all could follow.
 static void count_unanimous(struct tacit_ctb *ctb)
 {
@@ -131,6 +193,7 @@ void tacit_ctb_consider(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_
                               (unanimous ? TACIT_CTB_UNANIMOUS : 0)); // before: deliver() may ask
     if (by_all && s == ctb->config.self) {
         count_unanimous(ctb);
+        tacit_ctb_sample(ctb, s, slot, true);
     } else if (by_all && k < ctb->streams[s].next) {
         tacit_mark(&ctb->marker, TACIT_MARK_CTB_LATE_UNANIMOUS);
         if (!TACIT_BUG(LATE_UNSEEN)) {
@@ -162,6 +225,7 @@ void tacit_ctb_on_locked(struct tacit_ctb *ctb, tacit_node_t from,
     }
     *heard = (struct tacit_ctb_heard){
         .is = true, .vouched = !message->unvouched, .k = k, .payload = message->payload};
+    note_heard(ctb, from, stream->lock_end > k + 1);
     if (s == ctb->config.self && k >= ctb->followed[from]) {
         ctb->followed[from] = k + 1;
         ctb->followed_ns[from] = ctb->now_ns;

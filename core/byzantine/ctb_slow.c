@@ -10,7 +10,8 @@
 #include "../base/bug.h"
 #include "ctb_internal.h"
 
-#define RESAY_AFTER 2u // retry_ns that the registers have before the fast path is asked again
+#define IN_VAIN_PART 8u // of slow_after: who knows that somebody is overdue signs unasked
+#define RESAY_AFTER 2u  // retry_ns that the registers have before the fast path is asked again
 
 // ---- when to ask -------------------------------------------------------------------------------
 
@@ -20,20 +21,18 @@ void tacit_ctb_sample(struct tacit_ctb *ctb, tacit_node_t s, const struct tacit_
     struct tacit_ctb_stream *stream = &ctb->streams[s];
     stream->late = !fast;
     if (fast) {
-        tacit_patience_sample(&stream->fast, ctb->now_ns - slot->locked_ns,
-                              ctb->config.slow_after_ns);
+        tacit_patience_sample(&ctb->fast, ctb->now_ns - slot->locked_ns, ctb->config.slow_after_ns);
         return;
     }
     tacit_time_ns_t took_ns = ctb->now_ns - slot->signed_ns;
-    stream->slow_cost_ns = (7 * stream->slow_cost_ns + took_ns) / 8;
+    ctb->slow_cost_ns = (7 * ctb->slow_cost_ns + took_ns) / 8;
 }
 
-static tacit_time_ns_t slow_after(const struct tacit_ctb *ctb,
-                                  const struct tacit_ctb_stream *stream)
+tacit_time_ns_t tacit_ctb_slow_after_ns(const struct tacit_ctb *ctb)
 {
-    tacit_time_ns_t after_ns = tacit_patience_ns(&stream->fast, ctb->config.slow_after_ns);
-    if (stream->slow_cost_ns / 2 > after_ns) {
-        after_ns = stream->slow_cost_ns / 2;
+    tacit_time_ns_t after_ns = tacit_patience_ns(&ctb->fast, ctb->config.slow_after_ns);
+    if (ctb->slow_cost_ns / 2 > after_ns) {
+        after_ns = ctb->slow_cost_ns / 2;
     }
     tacit_time_ns_t most_ns = TACIT_PATIENCE_TIMES * ctb->config.slow_after_ns;
     return after_ns < most_ns ? after_ns : most_ns;
@@ -61,7 +60,9 @@ tacit_time_ns_t tacit_ctb_nudge_due(const struct tacit_ctb *ctb, tacit_node_t s)
     if (ctb->hurry) {
         return stream->nudged_ns == 0 ? 0 : stream->nudged_ns + ctb->config.retry_ns;
     }
-    tacit_time_ns_t due_ns = since_ns + slow_after(ctb, stream);
+    bool in_vain = slot != NULL && tacit_ctb_is_owed_in_vain(ctb, s, slot);
+    tacit_time_ns_t due_ns = since_ns + (in_vain ? ctb->config.slow_after_ns / IN_VAIN_PART
+                                                 : tacit_ctb_slow_after_ns(ctb));
     return due_ns > stream->nudge_due_ns ? due_ns : stream->nudge_due_ns;
 }
 
@@ -242,12 +243,11 @@ static uint64_t sign_base(const struct tacit_ctb *ctb, tacit_node_t s)
 // Whether a signature of another's stream is of no interest yet. Where the last id did not need its
 // signature, most likely the next one does not either: what LOCKED of all delivers in time is not
 // worth a check, which takes the processor from those who are to say it.
-static bool is_early(const struct tacit_ctb *ctb, const struct tacit_ctb_stream *stream,
-                     const struct tacit_ctb_slot *slot)
+static bool is_early(const struct tacit_ctb *ctb, tacit_node_t s, const struct tacit_ctb_slot *slot)
 {
-    return !stream->late && !ctb->hurry &&
-           ctb->now_ns < slot->locked_ns + slow_after(ctb, stream) &&
-           !TACIT_BUG(SIGNED_CHECKED_AT_ONCE);
+    return !ctb->streams[s].late && !ctb->hurry &&
+           ctb->now_ns < slot->locked_ns + tacit_ctb_slow_after_ns(ctb) &&
+           !tacit_ctb_is_owed_in_vain(ctb, s, slot) && !TACIT_BUG(SIGNED_CHECKED_AT_ONCE);
 }
 
 // When the earliest signature is of interest.
@@ -255,10 +255,10 @@ tacit_time_ns_t tacit_ctb_sign_due(const struct tacit_ctb *ctb, tacit_node_t s)
 {
     const struct tacit_ctb_stream *stream = &ctb->streams[s];
     const struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, stream->next);
-    if (s == ctb->config.self || slot == NULL || !is_early(ctb, stream, slot)) {
+    if (s == ctb->config.self || slot == NULL || !is_early(ctb, s, slot)) {
         return ctb->now_ns + ctb->config.slow_after_ns;
     }
-    return slot->locked_ns + slow_after(ctb, stream);
+    return slot->locked_ns + tacit_ctb_slow_after_ns(ctb);
 }
 
 // Hands signatures over, oldest id first, until the queue is full.
@@ -278,7 +278,7 @@ static bool sign_poll(struct tacit_ctb *ctb, tacit_node_t s)
             slot->sign = TACIT_CTB_NONE; // the fast path was faster
             continue;
         }
-        if (s != ctb->config.self && is_early(ctb, stream, slot)) {
+        if (s != ctb->config.self && is_early(ctb, s, slot)) {
             early = true;
             continue;
         }

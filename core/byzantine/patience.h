@@ -8,7 +8,9 @@
 // keeps the one wait for who is silent indeed short, and what a liar gains by answering late.
 //
 // What comes after the wait was over counts as well (it tells most): else a wait that is too short
-// would never be found to be.
+// would never be found to be. But what took longer than anybody is ever waited for says nothing
+// about how long to wait: who was stopped for a second answers a hundred ids late when it goes on,
+// and the next one that stops would be waited for as long as can be.
 #ifndef TACIT_BYZANTINE_PATIENCE_H
 #define TACIT_BYZANTINE_PATIENCE_H
 
@@ -28,6 +30,9 @@ static inline void tacit_patience_sample(struct tacit_patience *patience, tacit_
                                          tacit_time_ns_t least_ns)
 {
     tacit_time_ns_t most_ns = TACIT_PATIENCE_TIMES * least_ns / 2;
+    if (took_ns > TACIT_PATIENCE_TIMES * least_ns && !TACIT_BUG(STOPPED_TEACHES_PATIENCE)) {
+        return;
+    }
     if (took_ns > patience->usual_ns) {
         patience->usual_ns += patience->usual_ns / 8 + least_ns / 64 + 1;
     } else {

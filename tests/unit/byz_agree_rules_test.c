@@ -359,6 +359,30 @@ static bool rule_silent_not_waited_for(void)
     return kept;
 }
 
+// The broadcast's wait for replica 2 was in vain: the slot does not wait for it once more.
+static bool rule_overdue_not_waited_for(void)
+{
+    world_open();
+    world.no_vote[0][2] = world.no_vote[1][2] = true;
+    world.node[0].overdue = 1u << 2;
+    propose(0, "a");
+    world_pump();
+    return world.voted[TACIT_VOTE_CERTIFY][0][1][0];
+}
+
+// What is broadcast because an ACK was missed does not wait for the same replica.
+static bool rule_missed_acks_are_told(void)
+{
+    world_open();
+    world.no_vote[0][2] = world.no_vote[1][2] = true;
+    propose(0, "a");
+    world_pump();
+    assert_int_equal(world.node[0].missed, 0);
+    world_pass(10 * WORLD_SLOW_NS);
+    assert_int_equal(report_of(0).counters.decided_slow, 1);
+    return (world.node[0].missed & 1u << 2) != 0;
+}
+
 // Nobody is late who answers in time, however long this replica had no processor before it heard.
 static bool rule_time_of_this_turn(void)
 {
@@ -451,9 +475,13 @@ static void patience__has_an_end(void **state)
     struct tacit_patience patience = {0};
     assert_int_equal(tacit_patience_ns(&patience, 1000), 1000);
     for (unsigned i = 0; i < 1000; i++) {
-        tacit_patience_sample(&patience, UINT64_MAX / 2, 1000);
+        tacit_patience_sample(&patience, UINT64_MAX / 2, 1000); // nobody waits for that
     }
-    assert_int_equal(tacit_patience_ns(&patience, 1000), 1000 * TACIT_PATIENCE_TIMES);
+    assert_int_equal(tacit_patience_ns(&patience, 1000), 1000);
+    for (unsigned i = 0; i < 1000; i++) {
+        tacit_patience_sample(&patience, 1000ull * TACIT_PATIENCE_TIMES, 1000);
+    }
+    assert_int_equal(tacit_patience_ns(&patience, 1000), 1000ull * TACIT_PATIENCE_TIMES);
     for (unsigned i = 0; i < 4000; i++) {
         tacit_patience_sample(&patience, 10, 1000);
     }
@@ -467,6 +495,8 @@ static const struct rule rules[] = {
     {"silent is who was waited for", rule_silent_is_who_was_waited_for, TACIT_BUG_SILENT_AT_ONCE},
     {"who left alone is followed", rule_lone_is_followed, TACIT_BUG_LONE_NEVER_FOLLOWED},
     {"the silent are not waited for", rule_silent_not_waited_for, TACIT_BUG_SILENT_WAITED_FOR},
+    {"the overdue are not waited for", rule_overdue_not_waited_for, TACIT_BUG_OVERDUE_WAITED_FOR},
+    {"missed ACKs are told", rule_missed_acks_are_told, TACIT_BUG_MISSED_ACK_UNTOLD},
     {"all ACKs decide, not LOCKED", rule_all_acks, TACIT_BUG_DECIDE_ON_LOCKED},
     {"all ACKs decide, not f+1", rule_all_acks, TACIT_BUG_DECIDE_ON_QUORUM_ACKS},
     {"ACK needs unanimity", rule_unanimity, TACIT_BUG_ACK_WITHOUT_UNANIMITY},

@@ -53,6 +53,7 @@ struct world_node {
     void *memory[2];
     uint32_t locked[WORLD_N], next[WORLD_N]; // ids of streams
     bool is_later[WORLD_N], condemned[WORLD_N];
+    uint32_t overdue, missed; // what the ctb says, and was told
     bool vouched[WORLD_N][WORLD_IDS], abstained[WORLD_N][WORLD_IDS], unanimous[WORLD_N][WORLD_IDS];
     struct tacit_signer_done jobs[WORLD_JOBS];
     uint32_t job_count;
@@ -328,6 +329,23 @@ void tacit_ctb_resume(struct tacit_ctb *ctb, tacit_node_t stream)
 bool tacit_ctb_is_condemned(const struct tacit_ctb *ctb, tacit_node_t stream)
 {
     return world_of(ctb)->condemned[stream];
+}
+
+uint32_t tacit_ctb_overdue(const struct tacit_ctb *ctb)
+{
+    return world_of(ctb)->overdue;
+}
+
+void tacit_ctb_gone(struct tacit_ctb *ctb, uint32_t gone)
+{
+    (void)ctb;
+    (void)gone;
+}
+
+void tacit_ctb_missed(struct tacit_ctb *ctb, tacit_node_t from, tacit_time_ns_t since_ns)
+{
+    (void)since_ns;
+    world_of(ctb)->missed |= 1u << from;
 }
 
 void tacit_ctb_hurry(struct tacit_ctb *ctb)

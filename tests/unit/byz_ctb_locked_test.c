@@ -317,7 +317,86 @@ static bool rule_late_locked_is_seen(void)
     return tacit_ctb_nudge_due(ctb, 1) > world.now_ns + 2 * WORLD_SLOW_NS;
 }
 
+static void deliver_slow(struct tacit_ctb *ctb, uint64_t k)
+{
+    struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, 1, k);
+    slot->signed_ns = world.now_ns;
+    tacit_ctb_agreed(ctb, 1, slot, false); // so said the registers
+    assert_int_equal(delivered(), k + 1);
+}
+
+// Replica 2 lets one wait pass without a word: it is not waited for in the next, and what is
+// broadcast is signed at once, until it speaks again.
+static bool rule_overdue_is_not_waited_for(void)
+{
+    struct tacit_ctb *ctb = open_world(true);
+    say_lock(0, TACIT_PAYLOAD_PREPARE, 0);
+    world.now_ns += WORLD_SLOW_NS - 1;
+    (void)tacit_ctb_poll(ctb, world.now_ns);
+    assert_int_equal(tacit_ctb_overdue(ctb), 0);
+    world.now_ns += 1;
+    (void)tacit_ctb_poll(ctb, world.now_ns);
+    deliver_slow(ctb, 0);
+    say_lock(1, TACIT_PAYLOAD_PREPARE, 0);
+    bool kept = tacit_ctb_nudge_due(ctb, 1) < world.now_ns + WORLD_SLOW_NS / 4;
+    struct tacit_payload payload = {.kind = TACIT_PAYLOAD_PREPARE};
+    assert_true(tacit_ctb_broadcast(ctb, &payload, "a", 1, world.now_ns));
+    kept = kept && tacit_ctb_locked_slot(ctb, 0, 0)->sign != TACIT_CTB_NONE;
+    say_locked(1, 0, false);
+    assert_int_equal(tacit_ctb_overdue(ctb), 0);
+    say_lock(2, TACIT_PAYLOAD_PREPARE, 0);
+    assert_true(tacit_ctb_nudge_due(ctb, 1) >= world.now_ns + WORLD_SLOW_NS);
+    return kept;
+}
+
+// It goes on after a long time, and answers all that it missed. The next one that stops is waited
+// for no longer than before.
+static bool rule_stopped_teaches_no_patience(void)
+{
+    struct tacit_ctb *ctb = open_world(true);
+    for (uint64_t k = 0; k < 16; k++) {
+        say_lock(k, TACIT_PAYLOAD_PREPARE, 0);
+        world.now_ns += WORLD_SLOW_NS;
+        (void)tacit_ctb_poll(ctb, world.now_ns);
+        deliver_slow(ctb, k);
+    }
+    world.now_ns += TACIT_PATIENCE_TIMES * WORLD_SLOW_NS;
+    for (uint64_t k = 0; k < 16; k++) {
+        say_locked(k, 0, false);
+    }
+    say_lock(16, TACIT_PAYLOAD_PREPARE, 0);
+    return tacit_ctb_nudge_due(ctb, 1) == world.now_ns + WORLD_SLOW_NS;
+}
+
+// Who was asked for something else and has been silent since is overdue; who has spoken is not.
+static void missed__counts_if_nothing_was_heard_since(void **state)
+{
+    (void)state;
+    struct tacit_ctb *ctb = open_world(true);
+    world.now_ns += 10 * WORLD_SLOW_NS;
+    say_lock(0, TACIT_PAYLOAD_PREPARE, 0);
+    say_locked(0, 0, false);
+    tacit_time_ns_t heard_ns = world.now_ns;
+    world.now_ns += 2 * WORLD_SLOW_NS;
+    (void)tacit_ctb_poll(ctb, world.now_ns);
+    tacit_ctb_missed(ctb, 2, heard_ns - 1);
+    assert_int_equal(tacit_ctb_overdue(ctb), 0);
+    tacit_ctb_missed(ctb, 2, heard_ns + 1);
+    assert_int_equal(tacit_ctb_overdue(ctb), 1u << 2);
+    say_lock(1, TACIT_PAYLOAD_PREPARE, 0);
+    say_locked(1, 0, false);
+    assert_int_equal(tacit_ctb_overdue(ctb), 0);
+    tacit_ctb_gone(ctb, 1u << 2); // certainly dead: nothing has to be asked
+    say_lock(2, TACIT_PAYLOAD_PREPARE, 0);
+    assert_int_equal(tacit_ctb_overdue(ctb), 1u << 2);
+    assert_true(tacit_ctb_nudge_due(ctb, 1) < world.now_ns + WORLD_SLOW_NS / 4);
+}
+
 static const struct rule rules[] = {
+    {"the overdue are not waited for", rule_overdue_is_not_waited_for,
+     TACIT_BUG_OVERDUE_WAITED_FOR},
+    {"who was stopped teaches no patience", rule_stopped_teaches_no_patience,
+     TACIT_BUG_STOPPED_TEACHES_PATIENCE},
     {"SIGNED is checked when it is late", rule_signed_is_checked_when_late,
      TACIT_BUG_SIGNED_CHECKED_AT_ONCE},
     {"LOCKED that comes late is seen", rule_late_locked_is_seen, TACIT_BUG_LATE_UNSEEN},
@@ -335,6 +414,7 @@ int main(void)
         cmocka_unit_test(leave__speaks_of_what_was_delivered),
         cmocka_unit_test(nudge__has_locked_said_again),
         cmocka_unit_test(runs__need_no_registers_when_all_are_there),
+        cmocka_unit_test(missed__counts_if_nothing_was_heard_since),
         RULE_TESTS(rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
