@@ -162,6 +162,11 @@
     X(STOPPED_TEACHES_PATIENCE, "who was stopped counts as slow, for all of what it missed")       \
     X(OVERDUE_WAITED_FOR, "who let one wait pass without a word is waited for in the next")        \
     X(MISSED_ACK_UNTOLD, "broadcasts wait for who let the wait for ACKs pass")                     \
+    X(LATE_LEFT_BEHIND, "a leader goes on as fast as ever while somebody cannot follow")           \
+    X(BATCHES_DO_NOT_GROW, "a slot is begun for each request, however many are under way")         \
+    X(IDLE_TURN_WHOLE, "a turn after which nothing came looks at everything again")                \
+    X(QUIET_OVERLOOKS_VOTES, "who has nothing to do does not look for votes")                      \
+    X(SHARES_ALL_CHECKED, "more shares of one state are checked than a certificate takes")         \
     /* the newest is the last */
 
 enum tacit_bug {

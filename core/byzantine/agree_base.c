@@ -188,7 +188,7 @@ static bool is_spared(const struct tacit_agree *a, const struct tacit_base_share
         count += r != a->config.self && (share->valid || share->checking) &&
                  share->base == of->base && tacit_digest_is_equal(&share->root, &of->root);
     }
-    return count > a->f;
+    return count > a->f && !TACIT_BUG(SHARES_ALL_CHECKED);
 }
 
 // Of a share that is neither valid nor checked yet.

@@ -216,7 +216,8 @@ static bool is_spared(const struct tacit_ctb *ctb, const struct tacit_ctb_share 
                  (share->sign == TACIT_CTB_VALID || share->sign == TACIT_CTB_PENDING) &&
                  tacit_ctb_is_same(&share->digest, &of->digest);
     }
-    return (own->known.is && own->known.k >= of->k) || count >= ctb->quorum;
+    bool spared = (own->known.is && own->known.k >= of->k) || count >= ctb->quorum;
+    return spared && !TACIT_BUG(SHARES_ALL_CHECKED);
 }
 
 static bool check_share(struct tacit_ctb *ctb, tacit_node_t from)

@@ -8,10 +8,8 @@
 
 #include "internal.h"
 
-#define MORE_FOR_EACH 8u // sessions that wait, for each slot under way
 #define ABSENT_TIMERS 4u // of a view, at most, are forgiven for one absence
 #define UNTENDED_MOST 8u // turns in a row that only do what others wait for
-#define LATE_IDS 24u     // a receiver that is so much behind does not follow in time
 
 // ---- what agreement asks
 
@@ -427,45 +425,17 @@ static bool hear_signer(struct tacit_smr *smr)
     return count > 0;
 }
 
-// A slot costs all replicas about as much with one request in it as with dozens. So the first one
-// goes at once, and the more are under way, the more sessions have to wait before another is begun:
-// those that came meanwhile go together when one is decided.
-static bool is_worth_a_slot(const struct tacit_smr *smr)
-{
-    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    uint64_t under_way = tacit_agree_under_way(byzantine->agree);
-    uint32_t waiting = tacit_requests_proposals(byzantine->requests);
-    return waiting >= smr->config.batch_requests || waiting > MORE_FOR_EACH * under_way;
-}
-
-// A replica that was without a processor for a while, and that the others did not wait for, has
-// more to do than they have until it is where they are: it looks at their signatures. If they go on
-// as fast as they can, it never gets there, and each slot costs all of them signatures, for good.
-// So while somebody follows who is late, a leader begins one slot at a time, with a pause before
-// it.
-static bool is_held(struct tacit_smr *smr)
-{
-    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    tacit_time_ns_t pause_ns = smr->config.byzantine.slow_after_ns;
-    tacit_time_ns_t patience_ns = TACIT_PATIENCE_TIMES * pause_ns;
-    tacit_time_ns_t since_ns = smr->now_ns > patience_ns ? smr->now_ns - patience_ns : 0;
-    bool is_late = tacit_ctb_late_by(byzantine->ctb, since_ns) > LATE_IDS;
-    byzantine->is_held = is_late && (tacit_agree_under_way(byzantine->agree) > 0 ||
-                                     smr->now_ns < byzantine->proposed_ns + pause_ns);
-    return byzantine->is_held;
-}
-
 static bool propose(struct tacit_smr *smr)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     bool worked = false;
-    while (tacit_agree_can_propose(byzantine->agree) && !is_held(smr)) {
+    while (tacit_agree_can_propose(byzantine->agree) && !tacit_smr_pace_is_held(smr)) {
         uint64_t slot;
         if (tacit_smr_epoch_propose(smr)) {
             worked = true;
             continue;
         }
-        if (byzantine->batch_used == 0 && is_worth_a_slot(smr)) {
+        if (byzantine->batch_used == 0 && tacit_smr_pace_is_worth_a_slot(smr)) {
             byzantine->batch_used =
                 tacit_requests_fill(byzantine->requests, byzantine->batch, smr->config.batch_bytes,
                                     smr->config.batch_requests);
@@ -575,16 +545,6 @@ static void note_absence(struct tacit_smr *smr)
     byzantine->looked_ns = smr->now_ns;
 }
 
-// Nothing came since a whole turn found nothing to do: another one would not, either. Who waits
-// without sleeping takes such turns most of the time, often on a processor that others wait for.
-static bool is_quiet(struct tacit_smr *smr)
-{
-    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    return byzantine->is_quiet && smr->now_ns < byzantine->quiet_until_ns &&
-           !tacit_links_has_news(byzantine->links) && !tacit_agree_has_news(byzantine->agree) &&
-           !tacit_smr_clients_have_news(smr);
-}
-
 // What clients and other replicas brought, and what it leads to at once: others wait for that.
 static bool hear_news(struct tacit_smr *smr)
 {
@@ -619,7 +579,7 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
     note_absence(smr);
     tacit_agree_turn(byzantine->agree, smr->now_ns);
     bool worked = hear_signer(smr);
-    if (!worked && is_quiet(smr)) {
+    if (!worked && tacit_smr_pace_is_quiet(smr)) {
         return false;
     }
     byzantine->is_quiet = false;

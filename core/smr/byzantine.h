@@ -145,6 +145,15 @@ tacit_node_t tacit_smr_epoch_asker(const struct tacit_smr *smr, uint64_t nonce);
 // to the parts that they are for. True: there were some.
 bool tacit_smr_hear_peers(struct tacit_smr *smr);
 
+// pace.c
+// A leader may begin no slot now, because somebody follows who is far behind. Notes it for
+// tacit_smr_byzantine_deadline().
+bool tacit_smr_pace_is_held(struct tacit_smr *smr);
+// So many sessions wait that another slot is worth what it costs.
+bool tacit_smr_pace_is_worth_a_slot(const struct tacit_smr *smr);
+// A turn would find nothing to do.
+bool tacit_smr_pace_is_quiet(const struct tacit_smr *smr);
+
 // view_timer.c
 // When the present view is left if nothing happens before; UINT64_MAX: no timer runs.
 tacit_time_ns_t tacit_smr_view_timer(const struct tacit_smr *smr);

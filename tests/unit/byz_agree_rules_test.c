@@ -450,6 +450,29 @@ static bool rule_silent_is_who_was_waited_for(void)
     return agree_of(0)->silent == 0;
 }
 
+// Of the shares of a checkpoint one is checked beside the own one: the other, too, if it is none.
+static bool rule_shares_are_spared(void)
+{
+    world_open();
+    world.no_signer[0] = world.no_message[0][1] = world.no_message[0][2] = true;
+    for (unsigned i = 0; i < WORLD_WINDOW / 2; i++) {
+        propose(0, "a");
+    }
+    world_pump();
+    assert_int_equal(agree_of(0)->own_base, WORLD_WINDOW / 2);
+    block(world.no_message, false);
+    world_pump();
+    const struct tacit_base_share *shares = agree_of(0)->base_shares;
+    assert_true(shares[1].known && shares[2].known);
+    bool kept = !shares[1].checking || !shares[2].checking;
+    tacit_node_t checked = shares[1].checking ? 1 : 2;
+    tacit_node_t spared = (tacit_node_t)(3 - checked);
+    assert_true(shares[checked].checking);
+    tacit_base_checked(agree_of(0), checked, false);
+    assert_true(shares[spared].checking);
+    return kept;
+}
+
 // Replica 2 left view 0 alone. The others make progress without it, and follow it in the end.
 static bool rule_lone_is_followed(void)
 {
@@ -493,6 +516,7 @@ static const struct rule rules[] = {
     {"patience is learnt", rule_patience_is_learnt, TACIT_BUG_PATIENCE_AS_CONFIGURED},
     {"late ACKs are seen", rule_late_acks_are_seen, TACIT_BUG_LATE_UNSEEN},
     {"silent is who was waited for", rule_silent_is_who_was_waited_for, TACIT_BUG_SILENT_AT_ONCE},
+    {"f+1 shares are checked", rule_shares_are_spared, TACIT_BUG_SHARES_ALL_CHECKED},
     {"who left alone is followed", rule_lone_is_followed, TACIT_BUG_LONE_NEVER_FOLLOWED},
     {"the silent are not waited for", rule_silent_not_waited_for, TACIT_BUG_SILENT_WAITED_FOR},
     {"the overdue are not waited for", rule_overdue_not_waited_for, TACIT_BUG_OVERDUE_WAITED_FOR},

@@ -298,6 +298,28 @@ static bool rule_signed_is_checked_when_late(void)
     return checks_begun(ctb) == 0;
 }
 
+// Of the shares of the own summary one is checked beside the own one; the other, too, if it is
+// none.
+static bool rule_shares_are_spared(void)
+{
+    struct tacit_ctb *ctb = open_world(true);
+    const struct tacit_digest digest = {{7}};
+    struct tacit_ctb_stream *own = &ctb->streams[0];
+    own->made.is = true;
+    own->made.digest = digest;
+    own->share_sign = TACIT_CTB_VALID;
+    for (tacit_node_t w = 1; w < 3; w++) {
+        ctb->shares[w] = (struct tacit_ctb_share){.sign = TACIT_CTB_WAIT, .digest = digest};
+    }
+    uint32_t begun = checks_begun(ctb);
+    assert_int_equal(ctb->shares[1].sign, TACIT_CTB_PENDING);
+    const struct tacit_signer_done bad = {.valid = false};
+    tacit_ctb_share_checked(ctb, 1, &bad);
+    (void)tacit_ctb_poll(ctb, world.now_ns);
+    assert_int_equal(ctb->shares[2].sign, TACIT_CTB_PENDING);
+    return begun == 1;
+}
+
 // LOCKED that come after the delivery tell that all of them do come, and how long they take.
 static bool rule_late_locked_is_seen(void)
 {
@@ -400,6 +422,7 @@ static const struct rule rules[] = {
     {"SIGNED is checked when it is late", rule_signed_is_checked_when_late,
      TACIT_BUG_SIGNED_CHECKED_AT_ONCE},
     {"LOCKED that comes late is seen", rule_late_locked_is_seen, TACIT_BUG_LATE_UNSEEN},
+    {"f+1 shares are checked", rule_shares_are_spared, TACIT_BUG_SHARES_ALL_CHECKED},
     {"how long LOCKED takes is learnt", rule_late_locked_is_seen, TACIT_BUG_PATIENCE_AS_CONFIGURED},
 };
 

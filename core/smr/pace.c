@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How fast a replica in Byzantine mode goes: when a leader begins a slot, and which turns have
+// nothing to do. None of it is needed for safety; together it keeps a group whose processors are
+// busy from being kept busier by itself.
+#include "../base/bug.h"
+#include "internal.h"
+
+#define MORE_FOR_EACH 8u // sessions that wait, for each slot under way
+#define LATE_IDS 24u     // a receiver that is so much behind does not follow in time
+
+// A slot costs all replicas about as much with one request in it as with dozens. So the first one
+// goes at once, and the more are under way, the more sessions have to wait before another is begun:
+// those that came meanwhile go together when one is decided.
+bool tacit_smr_pace_is_worth_a_slot(const struct tacit_smr *smr)
+{
+    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    uint64_t under_way = tacit_agree_under_way(byzantine->agree);
+    uint32_t waiting = tacit_requests_proposals(byzantine->requests);
+    return waiting >= smr->config.batch_requests || waiting > MORE_FOR_EACH * under_way ||
+           TACIT_BUG(BATCHES_DO_NOT_GROW);
+}
+
+// A replica that was without a processor for a while, and that the others did not wait for, has
+// more to do than they have until it is where they are: it looks at their signatures. If they go on
+// as fast as they can, it never gets there, and each slot costs all of them signatures, for good.
+// So while somebody follows who is late, a leader begins one slot at a time, with a pause before
+// it.
+bool tacit_smr_pace_is_held(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    tacit_time_ns_t pause_ns = smr->config.byzantine.slow_after_ns;
+    tacit_time_ns_t patience_ns = TACIT_PATIENCE_TIMES * pause_ns;
+    tacit_time_ns_t since_ns = smr->now_ns > patience_ns ? smr->now_ns - patience_ns : 0;
+    bool is_late =
+        tacit_ctb_late_by(byzantine->ctb, since_ns) > LATE_IDS && !TACIT_BUG(LATE_LEFT_BEHIND);
+    byzantine->is_held = is_late && (tacit_agree_under_way(byzantine->agree) > 0 ||
+                                     smr->now_ns < byzantine->proposed_ns + pause_ns);
+    return byzantine->is_held;
+}
+
+// Nothing came since a whole turn found nothing to do: another one would not, either. Who waits
+// without sleeping takes such turns most of the time, often on a processor that others wait for.
+bool tacit_smr_pace_is_quiet(const struct tacit_smr *smr)
+{
+    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    return byzantine->is_quiet && smr->now_ns < byzantine->quiet_until_ns &&
+           !tacit_links_has_news(byzantine->links) &&
+           (!tacit_agree_has_news(byzantine->agree) || TACIT_BUG(QUIET_OVERLOOKS_VOTES)) &&
+           !tacit_smr_clients_have_news(smr) && !TACIT_BUG(IDLE_TURN_WHOLE);
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How fast a replica in Byzantine mode goes (core/smr/pace.c), rule by rule: a scenario says
+// whether the rule was kept, and the seeded bug that leaves it out must break it. The modules below
+// are replaced by what they answer (this file defines their functions).
+// TACIT_SEEDED: yes
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "core/smr/internal.h"
+#include "support/rules.h"
+
+enum { SLOW_NS = 1000, BATCH = 40, FAR = 25, NEAR = 24 };
+
+static struct {
+    struct tacit_smr smr;
+    uint64_t under_way, late_by;
+    tacit_time_ns_t followed_ns; // who is late followed then for the last time
+    uint32_t waiting;
+    bool message, vote, client;
+} world;
+
+uint64_t tacit_agree_under_way(const struct tacit_agree *agree)
+{
+    (void)agree;
+    return world.under_way;
+}
+
+uint32_t tacit_requests_proposals(const struct tacit_requests *requests)
+{
+    (void)requests;
+    return world.waiting;
+}
+
+uint64_t tacit_ctb_late_by(const struct tacit_ctb *ctb, tacit_time_ns_t since_ns)
+{
+    (void)ctb;
+    return world.followed_ns > since_ns ? world.late_by : 0;
+}
+
+bool tacit_links_has_news(const struct tacit_links *links)
+{
+    (void)links;
+    return world.message;
+}
+
+bool tacit_agree_has_news(struct tacit_agree *agree)
+{
+    (void)agree;
+    return world.vote;
+}
+
+bool tacit_smr_clients_have_news(const struct tacit_smr *smr)
+{
+    assert_ptr_equal(smr, &world.smr);
+    return world.client;
+}
+
+static void world_open(void)
+{
+    memset(&world, 0, sizeof world);
+    world.smr.config.byzantine.slow_after_ns = SLOW_NS;
+    world.smr.config.batch_requests = BATCH;
+    world.smr.now_ns = 100 * SLOW_NS;
+    world.smr.byzantine.is_quiet = true;
+    world.smr.byzantine.quiet_until_ns = 101 * SLOW_NS;
+}
+
+// ---- rules: true if kept
+
+static bool is_worth(uint64_t under_way, uint32_t waiting)
+{
+    world.under_way = under_way;
+    world.waiting = waiting;
+    return tacit_smr_pace_is_worth_a_slot(&world.smr);
+}
+
+// The first slot is begun for whoever waits, each further one for eight more, and none waits for
+// more than a batch takes.
+static bool rule_batches_grow(void)
+{
+    world_open();
+    assert_true(is_worth(0, 1));
+    assert_true(is_worth(1, 9));
+    assert_true(is_worth(4, 33));
+    assert_true(is_worth(5, BATCH) && is_worth(100, BATCH));
+    return !is_worth(0, 0) && !is_worth(1, 8) && !is_worth(4, 32) && !is_worth(5, BATCH - 1);
+}
+
+// Somebody follows, but is far behind: one slot at a time, and a pause after each was begun.
+static bool rule_late_are_waited_for(void)
+{
+    struct tacit_smr *smr = &world.smr;
+    world_open();
+    world.late_by = FAR;
+    world.followed_ns = smr->now_ns - 1;
+    world.under_way = 1;
+    bool kept = tacit_smr_pace_is_held(smr) && smr->byzantine.is_held;
+    world.under_way = 0;
+    smr->byzantine.proposed_ns = smr->now_ns - SLOW_NS + 1;
+    kept = kept && tacit_smr_pace_is_held(smr);
+    smr->byzantine.proposed_ns = smr->now_ns - SLOW_NS;
+    assert_false(tacit_smr_pace_is_held(smr));
+    assert_false(smr->byzantine.is_held);
+    return kept;
+}
+
+// Nothing came, and no time has come.
+static bool rule_idle_turn_is_quick(void)
+{
+    world_open();
+    return tacit_smr_pace_is_quiet(&world.smr);
+}
+
+static bool rule_vote_ends_quiet(void)
+{
+    world_open();
+    world.vote = true;
+    return !tacit_smr_pace_is_quiet(&world.smr);
+}
+
+static const struct rule rules[] = {
+    {"batches grow with what is under way", rule_batches_grow, TACIT_BUG_BATCHES_DO_NOT_GROW},
+    {"who follows late is waited for", rule_late_are_waited_for, TACIT_BUG_LATE_LEFT_BEHIND},
+    {"an idle turn is quick", rule_idle_turn_is_quick, TACIT_BUG_IDLE_TURN_WHOLE},
+    {"a vote ends the quiet", rule_vote_ends_quiet, TACIT_BUG_QUIET_OVERLOOKS_VOTES},
+};
+
+// ---- the rest
+
+// Who is not far behind catches up by itself; who does not follow at all (silent, or a liar that
+// stopped) holds up nobody for longer than others are waited for.
+static void hold__is_for_who_follows_late(void **state)
+{
+    (void)state;
+    world_open();
+    world.under_way = 1;
+    world.late_by = NEAR;
+    world.followed_ns = world.smr.now_ns - 1;
+    assert_false(tacit_smr_pace_is_held(&world.smr));
+    world.late_by = FAR;
+    assert_true(tacit_smr_pace_is_held(&world.smr));
+    world.followed_ns = world.smr.now_ns - TACIT_PATIENCE_TIMES * SLOW_NS;
+    assert_false(tacit_smr_pace_is_held(&world.smr));
+    world.smr.now_ns = SLOW_NS; // the group has just begun
+    world.followed_ns = 1;
+    assert_true(tacit_smr_pace_is_held(&world.smr));
+}
+
+// Whatever came, a time that has come, and a turn that found something to do.
+static void quiet__ends_with_any_news(void **state)
+{
+    (void)state;
+    for (unsigned what = 0; what < 5; what++) {
+        world_open();
+        assert_true(tacit_smr_pace_is_quiet(&world.smr));
+        world.message = what == 0;
+        world.client = what == 1;
+        world.vote = what == 2;
+        world.smr.now_ns += what == 3 ? SLOW_NS : 0;
+        world.smr.byzantine.is_quiet = what != 4;
+        assert_false(tacit_smr_pace_is_quiet(&world.smr));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RULE_TESTS(rules),
+        cmocka_unit_test(hold__is_for_who_follows_late),
+        cmocka_unit_test(quiet__ends_with_any_news),
+    };
+    return cmocka_run_group_tests_name("smr_pace", tests, NULL, NULL);
+}
