@@ -2,12 +2,19 @@
 //
 // tacit-memnode: a memory node. Reads its files, then hands over to the memory node's logic.
 #include <argp.h>
+#include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "../lib/log.h"
 #include "../lib/node.h"
@@ -16,6 +23,8 @@
 #ifdef TACIT_HAVE_VERBS
 #include "tacit/verbs_memnode.h"
 #endif
+
+#define STOP_MS 50 // a signal that comes before the wait is noticed this much later
 
 struct arguments {
     const char *node_path;
@@ -175,16 +184,66 @@ static void on_signal(int signal_number)
     stopped = 1;
 }
 
-// Before anything of the memory node itself begins: a spare waits until it is to be one.
+// What the child found out while it stood by; fits into a pipe at once.
+struct stood_by {
+    enum tacit_status status;
+    struct tacit_node_seat seat;
+    struct tacit_error error;
+};
+static_assert(sizeof(struct stood_by) <= PIPE_BUF, "written whole or not at all");
+
+static _Noreturn void stand_by_in_child(struct tacit_node *node, int out, pid_t parent)
+{
+    struct stood_by found = {.error = {.text = ""}};
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() == parent) {
+        found.status = tacit_standby_wait(node, &stopped, &found.error);
+        found.seat = node->seat;
+        (void)!write(out, &found, sizeof found);
+    }
+    _exit(0);
+}
+
+// Before anything of the memory node itself begins, and in a process of its own: nothing of the
+// client is in the memory node's, not even what the RDMA libraries keep open, which they could not
+// use any more with fewer privileges.
 static enum tacit_status stand_by(struct tacit_node *node, struct tacit_error *error)
 {
     struct sigaction action = {.sa_handler = on_signal};
+    struct stood_by found;
+    int ends[2];
     if (!tacit_standby_is_needed(node)) {
         return TACIT_OK;
     }
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
-    return tacit_standby_wait(node, &stopped, error);
+    pid_t self = getpid();
+    pid_t child = pipe2(ends, O_CLOEXEC) == 0 ? fork() : -1;
+    if (child == 0) {
+        stand_by_in_child(node, ends[1], self);
+    }
+    if (child < 0) {
+        return tacit_error_set(error, TACIT_EIO, errno, "no process can be started to stand by: %s",
+                               strerror(errno));
+    }
+    (void)close(ends[1]);
+    struct pollfd answer = {.fd = ends[0], .events = POLLIN};
+    while (!stopped && poll(&answer, 1, STOP_MS) <= 0) {
+    }
+    ssize_t got = stopped ? -1 : read(ends[0], &found, sizeof found);
+    (void)close(ends[0]);
+    if (stopped) {
+        (void)kill(child, SIGKILL);
+    }
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+    }
+    if (got != (ssize_t)sizeof found) {
+        return tacit_error_set(error, TACIT_ECLOSED, 0, "%s was stopped while it stood by",
+                               node->name);
+    }
+    node->seat = found.seat;
+    *error = found.error;
+    return found.status;
 }
 
 int main(int argc, char **argv)

@@ -45,4 +45,12 @@ struct local_node e2e_replica(uint16_t id);
 uint64_t e2e_number(const struct local *local, uint16_t replica, const char *section,
                     const char *key);
 
+// Whatever replaces members (patience: the cluster's). Kills and waits until it is gone.
+void e2e_kill(const struct local *local, struct local_node node);
+// Wait until the member in the seat of a replica is that process; until the log of a node has a
+// line with that text; until the three memory nodes all count.
+void e2e_wait_sitter(const struct local *local, uint16_t seat, struct local_node wanted);
+void e2e_wait_log(const struct local *local, const char *name, const char *text);
+void e2e_wait_hosts(const struct local *local);
+
 #endif

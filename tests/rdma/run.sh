@@ -3,12 +3,12 @@
 #
 # Runs the tests of the RDMA provider in the virtual machine of vm.sh.
 #
-#   run.sh [suite | long | own | switches | crash | byzantine | costs]... [-- CASE]
+#   run.sh [suite | long | own | switches | crash | byzantine | costs | spares]... [-- CASE]
 #                                                default: suite own crash byzantine
 #
 # suite, long: the conformance cases; own: this provider's; switches: 2,000 moves of the permission under
 # full load; crash, byzantine: `tacit demo` of that mode, whole clusters of the ordinary programs; costs: what
-# a batch costs at the device, both modes.
+# a batch costs at the device, both modes; spares: members that are replaced, both modes.
 #
 # TACIT_BINARY_DIR says which build (default: build/release of this tree), TACIT_RDMA_ROUNDS how often
 # things race in "own" (default 100) and "switches" (2000), TACIT_RDMA_LIMIT_S the time for one part (default
@@ -23,7 +23,7 @@ limit=${TACIT_RDMA_LIMIT_S:-600}
 parts=()
 while [[ $# -gt 0 && $1 != -- ]]; do
     case $1 in
-    suite | long | own | switches | crash | byzantine | costs) parts+=("$1") ;;
+    suite | long | own | switches | crash | byzantine | costs | spares) parts+=("$1") ;;
     *)
         sed -n '4,17s/^# \{0,1\}//p' "$0" >&2
         exit 2
@@ -78,6 +78,13 @@ run_costs() {
         -- "$binaries/tests/rdma/costs_verbs" "$@"
 }
 
+run_spares() {
+    prepare_cluster tacit-replica tacit-memnode || return
+    "$here/vm.sh" "${options[@]}" "${cluster[@]}" -e "TACIT_BINARY_DIR=$binaries" \
+        -e "TACIT_RDMA_PATIENCE=$patience" -e TACIT_RDMA_ADDRESS=10.0.0.1 \
+        -- "$binaries/tests/rdma/spare_verbs" "$@"
+}
+
 # A cluster of the programs that everybody runs. The demo ends with 0 only if the leader that was killed with
 # SIGKILL had a successor, came back, nothing that a client was told is lost or wrong, and all of it is
 # linearizable.
@@ -94,7 +101,7 @@ for part in "${parts[@]}"; do
     status=0
     case $part in
     crash | byzantine) run_demo "$part" || status=$? ;;
-    costs) run_costs "$@" || status=$? ;;
+    costs | spares) "run_$part" "$@" || status=$? ;;
     *) run_cases "$part" "$@" || status=$? ;;
     esac
     if ((status == 77)); then
