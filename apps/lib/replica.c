@@ -151,7 +151,16 @@ static void watch_begin(struct tacit_replica *replica)
         tacit_config_member(config, replica->node->file.role, replica->node->file.id);
     sigset_t all;
     sigset_t before;
-    if (replica->runner.is_over == NULL || self->client == TACIT_CONFIG_NO_CLIENT) {
+    if (replica->runner.is_over == NULL) {
+        return;
+    }
+    if (self->client == TACIT_CONFIG_NO_CLIENT) {
+        if (config->spare_replica_count > 0) {
+            tacit_log(TACIT_LOG_WARN, "unwatched",
+                      "text=\"%s has no `client` in the cluster file: if a spare takes its seat "
+                      "while it lives, it will not learn of it, nor ever come back\"",
+                      replica->node->name);
+        }
         return;
     }
     (void)sigfillset(&all); // signals are for other threads
