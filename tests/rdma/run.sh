@@ -101,7 +101,8 @@ for part in "${parts[@]}"; do
     status=0
     case $part in
     crash | byzantine) run_demo "$part" || status=$? ;;
-    costs | spares) "run_$part" "$@" || status=$? ;;
+    costs) run_costs "$@" || status=$? ;;
+    spares) run_spares "$@" || status=$? ;;
     *) run_cases "$part" "$@" || status=$? ;;
     esac
     if ((status == 77)); then
