@@ -54,7 +54,7 @@ void tacit_smr_seat_changed(struct tacit_smr *smr, tacit_node_t seat)
 
 static void event(enum tacit_event_kind kind, tacit_incarnation_t incarnation)
 {
-    struct tacit_event event = {.kind = kind, .node = SEAT, .incarnation = incarnation};
+    struct tacit_event event = {.kind = (uint8_t)kind, .node = SEAT, .incarnation = incarnation};
     tacit_smr_seats_event(&world.smr, &event);
 }
 
