@@ -31,18 +31,18 @@ void tacit_pages_touch(struct tacit_pages *pages, const void *address, size_t by
     (void)bytes;
 }
 
-void tacit_smr_reply(struct tacit_smr *smr, tacit_node_t node, const struct tacit_wire_reply *reply)
+void tacit_smr_reply(struct tacit_smr *smr, tacit_node_t to, const struct tacit_wire_reply *reply)
 {
     (void)smr;
-    (void)node;
+    (void)to;
     (void)reply;
 }
 
-void tacit_smr_epoch_change(struct tacit_smr *smr, uint64_t slot,
+void tacit_smr_epoch_change(struct tacit_smr *smr, tacit_index_t index,
                             const struct tacit_wire_item *item)
 {
     (void)smr;
-    (void)slot;
+    (void)index;
     (void)item;
 }
 
