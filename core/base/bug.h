@@ -167,6 +167,7 @@
     X(IDLE_TURN_WHOLE, "a turn after which nothing came looks at everything again")                \
     X(QUIET_OVERLOOKS_VOTES, "who has nothing to do does not look for votes")                      \
     X(SHARES_ALL_CHECKED, "more shares of one state are checked than a certificate takes")         \
+    X(BUSY_LEFT_UNTENDED, "who hears something in each turn never looks at what is late")          \
     /* the newest is the last */
 
 enum tacit_bug {

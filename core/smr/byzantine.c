@@ -9,7 +9,6 @@
 #include "internal.h"
 
 #define ABSENT_TIMERS 4u // of a view, at most, are forgiven for one absence
-#define UNTENDED_MOST 8u // turns in a row that only do what others wait for
 
 // ---- what agreement asks
 
@@ -348,7 +347,7 @@ void tacit_smr_byzantine_event(struct tacit_smr *smr, const struct tacit_event *
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     byzantine->is_quiet = false;
-    byzantine->untended = UNTENDED_MOST;
+    byzantine->tend_due = true;
     if (event->kind == TACIT_EVENT_COMPLETION) {
         if (TACIT_COOKIE_OWNER(event->cookie) == TACIT_COOKIE_TRANSFER) {
             tacit_fetch_completion(&byzantine->fetch, event, smr->now_ns);
@@ -382,7 +381,7 @@ void tacit_smr_byzantine_suspicion(struct tacit_smr *smr, uint32_t trusted, uint
 {
     smr->byzantine.trusted = trusted;
     smr->byzantine.is_quiet = false;
-    smr->byzantine.untended = UNTENDED_MOST;
+    smr->byzantine.tend_due = true;
     for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
         // Of an incarnation that is a member: a new one's death is not the old one's.
         bool is_member = smr->byzantine.peer_incarnation[r] <= smr->byzantine.member[r];
@@ -583,7 +582,7 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
         return false;
     }
     byzantine->is_quiet = false;
-    byzantine->untended = worked ? UNTENDED_MOST : byzantine->untended;
+    byzantine->tend_due = worked || byzantine->tend_due;
     if (!smr->active) {
         worked = tacit_smr_hear_peers(smr) || worked;
         worked = fetch_state(smr) || worked;
@@ -594,10 +593,7 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
         return tacit_smr_epoch_poll(smr) || worked;
     }
     bool heard = hear_news(smr);
-    if (heard && byzantine->untended < UNTENDED_MOST) {
-        byzantine->untended++;
-    } else {
-        byzantine->untended = 0;
+    if (tacit_smr_pace_is_to_tend(smr, heard)) {
         worked = tend(smr) || worked;
     }
     worked = fetch_state(smr) || heard || worked;

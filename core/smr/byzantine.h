@@ -59,6 +59,7 @@ struct tacit_smr_byzantine {
     bool is_quiet;
     tacit_time_ns_t quiet_until_ns;
     uint32_t untended; // turns since all parts were looked after
+    bool tend_due;     // something came that they wait for
 
     tacit_time_ns_t proposed_ns; // the newest batch of this leader
     bool is_held;                // it waits for who is late
@@ -151,6 +152,9 @@ bool tacit_smr_hear_peers(struct tacit_smr *smr);
 bool tacit_smr_pace_is_held(struct tacit_smr *smr);
 // So many sessions wait that another slot is worth what it costs.
 bool tacit_smr_pace_is_worth_a_slot(const struct tacit_smr *smr);
+// This turn looks after all parts, not only after what others wait for. `heard`: that found
+// something to do. Counts turns.
+bool tacit_smr_pace_is_to_tend(struct tacit_smr *smr, bool heard);
 // A turn would find nothing to do.
 bool tacit_smr_pace_is_quiet(const struct tacit_smr *smr);
 

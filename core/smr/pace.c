@@ -7,6 +7,7 @@
 #include "internal.h"
 
 #define MORE_FOR_EACH 8u // sessions that wait, for each slot under way
+#define UNTENDED_MOST 8u // turns in a row that only do what others wait for
 #define LATE_IDS 24u     // a receiver that is so much behind does not follow in time
 
 // A slot costs all replicas about as much with one request in it as with dozens. So the first one
@@ -37,6 +38,21 @@ bool tacit_smr_pace_is_held(struct tacit_smr *smr)
     byzantine->is_held = is_late && (tacit_agree_under_way(byzantine->agree) > 0 ||
                                      smr->now_ns < byzantine->proposed_ns + pause_ns);
     return byzantine->is_held;
+}
+
+// What is late and what is to be said again has time until nothing comes, but not for ever: who is
+// never idle, or is kept busy by others, has timers, too.
+bool tacit_smr_pace_is_to_tend(struct tacit_smr *smr, bool heard)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    bool is_due = byzantine->tend_due || byzantine->untended >= UNTENDED_MOST;
+    if (heard && (!is_due || TACIT_BUG(BUSY_LEFT_UNTENDED))) {
+        byzantine->untended++;
+        return false;
+    }
+    byzantine->untended = 0;
+    byzantine->tend_due = false;
+    return true;
 }
 
 // Nothing came since a whole turn found nothing to do: another one would not, either. Who waits

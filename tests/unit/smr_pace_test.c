@@ -125,7 +125,27 @@ static bool rule_vote_ends_quiet(void)
     return !tacit_smr_pace_is_quiet(&world.smr);
 }
 
+// Something comes in each turn: the rest is looked after in every ninth one all the same, and at
+// once when something came for it.
+static bool rule_busy_are_tended(void)
+{
+    struct tacit_smr *smr = &world.smr;
+    world_open();
+    bool kept = true;
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned turn = 0; turn < 8; turn++) {
+            assert_false(tacit_smr_pace_is_to_tend(smr, true));
+        }
+        kept = tacit_smr_pace_is_to_tend(smr, true) && kept;
+    }
+    smr->byzantine.tend_due = true;
+    kept = tacit_smr_pace_is_to_tend(smr, true) && !smr->byzantine.tend_due && kept;
+    assert_true(tacit_smr_pace_is_to_tend(smr, false));
+    return kept;
+}
+
 static const struct rule rules[] = {
+    {"who is busy looks after the rest, too", rule_busy_are_tended, TACIT_BUG_BUSY_LEFT_UNTENDED},
     {"batches grow with what is under way", rule_batches_grow, TACIT_BUG_BATCHES_DO_NOT_GROW},
     {"who follows late is waited for", rule_late_are_waited_for, TACIT_BUG_LATE_LEFT_BEHIND},
     {"an idle turn is quick", rule_idle_turn_is_quick, TACIT_BUG_IDLE_TURN_WHOLE},
