@@ -12,11 +12,12 @@ failovers=${1:-200}
 crash=${2:-50}
 byzantine=${3:-10}
 root=$(cd "$(dirname "$0")/.." && pwd)
-results=$root/bench/results
+results=bench/results # what is recorded names no folder of this machine
 failed=
 child=
 
-"$root/tacit" build release >/dev/null || exit 1
+cd "$root" || exit 1
+./tacit build release >/dev/null || exit 1
 mkdir -p "$results/failover" "$results/timeline" || exit 1
 trap 'stopped=1; [ -z "$child" ] || kill -TERM "$child"' INT TERM
 stopped=
@@ -26,7 +27,7 @@ run() { # NAME WORDS...: tacit bench WORDS --json results/NAME.json
     name=$1
     shift
     echo "== tacit bench $*"
-    "$root/build/release/apps/tacit" bench "$@" --json "$results/$name.json" &
+    build/release/apps/tacit bench "$@" --json "$results/$name.json" &
     child=$!
     # A trap ends the first wait; the benchmark still has to write.
     wait "$child" || wait "$child" || failed="$failed $name"
@@ -43,7 +44,7 @@ done
 run timeline/crash timeline --mode crash --count "$crash"
 run timeline/byzantine timeline --mode byzantine --count "$byzantine"
 for folder in failover timeline; do
-    [ -n "$stopped" ] || "$root/build/release/apps/tacit" bench report "$results/$folder"
+    [ -n "$stopped" ] || build/release/apps/tacit bench report "$results/$folder"
 done
 if [ -n "$failed$stopped" ]; then
     echo "not as it should be:${failed:- interrupted}"
