@@ -124,8 +124,18 @@ static enum tacit_status end_client(struct bench *bench, struct tacit_error *err
 {
     int ended = -1;
     pid_t client = bench->client;
+    pid_t gone = 0;
+    uint64_t end_ns = cli_now_ns() + BENCH_READY_NS;
     bench->client = 0;
-    return kill(client, SIGTERM) == 0 && waitpid(client, &ended, 0) == client && ended == 0
+    (void)kill(client, SIGTERM);
+    while ((gone = waitpid(client, &ended, WNOHANG)) == 0 && cli_now_ns() < end_ns) {
+        cli_sleep_ns(BENCH_LOOK_NS);
+    }
+    if (gone == 0) {
+        (void)kill(client, SIGKILL);
+        (void)waitpid(client, &ended, 0);
+    }
+    return gone == client && ended == 0
                ? TACIT_OK
                : tacit_error_set(error, TACIT_EIO, 0, "the lying client ended with status %d",
                                  ended);

@@ -112,8 +112,8 @@ static enum tacit_status wait_whole(const struct local *local, const char *name,
     return TACIT_OK;
 }
 
-// Until the client had more answers, so that what it waits for now is counted; and in Byzantine
-// mode until these need no signature.
+// Until the client had more answers, so that the wait that is under way is counted, too; and in
+// Byzantine mode until these need no signature.
 static enum tacit_status wait_served(const struct local *local, struct probe *probe,
                                      const char *name, struct tacit_error *error)
 {

@@ -238,7 +238,9 @@ static enum tacit_status stand_by(struct tacit_node *node, struct tacit_error *e
     while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
     }
     if (got != (ssize_t)sizeof found) {
-        return tacit_error_set(error, TACIT_ECLOSED, 0, "%s was stopped while it stood by",
+        return tacit_error_set(error, TACIT_ECLOSED, 0,
+                               stopped ? "%s was stopped while it stood by"
+                                       : "the process in which %s stood by has died",
                                node->name);
     }
     node->seat = found.seat;

@@ -331,24 +331,11 @@ static enum tacit_refusal judge_seat(const struct tacit_shm *shm,
     if (shm->config.seat_rule == NULL) {
         return TACIT_REFUSAL_NONE;
     }
-    bool is_second =
-        current != NULL &&
-        tacit_incarnation_generation(current->incarnation) ==
-            tacit_incarnation_generation(incarnation) &&
-        tacit_incarnation_body(current->incarnation) != tacit_incarnation_body(incarnation);
-    if (is_second) {
+    if (current != NULL && tacit_incarnation_is_rival(current->incarnation, incarnation)) {
         return TACIT_REFUSAL_BUSY;
     }
-    switch (
-        shm->config.seat_rule(shm->config.context, connection->kind, connection->id, incarnation)) {
-    case TACIT_SEAT_OPEN:
-        return TACIT_REFUSAL_NONE;
-    case TACIT_SEAT_TAKEN:
-        return TACIT_REFUSAL_STALE;
-    case TACIT_SEAT_LATER:
-    default:
-        return TACIT_REFUSAL_BUSY;
-    }
+    return tacit_refusal_of_seat(
+        shm->config.seat_rule(shm->config.context, connection->kind, connection->id, incarnation));
 }
 
 // Decides whether the authenticated peer may come in, and reserves what it needs here.

@@ -60,21 +60,12 @@ static enum tacit_refusal judge_seat(struct tacit_verbs *v, tacit_node_t node,
     if (v->config.seat_rule == NULL) {
         return TACIT_REFUSAL_NONE;
     }
-    tacit_incarnation_t current = v->newest[node];
     if (!is_free(v, node) && tacit_verbs_link(v, node)->connection != NULL &&
-        tacit_incarnation_generation(current) == tacit_incarnation_generation(peer->incarnation) &&
-        tacit_incarnation_body(current) != tacit_incarnation_body(peer->incarnation)) {
+        tacit_incarnation_is_rival(v->newest[node], peer->incarnation)) {
         return TACIT_REFUSAL_BUSY;
     }
-    switch (v->config.seat_rule(v->config.context, kind, peer->name.id, peer->incarnation)) {
-    case TACIT_SEAT_OPEN:
-        return TACIT_REFUSAL_NONE;
-    case TACIT_SEAT_TAKEN:
-        return TACIT_REFUSAL_STALE;
-    case TACIT_SEAT_LATER:
-    default:
-        return TACIT_REFUSAL_BUSY;
-    }
+    return tacit_refusal_of_seat(
+        v->config.seat_rule(v->config.context, kind, peer->name.id, peer->incarnation));
 }
 
 tacit_node_t tacit_verbs_link_place(struct tacit_verbs *v, const struct tacit_identity *peer,

@@ -83,6 +83,12 @@ static inline bool tacit_incarnation_is_over(const tacit_incarnation_t seen[TACI
     return is_over;
 }
 
+// Two bodies of one generation: of those that both may have a seat, because it is free, one has it.
+static inline bool tacit_incarnation_is_rival(tacit_incarnation_t one, tacit_incarnation_t other)
+{
+    return one >> 24 == other >> 24 && tacit_incarnation_body(one) != tacit_incarnation_body(other);
+}
+
 // Whether a life may connect as who sits in a seat.
 enum tacit_seat_ruling {
     TACIT_SEAT_OPEN = 0,

@@ -119,6 +119,15 @@ enum tacit_refusal {
     TACIT_REFUSAL_OTHER = 12,      // received only: a reason this version does not know
 };
 
+// What who may not have the seat that it claims is told.
+static inline enum tacit_refusal tacit_refusal_of_seat(enum tacit_seat_ruling ruling)
+{
+    if (ruling == TACIT_SEAT_OPEN) {
+        return TACIT_REFUSAL_NONE;
+    }
+    return ruling == TACIT_SEAT_TAKEN ? TACIT_REFUSAL_STALE : TACIT_REFUSAL_BUSY;
+}
+
 // Both sides' values, for messages and counters. What the peer said is not authenticated.
 struct tacit_handshake_outcome {
     enum tacit_refusal reason;
