@@ -168,6 +168,7 @@
     X(QUIET_OVERLOOKS_VOTES, "who has nothing to do does not look for votes")                      \
     X(SHARES_ALL_CHECKED, "more shares of one state are checked than a certificate takes")         \
     X(BUSY_LEFT_UNTENDED, "who hears something in each turn never looks at what is late")          \
+    X(ROOM_FOR_ONCE, "a client's next requests find no room at who executes last")                 \
     /* the newest is the last */
 
 enum tacit_bug {

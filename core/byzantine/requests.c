@@ -11,13 +11,20 @@
 #define SIGNED_ROOM (TACIT_WIRE_REQUEST_HEADER + TACIT_WIRE_SIGNATURE_BYTES)
 #define POSITION_MASK 0xffffu // low bits of a session's number: its position in the table
 #define LACK_DOUBLINGS 6u
+// What a client may have under way finds room so often. It sends the next one when f+1 have
+// answered, and this replica may be the last to execute: then it still has what the others have
+// executed, and gets what was sent since. Without room for both a leader would drop the new ones,
+// and a follower old ones that were not proposed yet, until their client gives up waiting.
+#define ROOMS 2u
 
 static struct tacit_requests *lay_out(struct tacit_bump *bump,
                                       const struct tacit_requests_config *config,
                                       struct tacit_requests *parts)
 {
-    size_t each = (size_t)config->sessions_per_client * config->session_pipeline;
-    parts->places_each = (uint32_t)(each + config->sessions_per_client);
+    uint32_t rooms = TACIT_BUG(ROOM_FOR_ONCE) ? 1 : ROOMS;
+    parts->session_places = rooms * config->session_pipeline;
+    parts->bodies_each = rooms * config->client_requests;
+    parts->places_each = config->sessions_per_client * (parts->session_places + 1);
     parts->lanes_each = config->sessions_per_client + 1;
     parts->body_stride =
         (uint32_t)tacit_round_up(TACIT_SIGNATURE_BYTES + (size_t)config->request_bytes, 8);
@@ -25,7 +32,7 @@ static struct tacit_requests *lay_out(struct tacit_bump *bump,
         (uint32_t)tacit_round_up(SIGNED_ROOM + (size_t)config->request_bytes, 8);
     size_t places = (size_t)config->clients * parts->places_each;
     size_t lanes = (size_t)config->clients * parts->lanes_each;
-    size_t bodies = (size_t)config->clients * config->client_requests;
+    size_t bodies = (size_t)config->clients * parts->bodies_each;
     struct tacit_requests *requests = tacit_bump_take(bump, sizeof(*requests), TACIT_CACHE_LINE);
     parts->clients = tacit_bump_take(bump, config->clients * sizeof(*parts->clients), 8);
     parts->entries = tacit_bump_take(bump, places * sizeof(*parts->entries), 8);
@@ -68,7 +75,7 @@ struct tacit_requests *tacit_requests_init(struct tacit_bump *bump,
     requests->lack_due_ns = UINT64_MAX;
     requests->patience_ns = config->lack_after_ns;
     size_t places = (size_t)config->clients * requests->places_each;
-    TACIT_ASSERT(places < 1u << 24); // cookies of the signer
+    TACIT_ASSERT(places < 1u << TACIT_REQUESTS_PLACE_BITS);
     memset(requests->clients, 0, config->clients * sizeof(*requests->clients));
     memset(requests->entries, 0, places * sizeof(*requests->entries));
     memset(requests->lanes, 0,
@@ -78,9 +85,9 @@ struct tacit_requests *tacit_requests_init(struct tacit_bump *bump,
         requests->entries[i].waiting = TACIT_REQUESTS_NONE;
     }
     for (uint32_t client = 0; client < config->clients; client++) {
-        requests->clients[client].free_bodies = config->client_requests;
-        for (uint32_t i = 0; i < config->client_requests; i++) {
-            requests->free_bodies[(size_t)client * config->client_requests + i] = i;
+        requests->clients[client].free_bodies = requests->bodies_each;
+        for (uint32_t i = 0; i < requests->bodies_each; i++) {
+            requests->free_bodies[(size_t)client * requests->bodies_each + i] = i;
         }
     }
     tacit_requests_lists_init(requests);
@@ -110,8 +117,8 @@ uint32_t tacit_requests_place(const struct tacit_requests *requests,
 {
     uint32_t lane = lane_in_client(requests, key);
     uint32_t among = key->kind == TACIT_REQUEST_OPEN ? requests->config.sessions_per_client
-                                                     : requests->config.session_pipeline;
-    return key->client * requests->places_each + lane * requests->config.session_pipeline +
+                                                     : requests->session_places;
+    return key->client * requests->places_each + lane * requests->session_places +
            (uint32_t)(key->number % among);
 }
 
@@ -179,7 +186,7 @@ void tacit_requests_free(struct tacit_requests *requests, uint32_t place)
         !TACIT_BUG(OBLIGATION_NOT_CANCELLED)) {
         tacit_requests_release(requests, tacit_requests_lane(requests, &key));
     }
-    requests->free_bodies[(size_t)client * requests->config.client_requests +
+    requests->free_bodies[(size_t)client * requests->bodies_each +
                           requests->clients[client].free_bodies++] = entry->body;
     requests->clients[client].to_check -= entry->to_check;
     *entry = (struct tacit_requests_entry){.waiting = entry->waiting};
@@ -195,7 +202,7 @@ static void free_lane(struct tacit_requests *requests, uint32_t client, uint64_t
 {
     struct tacit_requests_key key = {
         .kind = TACIT_REQUEST_APPLY, .client = (uint16_t)client, .session = session};
-    for (uint32_t i = 0; i < requests->config.session_pipeline; i++) {
+    for (uint32_t i = 0; i < requests->session_places; i++) {
         key.number = i;
         uint32_t place = tacit_requests_place(requests, &key);
         if (requests->entries[place].kind != 0 && requests->entries[place].session == session) {
@@ -209,7 +216,7 @@ static bool is_lane_shown(const struct tacit_requests *requests, uint32_t client
     struct tacit_requests_key key = {
         .kind = TACIT_REQUEST_APPLY, .client = (uint16_t)client, .session = session};
     bool any = false;
-    for (uint32_t i = 0; i < requests->config.session_pipeline && !any; i++) {
+    for (uint32_t i = 0; i < requests->session_places && !any; i++) {
         key.number = i;
         any = is_shown(requests, tacit_requests_place(requests, &key));
     }
@@ -274,7 +281,7 @@ static uint32_t take_body(struct tacit_requests *requests, uint32_t client)
         requests->counters.evicted++;
         tacit_mark(&requests->marker, TACIT_MARK_REQUEST_EVICTED);
     }
-    return requests->free_bodies[(size_t)client * requests->config.client_requests +
+    return requests->free_bodies[(size_t)client * requests->bodies_each +
                                  --requests->clients[client].free_bodies];
 }
 
@@ -299,7 +306,7 @@ uint32_t tacit_requests_store(struct tacit_requests *requests, const struct taci
         .kind = key->kind,
         .body = body,
         .body_bytes = request->body_bytes,
-        .turn = ++requests->turns & 0x7fffffffu,
+        .turn = ++requests->turns & TACIT_REQUESTS_TURNS,
         .waiting = entry->waiting,
         .session = key->session,
         .number = key->number,

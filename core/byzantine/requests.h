@@ -9,9 +9,11 @@
 // batch if it holds each request in it, byte for byte, direct or signed. Nothing else that a peer
 // says about a request counts.
 //
-// Bounds. A client has as many places as {sessions x pipeline + sessions}, and room for
-// `client_requests` bodies; what it sends beyond that displaces its own requests only. What peers
-// forward is charged to them, and displaces nothing before its signature was checked.
+// Bounds. A client has 2 x P places for each session, S for OPENs, and room for 2 x
+// `client_requests` bodies: twice what a correct one has under way, since others may have answered
+// what this replica has not executed yet. What it sends beyond that displaces its own requests
+// only. What peers forward is charged to them, and displaces nothing before its signature was
+// checked.
 //
 // Session order is judged at execution alone: here it only decides what a leader proposes next.
 // Pure: executed state, connections and links are reached through callbacks. Threads: as all of
@@ -31,7 +33,7 @@ struct tacit_requests_config {
     uint32_t clients;              // ids are below this; at most 65536 - TACIT_SIGNER_CLIENT
     uint32_t sessions_per_client;  // S
     uint32_t session_pipeline;     // P
-    uint32_t client_requests;      // bodies kept for a client; the slots of its request ring
+    uint32_t client_requests;      // that a client has under way; the slots of its request ring
     uint32_t request_bytes;        // largest body
     uint32_t message_bytes;        // largest message of a link, at least 128
     uint32_t window;               // slots that can wait at a time

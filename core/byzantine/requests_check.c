@@ -11,7 +11,6 @@
 
 // Cookies: place and turn; or with this bit, turn, peer and slot of a forwarded request.
 #define COOKIE_FORWARD (1ull << 55)
-#define COOKIE_PLACE_BITS 24u
 
 static void make_job(struct tacit_signer_job *job, const struct tacit_requests_key *key,
                      const uint8_t *body, uint32_t body_bytes, const uint8_t *signature)
@@ -81,7 +80,7 @@ static enum submitted check_now(struct tacit_requests *requests, uint32_t place)
              tacit_requests_signature(requests, place));
     job.charge = TACIT_SIGNER_CHARGE_CLIENTS;
     job.cookie = TACIT_SIGNER_COOKIE(TACIT_SIGNER_REQUESTS,
-                                     (uint64_t)entry->turn << COOKIE_PLACE_BITS | place);
+                                     (uint64_t)entry->turn << TACIT_REQUESTS_PLACE_BITS | place);
     enum submitted submitted = submit(requests, &job);
     if (submitted == TACIT_SUBMIT_LATER) {
         return submitted;
@@ -271,7 +270,7 @@ void tacit_requests_on_forward(struct tacit_requests *requests, tacit_node_t fro
                                      .session = request.session,
                                      .number = request.number};
     struct tacit_requests_forward *forward = &requests->forwards[from][slot];
-    uint32_t turn = ++requests->turns & 0x7fffffffu;
+    uint32_t turn = ++requests->turns & TACIT_REQUESTS_TURNS;
     struct tacit_signer_job job;
     make_job(&job, &key, request.body, request.body_bytes, request.signature);
     job.charge = (uint8_t)from;
@@ -293,7 +292,7 @@ void tacit_requests_signer(struct tacit_requests *requests, const struct tacit_s
         tacit_node_t from = (tacit_node_t)(value >> 8 & 0xffu);
         TACIT_ASSERT(from < requests->config.replicas && slot < TACIT_FORWARDS_EACH);
         struct tacit_requests_forward *forward = &requests->forwards[from][slot];
-        if (!forward->used || forward->turn != (uint32_t)(value >> 16 & 0x7fffffffu)) {
+        if (!forward->used || forward->turn != (uint32_t)(value >> 16 & TACIT_REQUESTS_TURNS)) {
             return;
         }
         forward->used = false;
@@ -303,13 +302,13 @@ void tacit_requests_signer(struct tacit_requests *requests, const struct tacit_s
         }
         return;
     }
-    uint32_t place = (uint32_t)(value & ((1u << COOKIE_PLACE_BITS) - 1));
+    uint32_t place = (uint32_t)(value & ((1u << TACIT_REQUESTS_PLACE_BITS) - 1));
     TACIT_ASSERT(place < requests->config.clients * requests->places_each);
     struct tacit_requests_entry *entry = &requests->entries[place];
     TACIT_ASSERT(requests->checks_out > 0);
     requests->checks_out--;
     tacit_requests_check_next(requests);
-    if (entry->kind == 0 || entry->turn != (uint32_t)(value >> COOKIE_PLACE_BITS)) {
+    if (entry->kind == 0 || entry->turn != (uint32_t)(value >> TACIT_REQUESTS_PLACE_BITS)) {
         return; // executed or displaced meanwhile
     }
     entry->checking = false;

@@ -13,6 +13,9 @@
 #define TACIT_CHECKS_OUT 8u    // signatures of all clients that are at the signer
 #define TACIT_SERVES_EACH 16u  // LACKs of one peer that are served within lack_after_ns
 #define TACIT_PENALTY_MAX 20u  // 2^20 checkpoints
+// Cookies of the signer hold a place (or a peer and a slot), and the turn in which it was taken.
+#define TACIT_REQUESTS_PLACE_BITS 26u
+#define TACIT_REQUESTS_TURNS ((1u << 29) - 1u)
 
 // A place of a client. Place {session, number} of a lane is the same for all numbers that are equal
 // modulo P, so a later request displaces an earlier one.
@@ -110,7 +113,8 @@ struct tacit_requests {
     struct tacit_requests_calls calls;
     struct tacit_marker marker;
     uint32_t faults;
-    uint32_t places_each, lanes_each; // of a client
+    uint32_t places_each, lanes_each, bodies_each; // of a client
+    uint32_t session_places;
     uint32_t body_stride, forward_stride;
     uint64_t view;
     uint64_t checkpoints;
@@ -120,8 +124,8 @@ struct tacit_requests {
     struct tacit_requests_client *clients;
     struct tacit_requests_entry *entries;
     struct tacit_requests_lane *lanes;
-    uint8_t *bodies;       // clients * client_requests * body_stride: signature, then body
-    uint32_t *free_bodies; // clients * client_requests
+    uint8_t *bodies;       // clients * bodies_each * body_stride: signature, then body
+    uint32_t *free_bodies; // clients * bodies_each
     uint32_t *queue;       // lanes that have something to propose: a ring of clients * lanes_each
     uint32_t queue_first, queue_count;
     // Clients with a signature to be checked, each once: a ring of `clients`.
@@ -164,8 +168,7 @@ static inline uint8_t *tacit_requests_signature(const struct tacit_requests *req
 {
     const struct tacit_requests_entry *entry = &requests->entries[place];
     size_t slot =
-        (size_t)tacit_requests_client_of(requests, place) * requests->config.client_requests +
-        entry->body;
+        (size_t)tacit_requests_client_of(requests, place) * requests->bodies_each + entry->body;
     return requests->bodies + slot * requests->body_stride;
 }
 

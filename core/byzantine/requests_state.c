@@ -24,7 +24,7 @@ static void forget_session(struct tacit_requests *requests, uint32_t client, uin
         .kind = TACIT_REQUEST_APPLY, .client = (uint16_t)client, .session = session};
     uint32_t index = tacit_requests_lane(requests, &key);
     struct tacit_requests_lane *lane = &requests->lanes[index];
-    for (uint32_t i = 0; i < requests->config.session_pipeline; i++) {
+    for (uint32_t i = 0; i < requests->session_places; i++) {
         key.number = i;
         uint32_t place = tacit_requests_place(requests, &key);
         const struct tacit_requests_entry *entry = &requests->entries[place];
@@ -217,7 +217,7 @@ static const char *check_client(const struct tacit_requests *requests, uint32_t 
         if (!entry->direct && !entry->is_signed) {
             return "a request is kept that is neither direct nor signed";
         }
-        if (entry->body >= requests->config.client_requests ||
+        if (entry->body >= requests->bodies_each ||
             entry->body_bytes > requests->config.request_bytes) {
             return "a request's body is out of bounds";
         }
@@ -230,7 +230,7 @@ static const char *check_client(const struct tacit_requests *requests, uint32_t 
     if (record->to_check != to_check || (to_check > 0 && !record->is_queued)) {
         return "a signature to be checked was forgotten";
     }
-    return used + requests->clients[client].free_bodies == requests->config.client_requests
+    return used + requests->clients[client].free_bodies == requests->bodies_each
                ? NULL
                : "bodies were lost or freed twice";
 }

@@ -26,7 +26,8 @@
 #define US 1000ull
 #define MS (1000 * US)
 
-enum { NODES = 3, CLIENTS = 4, S = 2, P = 4, ROOM = 6, BODY = 200, MESSAGE = 128, WINDOW = 8 };
+enum { NODES = 3, CLIENTS = 4, S = 2, P = 4, ROOM = 4, BODY = 200, MESSAGE = 128, WINDOW = 8 };
+enum { PLACES = 2 * P }; // of a session
 enum { QUEUE = 256, RESUMED = 64, ASKED = 64 };
 
 // Executed state, the same at all nodes: session j of client c has the position c * S + j.

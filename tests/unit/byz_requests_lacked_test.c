@@ -57,7 +57,7 @@ static bool holds__what_finds_no_room_is_endorsed(void)
     // The same with a request that a later one of its session has displaced.
     uint64_t session = net_session(net, 1, 0, 5);
     struct tacit_wire_request old = make(TACIT_REQUEST_APPLY, session, 1, "old");
-    struct tacit_wire_request later = make(TACIT_REQUEST_APPLY, session, 1 + P, "later");
+    struct tacit_wire_request later = make(TACIT_REQUEST_APPLY, session, 1 + PLACES, "later");
     put_signed(net, 0, 1, old);
     assert_int_equal(put(net, 1, 1, later), TACIT_PUT_TAKEN);
     net_run(net, 200 * US);
@@ -129,10 +129,10 @@ static void proposed__gives_way_to_nothing(void **state)
     assert_int_equal(put(net, 0, 1, one), TACIT_PUT_TAKEN);
     assert_int_equal(proposals(net, 0), 1);
     uint64_t ahead = session + (3ull << 16); // takes the lane
-    assert_int_equal(put(net, 0, 1, make(TACIT_REQUEST_APPLY, session, 1 + P, "x")),
+    assert_int_equal(put(net, 0, 1, make(TACIT_REQUEST_APPLY, session, 1 + PLACES, "x")),
                      TACIT_PUT_DROPPED);
     assert_int_equal(put(net, 0, 1, make(TACIT_REQUEST_APPLY, ahead, 1, "x")), TACIT_PUT_DROPPED);
-    for (uint64_t number = 2; number <= P; number++) { // room for bodies runs out
+    for (uint64_t number = 2; number <= PLACES; number++) { // room for bodies runs out
         (void)put(net, 0, 1, make(TACIT_REQUEST_APPLY, session, number, "x"));
     }
     for (uint64_t nonce = 20; nonce < 20 + 2 * ROOM; nonce++) {
@@ -140,7 +140,7 @@ static void proposed__gives_way_to_nothing(void **state)
     }
     assert_true(endorses(net, 0, 1, one));
     net_view(net, 1);
-    assert_int_equal(put(net, 0, 1, make(TACIT_REQUEST_APPLY, session, 1 + P, "x")),
+    assert_int_equal(put(net, 0, 1, make(TACIT_REQUEST_APPLY, session, 1 + PLACES, "x")),
                      TACIT_PUT_TAKEN);
     assert_false(endorses(net, 0, 1, one));
     net_close(net);

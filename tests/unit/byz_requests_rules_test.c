@@ -144,6 +144,31 @@ static bool holds__clients_take_turns(void)
     return is_signed && before <= TACIT_CHECKS_OUT + CLIENTS && all == (CLIENTS - 1) * (P + S);
 }
 
+// The others have executed and answered all that a client had under way, so that it sent as much
+// again; this replica has executed nothing. A leader proposes the new ones, a follower still has
+// those that were not proposed yet.
+static bool holds__who_executes_last_has_room(void)
+{
+    struct net *net = net_open();
+    uint64_t session = net_session(net, 1, 0, 5);
+    bool held = true;
+    for (uint64_t number = 1; number <= 2 * P; number++) {
+        struct tacit_wire_request request = make(TACIT_REQUEST_APPLY, session, number, "x");
+        held = put(net, 0, 1, request) == TACIT_PUT_TAKEN && held;
+        held = put(net, 1, 1, request) == TACIT_PUT_TAKEN && held;
+        if (number == P) {
+            assert_int_equal(proposals(net, 0), P);
+        }
+    }
+    held = proposals(net, 0) == P && held;
+    for (uint64_t number = 1; number <= 2 * P; number++) {
+        struct tacit_wire_request request = make(TACIT_REQUEST_APPLY, session, number, "x");
+        held = endorses(net, 0, 1, request) && endorses(net, 1, 1, request) && held;
+    }
+    net_close(net);
+    return held;
+}
+
 static const struct rule rules[] = {
     {"a forward needs a signature", holds__a_forward_needs_a_signature,
      TACIT_BUG_FORWARD_UNCHECKED},
@@ -156,6 +181,8 @@ static const struct rule rules[] = {
     {"a named client needs all echoes", holds__a_named_client_needs_all_echoes,
      TACIT_BUG_ECHO_QUORUM_SUFFICES},
     {"clients take turns", holds__clients_take_turns, TACIT_BUG_CLIENTS_ONE_QUEUE},
+    {"who executes last has room for what comes next", holds__who_executes_last_has_room,
+     TACIT_BUG_ROOM_FOR_ONCE},
 };
 
 int main(void)

@@ -143,7 +143,7 @@ static void wait__ends_when_the_request_comes(void **state)
     struct tacit_requests_key missing;
     // Four slots wait: two for the same request, one for one in the same place, one for another.
     for (uint64_t slot = 0; slot < 4; slot++) {
-        uint64_t number = slot < 2 ? 1 : slot == 2 ? 1 + P : 2;
+        uint64_t number = slot < 2 ? 1 : slot == 2 ? 1 + PLACES : 2;
         struct tacit_wire_request request = make(TACIT_REQUEST_APPLY, session, number, "x");
         assert_int_equal(endorse(net, 1, 1, request, &missing), TACIT_ENDORSE_WAIT);
         tacit_requests_wait(node->requests, 0, slot, &missing, net->now);
@@ -476,7 +476,7 @@ static void random_put(struct net *net, struct choice *choice)
     uint32_t client = choice_u32(choice, CLIENTS);
     uint32_t lane = choice_u32(choice, S);
     uint64_t session = net->table.session[client][lane];
-    uint64_t number = net->table.last[client][lane] + choice_u32(choice, P + 2);
+    uint64_t number = net->table.last[client][lane] + choice_u32(choice, PLACES + 2);
     if (choice_u32(choice, 8) == 0) {
         session = choice_u32(choice, 40) << 16 | choice_u32(choice, CLIENTS * S + 2);
     }
