@@ -169,6 +169,8 @@
     X(SHARES_ALL_CHECKED, "more shares of one state are checked than a certificate takes")         \
     X(BUSY_LEFT_UNTENDED, "who hears something in each turn never looks at what is late")          \
     X(ROOM_FOR_ONCE, "a client's next requests find no room at who executes last")                 \
+    X(SLOW_SLOT_FOR_FIRST, "a slot that takes signatures is begun for the first who comes back")   \
+    X(FILLED_AT_ONCE, "empty slots at an epoch's end leave clients' requests no room")             \
     /* the newest is the last */
 
 enum tacit_bug {

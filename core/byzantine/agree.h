@@ -119,6 +119,8 @@ struct tacit_ctb_calls tacit_agree_ctb_calls(struct tacit_agree *agree);
 bool tacit_agree_can_propose(const struct tacit_agree *agree);
 // Slots that were proposed and are not decided.
 uint64_t tacit_agree_under_way(const struct tacit_agree *agree);
+// Whether the newest decision was made by signatures.
+bool tacit_agree_is_slow(const struct tacit_agree *agree);
 // Proposes a batch in the next slot. False: cannot (see above). *slot gets the slot.
 bool tacit_agree_propose(struct tacit_agree *agree, const void *body, uint32_t bytes,
                          uint64_t *slot);

@@ -47,6 +47,11 @@ uint64_t tacit_agree_under_way(const struct tacit_agree *a)
     return a->next > a->undecided ? a->next - a->undecided : 0;
 }
 
+bool tacit_agree_is_slow(const struct tacit_agree *a)
+{
+    return a->slow_run > 0;
+}
+
 bool tacit_agree_propose(struct tacit_agree *a, const void *body, uint32_t bytes, uint64_t *slot)
 {
     *slot = a->next;

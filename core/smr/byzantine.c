@@ -427,6 +427,7 @@ static bool hear_signer(struct tacit_smr *smr)
 static bool propose(struct tacit_smr *smr)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    uint32_t sessions = 0;
     bool worked = false;
     while (tacit_agree_can_propose(byzantine->agree) && !tacit_smr_pace_is_held(smr)) {
         uint64_t slot;
@@ -434,7 +435,9 @@ static bool propose(struct tacit_smr *smr)
             worked = true;
             continue;
         }
-        if (byzantine->batch_used == 0 && tacit_smr_pace_is_worth_a_slot(smr)) {
+        if (byzantine->batch_used == 0 && tacit_smr_pace_is_worth_a_slot(smr) &&
+            !tacit_smr_pace_is_gathering(smr)) {
+            sessions = tacit_requests_proposals(byzantine->requests);
             byzantine->batch_used =
                 tacit_requests_fill(byzantine->requests, byzantine->batch, smr->config.batch_bytes,
                                     smr->config.batch_requests);
@@ -445,7 +448,7 @@ static bool propose(struct tacit_smr *smr)
             break;
         }
         byzantine->batch_used = 0;
-        byzantine->proposed_ns = smr->now_ns;
+        tacit_smr_pace_begun(smr, sessions);
         worked = true;
     }
     return worked;
@@ -636,6 +639,9 @@ tacit_time_ns_t tacit_smr_byzantine_deadline(const struct tacit_smr *smr)
     }
     if (byzantine->is_held) {
         at = sooner(at, smr->now_ns + smr->config.byzantine.slow_after_ns / 4);
+    }
+    if (byzantine->is_gathering && byzantine->gather_until_ns > smr->now_ns) {
+        at = sooner(at, byzantine->gather_until_ns);
     }
     return at;
 }

@@ -63,6 +63,10 @@ struct tacit_smr_byzantine {
 
     tacit_time_ns_t proposed_ns; // the newest batch of this leader
     bool is_held;                // it waits for who is late
+    // Sessions in the batches under way; how many it waits for before the next one, and until when.
+    uint32_t sessions, gather_sessions;
+    tacit_time_ns_t gather_until_ns;
+    bool is_gathering;
     // When this replica looked last, and until when what others owe is owed no longer since it had
     // no processor for a while.
     tacit_time_ns_t looked_ns, absent_until_ns;
@@ -152,6 +156,13 @@ bool tacit_smr_hear_peers(struct tacit_smr *smr);
 bool tacit_smr_pace_is_held(struct tacit_smr *smr);
 // So many sessions wait that another slot is worth what it costs.
 bool tacit_smr_pace_is_worth_a_slot(const struct tacit_smr *smr);
+// A batch with requests of so many sessions was proposed.
+void tacit_smr_pace_begun(struct tacit_smr *smr, uint32_t sessions);
+// Slots take signatures, none is under way, and more sessions are likely to come at once. Notes it
+// for tacit_smr_byzantine_deadline().
+bool tacit_smr_pace_is_gathering(struct tacit_smr *smr);
+// Another empty slot may be begun, at the end of an epoch, when nobody waits for a slot.
+bool tacit_smr_pace_is_to_fill(struct tacit_smr *smr);
 // This turn looks after all parts, not only after what others wait for. `heard`: that found
 // something to do. Counts turns.
 bool tacit_smr_pace_is_to_tend(struct tacit_smr *smr, bool heard);

@@ -9,6 +9,7 @@
 #define MORE_FOR_EACH 8u // sessions that wait, for each slot under way
 #define UNTENDED_MOST 8u // turns in a row that only do what others wait for
 #define LATE_IDS 24u     // a receiver that is so much behind does not follow in time
+#define GATHER_PART 4u   // of what the slot before took: so long others are waited for at most
 
 // A slot costs all replicas about as much with one request in it as with dozens. So the first one
 // goes at once, and the more are under way, the more sessions have to wait before another is begun:
@@ -20,6 +21,51 @@ bool tacit_smr_pace_is_worth_a_slot(const struct tacit_smr *smr)
     uint32_t waiting = tacit_requests_proposals(byzantine->requests);
     return waiting >= smr->config.batch_requests || waiting > MORE_FOR_EACH * under_way ||
            TACIT_BUG(BATCHES_DO_NOT_GROW);
+}
+
+void tacit_smr_pace_begun(struct tacit_smr *smr, uint32_t sessions)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    bool is_first = tacit_agree_under_way(byzantine->agree) <= 1;
+    byzantine->sessions = sessions + (is_first ? 0 : byzantine->sessions);
+    byzantine->proposed_ns = smr->now_ns;
+}
+
+// A slot that takes signatures takes as long for one session as for all. If it is begun for the
+// first one that comes back, the others miss it and have to wait for it: there are two groups then,
+// each served in every other slot only. So those that were served are waited for a little.
+bool tacit_smr_pace_is_gathering(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    uint32_t waiting = tacit_requests_proposals(byzantine->requests);
+    byzantine->is_gathering = false;
+    if (tacit_agree_under_way(byzantine->agree) > 0 || !tacit_agree_is_slow(byzantine->agree) ||
+        TACIT_BUG(SLOW_SLOT_FOR_FIRST)) {
+        return false;
+    }
+    if (byzantine->sessions > 0) { // its slots were decided just now
+        tacit_time_ns_t wait_ns = (smr->now_ns - byzantine->proposed_ns) / GATHER_PART;
+        tacit_time_ns_t most_ns = smr->config.byzantine.slow_after_ns;
+        byzantine->gather_sessions = byzantine->sessions + waiting;
+        byzantine->gather_until_ns = smr->now_ns + (wait_ns < most_ns ? wait_ns : most_ns);
+        byzantine->sessions = 0;
+    }
+    byzantine->is_gathering = waiting < byzantine->gather_sessions &&
+                              waiting < smr->config.batch_requests &&
+                              smr->now_ns < byzantine->gather_until_ns;
+    return byzantine->is_gathering;
+}
+
+// Empty slots that lead to the end of an epoch cost as much as others, and what clients want waits
+// for those before it. While clients come, their requests fill the slots, and an empty one is begun
+// only if none came for as long as they are waited for.
+bool tacit_smr_pace_is_to_fill(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    tacit_time_ns_t patience_ns = TACIT_PATIENCE_TIMES * smr->config.byzantine.slow_after_ns;
+    bool has_clients = smr->now_ns < byzantine->proposed_ns + patience_ns;
+    return !has_clients || !tacit_agree_is_slow(byzantine->agree) || TACIT_BUG(FILLED_AT_ONCE) ||
+           (tacit_agree_under_way(byzantine->agree) == 0 && !tacit_smr_pace_is_gathering(smr));
 }
 
 // A replica that was without a processor for a while, and that the others did not wait for, has

@@ -23,13 +23,19 @@ static struct {
     uint64_t under_way, late_by;
     tacit_time_ns_t followed_ns; // who is late followed then for the last time
     uint32_t waiting;
-    bool message, vote, client;
+    bool message, vote, client, slow;
 } world;
 
 uint64_t tacit_agree_under_way(const struct tacit_agree *agree)
 {
     (void)agree;
     return world.under_way;
+}
+
+bool tacit_agree_is_slow(const struct tacit_agree *agree)
+{
+    (void)agree;
+    return world.slow;
 }
 
 uint32_t tacit_requests_proposals(const struct tacit_requests *requests)
@@ -144,7 +150,60 @@ static bool rule_busy_are_tended(void)
     return kept;
 }
 
+// A batch of `sessions` was decided by signatures after two waits, and so many others wait.
+static void decided_slowly(uint32_t sessions, uint32_t waiting)
+{
+    world_open();
+    world.slow = true;
+    world.under_way = 1;
+    tacit_smr_pace_begun(&world.smr, sessions);
+    assert_false(tacit_smr_pace_is_gathering(&world.smr));
+    world.smr.now_ns += 2 * SLOW_NS;
+    world.under_way = 0;
+    world.waiting = waiting;
+}
+
+// All that were served, and those that wait already, go together; for half of a wait, which is a
+// quarter of what the slot took.
+static bool rule_slow_slots_gather(void)
+{
+    struct tacit_smr *smr = &world.smr;
+    decided_slowly(3, 4);
+    bool kept = tacit_smr_pace_is_gathering(smr) && smr->byzantine.is_gathering;
+    smr->now_ns += SLOW_NS / 2 - 1;
+    world.waiting = 6;
+    kept = tacit_smr_pace_is_gathering(smr) && kept;
+    world.waiting = 7;
+    assert_false(tacit_smr_pace_is_gathering(smr) || smr->byzantine.is_gathering);
+    world.waiting = 6;
+    smr->now_ns += 1;
+    assert_false(tacit_smr_pace_is_gathering(smr));
+    return kept;
+}
+
+// While clients come, and signatures decide, empty slots wait until none has come for a while.
+static bool rule_clients_fill_slots(void)
+{
+    struct tacit_smr *smr = &world.smr;
+    decided_slowly(1, 0);
+    bool kept = !tacit_smr_pace_is_to_fill(smr);
+    smr->now_ns += SLOW_NS / 2;
+    assert_true(tacit_smr_pace_is_to_fill(smr));
+    world.under_way = 1;
+    kept = !tacit_smr_pace_is_to_fill(smr) && kept;
+    world.slow = false;
+    assert_true(tacit_smr_pace_is_to_fill(smr));
+    world.slow = true;
+    smr->now_ns += TACIT_PATIENCE_TIMES * SLOW_NS;
+    assert_true(tacit_smr_pace_is_to_fill(smr));
+    return kept;
+}
+
 static const struct rule rules[] = {
+    {"who was served by signatures is waited for", rule_slow_slots_gather,
+     TACIT_BUG_SLOW_SLOT_FOR_FIRST},
+    {"clients' requests fill the slots to an epoch's end", rule_clients_fill_slots,
+     TACIT_BUG_FILLED_AT_ONCE},
     {"who is busy looks after the rest, too", rule_busy_are_tended, TACIT_BUG_BUSY_LEFT_UNTENDED},
     {"batches grow with what is under way", rule_batches_grow, TACIT_BUG_BATCHES_DO_NOT_GROW},
     {"who follows late is waited for", rule_late_are_waited_for, TACIT_BUG_LATE_LEFT_BEHIND},
@@ -189,10 +248,47 @@ static void quiet__ends_with_any_news(void **state)
     }
 }
 
+// A full batch waits for nobody, nor does one after ACKs of all, and no wait is longer than others
+// are waited for, however long the slot took.
+static void gathering__is_bounded(void **state)
+{
+    (void)state;
+    struct tacit_smr *smr = &world.smr;
+    decided_slowly(BATCH, BATCH - 1);
+    assert_true(tacit_smr_pace_is_gathering(smr));
+    world.waiting = BATCH;
+    assert_false(tacit_smr_pace_is_gathering(smr));
+    decided_slowly(3, 1);
+    world.slow = false;
+    assert_false(tacit_smr_pace_is_gathering(smr));
+    decided_slowly(3, 1);
+    smr->now_ns += 100 * SLOW_NS;
+    assert_true(tacit_smr_pace_is_gathering(smr));
+    smr->now_ns += SLOW_NS;
+    assert_false(tacit_smr_pace_is_gathering(smr));
+}
+
+// Batches that are under way together are waited for together.
+static void gathering__is_for_all_that_were_under_way(void **state)
+{
+    (void)state;
+    struct tacit_smr *smr = &world.smr;
+    decided_slowly(3, 1);
+    world.under_way = 2;
+    tacit_smr_pace_begun(smr, 9);
+    world.under_way = 0;
+    smr->now_ns += SLOW_NS;
+    world.waiting = 12;
+    assert_true(tacit_smr_pace_is_gathering(smr));
+    assert_int_equal(smr->byzantine.gather_sessions, 24);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         RULE_TESTS(rules),
+        cmocka_unit_test(gathering__is_bounded),
+        cmocka_unit_test(gathering__is_for_all_that_were_under_way),
         cmocka_unit_test(hold__is_for_who_follows_late),
         cmocka_unit_test(quiet__ends_with_any_news),
     };
