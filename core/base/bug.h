@@ -171,6 +171,7 @@
     X(ROOM_FOR_ONCE, "a client's next requests find no room at who executes last")                 \
     X(SLOW_SLOT_FOR_FIRST, "a slot that takes signatures is begun for the first who comes back")   \
     X(FILLED_AT_ONCE, "empty slots at an epoch's end leave clients' requests no room")             \
+    X(EPOCH_HAND_OUT_FORGOTTEN, "who asks twice in a row is not shown the new epoch")              \
     /* the newest is the last */
 
 enum tacit_bug {

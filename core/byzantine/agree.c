@@ -466,10 +466,16 @@ void tacit_agree_other_epoch(struct tacit_agree *a, tacit_node_t from, uint64_t 
         a->rumour = true;
         return;
     }
-    if (a->newest.certificate.count == 0 || a->now_ns < a->shown_ns[from] ||
-        TACIT_BUG(EPOCH_NO_HAND_OUT)) {
+    if (a->newest.certificate.count == 0 || TACIT_BUG(EPOCH_NO_HAND_OUT)) {
         return;
     }
+    if (a->now_ns < a->shown_ns[from]) {
+        // Who speaks so soon again may not repeat it (it asked before it was a member, was
+        // answered, and asks as one): in an idle group nobody would ever tell it.
+        a->owed |= TACIT_BUG(EPOCH_HAND_OUT_FORGOTTEN) ? 0 : 1u << from;
+        return;
+    }
+    a->owed &= ~(1u << from);
     a->shown_ns[from] = a->now_ns + a->config.retry_ns / 2;
     uint8_t answer[16 + TACIT_BASE_BYTES_MAX] = {TACIT_MESSAGE_CHECKPOINT_CERTIFICATE};
     tacit_message_of_epoch(answer, a->newest.epoch);
@@ -617,9 +623,21 @@ bool tacit_agree_look(struct tacit_agree *a, tacit_time_ns_t now_ns)
     return tacit_agree_advance(a) || worked;
 }
 
+// The certificate, to whoever had been shown one a moment before it asked.
+static void show_owed(struct tacit_agree *a)
+{
+    for (uint32_t left = a->owed; left != 0; left &= left - 1) {
+        tacit_node_t r = (tacit_node_t)__builtin_ctz(left);
+        if (a->now_ns >= a->shown_ns[r]) {
+            tacit_agree_other_epoch(a, r, 0);
+        }
+    }
+}
+
 bool tacit_agree_poll(struct tacit_agree *a, tacit_time_ns_t now_ns)
 {
     a->now_ns = now_ns;
+    show_owed(a);
     tacit_base_jump(a);
     if (a->observer) {
         if (now_ns >= a->repeat_ns) {
@@ -653,10 +671,14 @@ tacit_time_ns_t tacit_agree_deadline(const struct tacit_agree *a)
     bool waits = checks || lacks_body || a->seen > a->undecided || (a->view > 0 && !a->entered) ||
                  a->base > a->applied || a->own_base > a->base || a->seal_due || a->announce_due ||
                  a->rumour || a->observer || a->newest.base > a->applied;
-    if (!waits) {
-        return UINT64_MAX;
+    tacit_time_ns_t at = waits ? a->repeat_ns : UINT64_MAX;
+    for (uint32_t left = a->owed; left != 0; left &= left - 1) {
+        tacit_time_ns_t due = a->shown_ns[__builtin_ctz(left)];
+        at = due < at ? due : at;
     }
-    tacit_time_ns_t at = a->repeat_ns;
+    if (!waits) {
+        return at;
+    }
     for (uint64_t s = a->undecided; s < a->seen; s++) {
         const struct tacit_slot *slot = &a->slots[s % (2ull * a->config.window)];
         tacit_time_ns_t due = UINT64_MAX;

@@ -198,11 +198,12 @@ struct tacit_agree {
     // present one: the state is fetched, then that epoch begins here.
     struct tacit_base_offer newest;
     uint64_t newest_told; // base that the owner was told to fetch because of it
-    tacit_time_ns_t shown_ns[TACIT_REPLICAS_MAX]; // when it was handed out last
-    bool rumour;                                  // others speak of a later epoch
-    bool observer;                                // not a member yet
-    uint64_t limit;                               // slots from here on are another epoch's
-    bool fetching; // the owner was told to fetch a state: nothing is executed until it is there
+    tacit_time_ns_t shown_ns[TACIT_REPLICAS_MAX]; // when it was handed out last, and a bit
+    uint32_t owed;  // for each that is shown it again, once that was long enough ago
+    bool rumour;    // others speak of a later epoch
+    bool observer;  // not a member yet
+    uint64_t limit; // slots from here on are another epoch's
+    bool fetching;  // the owner was told to fetch a state: nothing is executed until it is there
 
     // View change.
     struct tacit_cosign *cosigns;           // [replicas]

@@ -104,6 +104,21 @@ static bool rule_states_of_this_epoch(void)
     return is_newview_refused();
 }
 
+static bool is_shown_the_end(bool asks)
+{
+    if (asks) {
+        tacit_agree_send_status(agree_of(2), TACIT_SLOT_NONE);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        (void)world_turn(0);
+        (void)world_turn(1);
+        (void)world_inbox_turn(2);
+        (void)world_signer_turn(2);
+        (void)tacit_agree_poll(agree_of(2), world.now_ns);
+    }
+    return world.node[2].told_behind == 2 * WORLD_WINDOW;
+}
+
 // Who missed the end of an epoch says something of the old one, and is shown the certificate.
 static bool rule_hand_out(void)
 {
@@ -117,15 +132,25 @@ static bool rule_hand_out(void)
     world.node[2].is_dead = false;                                   // in epoch 1 still
     memset(world.node[2].locked, 0xff, sizeof world.node[2].locked); // hears no stream of epoch 2
     world.node[2].inbox_count = 0;
-    tacit_agree_send_status(agree_of(2), TACIT_SLOT_NONE);
-    for (unsigned i = 0; i < 4; i++) {
-        (void)world_turn(0);
-        (void)world_turn(1);
-        (void)world_inbox_turn(2);
-        (void)world_signer_turn(2);
-        (void)tacit_agree_poll(agree_of(2), world.now_ns);
+    return is_shown_the_end(true);
+}
+
+// Who asks and is answered, forgets (it was no member, and is one now) and asks again at once, and
+// then no more: it is shown the certificate all the same, though not in the same moment.
+static bool rule_hand_out_again(void)
+{
+    assert_true(rule_hand_out());
+    world.node[2].told_behind = 0;
+    agree_of(2)->newest = (struct tacit_base_offer){0};
+    agree_of(2)->newest_told = 0;
+    bool at_once = is_shown_the_end(true);
+    assert_false(at_once);
+    world.now_ns += WORLD_RETRY_NS;
+    for (tacit_node_t r = 0; r < 2; r++) {
+        assert_true(tacit_agree_deadline(agree_of(r)) <= world.now_ns ||
+                    TACIT_BUG(EPOCH_HAND_OUT_FORGOTTEN));
     }
-    return world.node[2].told_behind == 2 * WORLD_WINDOW;
+    return is_shown_the_end(false);
 }
 
 // A spare sits in seat 2, and signs with its own key; that of the founder, whose seat it was,
@@ -153,6 +178,7 @@ static const struct rule rules[] = {
     {"NEW_VIEW: of this epoch", rule_states_of_this_epoch, TACIT_BUG_STATEMENT_WITHOUT_EPOCH},
     {"who sits in a seat signs for it", rule_author_of_the_seat, TACIT_BUG_AUTHOR_IS_SEAT},
     {"who is behind is shown the certificate", rule_hand_out, TACIT_BUG_EPOCH_NO_HAND_OUT},
+    {"and who asks twice in a row, again", rule_hand_out_again, TACIT_BUG_EPOCH_HAND_OUT_FORGOTTEN},
 };
 
 // ---- certificates of checkpoints
