@@ -589,8 +589,6 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
     if (!smr->active) {
         worked = tacit_smr_hear_peers(smr) || worked;
         worked = fetch_state(smr) || worked;
-        // Who waits to be taken in has the time: the others wait for it later.
-        worked = (!smr->state_valid && tacit_fetch_prepare(&byzantine->fetch)) || worked;
         worked = tacit_agree_poll(byzantine->agree, smr->now_ns) || worked;
         worked = tacit_links_poll(byzantine->links, smr->now_ns) || worked;
         return tacit_smr_epoch_poll(smr) || worked;

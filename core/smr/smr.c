@@ -230,6 +230,7 @@ static void touch(struct tacit_app_host *host, const void *address, size_t bytes
 static void found(struct tacit_smr *smr)
 {
     struct tacit_seats seats = tacit_smr_seats(smr);
+    tacit_pages_touch(&smr->pages, smr->sessions.members, sizeof *smr->sessions.members);
     tacit_members_found(smr->sessions.members, &seats);
 }
 

@@ -100,20 +100,6 @@ bool tacit_fetch_start(struct tacit_fetch *fetch, tacit_index_t index,
     return true;
 }
 
-bool tacit_fetch_prepare(struct tacit_fetch *fetch)
-{
-    struct tacit_tree *tree = &fetch->pages->certified->tree;
-    uint32_t budget = OWN_BUDGET;
-    if (fetch->step != TACIT_FETCH_IDLE || fetch->counters.transfers > 0) {
-        return false;
-    }
-    if (!fetch->prepares) {
-        fetch->prepares = true;
-        tacit_tree_begin(tree);
-    }
-    return !tacit_tree_step(tree, fetch->pages->live, &budget);
-}
-
 void tacit_fetch_cancel(struct tacit_fetch *fetch, tacit_time_ns_t now_ns)
 {
     if (tacit_fetch_busy(fetch) && !tacit_fetch_is_installing(fetch)) {
@@ -467,7 +453,8 @@ static bool is_here(const struct tacit_fetch *fetch, uint32_t unit)
     if (fetch->stratum < fetch->layout.strata) {
         return chunk_is_wanted(fetch, fetch->stratum, unit, &fetch->fits[fetch->stratum][unit]);
     }
-    return tacit_tree_is_same(&fetch->have[unit], &fetch->want[0][unit]);
+    return is_left_out(fetch, unit) ||
+           tacit_tree_is_same(&fetch->have[unit], &fetch->want[0][unit]);
 }
 
 // Parts that found no room in the queue. False: some still do not.

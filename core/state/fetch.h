@@ -94,7 +94,6 @@ struct tacit_fetch {
     uint32_t cursor;
     uint32_t own_area; // where fetched pages wait
     bool own_begun;
-    bool prepares;                                // prepare() was called
     uint64_t *staged;                             // bitmap: the page waits there
     struct tacit_digest *want[TACIT_TREE_STRATA]; // [0]: of pages; verified from the top down
     struct tacit_digest *fits[TACIT_TREE_STRATA]; // what a chunk of want[s] hashes to
@@ -115,9 +114,6 @@ void tacit_fetch_init(struct tacit_fetch *fetch, struct tacit_bump *bump,
 // and keeps what it has. False, and nothing happens: not newer, or one is being installed.
 bool tacit_fetch_start(struct tacit_fetch *fetch, tacit_index_t index,
                        const struct tacit_digest *root, tacit_time_ns_t now_ns);
-// Before the first transfer, while there is nothing to fetch yet: digests some of the own pages, so
-// that they need not be digested then. Nobody executes meanwhile. True: there is more to do.
-bool tacit_fetch_prepare(struct tacit_fetch *fetch);
 // Gives up a transfer that is not being installed; the own state is as before.
 void tacit_fetch_cancel(struct tacit_fetch *fetch, tacit_time_ns_t now_ns);
 static inline bool tacit_fetch_busy(const struct tacit_fetch *fetch)

@@ -48,6 +48,36 @@ static void node_make(struct tacit_digest *out, const struct tacit_digest *child
     tacit_digest_make(out, TACIT_DOMAIN_TREE, four, sizeof(four));
 }
 
+static void level_make(struct tacit_tree *tree, uint32_t level, uint32_t index)
+{
+    uint32_t first = index * TACIT_TREE_FANOUT;
+    node_make(&tree->node[level][index], &tree->node[level - 1][first],
+              tree->size[level - 1] - first);
+    tree->digests++;
+}
+
+// The digests of nothing but zeros: on each level all are the same one, but for the last, which may
+// have fewer children. Whoever starts has such pages, and is waited for: to read them all, only to
+// find that out, takes tens of milliseconds.
+static void fill_zeros(struct tacit_tree *tree)
+{
+    static const uint8_t zeros[TACIT_TREE_BLOCK_BYTES];
+    struct tacit_digest node;
+    tacit_digest_make(&node, TACIT_DOMAIN_LEAF, zeros, sizeof(zeros));
+    for (uint32_t level = 0; level < tree->levels; level++) {
+        if (level > 0) {
+            const struct tacit_digest four[TACIT_TREE_FANOUT] = {node, node, node, node};
+            node_make(&node, four, TACIT_TREE_FANOUT);
+        }
+        for (uint32_t index = 0; index < tree->size[level]; index++) {
+            tree->node[level][index] = node;
+        }
+        if (level > 0) {
+            level_make(tree, level, tree->size[level] - 1);
+        }
+    }
+}
+
 void tacit_tree_init(struct tacit_tree *tree, struct tacit_bump *bump, uint32_t count)
 {
     uint32_t strata[TACIT_TREE_STRATA];
@@ -72,25 +102,19 @@ void tacit_tree_init(struct tacit_tree *tree, struct tacit_bump *bump, uint32_t 
     if (bump->base == NULL) {
         return;
     }
-    static const uint8_t zeros[TACIT_TREE_BLOCK_BYTES];
-    tacit_digest_make(&tree->zero[0], TACIT_DOMAIN_LEAF, zeros, sizeof(zeros));
-    for (uint32_t level = 1; level < 3; level++) {
-        const struct tacit_digest below = tree->zero[level - 1];
-        const struct tacit_digest four[TACIT_TREE_FANOUT] = {below, below, below, below};
-        node_make(&tree->zero[level], four, TACIT_TREE_FANOUT);
+    memset(tree->dirty, 0, 2ull * count);
+    memset(tree->pending, 0, 2ull * count);
+    for (uint32_t level = 3; level < tree->levels; level++) {
+        memset(tree->redo[level], 0, 8 * bitmap_words(tree->size[level]));
     }
-    memset(tree->node[2], 0, (size_t)count * sizeof(struct tacit_digest));
-    memset(tree->news[0], 0, 8 * bitmap_words(count));
-    memset(tree->news[1], 0, 8 * bitmap_words(count));
-    tacit_tree_all_dirty(tree);
-}
-
-static void level_make(struct tacit_tree *tree, uint32_t level, uint32_t index)
-{
-    uint32_t first = index * TACIT_TREE_FANOUT;
-    node_make(&tree->node[level][index], &tree->node[level - 1][first],
-              tree->size[level - 1] - first);
-    tree->digests++;
+    tree->level = tree->levels;
+    fill_zeros(tree);
+    memset(tree->news[0], 0xff, 8 * bitmap_words(count));
+    memset(tree->news[1], 0xff, 8 * bitmap_words(count));
+    for (uint32_t page = count; page % 64 != 0; page++) {
+        tree->news[0][page / 64] &= ~(1ull << page % 64);
+        tree->news[1][page / 64] &= ~(1ull << page % 64);
+    }
 }
 
 static bool is_left_out(const struct tacit_tree *tree, uint32_t page)
@@ -195,38 +219,14 @@ static void settle_groups(struct tacit_tree *tree, const struct stale_page *page
     batch_flush(&batch);
 }
 
-// Whoever starts has pages of zeros for the most part, and is waited for until it has digested
-// them.
-static bool settle_zeros(struct tacit_tree *tree, const struct stale_page *stale)
-{
-    static const uint8_t zeros[TACIT_PAGE_BYTES];
-    const uint32_t groups = TACIT_TREE_BLOCKS / TACIT_TREE_FANOUT;
-    if (stale->blocks != UINT16_MAX || memcmp(stale->content, zeros, sizeof(zeros)) != 0) {
-        return false;
-    }
-    for (uint32_t block = 0; block < TACIT_TREE_BLOCKS; block++) {
-        tree->node[0][stale->page * TACIT_TREE_BLOCKS + block] = tree->zero[0];
-    }
-    for (uint32_t group = 0; group < groups; group++) {
-        tree->node[1][stale->page * groups + group] = tree->zero[1];
-    }
-    tree->node[2][stale->page] = tree->zero[2];
-    return true;
-}
-
 // Digests of what is pending in some pages, and theirs.
 static void settle(struct tacit_tree *tree, struct stale_page *pages, uint32_t count)
 {
     struct batch batch = batch_of_nodes();
-    for (uint32_t i = 0; i < count; i++) {
-        pages[i].blocks = settle_zeros(tree, &pages[i]) ? 0 : pages[i].blocks;
-    }
     settle_blocks(tree, pages, count);
     settle_groups(tree, pages, count);
     for (uint32_t i = 0; i < count; i++) {
-        if (pages[i].blocks != 0) {
-            batch_level(tree, &batch, 2, pages[i].page);
-        }
+        batch_level(tree, &batch, 2, pages[i].page);
     }
     batch_flush(&batch);
     for (uint32_t i = 0; i < count; i++) {

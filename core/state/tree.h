@@ -49,7 +49,6 @@ struct tacit_tree {
                        // snapshot that follows this tree
     uint32_t level;    // step(): where it is; `levels` when nothing is under way
     uint32_t cursor;
-    struct tacit_digest zero[3];    // of a block, of four and of a page of zeros
     uint32_t skip_first, skip_last; // seeded bug: pages that are not in the root
     uint64_t digests;               // counter: digests made, of any level
 };
@@ -57,7 +56,8 @@ struct tacit_tree {
 // Strata and their sizes for `count` pages (1 .. TACIT_TREE_PAGES_MAX).
 uint32_t tacit_tree_strata(uint32_t count, uint32_t size[TACIT_TREE_STRATA]);
 
-// Private memory from `bump` (17 % of the pages). Everything is dirty.
+// Private memory from `bump` (17 % of the pages). The tree is that of pages of zeros, which the
+// live ones must be; whoever changes one touches it, from the first byte on.
 void tacit_tree_init(struct tacit_tree *tree, struct tacit_bump *bump, uint32_t count);
 void tacit_tree_all_dirty(struct tacit_tree *tree);
 
