@@ -13,6 +13,7 @@
 #include "../flip/flip.h"
 #include "../kv/kv.h"
 #include "../lib/log.h"
+#include "../lib/remains.h"
 #include "tacit/replica.h"
 
 enum { KEY_UNREPLICATED = 256 };
@@ -163,6 +164,7 @@ int main(int argc, char **argv)
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
     arguments.options.stopped = &stopped;
+    (void)tacit_remains_keep(); // where it cannot be had, others only wait a little
     enum tacit_status status = live(&arguments.options, &error);
     if (status == TACIT_ECLOSED && !stopped) { // replaced: it stands by from now on
         (void)fprintf(stderr, "tacit-replica: %s\n", error.text);
