@@ -34,6 +34,7 @@
     X(ALIVE_REPLACED, "another body is let into a seat whose member lives, without an order")      \
     X(REMOVE_BELOW_QUORUM, "an operator may remove members down to the last one")                  \
     X(ORDER_OUTLIVES_EPOCH, "an order is executed after the members it was made for changed")      \
+    X(OVERSIZED_ORDER_WAITS, "an order that fits into no batch waits for one")                     \
     X(CERTIFIED_PAGE_UNCHECKED, "a fetched page is installed without checking it")                 \
     X(ROOT_FROM_SOURCE, "fetched state is checked against its source's root, not the certified")   \
     X(ROOT_WITHOUT_SESSIONS, "the certified root leaves the table of sessions out")                \
@@ -172,6 +173,8 @@
     X(SLOW_SLOT_FOR_FIRST, "a slot that takes signatures is begun for the first who comes back")   \
     X(FILLED_AT_ONCE, "empty slots at an epoch's end leave clients' requests no room")             \
     X(EPOCH_HAND_OUT_FORGOTTEN, "who asks twice in a row is not shown the new epoch")              \
+    X(ORDER_TOLD_ONCE, "who has a valid order tells the others once, whether they hear it or not") \
+    X(ORDER_TOLD_LATE, "an order that goes before another is not told before that one's turn")     \
     /* the newest is the last */
 
 enum tacit_bug {

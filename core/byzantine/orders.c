@@ -71,7 +71,7 @@ static void keep(struct tacit_orders *orders, const uint8_t *bytes, uint64_t non
     }
     memcpy(orders->kept, bytes, sizeof orders->kept);
     orders->nonce = nonce;
-    orders->tell_ns = 0;
+    orders->tell_ns = TACIT_BUG(ORDER_TOLD_LATE) ? orders->tell_ns : 0;
     orders->told = 0;
     orders->counters.taken++;
 }
@@ -215,6 +215,9 @@ bool tacit_orders_poll(struct tacit_orders *orders, tacit_time_ns_t now_ns)
     tacit_links_send_all(orders->links, message, sizeof message);
     orders->tell_ns = now_ns + (orders->config.retry_ns << orders->told);
     orders->told += orders->told < TELL_DOUBLINGS;
+    if (TACIT_BUG(ORDER_TOLD_ONCE)) {
+        orders->tell_ns = UINT64_MAX;
+    }
     return true;
 }
 

@@ -188,9 +188,61 @@ static bool rule_told_to_all(void)
     return is_due(0) && proposed_nonce(0) == 7;
 }
 
+// What was told is lost with a connection: it is told again, until the order was executed, and no
+// more after that.
+static bool rule_told_until_executed(void)
+{
+    uint8_t order[TACIT_WIRE_ORDER_BYTES];
+    world_open();
+    struct node *node = &world.node[2];
+    sign(order, 7, &world.operator_key);
+    ask(2, 0, order);
+    assert_true(tacit_orders_poll(node->orders, world.now_ns)); // nobody hears it
+    world.now_ns += RETRY_NS;
+    if (!tacit_orders_poll(node->orders, world.now_ns)) {
+        return false;
+    }
+    assert_int_equal(node->said_count, 2);
+    hear(0, 2);
+    assert_int_equal(proposed_nonce(0), 7);
+    tacit_orders_executed(node->orders, 7);
+    for (uint32_t i = 0; i < 1000; i++) {
+        world.now_ns += RETRY_NS;
+        assert_false(tacit_orders_poll(node->orders, world.now_ns));
+    }
+    return true;
+}
+
+// One that goes first is told at once, however seldom the other one is by now.
+static bool rule_told_at_once(void)
+{
+    uint8_t order[TACIT_WIRE_ORDER_BYTES];
+    world_open();
+    struct node *node = &world.node[2];
+    sign(order, 9, &world.operator_key);
+    ask(2, 0, order);
+    for (uint32_t i = 0; i < 20; i++) {
+        (void)tacit_orders_poll(node->orders, world.now_ns);
+        world.now_ns += RETRY_NS;
+    }
+    sign(order, 5, &world.operator_key);
+    ask(2, 1, order);
+    assert_int_equal(proposed_nonce(2), 5);
+    if (!tacit_orders_poll(node->orders, world.now_ns)) {
+        return false;
+    }
+    hear(0, 2);
+    assert_int_equal(proposed_nonce(0), 5);
+    world.now_ns += RETRY_NS; // and as often as a new one
+    return tacit_orders_poll(node->orders, world.now_ns);
+}
+
 static const struct rule rules[] = {
     {"the operator signs", rule_operator_signed, TACIT_BUG_ORDER_UNCHECKED},
     {"who has an order tells it", rule_told_to_all, TACIT_BUG_ORDER_FORGOTTEN},
+    {"who has an order tells it until it was executed", rule_told_until_executed,
+     TACIT_BUG_ORDER_TOLD_ONCE},
+    {"who has an order tells it at once", rule_told_at_once, TACIT_BUG_ORDER_TOLD_LATE},
 };
 
 // ---- one after the other
