@@ -26,6 +26,10 @@ extern "C" {
 // few processors there is no such while, and fewer, larger batches cost all of them less.
 #define TACIT_BACKEND_LANES 4u
 #define TACIT_BACKEND_LANES_CROWDED 1u
+static inline uint32_t tacit_cluster_backend_lanes(bool is_crowded)
+{
+    return is_crowded ? TACIT_BACKEND_LANES_CROWDED : TACIT_BACKEND_LANES;
+}
 
 struct tacit_backend_place; // of a connection
 struct tacit_backend_lane;

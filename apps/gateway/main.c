@@ -143,13 +143,6 @@ static uint32_t pipeline_of(const struct tacit_channel_limits *limits)
     return most > limits->pipeline ? (uint32_t)most : limits->pipeline;
 }
 
-// Only in crash mode fewer: a round of Byzantine mode is long enough for several lanes to fill it.
-static uint32_t lanes_of(const struct tacit_channel_limits *limits)
-{
-    bool is_crowded = !limits->byzantine && tacit_waiting_is_crowded(limits->replicas);
-    return is_crowded ? TACIT_BACKEND_LANES_CROWDED : TACIT_BACKEND_LANES;
-}
-
 static enum tacit_status serve(struct arguments *arguments, struct tacit_channel *channel,
                                struct tacit_error *error)
 {
@@ -162,7 +155,8 @@ static enum tacit_status serve(struct arguments *arguments, struct tacit_channel
                                         .timeout_ns =
                                             (tacit_time_ns_t)arguments->timeout_ms * 1000000u};
     struct tacit_cluster_backend backend;
-    if (!tacit_cluster_backend_open(&backend, channel, limits.sessions, lanes_of(&limits))) {
+    uint32_t lanes = tacit_cluster_backend_lanes(tacit_waiting_is_crowded(limits.replicas));
+    if (!tacit_cluster_backend_open(&backend, channel, limits.sessions, lanes)) {
         return tacit_error_set(error, TACIT_ENOMEM, errno, "gateway: no memory");
     }
     struct tacit_front_backend ops = tacit_cluster_backend_ops(&backend);

@@ -32,9 +32,6 @@
 #define PERIODS_MAX 16u
 #define OPTIONS_BYTES 1024u
 #define NICE_GAIN 10 // Linux counts nice per thread
-// Looks of a leader in crash mode before it gives way on a machine with few processors: what a
-// client that waits for nothing else sends next comes within them.
-#define LOOKS_AHEAD 16u
 // A node that is in nobody's eyes a member: when it believes those who say that it was replaced,
 // and when a spare that is not let into the seat that it saw dead goes back to standing by.
 #define BELIEVES_NS UINT64_C(1000000000)
@@ -525,7 +522,7 @@ enum tacit_status tacit_replica_open(const struct tacit_replica_options *options
                                             .is_over = options->unreplicated ? NULL : is_over,
                                             .context = replica,
                                             .is_crowded = is_crowded(replica->node),
-                                            .looks = awaits_all(replica) ? 0 : LOOKS_AHEAD};
+                                            .looks = tacit_waiting_looks(awaits_all(replica))};
     *out = replica;
     return TACIT_OK;
 }

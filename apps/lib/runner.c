@@ -133,8 +133,7 @@ static unsigned turns_before_sleep(const struct tacit_runner *runner, unsigned b
     }
     bool is_unsettled = tacit_smr_is_unsettled(runner->smr);
     if (runner->is_crowded && !is_unsettled) { // a timer alone is no reason to expect more
-        unsigned turns = runner->looks + TACIT_WAITING_YIELDS;
-        return budget < turns ? budget : turns;
+        return tacit_waiting_budget(runner->looks, budget);
     }
     bool is_shared = runner->turned_ns < runner->shared_until_ns || is_unsettled;
     return is_shared && budget > TURNS_SHARED ? TURNS_SHARED : budget;
@@ -156,11 +155,17 @@ static void run_adaptive(struct tacit_runner *runner)
         }
         streak = 0;
         idle++;
-        if (idle >= turns_before_sleep(runner, budget)) {
+        switch (tacit_waiting_next(runner->is_crowded, runner->looks, idle,
+                                   turns_before_sleep(runner, budget))) {
+        case TACIT_WAITING_SLEEP:
             budget = sleep_once(runner);
             idle = 0;
-        } else if (runner->is_crowded && idle > runner->looks) {
+            break;
+        case TACIT_WAITING_GIVE_WAY:
             (void)sched_yield();
+            break;
+        default:
+            break;
         }
     }
 }
