@@ -108,6 +108,12 @@ static void resume(struct tacit_ring_reader *reader, uint64_t found)
     }
 }
 
+void tacit_ring_prefetch(const struct tacit_ring_reader *reader)
+{
+    __builtin_prefetch(slot_of(reader, reader->next));
+    __builtin_prefetch(slot_of(reader, reader->next + 1));
+}
+
 bool tacit_ring_has_news(const struct tacit_ring_reader *reader)
 {
     return tacit_word_load(slot_of(reader, reader->next), 8 * TACIT_RING_WORD_SEQUENCE) >=

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Agreement: life, the table of slots, executing, messages, a turn. See agree.h.
+#include "../base/prefetch.h"
 #include "agree_internal.h"
 
 #define EXECUTE_BUDGET 64u
@@ -607,6 +608,20 @@ static void repeat(struct tacit_agree *a)
 void tacit_agree_turn(struct tacit_agree *a, tacit_time_ns_t now_ns)
 {
     a->now_ns = TACIT_BUG(TIME_OF_LAST_TURN) ? a->now_ns : now_ns;
+}
+
+void tacit_agree_prefetch(const struct tacit_agree *a)
+{
+    tacit_node_t leader = tacit_leader_of(a, a->view);
+    const struct tacit_stream *stream = &a->streams[leader];
+    const struct tacit_slot *slot = &a->slots[a->seen % (2ull * a->config.window)];
+    tacit_prefetch(slot, offsetof(struct tacit_slot, bodies));
+    tacit_prefetch(slot->acks, a->config.replicas * sizeof slot->acks[0]);
+    tacit_prefetch(slot->certifies, a->config.replicas * sizeof slot->certifies[0]);
+    tacit_prefetch(&stream->used[a->seen % stream->window], sizeof stream->used[0]);
+    tacit_prefetch(&stream->force[a->seen % stream->window], sizeof stream->force[0]);
+    tacit_ctb_prefetch(a->ctb, leader);
+    tacit_links_prefetch(a->links, a->seen > a->undecided ? a->undecided : a->seen);
 }
 
 bool tacit_agree_look(struct tacit_agree *a, tacit_time_ns_t now_ns)

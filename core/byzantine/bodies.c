@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "../base/bug.h"
+#include "../base/prefetch.h"
 
 #define NONE UINT32_MAX
+#define AHEAD_BYTES 256u   // of a batch that is expected
 #define LARGE_OF_OTHERS 4u // places for large bodies of another replica, of either class
 
 struct body {
@@ -247,6 +249,20 @@ void tacit_bodies_release(struct tacit_bodies *bodies, uint32_t account,
     }
     *link = bodies->body[index].next;
     free_push(bodies, index);
+}
+
+void tacit_bodies_prefetch(const struct tacit_bodies *bodies, uint32_t account,
+                           const struct tacit_digest *released)
+{
+    uint32_t index = bodies->classes[TACIT_BODIES_BATCH].free[account];
+    if (index != NONE) {
+        tacit_prefetch(&bodies->body[index], sizeof bodies->body[index]);
+        tacit_prefetch(memory_of(bodies, index), AHEAD_BYTES);
+    }
+    index = released == NULL ? NONE : find(bodies, account, released); // its chain comes with it
+    if (index != NONE) {
+        tacit_prefetch(&bodies->body[index], sizeof bodies->body[index]);
+    }
 }
 
 uint32_t tacit_bodies_room(const struct tacit_bodies *bodies, uint32_t account,

@@ -81,6 +81,10 @@ const uint8_t *tacit_bodies_find(const struct tacit_bodies *bodies,
 // the account has no place for it.
 bool tacit_bodies_hold(struct tacit_bodies *bodies, uint32_t account, bool is_batch,
                        const struct tacit_digest *digest);
+// Calls for the memory of the next batch that is put on this account, and of one that will be
+// released (NULL: none).
+void tacit_bodies_prefetch(const struct tacit_bodies *bodies, uint32_t account,
+                           const struct tacit_digest *released);
 // Gives a reference back to the account that it is on. The last one frees the copy.
 void tacit_bodies_release(struct tacit_bodies *bodies, uint32_t account,
                           const struct tacit_digest *digest);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../base/bug.h"
+#include "../base/prefetch.h"
 #include "ctb_internal.h"
 
 // ---- memory ------------------------------------------------------------------------------------
@@ -530,6 +531,18 @@ uint64_t tacit_ctb_late_by(const struct tacit_ctb *ctb, tacit_time_ns_t since_ns
         most = follows && by > most ? by : most;
     }
     return most;
+}
+
+void tacit_ctb_prefetch(const struct tacit_ctb *ctb, tacit_node_t s)
+{
+    const struct tacit_ctb_stream *stream = &ctb->streams[s];
+    const struct tacit_ctb_slot *slot = tacit_ctb_slot_of(ctb, s, stream->lock_end);
+    size_t n = ctb->config.replicas;
+    tacit_prefetch(slot, sizeof *slot);
+    tacit_prefetch(&stream->heard[(size_t)(stream->lock_end % ctb->config.tail) * n],
+                   n * sizeof *stream->heard);
+    bool holds = (slot->flags & TACIT_CTB_HELD) != 0; // until the slot is used again
+    tacit_bodies_prefetch(ctb->bodies, s, holds ? &slot->payload.digest : NULL);
 }
 
 void tacit_ctb_hurry(struct tacit_ctb *ctb)

@@ -125,6 +125,8 @@ uint32_t tacit_ctb_overdue(const struct tacit_ctb *ctb);
 void tacit_ctb_gone(struct tacit_ctb *ctb, uint32_t gone);
 // Something else than LOCKED was asked of that replica at `since_ns`, and has not come.
 void tacit_ctb_missed(struct tacit_ctb *ctb, tacit_node_t from, tacit_time_ns_t since_ns);
+// While nothing is to be done: calls for the memory of the next id of a stream.
+void tacit_ctb_prefetch(const struct tacit_ctb *ctb, tacit_node_t stream);
 // Wants the broadcaster's ids to become deliverable soon (a view change waits for them).
 void tacit_ctb_hurry(struct tacit_ctb *ctb);
 

@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "../base/bug.h"
+#include "../base/prefetch.h"
 #include "links_internal.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#define AHEAD_BYTES 256u // of a message: LOCK with a small request
 #define BODY_HEADER (8u * TACIT_LINKS_BODY_WORDS)
 
 uint64_t tacit_links_cell_check(unsigned kind, const uint8_t *cell)
@@ -36,6 +38,26 @@ bool tacit_links_has_news(const struct tacit_links *links)
         news = links->peer[r].memory != NULL && tacit_ring_has_news(&links->peer[r].reader);
     }
     return news;
+}
+
+void tacit_links_prefetch(const struct tacit_links *links, uint64_t slot)
+{
+    size_t cell = tacit_links_cell_at(links, TACIT_VOTE_ACK, slot);
+    for (tacit_node_t r = 0; r < links->config.replicas; r++) {
+        const struct tacit_links_peer *peer = &links->peer[r];
+        const struct tacit_links_area *area = &links->area[r];
+        if (area->mirror != NULL) {
+            size_t next = tacit_ring_offset(links->layout.shape, area->messages + 1);
+            size_t after = tacit_ring_offset(links->layout.shape, area->messages + 2);
+            tacit_prefetch(area->mirror + links->layout.ring + next, AHEAD_BYTES);
+            tacit_prefetch(area->mirror + links->layout.ring + after, AHEAD_BYTES);
+            tacit_prefetch(area->mirror + cell, tacit_links_cell_bytes(TACIT_VOTE_ACK));
+        }
+        if (peer->memory != NULL) {
+            tacit_ring_prefetch(&peer->reader);
+            __builtin_prefetch(peer->memory + cell);
+        }
+    }
 }
 
 // The next message that a ring shows, at links->scratch + TACIT_RING_HEADER.

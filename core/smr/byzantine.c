@@ -607,6 +607,7 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
     byzantine->is_quiet = !worked;
     if (!worked) {
         byzantine->quiet_until_ns = tacit_smr_byzantine_deadline(smr);
+        tacit_agree_prefetch(byzantine->agree);
     }
     return worked;
 }

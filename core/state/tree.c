@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../base/bug.h"
+#include "../base/prefetch.h"
 #include "../byzantine/payload.h"
 
 uint32_t tacit_tree_strata(uint32_t count, uint32_t size[TACIT_TREE_STRATA])
@@ -262,25 +263,18 @@ void tacit_tree_begin(struct tacit_tree *tree)
 // several pages are called for before the first is worked on.
 #define PREFETCH_PAGES 8u
 
-static void prefetch(const void *memory, uint32_t bytes)
-{
-    for (uint32_t at = 0; at < bytes; at += TACIT_CACHE_LINE) {
-        __builtin_prefetch((const uint8_t *)memory + at, 1);
-    }
-}
-
 static void prefetch_page(const struct tacit_tree *tree, uint32_t page, const uint8_t *content)
 {
     const uint32_t group_bytes = TACIT_TREE_FANOUT * sizeof(struct tacit_digest);
     uint32_t first = page * TACIT_TREE_BLOCKS;
     for (uint32_t left = tree->pending[page]; left != 0; left &= left - 1) {
         uint32_t block = (uint32_t)__builtin_ctz(left);
-        prefetch(content + (size_t)block * TACIT_TREE_BLOCK_BYTES, TACIT_TREE_BLOCK_BYTES);
-        prefetch(&tree->node[0][first + block / TACIT_TREE_FANOUT * TACIT_TREE_FANOUT],
-                 group_bytes);
+        tacit_prefetch(content + (size_t)block * TACIT_TREE_BLOCK_BYTES, TACIT_TREE_BLOCK_BYTES);
+        tacit_prefetch(&tree->node[0][first + block / TACIT_TREE_FANOUT * TACIT_TREE_FANOUT],
+                       group_bytes);
     }
-    prefetch(&tree->node[1][first / TACIT_TREE_FANOUT], group_bytes);
-    prefetch(&tree->node[2][page / TACIT_TREE_FANOUT * TACIT_TREE_FANOUT], group_bytes);
+    tacit_prefetch(&tree->node[1][first / TACIT_TREE_FANOUT], group_bytes);
+    tacit_prefetch(&tree->node[2][page / TACIT_TREE_FANOUT * TACIT_TREE_FANOUT], group_bytes);
 }
 
 // First page at or after `page` with something pending, or the number of pages.
@@ -341,7 +335,7 @@ static bool step_level(struct tacit_tree *tree, uint32_t level, uint32_t *budget
         uint64_t *word = &tree->redo[level][tree->cursor];
         for (uint64_t left = *word; left != 0; left &= left - 1) {
             uint32_t first = (tree->cursor * 64 + (uint32_t)__builtin_ctzll(left)) * 4;
-            prefetch(&tree->node[level - 1][first], 4 * sizeof(struct tacit_digest));
+            tacit_prefetch(&tree->node[level - 1][first], 4 * sizeof(struct tacit_digest));
         }
         step_word(tree, level, word, budget);
         if (*word != 0) {
