@@ -175,6 +175,7 @@
     X(EPOCH_HAND_OUT_FORGOTTEN, "who asks twice in a row is not shown the new epoch")              \
     X(ORDER_TOLD_ONCE, "who has a valid order tells the others once, whether they hear it or not") \
     X(ORDER_TOLD_LATE, "an order that goes before another is not told before that one's turn")     \
+    X(EXPECTED_BY_LENGTH, "a body counts as the expected one if it has its length")                \
     /* the newest is the last */
 
 enum tacit_bug {

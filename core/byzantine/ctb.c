@@ -269,6 +269,28 @@ void tacit_ctb_got_body(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_
     }
 }
 
+void tacit_ctb_expect(struct tacit_ctb *ctb, const void *body, uint32_t bytes)
+{
+    TACIT_ASSERT(bytes > 0 && bytes <= TACIT_BYZ_INLINE_BYTES);
+    memcpy(ctb->expected.body, body, bytes);
+    ctb->expected.bytes = bytes;
+    tacit_body_digest(&ctb->expected.digest, body, bytes);
+}
+
+// What is known of the expected body is known of equal bytes.
+static void digest_of(const struct tacit_ctb *ctb, const struct tacit_ctb_message *message,
+                      struct tacit_digest *digest)
+{
+    bool is_expected = message->body_bytes > 0 && message->body_bytes == ctb->expected.bytes &&
+                       (memcmp(message->body, ctb->expected.body, message->body_bytes) == 0 ||
+                        TACIT_BUG(EXPECTED_BY_LENGTH));
+    if (is_expected) {
+        *digest = ctb->expected.digest;
+    } else {
+        tacit_body_digest(digest, message->body, message->body_bytes);
+    }
+}
+
 static void on_lock(struct tacit_ctb *ctb, const struct tacit_ctb_message *message)
 {
     tacit_node_t s = message->stream;
@@ -280,7 +302,7 @@ static void on_lock(struct tacit_ctb *ctb, const struct tacit_ctb_message *messa
     }
     if (message->carries == TACIT_CTB_INLINE) {
         struct tacit_digest digest;
-        tacit_body_digest(&digest, message->body, message->body_bytes);
+        digest_of(ctb, message, &digest);
         if (memcmp(digest.bytes, message->payload.digest.bytes, sizeof digest.bytes) != 0) {
             ctb->counters.malformed++;
             return;

@@ -127,6 +127,9 @@ void tacit_ctb_gone(struct tacit_ctb *ctb, uint32_t gone);
 void tacit_ctb_missed(struct tacit_ctb *ctb, tacit_node_t from, tacit_time_ns_t since_ns);
 // While nothing is to be done: calls for the memory of the next id of a stream.
 void tacit_ctb_prefetch(const struct tacit_ctb *ctb, tacit_node_t stream);
+// While nothing is to be done: the body that the next LOCK most likely brings (copied; at most
+// TACIT_BYZ_INLINE_BYTES). Its digest is made now and not then. Of another one it is made as ever.
+void tacit_ctb_expect(struct tacit_ctb *ctb, const void *body, uint32_t bytes);
 // Wants the broadcaster's ids to become deliverable soon (a view change waits for them).
 void tacit_ctb_hurry(struct tacit_ctb *ctb);
 

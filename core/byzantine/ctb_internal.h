@@ -194,6 +194,11 @@ struct tacit_ctb {
     uint64_t followed[TACIT_REPLICAS_MAX]; // one above the largest id that it said LOCKED of,
     tacit_time_ns_t followed_ns[TACIT_REPLICAS_MAX]; // when it did
     tacit_time_ns_t relock_due_ns, relock_wait_ns;
+    struct {
+        uint32_t bytes; // 0: none
+        struct tacit_digest digest;
+        uint8_t body[TACIT_BYZ_INLINE_BYTES];
+    } expected;
     uint8_t *scratch; // a body or a state
     uint8_t *out;     // a message
 };

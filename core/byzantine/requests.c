@@ -74,6 +74,7 @@ struct tacit_requests *tacit_requests_init(struct tacit_bump *bump,
     requests->faults = (config->replicas - 1u) / 2u;
     requests->lack_due_ns = UINT64_MAX;
     requests->patience_ns = config->lack_after_ns;
+    requests->newest = TACIT_REQUESTS_NONE;
     size_t places = (size_t)config->clients * requests->places_each;
     TACIT_ASSERT(places < 1u << TACIT_REQUESTS_PLACE_BITS);
     memset(requests->clients, 0, config->clients * sizeof(*requests->clients));
@@ -365,6 +366,7 @@ enum tacit_requests_put tacit_requests_put(struct tacit_requests *requests, uint
     }
     tacit_requests_echo(requests, place);
     if (is_new) {
+        requests->newest = place;
         tacit_requests_improved(requests, place, now_ns);
     }
     return TACIT_PUT_TAKEN;

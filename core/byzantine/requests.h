@@ -131,6 +131,10 @@ void tacit_requests_unwait(struct tacit_requests *requests, uint64_t slot);
 
 // Sessions (of each client also: its OPENs) that have something to propose. Cheap.
 uint32_t tacit_requests_proposals(const struct tacit_requests *requests);
+// Not the leader: writes the batch that it most likely proposes next, if nothing else is under way:
+// the request that came last, alone. Returns the bytes; 0: it is not here any more, was asked for
+// before, or `max` is too little.
+size_t tacit_requests_expected(struct tacit_requests *requests, uint8_t *out, size_t max);
 // Writes the next requests as items of a batch into `out` and counts them as proposed in this view.
 // Fair among sessions. Returns the bytes. `max` holds at least one item of request_bytes.
 size_t tacit_requests_fill(struct tacit_requests *requests, uint8_t *out, size_t max,

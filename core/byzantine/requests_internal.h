@@ -119,7 +119,8 @@ struct tacit_requests {
     uint64_t view;
     uint64_t checkpoints;
     uint64_t arrivals;
-    uint32_t named; // clients under a penalty
+    uint32_t newest; // place of what came last from a client itself, NONE: tacit_requests_expected
+    uint32_t named;  // clients under a penalty
 
     struct tacit_requests_client *clients;
     struct tacit_requests_entry *entries;

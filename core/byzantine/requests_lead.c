@@ -143,6 +143,15 @@ static bool add_item(struct tacit_requests *requests, uint32_t place, uint8_t *o
     return tacit_wire_item_encode(out, max, used, &item);
 }
 
+size_t tacit_requests_expected(struct tacit_requests *requests, uint8_t *out, size_t max)
+{
+    uint32_t place = requests->newest;
+    size_t used = 0;
+    requests->newest = TACIT_REQUESTS_NONE;
+    bool is_here = place != TACIT_REQUESTS_NONE && requests->entries[place].kind != 0;
+    return is_here && add_item(requests, place, out, max, &used) ? used : 0;
+}
+
 size_t tacit_requests_fill(struct tacit_requests *requests, uint8_t *out, size_t max,
                            uint32_t max_items)
 {

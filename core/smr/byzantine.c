@@ -575,6 +575,20 @@ static bool tend(struct tacit_smr *smr)
     return tacit_requests_poll(byzantine->requests, smr->now_ns) || worked;
 }
 
+// Nobody waits for this replica: what the next slot takes is made ready.
+static void get_ready(struct tacit_smr *smr)
+{
+    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    uint8_t body[TACIT_BYZ_INLINE_BYTES];
+    tacit_agree_prefetch(byzantine->agree);
+    size_t bytes = tacit_agree_awaits_proposal(byzantine->agree)
+                       ? tacit_requests_expected(byzantine->requests, body, sizeof body)
+                       : 0;
+    if (bytes > 0) {
+        tacit_ctb_expect(byzantine->ctb, body, (uint32_t)bytes);
+    }
+}
+
 bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
@@ -607,7 +621,7 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
     byzantine->is_quiet = !worked;
     if (!worked) {
         byzantine->quiet_until_ns = tacit_smr_byzantine_deadline(smr);
-        tacit_agree_prefetch(byzantine->agree);
+        get_ready(smr);
     }
     return worked;
 }

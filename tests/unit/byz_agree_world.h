@@ -188,6 +188,12 @@ static void world_vote(tacit_node_t from, tacit_node_t to, enum tacit_vote_kind 
     world.voted[kind][from][to][at] = true;
 }
 
+void tacit_links_prefetch(const struct tacit_links *links, uint64_t slot)
+{
+    (void)links;
+    (void)slot;
+}
+
 void tacit_links_vote(struct tacit_links *links, enum tacit_vote_kind kind,
                       const struct tacit_vote *vote)
 {
@@ -324,6 +330,12 @@ bool tacit_ctb_is_unanimous(const struct tacit_ctb *ctb, tacit_node_t stream, ui
 void tacit_ctb_resume(struct tacit_ctb *ctb, tacit_node_t stream)
 {
     world_of(ctb)->is_later[stream] = false;
+}
+
+void tacit_ctb_prefetch(const struct tacit_ctb *ctb, tacit_node_t stream)
+{
+    (void)ctb;
+    (void)stream;
 }
 
 bool tacit_ctb_is_condemned(const struct tacit_ctb *ctb, tacit_node_t stream)

@@ -574,6 +574,32 @@ static void random_event(struct net *net, struct choice *choice, uint64_t *view)
     }
 }
 
+// What a follower gets ready for is what its leader sends; once, and only while it is there.
+static void expected__is_what_the_leader_proposes(void **state)
+{
+    (void)state;
+    struct net *net = net_open();
+    uint64_t session = net_session(net, 1, 0, 5);
+    struct tacit_requests *follower = net->node[1].requests;
+    uint8_t sent[256];
+    uint8_t expected[256];
+    (void)tacit_requests_expected(follower, expected, sizeof expected); // what opened the session
+    put_all(net, 1, make(TACIT_REQUEST_APPLY, session, 1, "one"));
+    size_t used = tacit_requests_fill(net->node[0].requests, sent, sizeof sent, 64);
+    assert_true(used > 0);
+    assert_int_equal(tacit_requests_expected(follower, expected, sizeof expected), used);
+    assert_memory_equal(sent, expected, used);
+    assert_int_equal(tacit_requests_expected(follower, expected, sizeof expected), 0);
+    net_execute(net, 1, session);
+    put_all(net, 1, make(TACIT_REQUEST_APPLY, session, 2, "two"));
+    assert_int_equal(tacit_requests_expected(follower, expected, 8), 0); // no room
+    put_all(net, 1, make(TACIT_REQUEST_APPLY, session, 3, "three"));
+    net_execute(net, 1, session);
+    net_execute(net, 1, session);
+    assert_int_equal(tacit_requests_expected(follower, expected, sizeof expected), 0);
+    net_close(net);
+}
+
 static void random__input_breaks_nothing(void **state)
 {
     (void)state;
@@ -627,6 +653,7 @@ int main(void)
         cmocka_unit_test(forwards__are_charged_to_who_forwards),
         cmocka_unit_test(install__looks_at_everything_again),
         cmocka_unit_test(messages__round_trip_and_refuse_the_rest),
+        cmocka_unit_test(expected__is_what_the_leader_proposes),
         cmocka_unit_test(random__input_breaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
