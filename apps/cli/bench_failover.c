@@ -4,10 +4,13 @@
 // again. Before each fault everybody must be a member again: never more than f are faulty or not
 // readmitted. Three times are taken of each fault. Fail-over, for each client: from the signal
 // until it has an answer to a request that it sent after the signal had its effect and that, where
-// the leader was the victim, came after another one led: what Mu calls fail-over time. And, in all
+// the leader was the victim, came after another one led: what Mu calls fail-over time. (The effect
+// is known when kill(2) has returned, or earlier, when another one leads: whoever sends the signal
+// may have to wait for a processor itself, and clients do not wait for it.) And, in all
 // of the outage, the longest silence and the longest wait: they include what else the fault brings
 // about, such as the work of the kernel that takes a killed process apart on a processor that
 // others need.
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,7 +171,8 @@ static enum tacit_status wait_over(const struct local *local, const struct load 
             led_ns = led_at_ns(report, local_is_byzantine(local));
         }
         if (!of_leader || report != NULL) {
-            load_resumed(load, e->effect_ns, led_ns, e->resumed_ns);
+            uint64_t sent_ns = of_leader && led_ns < e->effect_ns ? led_ns : e->effect_ns;
+            load_resumed(load, sent_ns, led_ns, e->resumed_ns);
             e->last_ns = 0;
             for (unsigned c = 0; c < load_clients(load); c++) {
                 e->resumed_ns[c] -= e->resumed_ns[c] != UINT64_MAX ? e->fault_ns : 0;
@@ -276,6 +280,15 @@ static enum tacit_status bring_back(struct local *local, const struct arguments 
                                  node.id);
 }
 
+// Who kills wakes the victim's threads, which preempt it, for up to a millisecond; as a real-time
+// thread, where that is allowed, it first sees what time it is. Only where nothing else tells when
+// the signal had its effect: the victim waits a little longer for that.
+static void take_precedence(bool takes)
+{
+    const struct sched_param rank = {.sched_priority = takes ? 1 : 0};
+    (void)sched_setscheduler(0, takes ? SCHED_FIFO : SCHED_OTHER, &rank);
+}
+
 // From the fault until it is over and REST has shown what is served without the victim.
 static enum tacit_status outage(struct local *local, struct load *load,
                                 const struct arguments *arguments, struct local_node node,
@@ -284,9 +297,15 @@ static enum tacit_status outage(struct local *local, struct load *load,
     uint64_t before = load_acknowledged(load);
     cli_sleep_ns(REST_NS);
     before = load_acknowledged(load) - before;
+    bool is_first = arguments->follower && !arguments->stop;
+    take_precedence(is_first);
     e->fault_ns = cli_now_ns();
     enum tacit_status status =
         local_signal(local, node, arguments->stop ? SIGSTOP : SIGKILL, error);
+    e->effect_ns = cli_now_ns();
+    if (is_first) {
+        take_precedence(false);
+    }
     if (status != TACIT_OK) {
         return status;
     }
@@ -294,7 +313,7 @@ static enum tacit_status outage(struct local *local, struct load *load,
     uint64_t end_ns = e->fault_ns + HANDS_OFF_NS;
     while (arguments->stop && !local_is_stopped(local, node) && cli_now_ns() < end_ns) {
     }
-    e->effect_ns = cli_now_ns();
+    e->effect_ns = arguments->stop ? cli_now_ns() : e->effect_ns;
     cli_sleep_ns(HANDS_OFF_NS); // status requests would take the processors that are measured
     status = wait_over(local, load, !arguments->follower, e, error);
     if (status != TACIT_OK) {
