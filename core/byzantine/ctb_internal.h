@@ -31,6 +31,7 @@ enum tacit_ctb_flag {
     TACIT_CTB_LOOKED = 64,    // for the body beside the LOCK: a correct broadcaster sends it once
     TACIT_CTB_BY_ALL = 128,   // LOCKED came from all others
     TACIT_CTB_VOUCHED = 256,  // what was SAID is vouched; never changes once it was SAID
+    TACIT_CTB_DIFFERS = 512,  // somebody said LOCKED of something else
 };
 // Signature of a slot: to be checked (own: made), at the signer, held.
 enum tacit_ctb_signed { TACIT_CTB_NONE = 0, TACIT_CTB_WAIT, TACIT_CTB_PENDING, TACIT_CTB_VALID };
@@ -184,9 +185,10 @@ struct tacit_ctb {
     struct tacit_patience fast;                        // for LOCKED of all, on any stream
     tacit_time_ns_t slow_cost_ns;                      // of a delivery by signatures; estimate
     uint32_t gone;                                     // bit r: replica r is certainly dead
-    // Since when each replica owes an answer and has said LOCKED of nothing, 0: it does not; and
-    // when it said LOCKED last.
-    tacit_time_ns_t owed_ns[TACIT_REPLICAS_MAX], heard_ns[TACIT_REPLICAS_MAX];
+    // Since when each replica owes an answer and has said LOCKED of nothing, 0: it does not; the
+    // same of a PREPARE, and of no PREPARE; and when it said LOCKED last.
+    tacit_time_ns_t owed_ns[TACIT_REPLICAS_MAX], owed_prepare_ns[TACIT_REPLICAS_MAX];
+    tacit_time_ns_t heard_ns[TACIT_REPLICAS_MAX];
     bool hurry;
     // The own stream's broadcaster.
     bool slow;
@@ -278,7 +280,8 @@ void tacit_ctb_abstain_if_left(struct tacit_ctb *ctb, tacit_node_t stream,
 void tacit_ctb_consider(struct tacit_ctb *ctb, tacit_node_t stream, struct tacit_ctb_slot *slot);
 // This replica has locked `slot`: the other receivers owe LOCKED of it.
 void tacit_ctb_owe(struct tacit_ctb *ctb, tacit_node_t stream, const struct tacit_ctb_slot *slot);
-// Whether one whose LOCKED of this slot is missing is overdue.
+// Whether one whose LOCKED of this slot is missing is overdue, or one has said it of something
+// else.
 bool tacit_ctb_is_owed_in_vain(const struct tacit_ctb *ctb, tacit_node_t stream,
                                const struct tacit_ctb_slot *slot);
 void tacit_ctb_on_locked(struct tacit_ctb *ctb, tacit_node_t from,

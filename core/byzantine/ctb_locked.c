@@ -90,9 +90,10 @@ void tacit_ctb_leave(struct tacit_ctb *ctb, uint64_t view)
 
 // ---- heard -------------------------------------------------------------------------------------
 
-// Whether all others have locked what this slot holds; `vouched`: and vouched it.
-static bool is_by_all(const struct tacit_ctb *ctb, tacit_node_t s,
-                      const struct tacit_ctb_slot *slot, bool vouched)
+// Whether all others have locked what this slot holds; `vouched`: and vouched it. Notes in the slot
+// if one has locked something else.
+static bool is_by_all(const struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot,
+                      bool vouched)
 {
     uint8_t n = ctb->config.replicas;
     const struct tacit_ctb_heard *heard =
@@ -104,6 +105,9 @@ static bool is_by_all(const struct tacit_ctb *ctb, tacit_node_t s,
               (!vouched || heard[w].vouched || TACIT_BUG(UNVOUCHED_LOCK_COUNTS)) &&
               tacit_payload_is_equal(&heard[w].payload, &slot->payload))) {
             missing++;
+            bool differs = heard[w].is && heard[w].k == slot->k &&
+                           !tacit_payload_is_equal(&heard[w].payload, &slot->payload);
+            slot->flags |= (uint16_t)(differs ? TACIT_CTB_DIFFERS : 0);
         }
     }
     return missing <= (TACIT_BUG(CTB_FAST_ONE_SHORT) ? 1u : 0u);
@@ -119,8 +123,12 @@ void tacit_ctb_owe(struct tacit_ctb *ctb, tacit_node_t s, const struct tacit_ctb
         &ctb->streams[s].heard[(size_t)(slot->k % ctb->config.tail) * ctb->config.replicas];
     for (tacit_node_t w = 0; w < ctb->config.replicas; w++) {
         bool answered = heard[w].is && heard[w].k == slot->k;
-        if (w != s && w != ctb->config.self && !answered && ctb->owed_ns[w] == 0) {
-            ctb->owed_ns[w] = ctb->now_ns;
+        if (w == s || w == ctb->config.self || answered) {
+            continue;
+        }
+        ctb->owed_ns[w] = ctb->owed_ns[w] == 0 ? ctb->now_ns : ctb->owed_ns[w];
+        if (slot->payload.kind == TACIT_PAYLOAD_PREPARE && ctb->owed_prepare_ns[w] == 0) {
+            ctb->owed_prepare_ns[w] = ctb->now_ns;
         }
     }
 }
@@ -133,11 +141,34 @@ void tacit_ctb_missed(struct tacit_ctb *ctb, tacit_node_t from, tacit_time_ns_t 
     }
 }
 
-// It speaks. What it owes yet is counted from now on.
-static void note_heard(struct tacit_ctb *ctb, tacit_node_t from, bool owes_more)
+// Whether it has not answered a PREPARE soon after id k.
+static bool owes_prepare(const struct tacit_ctb *ctb, tacit_node_t s, uint64_t k, tacit_node_t from)
 {
+    for (uint64_t id = k + 1; id < ctb->streams[s].lock_end && id - k <= TACIT_CTB_BATCH; id++) {
+        const struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, id);
+        const struct tacit_ctb_heard *heard =
+            &ctb->streams[s].heard[(size_t)(id % ctb->config.tail) * ctb->config.replicas + from];
+        if (slot != NULL && slot->payload.kind == TACIT_PAYLOAD_PREPARE &&
+            !(heard->is && heard->k == id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// It speaks. What it owes yet is counted from now on. Who says LOCKED of all but PREPAREs, which it
+// does not vouch, would be waited for with each slot anew: of these it has to say one.
+static void note_heard(struct tacit_ctb *ctb, tacit_node_t from,
+                       const struct tacit_ctb_message *message)
+{
+    tacit_node_t s = message->stream;
+    bool owes_more = ctb->streams[s].lock_end > message->k + 1;
     ctb->heard_ns[from] = ctb->now_ns;
     ctb->owed_ns[from] = owes_more ? ctb->now_ns : 0;
+    if (message->payload.kind == TACIT_PAYLOAD_PREPARE || TACIT_BUG(UNVOUCHING_WAITED_FOR)) {
+        bool owes = owes_more && owes_prepare(ctb, s, message->k, from);
+        ctb->owed_prepare_ns[from] = owes ? ctb->now_ns : 0;
+    }
 }
 
 void tacit_ctb_gone(struct tacit_ctb *ctb, uint32_t gone)
@@ -145,23 +176,36 @@ void tacit_ctb_gone(struct tacit_ctb *ctb, uint32_t gone)
     ctb->gone = gone;
 }
 
-uint32_t tacit_ctb_overdue(const struct tacit_ctb *ctb)
+static uint32_t owed_for_long(const struct tacit_ctb *ctb, const tacit_time_ns_t *owed_ns)
 {
-    uint32_t overdue = ctb->gone;
+    uint32_t overdue = 0;
     tacit_time_ns_t after_ns = tacit_ctb_slow_after_ns(ctb);
     for (tacit_node_t w = 0; w < ctb->config.replicas; w++) {
-        bool is = ctb->owed_ns[w] != 0 && ctb->now_ns >= ctb->owed_ns[w] + after_ns;
+        bool is = owed_ns[w] != 0 && ctb->now_ns >= owed_ns[w] + after_ns;
         overdue |= is ? 1u << w : 0;
     }
     return TACIT_BUG(OVERDUE_WAITED_FOR) ? 0 : overdue;
 }
 
+uint32_t tacit_ctb_overdue(const struct tacit_ctb *ctb)
+{
+    uint32_t gone = TACIT_BUG(OVERDUE_WAITED_FOR) ? 0 : ctb->gone;
+    return gone | owed_for_long(ctb, ctb->owed_ns) | owed_for_long(ctb, ctb->owed_prepare_ns);
+}
+
+// The first LOCKED of an id counts: where one names something else, all will never say the same.
 bool tacit_ctb_is_owed_in_vain(const struct tacit_ctb *ctb, tacit_node_t s,
                                const struct tacit_ctb_slot *slot)
 {
     const struct tacit_ctb_heard *heard =
         &ctb->streams[s].heard[(size_t)(slot->k % ctb->config.tail) * ctb->config.replicas];
-    uint32_t overdue = tacit_ctb_overdue(ctb) & ~(1u << s | 1u << ctb->config.self);
+    bool is_prepare = slot->payload.kind == TACIT_PAYLOAD_PREPARE;
+    uint32_t overdue = ctb->gone | owed_for_long(ctb, ctb->owed_ns) |
+                       (is_prepare ? owed_for_long(ctb, ctb->owed_prepare_ns) : 0);
+    if ((slot->flags & TACIT_CTB_DIFFERS) != 0 && !TACIT_BUG(OTHER_LOCKED_WAITED_FOR)) {
+        return true;
+    }
+    overdue &= TACIT_BUG(OVERDUE_WAITED_FOR) ? 0 : ~(1u << s | 1u << ctb->config.self);
     for (tacit_node_t w = 0; overdue != 0 && w < ctb->config.replicas; w++) {
         bool answered = heard[w].is && heard[w].k == slot->k;
         if ((overdue >> w & 1) != 0 && !answered) {
@@ -225,7 +269,7 @@ void tacit_ctb_on_locked(struct tacit_ctb *ctb, tacit_node_t from,
     }
     *heard = (struct tacit_ctb_heard){
         .is = true, .vouched = !message->unvouched, .k = k, .payload = message->payload};
-    note_heard(ctb, from, stream->lock_end > k + 1);
+    note_heard(ctb, from, message);
     if (s == ctb->config.self && k >= ctb->followed[from]) {
         ctb->followed[from] = k + 1;
         ctb->followed_ns[from] = ctb->now_ns;

@@ -56,6 +56,14 @@ static void say_locked(uint64_t k, uint64_t view, bool unvouched)
     tell(2, &message);
 }
 
+static void say_locked_kind(uint64_t k, uint8_t kind)
+{
+    struct tacit_ctb_message message = lock_of(k, kind, 0);
+    message.kind = TACIT_MESSAGE_LOCKED;
+    message.carries = TACIT_CTB_NOTHING;
+    tell(2, &message);
+}
+
 static uint64_t delivered(void)
 {
     uint64_t next;
@@ -371,6 +379,45 @@ static bool rule_overdue_is_not_waited_for(void)
     return kept;
 }
 
+// Replica 2 says LOCKED of everything but PREPAREs: these are not waited for, what else is
+// broadcast is, until it says LOCKED of one.
+static bool rule_unvouching_is_not_waited_for(void)
+{
+    struct tacit_ctb *ctb = open_world(true);
+    say_lock(0, TACIT_PAYLOAD_PREPARE, 0);
+    world.now_ns += WORLD_SLOW_NS;
+    (void)tacit_ctb_poll(ctb, world.now_ns);
+    deliver_slow(ctb, 0);
+    say_lock(1, TACIT_PAYLOAD_CHECKPOINT, 0);
+    say_locked_kind(1, TACIT_PAYLOAD_CHECKPOINT);
+    assert_int_equal(delivered(), 2);
+    say_lock(2, TACIT_PAYLOAD_PREPARE, 0);
+    bool kept = tacit_ctb_nudge_due(ctb, 1) < world.now_ns + WORLD_SLOW_NS / 4;
+    deliver_slow(ctb, 2);
+    say_lock(3, TACIT_PAYLOAD_CHECKPOINT, 0);
+    assert_true(tacit_ctb_nudge_due(ctb, 1) >= world.now_ns + WORLD_SLOW_NS);
+    say_locked_kind(3, TACIT_PAYLOAD_CHECKPOINT);
+    say_lock(4, TACIT_PAYLOAD_PREPARE, 0);
+    say_lock(5, TACIT_PAYLOAD_CHECKPOINT, 0); // not answered yet, but no PREPARE
+    say_locked(4, 0, true);
+    say_locked_kind(5, TACIT_PAYLOAD_CHECKPOINT);
+    world.now_ns += 2 * WORLD_SLOW_NS;
+    (void)tacit_ctb_poll(ctb, world.now_ns);
+    assert_int_equal(tacit_ctb_overdue(ctb), 0);
+    return kept;
+}
+
+// LOCKED of something else was said: nobody waits for what cannot come any more.
+static bool rule_other_locked_is_not_waited_for(void)
+{
+    struct tacit_ctb *ctb = open_world(true);
+    say_lock(0, TACIT_PAYLOAD_PREPARE, 0);
+    say_locked_kind(0, TACIT_PAYLOAD_CHECKPOINT);
+    bool kept = tacit_ctb_nudge_due(ctb, 1) < world.now_ns + WORLD_SLOW_NS / 4;
+    assert_int_equal(delivered(), 0);
+    return kept;
+}
+
 // It goes on after a long time, and answers all that it missed. The next one that stops is waited
 // for no longer than before.
 static bool rule_stopped_teaches_no_patience(void)
@@ -415,6 +462,10 @@ static void missed__counts_if_nothing_was_heard_since(void **state)
 }
 
 static const struct rule rules[] = {
+    {"who vouches nothing is not waited for", rule_unvouching_is_not_waited_for,
+     TACIT_BUG_UNVOUCHING_WAITED_FOR},
+    {"LOCKED of something else ends the wait", rule_other_locked_is_not_waited_for,
+     TACIT_BUG_OTHER_LOCKED_WAITED_FOR},
     {"the overdue are not waited for", rule_overdue_is_not_waited_for,
      TACIT_BUG_OVERDUE_WAITED_FOR},
     {"who was stopped teaches no patience", rule_stopped_teaches_no_patience,
