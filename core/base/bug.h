@@ -171,7 +171,6 @@
     X(BUSY_LEFT_UNTENDED, "who hears something in each turn never looks at what is late")          \
     X(ROOM_FOR_ONCE, "a client's next requests find no room at who executes last")                 \
     X(SLOW_SLOT_FOR_FIRST, "a slot that takes signatures is begun for the first who comes back")   \
-    X(FILLED_AT_ONCE, "empty slots at an epoch's end leave clients' requests no room")             \
     X(EPOCH_HAND_OUT_FORGOTTEN, "who asks twice in a row is not shown the new epoch")              \
     X(ORDER_TOLD_ONCE, "who has a valid order tells the others once, whether they hear it or not") \
     X(ORDER_TOLD_LATE, "an order that goes before another is not told before that one's turn")     \

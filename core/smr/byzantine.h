@@ -161,8 +161,6 @@ void tacit_smr_pace_begun(struct tacit_smr *smr, uint32_t sessions);
 // Slots take signatures, none is under way, and more sessions are likely to come at once. Notes it
 // for tacit_smr_byzantine_deadline().
 bool tacit_smr_pace_is_gathering(struct tacit_smr *smr);
-// Another empty slot may be begun, at the end of an epoch, when nobody waits for a slot.
-bool tacit_smr_pace_is_to_fill(struct tacit_smr *smr);
 // This turn looks after all parts, not only after what others wait for. `heard`: that found
 // something to do. Counts turns.
 bool tacit_smr_pace_is_to_tend(struct tacit_smr *smr, bool heard);

@@ -273,7 +273,7 @@ bool tacit_smr_epoch_propose(struct tacit_smr *smr)
         return propose_change(smr);
     }
     if (byzantine->batch_used > 0 || tacit_requests_proposals(byzantine->requests) > 0 ||
-        !tacit_smr_pace_is_to_fill(smr) || !tacit_agree_propose(byzantine->agree, "", 0, &slot)) {
+        !tacit_agree_propose(byzantine->agree, "", 0, &slot)) {
         return false;
     }
     tacit_mark(&smr->marker, TACIT_MARK_EPOCH_FILLED);

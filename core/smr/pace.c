@@ -56,18 +56,6 @@ bool tacit_smr_pace_is_gathering(struct tacit_smr *smr)
     return byzantine->is_gathering;
 }
 
-// Empty slots that lead to the end of an epoch cost as much as others, and what clients want waits
-// for those before it. While clients come, their requests fill the slots, and an empty one is begun
-// only if none came for as long as they are waited for.
-bool tacit_smr_pace_is_to_fill(struct tacit_smr *smr)
-{
-    struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    tacit_time_ns_t patience_ns = TACIT_PATIENCE_TIMES * smr->config.byzantine.slow_after_ns;
-    bool has_clients = smr->now_ns < byzantine->proposed_ns + patience_ns;
-    return !has_clients || !tacit_agree_is_slow(byzantine->agree) || TACIT_BUG(FILLED_AT_ONCE) ||
-           (tacit_agree_under_way(byzantine->agree) == 0 && !tacit_smr_pace_is_gathering(smr));
-}
-
 // A replica that was without a processor for a while, and that the others did not wait for, has
 // more to do than they have until it is where they are: it looks at their signatures. If they go on
 // as fast as they can, it never gets there, and each slot costs all of them signatures, for good.

@@ -104,13 +104,6 @@ void tacit_agree_observe(struct tacit_agree *agree, struct tacit_links *links,
     world.observed++;
 }
 
-// Nothing here is about pace: an empty slot may always be begun.
-bool tacit_smr_pace_is_to_fill(struct tacit_smr *smr)
-{
-    (void)smr;
-    return true;
-}
-
 bool tacit_agree_propose(struct tacit_agree *agree, const void *batch, uint32_t bytes,
                          uint64_t *slot)
 {

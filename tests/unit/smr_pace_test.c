@@ -181,29 +181,9 @@ static bool rule_slow_slots_gather(void)
     return kept;
 }
 
-// While clients come, and signatures decide, empty slots wait until none has come for a while.
-static bool rule_clients_fill_slots(void)
-{
-    struct tacit_smr *smr = &world.smr;
-    decided_slowly(1, 0);
-    bool kept = !tacit_smr_pace_is_to_fill(smr);
-    smr->now_ns += SLOW_NS / 2;
-    assert_true(tacit_smr_pace_is_to_fill(smr));
-    world.under_way = 1;
-    kept = !tacit_smr_pace_is_to_fill(smr) && kept;
-    world.slow = false;
-    assert_true(tacit_smr_pace_is_to_fill(smr));
-    world.slow = true;
-    smr->now_ns += TACIT_PATIENCE_TIMES * SLOW_NS;
-    assert_true(tacit_smr_pace_is_to_fill(smr));
-    return kept;
-}
-
 static const struct rule rules[] = {
     {"who was served by signatures is waited for", rule_slow_slots_gather,
      TACIT_BUG_SLOW_SLOT_FOR_FIRST},
-    {"clients' requests fill the slots to an epoch's end", rule_clients_fill_slots,
-     TACIT_BUG_FILLED_AT_ONCE},
     {"who is busy looks after the rest, too", rule_busy_are_tended, TACIT_BUG_BUSY_LEFT_UNTENDED},
     {"batches grow with what is under way", rule_batches_grow, TACIT_BUG_BATCHES_DO_NOT_GROW},
     {"who follows late is waited for", rule_late_are_waited_for, TACIT_BUG_LATE_LEFT_BEHIND},
