@@ -110,7 +110,6 @@ static void resume(struct tacit_ring_reader *reader, uint64_t found)
 
 void tacit_ring_prefetch(const struct tacit_ring_reader *reader)
 {
-    __builtin_prefetch(slot_of(reader, reader->next));
     __builtin_prefetch(slot_of(reader, reader->next + 1));
 }
 

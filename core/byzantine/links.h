@@ -101,8 +101,8 @@ void tacit_links_vote(struct tacit_links *links, enum tacit_vote_kind kind,
 enum tacit_verdict tacit_links_voted(struct tacit_links *links, tacit_node_t from,
                                      enum tacit_vote_kind kind, uint64_t slot,
                                      struct tacit_vote *vote);
-// While nothing is to be done: calls for the memory of the next messages, to and from each replica,
-// and of the ACKs of that slot.
+// While nothing is to be done: calls for the memory of the next message to each replica, of the
+// next ones from each, and of the ACKs of that slot.
 void tacit_links_prefetch(const struct tacit_links *links, uint64_t slot);
 // The owner has had something to do: what it said, or a client did, the others answer. On memory
 // nodes their answers are looked for more often for a while; else nothing.

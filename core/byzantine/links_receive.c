@@ -48,9 +48,7 @@ void tacit_links_prefetch(const struct tacit_links *links, uint64_t slot)
         const struct tacit_links_area *area = &links->area[r];
         if (area->mirror != NULL) {
             size_t next = tacit_ring_offset(links->layout.shape, area->messages + 1);
-            size_t after = tacit_ring_offset(links->layout.shape, area->messages + 2);
             tacit_prefetch(area->mirror + links->layout.ring + next, AHEAD_BYTES);
-            tacit_prefetch(area->mirror + links->layout.ring + after, AHEAD_BYTES);
             tacit_prefetch(area->mirror + cell, tacit_links_cell_bytes(TACIT_VOTE_ACK));
         }
         if (peer->memory != NULL) {

@@ -58,8 +58,9 @@ struct tacit_smr_byzantine {
     // The last whole turn found nothing to do, and nothing that is due by itself before this.
     bool is_quiet;
     tacit_time_ns_t quiet_until_ns;
-    uint32_t untended; // turns since all parts were looked after
-    bool tend_due;     // something came that they wait for
+    uint64_t ready_for; // the slot whose memory was called for
+    uint32_t untended;  // turns since all parts were looked after
+    bool tend_due;      // something came that they wait for
 
     tacit_time_ns_t proposed_ns; // the newest batch of this leader
     bool is_held;                // it waits for who is late

@@ -49,8 +49,8 @@ void tacit_ring_reader_init(struct tacit_ring_reader *reader, struct tacit_ring_
                             const void *memory);
 // Whether read() would find more than an old message where the next one belongs. Cheap.
 bool tacit_ring_has_news(const struct tacit_ring_reader *reader);
-// Calls for the memory of the next message and of the one after it: the first look at a place that
-// was last used a round ago takes as long as what a message leads to.
+// Calls for the memory of the message after the next one (at the next one's a reader looks anyway):
+// a place was last used a round ago, and the first look at it takes long.
 void tacit_ring_prefetch(const struct tacit_ring_reader *reader);
 // Copies the next whole message to `out` (private, shape.slot_bytes) and its length to *length. OK,
 // or EMPTY (nothing new, or torn: look again), or MALFORMED (a length out of range; skipped). After
