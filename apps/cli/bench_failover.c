@@ -28,6 +28,7 @@
 // A cluster gets no more faults after so many requests: what clients append stays, and the store
 // would be full after about 9 million of them.
 #define OPERATIONS_MAX 3000000u
+#define LATE_MOST 10u // faults that came when another replica led already, more than are measured
 
 struct arguments {
     bool stop;     // SIGSTOP instead of SIGKILL
@@ -44,6 +45,7 @@ struct results {
     struct histogram slowdown; // with the victim missing: thousandths of the throughput before
     json_t *samples;
     uint64_t done, failed, clusters; // faults, and clusters that they were spread over
+    uint64_t late;                   // faults of who led no more when it was hit: done again
     uint64_t operations, lost;       // of all clients: acknowledged, of these not there at the end
     uint64_t wrong;                  // clusters whose clients' answers contradict each other
     uint64_t refused;                // operations of stopped leaders after they went on
@@ -68,6 +70,7 @@ struct episode {
     int victim;
     uint64_t fault_ns; // the signal; and when it had its effect
     uint64_t effect_ns;
+    bool is_late; // another one led already
     struct load_outage outage;
     struct election election;
     struct comeback back;
@@ -100,11 +103,11 @@ static uint64_t led_at_ns(const json_t *report, bool is_byzantine)
 }
 
 // The report of a replica, other than `old_leader`, who may be stopped (to ask that one would take
-// a second), that began to lead after since_ns. NULL: none does. For json_decref.
-static json_t *successors_report(const struct local *local, int old_leader, uint64_t since_ns)
+// a second), that leads; of several the one that began last. NULL: none does. For json_decref.
+static json_t *successors_report(const struct local *local, int old_leader)
 {
     json_t *best = NULL;
-    uint64_t last_ns = since_ns;
+    uint64_t last_ns = 0;
     for (uint32_t r = 0; r < local->config.replica_count; r++) {
         json_t *report = (int)r == old_leader ? NULL : local_status(local, (uint16_t)r);
         const char *role = json_string_value(json_object_get(report, "role"));
@@ -167,8 +170,16 @@ static enum tacit_status wait_over(const struct local *local, const struct load 
                                    e->victim);
         }
         if (of_leader && report == NULL) {
-            report = successors_report(local, e->victim, e->fault_ns);
+            report = successors_report(local, e->victim);
             led_ns = led_at_ns(report, local_is_byzantine(local));
+            if (led_ns <= e->fault_ns) { // nobody, or who led already
+                e->is_late = report != NULL && cli_now_ns() > e->fault_ns + OUTAGE_NS;
+                json_decref(report);
+                report = NULL;
+            }
+            if (e->is_late) {
+                return TACIT_OK;
+            }
         }
         if (!of_leader || report != NULL) {
             uint64_t sent_ns = of_leader && led_ns < e->effect_ns ? led_ns : e->effect_ns;
@@ -316,7 +327,7 @@ static enum tacit_status outage(struct local *local, struct load *load,
     e->effect_ns = arguments->stop ? cli_now_ns() : e->effect_ns;
     cli_sleep_ns(HANDS_OFF_NS); // status requests would take the processors that are measured
     status = wait_over(local, load, !arguments->follower, e, error);
-    if (status != TACIT_OK) {
+    if (status != TACIT_OK || e->is_late) {
         return status;
     }
     uint64_t without = load_acknowledged(load);
@@ -351,10 +362,16 @@ static enum tacit_status one_fault(struct local *local, struct load *load,
     if (status == TACIT_OK) {
         status = bring_back(local, arguments, node, refused_before, &e.back, error);
     }
-    if (status == TACIT_OK) {
+    if (status == TACIT_OK && !e.is_late) {
         note(results, &e, load_clients(load), arguments);
     }
-    return status;
+    results->late += e.is_late;
+    return status != TACIT_OK || results->late <= results->done + LATE_MOST
+               ? status
+               : tacit_error_set(error, TACIT_EBUSY, 0,
+                                 "leaders change too often by themselves: %llu of the faults came "
+                                 "when another replica led already",
+                                 (unsigned long long)results->late);
 }
 
 // ---- all of them -------------------------------------------------------------------------------
@@ -457,16 +474,18 @@ static json_t *report_results(const struct results *results)
         "without the victim: %.1f %% of the throughput before (median), at least %.1f %%\n",
         (double)histogram_quantile(&results->slowdown, 0.5) / 10,
         (double)histogram_quantile(&results->slowdown, 0.0) / 10);
-    (void)printf("%llu faults, %llu could not be measured; %llu requests acknowledged on %llu "
-                 "clusters, %llu lost, %llu clusters with wrong answers; "
+    (void)printf("%llu faults, %llu could not be measured, %llu came when another replica led "
+                 "already; %llu requests acknowledged on %llu clusters, %llu lost, %llu clusters "
+                 "with wrong answers; "
                  "%llu operations of leaders that had been stopped were refused\n",
                  (unsigned long long)results->done, (unsigned long long)results->failed,
-                 (unsigned long long)results->operations, (unsigned long long)results->clusters,
-                 (unsigned long long)results->lost, (unsigned long long)results->wrong,
-                 (unsigned long long)results->refused);
+                 (unsigned long long)results->late, (unsigned long long)results->operations,
+                 (unsigned long long)results->clusters, (unsigned long long)results->lost,
+                 (unsigned long long)results->wrong, (unsigned long long)results->refused);
     bench_put(object, "rate_thousandths", histogram_quantile(&results->slowdown, 0.5));
     bench_put(object, "faults", results->done);
     bench_put(object, "failed", results->failed);
+    bench_put(object, "late", results->late);
     bench_put(object, "acknowledged", results->operations);
     bench_put(object, "clusters", results->clusters);
     bench_put(object, "lost", results->lost);
