@@ -26,14 +26,20 @@ static size_t bitmap_words(uint32_t bits)
     return (bits + 63u) / 64u;
 }
 
-void tacit_tree_all_dirty(struct tacit_tree *tree)
+// Nothing is under way.
+static void rest(struct tacit_tree *tree)
 {
-    memset(tree->dirty, 0xff, 2ull * tree->count);
     memset(tree->pending, 0, 2ull * tree->count);
     for (uint32_t level = 3; level < tree->levels; level++) {
         memset(tree->redo[level], 0, 8 * bitmap_words(tree->size[level]));
     }
     tree->level = tree->levels;
+}
+
+void tacit_tree_all_dirty(struct tacit_tree *tree)
+{
+    memset(tree->dirty, 0xff, 2ull * tree->count);
+    rest(tree);
 }
 
 // A node over up to four children.
@@ -104,11 +110,7 @@ void tacit_tree_init(struct tacit_tree *tree, struct tacit_bump *bump, uint32_t 
         return;
     }
     memset(tree->dirty, 0, 2ull * count);
-    memset(tree->pending, 0, 2ull * count);
-    for (uint32_t level = 3; level < tree->levels; level++) {
-        memset(tree->redo[level], 0, 8 * bitmap_words(tree->size[level]));
-    }
-    tree->level = tree->levels;
+    rest(tree);
     fill_zeros(tree);
     memset(tree->news[0], 0xff, 8 * bitmap_words(count));
     memset(tree->news[1], 0xff, 8 * bitmap_words(count));
