@@ -50,7 +50,6 @@ struct world_message {
 };
 
 struct world_link {
-    struct world_message ring[WORLD_RING];
     uint64_t sent, read;
     uint64_t last_ns;
     struct {
@@ -59,6 +58,7 @@ struct world_link {
         uint8_t data[WORLD_BODY];
     } body[WORLD_SLOTS];
     uint64_t tickets;
+    struct world_message ring[WORLD_RING]; // last: those that were sent
 };
 
 struct world_job {
@@ -121,7 +121,6 @@ static struct world {
     uint64_t now_ns;
     bool healing;
     uint64_t memory_down_ns;
-    struct world_link links[WORLD_N][WORLD_N];
     struct world_replica replica[WORLD_N];
     // What is true: per epoch, stream, id.
     struct {
@@ -137,6 +136,7 @@ static struct world {
     uint64_t steps;
     char violation[160];
     struct tacit_digest forged;
+    struct world_link links[WORLD_N][WORLD_N]; // last: their messages are not cleared (1.2 MB)
 } world;
 
 static uint64_t world_marks[TACIT_MARKS];

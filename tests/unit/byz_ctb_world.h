@@ -594,7 +594,12 @@ static void world_faults(void)
 
 static void world_open(const struct world_options *options, struct choice *choice)
 {
-    memset(&world, 0, sizeof world);
+    memset(&world, 0, offsetof(struct world, links));
+    for (uint32_t from = 0; from < options->replicas; from++) {
+        for (uint32_t to = 0; to < options->replicas; to++) {
+            memset(&world.links[from][to], 0, offsetof(struct world_link, ring));
+        }
+    }
     world.options = *options;
     world.choice = choice;
     world.now_ns = 1000;
