@@ -424,8 +424,7 @@ static bool is_in_one_view(const struct sim_cluster *cluster)
 {
     bool same = true;
     for (uint32_t i = 1; i < cluster->shape.smr.replicas; i++) {
-        same = same && cluster->process[i].status.view ==
-                           cluster->process[0].status.view;
+        same = same && cluster->process[i].status.view == cluster->process[0].status.view;
     }
     return same;
 }
