@@ -349,7 +349,8 @@ static bool execute_one(struct tacit_agree *a)
     }
     uint64_t number = a->applied++;
     a->calls.execute(a->calls.context, number, &slot->value, body, bytes);
-    if (a->applied % (a->config.window / 2) == 0) {
+    // Each half window from the first slot of the epoch on, and at its end, wherever that is.
+    if ((a->applied - a->start_base) % (a->config.window / 2) == 0 || a->applied == a->limit) {
         a->calls.checkpoint(a->calls.context, a->applied);
     }
     return true;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Checkpoints: each replica signs the digest of its state after every half window; f+1 equal shares
-// are a certificate, which ends all slots below. A certificate is said on the own stream (it opens
+// Checkpoints: each replica signs the digest of its state after every half window, counted from
+// the first slot of the epoch, and where the epoch ends; f+1 equal shares are a certificate, which
+// ends all slots below. A certificate is said on the own stream (it opens
 // the window there) and given to whoever shows an older base.
 #include "agree_internal.h"
 
@@ -34,9 +35,12 @@ bool tacit_base_decode(const struct tacit_agree *a, const uint8_t *bytes, size_t
     return true;
 }
 
-static bool on_grid(const struct tacit_agree *a, uint64_t base)
+// Whether there may be a checkpoint there: whoever is behind does not know where the epoch ends. Of
+// the f+1 who signed a certificate one is correct, and signs at checkpoints only; a share counts for
+// nothing alone.
+static bool may_be(const struct tacit_agree *a, uint64_t base)
 {
-    return base > a->start_base && base % (a->config.window / 2) == 0;
+    return base > a->start_base;
 }
 
 // ---- certified
@@ -212,7 +216,7 @@ static void take_share(struct tacit_agree *a, tacit_node_t from, const uint8_t *
 {
     struct tacit_base_share *share = &a->base_shares[from];
     uint64_t base = bytes == SHARE_BYTES ? tacit_get64(message + 8) : 0;
-    if (!on_grid(a, base)) {
+    if (!may_be(a, base)) {
         a->counters.malformed++;
         return;
     }
@@ -329,7 +333,7 @@ static void take_offer(struct tacit_agree *a, tacit_node_t from, const uint8_t *
         (taken.epoch > a->epoch && taken.base <= a->newest.base)) {
         return;
     }
-    if (!on_grid(a, taken.base) ||
+    if (!may_be(a, taken.base) ||
         !tacit_base_decode(a, message + 16, bytes - 16, &taken.root, &taken.certificate, &used)) {
         a->counters.malformed++;
         return;
@@ -356,7 +360,7 @@ enum tacit_take tacit_base_announced(struct tacit_agree *a, tacit_node_t stream,
     struct tacit_digest root;
     struct tacit_certificate certificate;
     size_t used;
-    if (payload->view != 0 || !on_grid(a, payload->slot) ||
+    if (payload->view != 0 || !may_be(a, payload->slot) ||
         payload->slot <= a->streams[stream].base ||
         !tacit_base_decode(a, body, payload->body_bytes, &root, &certificate, &used) ||
         used != payload->body_bytes) {

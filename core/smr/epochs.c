@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Epochs of Byzantine mode in a replica: members are replicated state (state/sessions.h). A change
-// that was decided in slot s takes effect at the first checkpoint c at or above s + V. The state of
+// that was decided in slot s takes effect at c = s + V, where a checkpoint is taken. The state of
 // that checkpoint already says so: whoever has it, executed or fetched, and its certificate, begins
 // the next epoch at c with fresh streams. See core/byzantine/README.md.
 #include <string.h>
@@ -53,14 +53,11 @@ void tacit_smr_epoch_change(struct tacit_smr *smr, tacit_index_t index,
         smr->counters.unexpected++;
         return;
     }
-    uint64_t half = smr->config.byzantine.window / 2;
-    uint64_t least =
-        index + tacit_agree_votes_ahead(smr->config.byzantine.window, smr->config.inflight);
-    if (TACIT_BUG(EPOCH_EARLY)) {
-        least = index + 1;
-    }
+    // No later than need be: until then each slot is decided by signatures, without the one that is
+    // gone.
+    uint64_t ahead = tacit_agree_votes_ahead(smr->config.byzantine.window, smr->config.inflight);
     tacit_pages_touch(&smr->pages, members, sizeof *members);
-    members->change_at = (least + half - 1) / half * half;
+    members->change_at = index + (TACIT_BUG(EPOCH_EARLY) ? 1 : ahead);
     members->change_node = node;
     members->change_incarnation = item->number;
     tacit_agree_limit(smr->byzantine.agree, members->change_at);

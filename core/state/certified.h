@@ -17,8 +17,9 @@
 // yet. A checkpoint begun while there is a candidate *waits*: it has a root, and it becomes a
 // snapshot when the candidate is certified or passed over, provided that nothing was changed in
 // between. With checkpoints every half window nothing can be: beyond the waiting checkpoint lies
-// the end of the window, which only a newer certificate moves. So if
-//   (1) checkpoints are begun in the order of their indices, every half window,
+// the end of the window, or of the epoch, which only a newer certificate moves. So if
+//   (1) checkpoints are begun in the order of their indices, every half window from the first slot
+//   of an epoch on (which is published then), and where the epoch ends,
 //   (2) nothing is executed more than a window above the published index, and
 //   (3) tacit_certified_publish() is called for the newest certificate when it is learned and again
 //       after each checkpoint that is begun,

@@ -280,6 +280,51 @@ static void epochs__go_on_from_the_checkpoint(void **state)
     assert_true(world_agrees());
 }
 
+// An epoch that ended anywhere: the next one's checkpoints are half windows apart from there on, so
+// that at most two await their certificates, and it ends with one of its own.
+static void epochs__end_anywhere(void **state)
+{
+    (void)state;
+    world_open();
+    uint64_t base = 0;
+    for (uint64_t epoch = 1; epoch < 2 * HALF; epoch++) {
+        const uint64_t end = base + HALF + epoch;
+        for (tacit_node_t r = 0; r < WORLD_N; r++) {
+            tacit_agree_limit(agree_of(r), end);
+        }
+        uint64_t newest = base;
+        while (newest < end) {
+            decide_many(1);
+            uint64_t executed = world.node[1].executed_count;
+            newest = executed == end || (executed - base) % HALF == 0 ? executed : newest;
+            for (tacit_node_t r = 0; r < WORLD_N; r++) {
+                assert_int_equal(report_of(r).base, newest);
+                assert_int_equal(world.node[r].stable, newest);
+            }
+        }
+        next_epoch(epoch + 1, end, false);
+        world_pump();
+        base = end;
+    }
+    assert_true(world_agrees());
+}
+
+// Whoever does not know of the change takes the certificate of where the epoch ends like any other,
+// and condemns nobody for it.
+static void checkpoint__at_an_end_that_is_not_known_here(void **state)
+{
+    (void)state;
+    world_open();
+    tacit_agree_limit(agree_of(0), HALF - 1);
+    tacit_agree_limit(agree_of(1), HALF - 1);
+    decide_many(HALF - 1);
+    for (tacit_node_t r = 0; r < WORLD_N; r++) {
+        assert_int_equal(report_of(r).base, HALF - 1);
+        assert_false(world.node[2].condemned[r]);
+    }
+    assert_int_equal(agree_of(2)->counters.malformed, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +332,8 @@ int main(void)
         cmocka_unit_test(certificate__names_authors),
         cmocka_unit_test(newcomer__believes_f_plus_one_authors),
         cmocka_unit_test(epochs__go_on_from_the_checkpoint),
+        cmocka_unit_test(epochs__end_anywhere),
+        cmocka_unit_test(checkpoint__at_an_end_that_is_not_known_here),
     };
     return cmocka_run_group_tests_name("byz_agree_epochs", tests, NULL, close_world);
 }

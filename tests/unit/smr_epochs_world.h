@@ -299,12 +299,12 @@ static inline void change(uint64_t slot, uint16_t node, uint64_t old, uint64_t n
     tacit_smr_epoch_change(&world.smr, slot, &item);
 }
 
-// Every slot up to `end` is executed, with a checkpoint at each multiple of W/2.
+// Every slot up to `end` is executed, with a checkpoint at each multiple of W/2 and at the cut.
 static inline void execute_up_to(uint64_t end)
 {
     for (uint64_t slot = world.smr.applied; slot < end; slot++) {
         world.smr.applied = slot + 1;
-        if (world.smr.applied % HALF == 0) {
+        if (world.smr.applied % HALF == 0 || world.smr.applied == world.limit) {
             tacit_smr_epoch_reached(&world.smr, world.smr.applied);
         }
     }
@@ -316,11 +316,11 @@ static inline bool begins(void)
     return tacit_smr_epoch_poll(&world.smr);
 }
 
-// Replica 2 is replaced by its incarnation 2, decided in slot 3; c = 12.
+// Replica 2 is replaced by its incarnation 2, decided in slot 4; c = 12.
 static inline void end_of_epoch(void)
 {
     world_open();
-    change(3, 2, 1, 2);
+    change(4, 2, 1, 2);
     execute_up_to(12);
     assert_int_equal(world.members.epoch, 1);
     assert_int_equal(world.members.epoch_base, 12);

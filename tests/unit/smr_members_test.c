@@ -14,7 +14,7 @@ static bool rule_change_is_allowed(void)
 {
     const uint64_t spare = tacit_incarnation_make(1, 2, 7);
     world_open();
-    change(3, 2, 1, spare);
+    change(4, 2, 1, spare);
     assert_int_equal(world.members.change_at, 12);
     world_open();
     world.members.barred = tacit_body_bit(2, 2);
@@ -43,7 +43,7 @@ static bool rule_replaced_leaves(void)
 {
     const tacit_incarnation_t spare = tacit_incarnation_make(1, 1, 7);
     world_open();
-    change(3, SELF, 1, spare);
+    change(4, SELF, 1, spare);
     execute_up_to(12);
     world.newest = 8;
     assert_false(begins()); // those who missed the end could not be shown it
@@ -70,7 +70,7 @@ static void spare__signs_with_its_own_key(void **state)
     world_open();
     tacit_smr_epoch_accept(&world.smr);
     assert_int_equal(world.smr.byzantine.authors[2], 2);
-    change(3, 2, 1, tacit_incarnation_make(1, 2, 7));
+    change(4, 2, 1, tacit_incarnation_make(1, 2, 7));
     execute_up_to(12);
     world.newest = 12;
     assert_true(begins());
@@ -93,7 +93,7 @@ static void vacancy__is_waited_for_by_nobody(void **state)
                                       .subject = 1,
                                       .session = 1,
                                       .number = tacit_members_vacancy(&world.members, 1)};
-    tacit_smr_epoch_change(&world.smr, 3, &vacancy);
+    tacit_smr_epoch_change(&world.smr, 4, &vacancy);
     execute_up_to(12);
     world.newest = 12;
     assert_true(begins());
