@@ -662,13 +662,29 @@ static void wait_until(struct tacit_shm *shm, tacit_time_ns_t until_ns)
     }
 }
 
+// It wakes up when somebody died, like the protocol threads, which are in a hurry: it gets a small
+// share of a processor that one of them wants. But where they have the rank to keep it from both
+// processors, whoever comes back would wait for a tenth of a second to be let in: so while somebody
+// is, it is ranked as it was started. Not to be allowed this is no error (then they have none).
+static void follow_rank(struct tacit_shm *shm, int started)
+{
+    bool lets_in = false;
+    for (unsigned i = 0; i < TACIT_SHM_CONNECTIONS; i++) {
+        enum tacit_shm_connection_state state = shm->connections[i].state;
+        lets_in = lets_in || state == TACIT_SHM_SHAKING || state == TACIT_SHM_TRADING;
+    }
+    if (lets_in == shm->is_low) {
+        shm->is_low = !lets_in;
+        (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), lets_in ? started : NICE);
+    }
+}
+
 void *tacit_shm_control_main(void *context)
 {
     struct tacit_shm *shm = context;
-    // It wakes up when somebody died, like the protocol threads, which are in a hurry: it gets a
-    // small share of a processor that one of them wants.
-    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
+    int started = getpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid));
     while (!atomic_load(&shm->stop)) {
+        follow_rank(shm, started);
         tacit_time_ns_t now_ns = tacit_shm_now_ns();
         tacit_time_ns_t next_ns = expire(shm, now_ns);
         tacit_time_ns_t reach_ns = tacit_shm_reach_turn(shm, now_ns);

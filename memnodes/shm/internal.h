@@ -224,6 +224,7 @@ struct tacit_shm {
     struct tacit_shm_log logs[TACIT_SHM_LOGS];
     uint64_t next_serial;
     bool logs_changed;
+    bool is_low; // the control thread gives way to others
     tacit_incarnation_t seen[TACIT_NODE_CLIENT][TACIT_BODIES]; // newest life of each body
     struct tacit_shm_connection *current[TACIT_NODES_MAX];
     uint64_t client_slots; // bit: reserved or used
