@@ -19,16 +19,16 @@
 
 #include "bench.h"
 #include "bench_cluster.h"
+#include "bench_effect.h"
 #include "bench_options.h"
 #include "cli.h"
 
 #define REST_NS UINT64_C(100000000)     // of good traffic before each fault
-#define OUTAGE_NS UINT64_C(300000000)   // a fault is looked at so long, or until it is over
+#define OUTAGE_NS EFFECT_LATE_NS        // a fault is looked at so long, or until it is over
 #define HANDS_OFF_NS UINT64_C(10000000) // after a fault, before anybody is asked how it is
 // A cluster gets no more faults after so many requests: what clients append stays, and the store
 // would be full after about 9 million of them.
 #define OPERATIONS_MAX 3000000u
-#define LATE_MOST 10u // faults that came when another replica led already, more than are measured
 
 struct arguments {
     bool stop;     // SIGSTOP instead of SIGKILL
@@ -171,12 +171,13 @@ static enum tacit_status wait_over(const struct local *local, const struct load 
         }
         if (of_leader && report == NULL) {
             report = successors_report(local, e->victim);
-            led_ns = led_at_ns(report, local_is_byzantine(local));
-            if (led_ns <= e->fault_ns) { // nobody, or who led already
-                e->is_late = report != NULL && cli_now_ns() > e->fault_ns + OUTAGE_NS;
+            led_ns = report == NULL ? 0 : led_at_ns(report, local_is_byzantine(local));
+            enum effect_successor known = effect_successor(led_ns, e->fault_ns, cli_now_ns());
+            if (known != EFFECT_SUCCESSOR) {
                 json_decref(report);
                 report = NULL;
             }
+            e->is_late = known == EFFECT_LED_BEFORE;
             if (e->is_late) {
                 return TACIT_OK;
             }
@@ -366,7 +367,7 @@ static enum tacit_status one_fault(struct local *local, struct load *load,
         note(results, &e, load_clients(load), arguments);
     }
     results->late += e.is_late;
-    return status != TACIT_OK || results->late <= results->done + LATE_MOST
+    return status != TACIT_OK || !effect_is_late_too_often(results->late, results->done)
                ? status
                : tacit_error_set(error, TACIT_EBUSY, 0,
                                  "leaders change too often by themselves: %llu of the faults came "

@@ -5,6 +5,7 @@
 // its cure and some time after. Every answer is judged in the end. What is asked of the group is
 // that no fault lets less than a twentieth of the answers through for longer than LEAST_NS, or none
 // for longer than a change of leaders takes; the longest of those that this run saw counts as that.
+// A fault that had no effect (bench_effect.h) is no measurement, and fails the run.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 #include "bench.h"
 #include "bench_cluster.h"
+#include "bench_effect.h"
 #include "bench_options.h"
 #include "bench_rounds.h"
 #include "cli.h"
@@ -68,6 +70,8 @@ struct outcome {
     uint32_t slowest_us[KEPT][BINS];
     uint64_t below_ns[KEPT]; // longest time below 1/LEAST_PART of what it was before
     uint64_t silence_ns[KEPT];
+    uint64_t nil;                  // faults without an effect, though one is expected
+    struct effect_counts effects; // of all, together
 };
 
 struct bench {
@@ -235,6 +239,23 @@ static void note(struct bench *bench, uint64_t fault_ns)
     outcome->done++;
 }
 
+// What the fault did before its cure. Who is asked answers beside what is measured: at its end.
+static void note_effect(struct bench *bench, struct local_node node,
+                        const struct effect_counts *before)
+{
+    struct outcome *outcome = &bench->outcome;
+    struct effect_counts after = effect_count(&bench->local, node);
+    const char *missing = effect_missing(outcome->kind.name, before, &after);
+    for (unsigned e = 0; e < EFFECTS; e++) {
+        uint64_t grown = after.count[e] - before->count[e];
+        outcome->effects.count[e] += after.count[e] > before->count[e] ? grown : 0;
+    }
+    if (missing != NULL) {
+        outcome->nil++;
+        (void)fprintf(stderr, "tacit: %s had no effect: %s\n", outcome->kind.name, missing);
+    }
+}
+
 static enum tacit_status inject(struct bench *bench, struct tacit_error *error)
 {
     const struct kind *kind = &bench->outcome.kind;
@@ -252,6 +273,7 @@ static enum tacit_status inject(struct bench *bench, struct tacit_error *error)
     } else if (!kind->on_leader) { // another one each time
         node.id = (uint16_t)(((uint32_t)leader + 1 + turn % (replicas - 1)) % replicas);
     }
+    struct effect_counts before = effect_count(&bench->local, node);
     status = wait_until(bench, cli_now_ns() + BEFORE_BINS * BIN_NS, error);
     uint64_t fault_ns = cli_now_ns();
     if (status == TACIT_OK) {
@@ -261,6 +283,7 @@ static enum tacit_status inject(struct bench *bench, struct tacit_error *error)
         status = wait_until(bench, fault_ns + FAULT_BINS * BIN_NS, error);
     }
     if (status == TACIT_OK) {
+        note_effect(bench, node, &before);
         status = do_cure(bench, node, error);
     }
     if (status == TACIT_OK) {
@@ -378,6 +401,15 @@ static json_t *line_json(const struct outcome *outcome)
     return line;
 }
 
+static json_t *effects_json(const struct outcome *outcome)
+{
+    json_t *object = json_object();
+    for (unsigned e = 0; e < EFFECTS; e++) {
+        bench_put(object, effect_name((enum effect)e), outcome->effects.count[e]);
+    }
+    return object;
+}
+
 static json_t *samples_json(const struct outcome *outcome)
 {
     json_t *samples = json_array();
@@ -425,13 +457,14 @@ static json_t *report_kind(struct bench *bench)
     }
     const char *of_below = verdict(below_max, (double)LEAST_NS, count);
     (void)printf("%-16s %5llu %9.0f %9.0f %9.0f %9.1f %9.1f %9.1f %7.0f %7.0f %-8s %5llu %5llu "
-                 "%6llu\n",
+                 "%6llu %6llu\n",
                  outcome->kind.name, (unsigned long long)count, before, during, after,
                  silence_p50 / 1e6, silence_p99 / 1e6, silence_max / 1e6, below_p50 / 1e6,
                  below_max / 1e6, of_below, (unsigned long long)outcome->lost,
-                 (unsigned long long)outcome->wrong, (unsigned long long)outcome->failed);
+                 (unsigned long long)outcome->wrong, (unsigned long long)outcome->failed,
+                 (unsigned long long)outcome->nil);
     (void)fflush(stdout);
-    return json_pack("{s:s,s:s,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:s,s:I,s:I,s:I,s:o,s:o}",
+    return json_pack("{s:s,s:s,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:o}",
                      "fault", outcome->kind.name, "on",
                      outcome->kind.on_leader ? "leader" : "follower", "count", (json_int_t)count,
                      "failed", (json_int_t)outcome->failed, "before_per_s", before, "during_per_s",
@@ -439,7 +472,8 @@ static json_t *report_kind(struct bench *bench)
                      silence_p99, "silence_max_ns", silence_max, "below_a_20th_p50_ns", below_p50,
                      "below_a_20th_max_ns", below_max, "at_most_100_ms_below_a_20th", of_below,
                      "acknowledged", (json_int_t)outcome->acknowledged, "lost",
-                     (json_int_t)outcome->lost, "wrong", (json_int_t)outcome->wrong, "line",
+                     (json_int_t)outcome->lost, "wrong", (json_int_t)outcome->wrong, "without_effect", (json_int_t)outcome->nil,
+                     "effects", effects_json(outcome), "line",
                      line_json(outcome), "samples", samples_json(outcome));
 }
 
@@ -493,14 +527,15 @@ static int all_kinds(struct bench *bench, const struct kind *kinds, unsigned cou
     bool is_byzantine = bench->arguments.mode == TACIT_CONFIG_BYZANTINE;
     (void)printf("%s mode, %llu clients; answers/s, and times in ms: silence, and below 1/%u of "
                  "what it was before (at most %u are asked for)\n%-16s %5s %9s %9s %9s %9s %9s %9s "
-                 "%7s %7s %-8s %5s %5s %6s\n",
+                 "%7s %7s %-8s %5s %5s %6s %6s\n",
                  is_byzantine ? "Byzantine" : "crash", (unsigned long long)bench->arguments.clients,
                  LEAST_PART, (unsigned)(LEAST_NS / 1000000), "fault", "count", "before", "during",
                  "after", "sil. p50", "p99", "max", "low p50", "max", "", "lost", "wrong",
-                 "failed");
+                 "failed", "nil");
     for (unsigned i = 0; i < count && !scratch_interrupted(); i++) {
         one_kind(bench, kinds[i]);
-        bad += bench->outcome.lost + bench->outcome.wrong + bench->outcome.failed;
+        bad += bench->outcome.lost + bench->outcome.wrong + bench->outcome.failed +
+               bench->outcome.nil;
         (void)json_array_append_new(list, report_kind(bench));
     }
     report_silences(list, bench->change_ns);

@@ -156,6 +156,8 @@ bool local_attack_page(const struct local *local, uint16_t replica,
 uint32_t local_liars(const struct local *local);
 // What it does at present, and what it has done, as one line for people; false: it is honest.
 bool local_attack_text(const struct local *local, uint16_t replica, char *out, size_t out_bytes);
+// How often it has done anything of the kind since it was started; 0: it is honest.
+uint64_t local_attack_done(const struct local *local, uint16_t replica);
 // The attacks' names, 0 .. ; NULL: there are no more.
 const char *local_attack_name(uint32_t index);
 // All names with what they do, one a line.

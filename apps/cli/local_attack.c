@@ -158,6 +158,17 @@ bool local_attack_text(const struct local *local, uint16_t replica, char *out, s
     return true;
 }
 
+uint64_t local_attack_done(const struct local *local, uint16_t replica)
+{
+    struct attack_page *page = map_page(local, replica);
+    uint64_t sum = page == NULL ? 0 : atomic_load(&page->muted);
+    for (uint32_t i = 0; page != NULL && i < ADVERSARY_ATTACKS; i++) {
+        sum += atomic_load(&page->done[i]);
+    }
+    unmap(page);
+    return sum;
+}
+
 const char *local_attack_name(uint32_t index)
 {
     return index < attack_count() ? attack_at(index)->name : NULL;
@@ -196,6 +207,13 @@ bool local_attack_text(const struct local *local, uint16_t replica, char *out, s
     (void)out;
     (void)out_bytes;
     return false;
+}
+
+uint64_t local_attack_done(const struct local *local, uint16_t replica)
+{
+    (void)local;
+    (void)replica;
+    return 0;
 }
 
 const char *local_attack_name(uint32_t index)
