@@ -78,8 +78,8 @@ const char *effect_missing(const char *fault, const struct effect_counts *before
 
 const char *effect_name(enum effect effect)
 {
-    static const char *const names[EFFECTS] = {"done",   "decided_by_signatures", "refused",
-                                               "proven", "views_left",            "gone"};
+    static const char *const names[EFFECTS] = {
+        "done", "decided_by_signatures", "refused", "proven", "views_left", "gone"};
     return effect < EFFECTS ? names[effect] : "none";
 }
 

@@ -32,8 +32,8 @@ const char *effect_missing(const char *fault, const struct effect_counts *before
                            const struct effect_counts *after);
 const char *effect_name(enum effect effect);
 
-// What is known, of a leader that was hit at `fault_ns`, of who leads after it. `led_ns`: since when
-// another one does, 0: none does.
+// What is known, of a leader that was hit at `fault_ns`, of who leads after it. `led_ns`: since
+// when another one does, 0: none does.
 enum effect_successor {
     EFFECT_NO_SUCCESSOR = 0, // (yet)
     EFFECT_SUCCESSOR,

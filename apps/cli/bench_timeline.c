@@ -70,7 +70,7 @@ struct outcome {
     uint32_t slowest_us[KEPT][BINS];
     uint64_t below_ns[KEPT]; // longest time below 1/LEAST_PART of what it was before
     uint64_t silence_ns[KEPT];
-    uint64_t nil;                  // faults without an effect, though one is expected
+    uint64_t nil;                 // faults without an effect, though one is expected
     struct effect_counts effects; // of all, together
 };
 
@@ -464,17 +464,16 @@ static json_t *report_kind(struct bench *bench)
                  (unsigned long long)outcome->wrong, (unsigned long long)outcome->failed,
                  (unsigned long long)outcome->nil);
     (void)fflush(stdout);
-    return json_pack("{s:s,s:s,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:o}",
-                     "fault", outcome->kind.name, "on",
-                     outcome->kind.on_leader ? "leader" : "follower", "count", (json_int_t)count,
-                     "failed", (json_int_t)outcome->failed, "before_per_s", before, "during_per_s",
-                     during, "after_per_s", after, "silence_p50_ns", silence_p50, "silence_p99_ns",
-                     silence_p99, "silence_max_ns", silence_max, "below_a_20th_p50_ns", below_p50,
-                     "below_a_20th_max_ns", below_max, "at_most_100_ms_below_a_20th", of_below,
-                     "acknowledged", (json_int_t)outcome->acknowledged, "lost",
-                     (json_int_t)outcome->lost, "wrong", (json_int_t)outcome->wrong, "without_effect", (json_int_t)outcome->nil,
-                     "effects", effects_json(outcome), "line",
-                     line_json(outcome), "samples", samples_json(outcome));
+    return json_pack(
+        "{s:s,s:s,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:o}",
+        "fault", outcome->kind.name, "on", outcome->kind.on_leader ? "leader" : "follower", "count",
+        (json_int_t)count, "failed", (json_int_t)outcome->failed, "before_per_s", before,
+        "during_per_s", during, "after_per_s", after, "silence_p50_ns", silence_p50,
+        "silence_p99_ns", silence_p99, "silence_max_ns", silence_max, "below_a_20th_p50_ns",
+        below_p50, "below_a_20th_max_ns", below_max, "at_most_100_ms_below_a_20th", of_below,
+        "acknowledged", (json_int_t)outcome->acknowledged, "lost", (json_int_t)outcome->lost,
+        "wrong", (json_int_t)outcome->wrong, "without_effect", (json_int_t)outcome->nil, "effects",
+        effects_json(outcome), "line", line_json(outcome), "samples", samples_json(outcome));
 }
 
 // When all kinds are known: none was silent for longer than a change of leaders takes.
@@ -530,12 +529,12 @@ static int all_kinds(struct bench *bench, const struct kind *kinds, unsigned cou
                  "%7s %7s %-8s %5s %5s %6s %6s\n",
                  is_byzantine ? "Byzantine" : "crash", (unsigned long long)bench->arguments.clients,
                  LEAST_PART, (unsigned)(LEAST_NS / 1000000), "fault", "count", "before", "during",
-                 "after", "sil. p50", "p99", "max", "low p50", "max", "", "lost", "wrong",
-                 "failed", "nil");
+                 "after", "sil. p50", "p99", "max", "low p50", "max", "", "lost", "wrong", "failed",
+                 "nil");
     for (unsigned i = 0; i < count && !scratch_interrupted(); i++) {
         one_kind(bench, kinds[i]);
-        bad += bench->outcome.lost + bench->outcome.wrong + bench->outcome.failed +
-               bench->outcome.nil;
+        bad +=
+            bench->outcome.lost + bench->outcome.wrong + bench->outcome.failed + bench->outcome.nil;
         (void)json_array_append_new(list, report_kind(bench));
     }
     report_silences(list, bench->change_ns);

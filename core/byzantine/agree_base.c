@@ -36,8 +36,8 @@ bool tacit_base_decode(const struct tacit_agree *a, const uint8_t *bytes, size_t
 }
 
 // Whether there may be a checkpoint there: whoever is behind does not know where the epoch ends. Of
-// the f+1 who signed a certificate one is correct, and signs at checkpoints only; a share counts for
-// nothing alone.
+// the f+1 who signed a certificate one is correct, and signs at checkpoints only; a share counts
+// for nothing alone.
 static bool may_be(const struct tacit_agree *a, uint64_t base)
 {
     return base > a->start_base;
