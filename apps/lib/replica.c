@@ -523,6 +523,7 @@ enum tacit_status tacit_replica_open(const struct tacit_replica_options *options
                                             .context = replica,
                                             .is_crowded = is_crowded(replica->node),
                                             .looks = tacit_waiting_looks(awaits_all(replica))};
+    replica->runner.signer = replica->runner.is_crowded ? replica->signer : NULL;
     *out = replica;
     return TACIT_OK;
 }

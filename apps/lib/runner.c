@@ -5,6 +5,7 @@
 
 #include <sched.h>
 
+#include "signer.h"
 #include "waiting.h"
 
 #define PUBLISH_NS 2000000u       // while there is work
@@ -101,6 +102,9 @@ static unsigned sleep_once(struct tacit_runner *runner)
     unsigned budget = runner->is_calm ? TURNS_TIMER : TURNS_BUSY;
     ops->arm(runner->fabric);
     if (!turn(runner) && !stopping(runner)) {
+        if (runner->signer != NULL) {
+            tacit_signer_pool_busy(runner->signer, true); // that turn may have submitted something
+        }
         tacit_time_ns_t now_ns = runner->now_ns();
         tacit_time_ns_t until_ns = now_ns + SLEEP_MAX_NS;
         tacit_time_ns_t deadline_ns = tacit_smr_deadline(runner->smr);
@@ -131,6 +135,9 @@ static unsigned turns_before_sleep(const struct tacit_runner *runner, unsigned b
     if (!tacit_smr_is_hot(runner->smr)) {
         return TURNS_TIMER;
     }
+    if (runner->signer != NULL && tacit_smr_is_signing(runner->smr)) {
+        return TURNS_BUSY;
+    }
     bool is_unsettled = tacit_smr_is_unsettled(runner->smr);
     if (runner->is_crowded && !is_unsettled) { // a timer alone is no reason to expect more
         return tacit_waiting_budget(runner->looks, budget);
@@ -139,13 +146,32 @@ static unsigned turns_before_sleep(const struct tacit_runner *runner, unsigned b
     return is_shared && budget > TURNS_SHARED ? TURNS_SHARED : budget;
 }
 
+// A turn, and if it found nothing to do, a signature that is due. Whether there was anything.
+static bool turn_or_sign(struct tacit_runner *runner)
+{
+    bool worked = turn(runner);
+    if (runner->signer == NULL) {
+        return worked;
+    }
+    if (worked) {
+        tacit_signer_pool_busy(runner->signer, false);
+    } else if (tacit_signer_pool_help(runner->signer)) {
+        runner->turned_ns = runner->now_ns(); // nobody has interrupted this thread
+        return true;
+    }
+    return worked;
+}
+
 static void run_adaptive(struct tacit_runner *runner)
 {
+    if (runner->signer != NULL) {
+        tacit_signer_pool_will_help(runner->signer);
+    }
     unsigned budget = TURNS_BUSY;
     unsigned idle = 0;
     unsigned streak = 0;
     while (!stopping(runner)) {
-        if (turn(runner)) {
+        if (turn_or_sign(runner)) {
             idle = 0;
             if (++streak >= BUSY_STREAK) {
                 budget = TURNS_BUSY;

@@ -14,6 +14,8 @@
 #include "tacit/config.h"
 #include "tacit/smr.h"
 
+struct tacit_signer;
+
 struct tacit_runner {
     struct tacit_fabric *fabric;
     struct tacit_smr *smr;
@@ -33,7 +35,10 @@ struct tacit_runner {
     // More threads are awaited at a time than this machine has processors: who spins keeps one from
     // whom it waits for.
     bool is_crowded;
-    unsigned looks;   // then: turns without work before the first that gives way
+    unsigned looks; // then: turns without work before the first that gives way
+    // Then, too: signatures are made and checked by this thread, when it has nothing else to do.
+    // NULL: by others.
+    struct tacit_signer *signer;
     atomic_bool stop; // ends the loop; whoever sets it also wakes the fabric
 
     // The loop's own.

@@ -2,7 +2,9 @@
 //
 // See signer.h. Each queue is a ring with one producer, the protocol thread; workers take from the
 // rings under a lock of their own. Each worker has a ring of completions with one consumer, the
-// protocol thread. Nobody can overrun a ring: jobs between submit() and poll() are counted.
+// protocol thread. Nobody can overrun a ring: jobs between submit() and poll() are counted. Where
+// the protocol thread helps it takes jobs like a worker, and has a ring of completions, too: the
+// one behind those of the workers.
 #include "signer.h"
 
 #include <assert.h>
@@ -20,6 +22,9 @@
 #define DEPTH_DEFAULT 64u
 // A worker without work looks again after this, whatever happens.
 #define SLEEP_NS 1000000000
+// Where the protocol thread helps: so many turns with work in a row, while a job waits, and a
+// worker is called. Few: that is 10 us or so, as long as a worker takes to wake up.
+#define BUSY_TURNS 8u
 
 struct queue {
     _Alignas(TACIT_CACHE_LINE) atomic_uint submitted; // free-running; protocol thread writes
@@ -52,12 +57,18 @@ struct pool {
     uint32_t workers, depth, capacity;
     pthread_mutex_t lock; // of the workers among themselves
     uint32_t turn;        // charge that was served last, under the lock
-    atomic_uint work;     // futex: counts what was submitted
+    atomic_uint taken;    // of all queues; free-running, under the lock
+    // Of the protocol thread: whether it helps, what it submitted (free-running), turns without
+    // help.
+    bool is_helped;
+    unsigned submitted, busy_turns;
+    uint64_t calls;
+    atomic_uint work; // futex: counts what was submitted
     atomic_uint sleepers;
     atomic_bool stop;
     uint32_t next_worker; // whose completions are looked at first
     struct queue queues[TACIT_SIGNER_CHARGES];
-    struct worker worker[TACIT_SIGNER_POOL_WORKERS_MAX];
+    struct worker worker[TACIT_SIGNER_POOL_WORKERS_MAX + 1]; // [workers]: the protocol thread
 };
 
 static long futex(atomic_uint *word, int what, unsigned value, const struct timespec *time)
@@ -79,6 +90,7 @@ static bool take(struct pool *pool, struct tacit_signer_job *job)
         if (atomic_load_explicit(&queue->submitted, memory_order_acquire) != queue->taken) {
             *job = queue->jobs[queue->taken++ % pool->depth];
             pool->turn = charge;
+            (void)atomic_fetch_add_explicit(&pool->taken, 1, memory_order_relaxed);
             found = true;
         }
     }
@@ -122,7 +134,6 @@ static void execute(struct worker *worker, const struct tacit_signer_job *job)
                              job->payload, job->payload_bytes);
     }
     atomic_store_explicit(&worker->finished, at + 1, memory_order_release);
-    pool->config.wake(pool->config.context);
 }
 
 static void *work(void *argument)
@@ -135,6 +146,7 @@ static void *work(void *argument)
         unsigned seen = atomic_load(&pool->work);
         if (take(pool, &job)) {
             execute(worker, &job);
+            pool->config.wake(pool->config.context);
             continue;
         }
         struct timespec time = {.tv_sec = SLEEP_NS / 1000000000};
@@ -155,6 +167,15 @@ static bool pool_knows(struct tacit_signer *signer, uint16_t author)
     return key_of((struct pool *)signer, author) != NULL;
 }
 
+static void call_worker(struct pool *pool)
+{
+    // Either the worker that is about to sleep sees the word changed, or we see the sleeper.
+    atomic_fetch_add(&pool->work, 1);
+    if (atomic_load(&pool->sleepers) != 0) {
+        (void)futex(&pool->work, FUTEX_WAKE_PRIVATE, 1, NULL);
+    }
+}
+
 static bool pool_submit(struct tacit_signer *signer, const struct tacit_signer_job *job)
 {
     struct pool *pool = (struct pool *)signer;
@@ -171,10 +192,9 @@ static bool pool_submit(struct tacit_signer *signer, const struct tacit_signer_j
     unsigned at = atomic_load_explicit(&queue->submitted, memory_order_relaxed);
     queue->jobs[at % pool->depth] = *job;
     atomic_store_explicit(&queue->submitted, at + 1, memory_order_release);
-    // Either the worker that is about to sleep sees the word changed, or we see the sleeper.
-    atomic_fetch_add(&pool->work, 1);
-    if (atomic_load(&pool->sleepers) != 0) {
-        (void)futex(&pool->work, FUTEX_WAKE_PRIVATE, 1, NULL);
+    pool->submitted++;
+    if (!pool->is_helped) {
+        call_worker(pool);
     }
     return true;
 }
@@ -183,8 +203,8 @@ static size_t pool_poll(struct tacit_signer *signer, struct tacit_signer_done *d
 {
     struct pool *pool = (struct pool *)signer;
     size_t count = 0;
-    for (uint32_t i = 0; i < pool->workers && count < max; i++) {
-        struct worker *worker = &pool->worker[(pool->next_worker + i) % pool->workers];
+    for (uint32_t i = 0; i <= pool->workers && count < max; i++) {
+        struct worker *worker = &pool->worker[(pool->next_worker + i) % (pool->workers + 1)];
         unsigned finished = atomic_load_explicit(&worker->finished, memory_order_acquire);
         while (worker->polled != finished && count < max) {
             const struct completion *from = &worker->done[worker->polled++ % pool->capacity];
@@ -194,9 +214,52 @@ static size_t pool_poll(struct tacit_signer *signer, struct tacit_signer_done *d
             signer->signatures_made += !from->verify;
         }
     }
-    // NOLINTNEXTLINE(clang-analyzer-core.DivideZero): at least one
-    pool->next_worker = (pool->next_worker + 1) % pool->workers;
+    pool->next_worker = (pool->next_worker + 1) % (pool->workers + 1);
     return count;
+}
+
+// ---- the protocol thread as a worker
+// ------------------------------------------------------------------------------
+
+void tacit_signer_pool_will_help(struct tacit_signer *signer)
+{
+    ((struct pool *)signer)->is_helped = true;
+}
+
+// Whether no worker has taken some job yet. (Who takes one may be about to say so: that is found
+// out by looking for it.)
+static bool is_waiting(const struct pool *pool)
+{
+    return atomic_load_explicit(&pool->taken, memory_order_relaxed) != pool->submitted;
+}
+
+bool tacit_signer_pool_help(struct tacit_signer *signer)
+{
+    struct pool *pool = (struct pool *)signer;
+    struct tacit_signer_job job;
+    pool->busy_turns = 0;
+    if (!is_waiting(pool) || !take(pool, &job)) {
+        return false;
+    }
+    execute(&pool->worker[pool->workers], &job);
+    return true;
+}
+
+void tacit_signer_pool_busy(struct tacit_signer *signer, bool sleeps)
+{
+    struct pool *pool = (struct pool *)signer;
+    if (!is_waiting(pool)) {
+        pool->busy_turns = 0;
+    } else if (sleeps || ++pool->busy_turns >= BUSY_TURNS) {
+        pool->busy_turns = 0;
+        pool->calls++;
+        call_worker(pool);
+    }
+}
+
+uint64_t tacit_signer_pool_calls(const struct tacit_signer *signer)
+{
+    return ((const struct pool *)signer)->calls;
 }
 
 // ---- open and close
@@ -226,7 +289,7 @@ void tacit_signer_pool_close(struct tacit_signer *signer)
     for (uint32_t i = 0; i < TACIT_SIGNER_CHARGES; i++) {
         free(pool->queues[i].jobs);
     }
-    for (uint32_t i = 0; i < pool->workers; i++) {
+    for (uint32_t i = 0; i <= pool->workers; i++) {
         free(pool->worker[i].done);
     }
     free(pool->keys);
@@ -293,7 +356,7 @@ static bool allocate(struct pool *pool)
         pool->queues[i].jobs = calloc(pool->depth, sizeof *pool->queues[i].jobs);
         is_done = is_done && pool->queues[i].jobs != NULL;
     }
-    for (uint32_t i = 0; i < pool->workers; i++) {
+    for (uint32_t i = 0; i <= pool->workers; i++) {
         pool->worker[i].pool = pool;
         pool->worker[i].done = calloc(pool->capacity, sizeof *pool->worker[i].done);
         is_done = is_done && pool->worker[i].done != NULL;

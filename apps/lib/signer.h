@@ -39,6 +39,20 @@ struct tacit_signer_pool_config {
 enum tacit_status tacit_signer_pool_open(struct tacit_signer **out,
                                          const struct tacit_signer_pool_config *config,
                                          struct tacit_error *error);
+// The protocol thread as a worker. A worker has to be woken, and where processors are scarce it
+// then takes the one on which another replica would go on, while the protocol thread looks in vain
+// for what it waits for: there it makes and checks signatures itself, when it has nothing else to
+// do. From will_help() on submit() wakes nobody, and the protocol thread has to call, until it
+// closes the pool:
+// - help() after a turn that found nothing to do: does one job, which takes tens of microseconds.
+//   False: none waits.
+// - busy() after a turn that had work, and before it sleeps: jobs that it does not get to are left
+//   to the workers.
+void tacit_signer_pool_will_help(struct tacit_signer *signer);
+bool tacit_signer_pool_help(struct tacit_signer *signer);
+void tacit_signer_pool_busy(struct tacit_signer *signer, bool sleeps);
+// How often it called a worker.
+uint64_t tacit_signer_pool_calls(const struct tacit_signer *signer);
 // Ends the workers, each after the job it is at; what is queued is dropped. Wipes the key. NULL is
 // allowed.
 void tacit_signer_pool_close(struct tacit_signer *signer);

@@ -139,6 +139,8 @@
       "a client is named because of a request that was executed or never proposed")                \
     X(PATIENCE_FORGOTTEN, "one decision, and another one's SEAL_VIEW counts as soon as ever")      \
     X(COPY_STOPS_SUSPECT, "a share is not looked at while a copy that a leader shows is checked")  \
+    X(SHARE_NOT_AHEAD, "a share is signed when its PREPARE is delivered, though that takes long")  \
+    X(SHARE_OF_ANOTHER_VALUE, "a share signed ahead is said whatever was delivered")               \
     X(SILENT_WAITED_FOR, "each slot waits anew for the ACK of who sends none")                     \
     X(TIMER_NOT_HELD, "the timer of a view shrinks whatever requests take")                        \
     X(AUTHOR_IS_SEAT, "the founder's key of a seat counts for whoever sits there")                 \
@@ -155,6 +157,7 @@
     X(SILENT_AT_ONCE, "who is slower than signatures counts as silent")                            \
     X(TIMER_BELOW_PATIENCE, "a leader is given up sooner than what all have to say")               \
     X(CLIENT_SIGNS_ALL, "a client signs everything that is late at once")                          \
+    X(SIGNATURE_AT_LEISURE, "signatures of ids wait for a turn that looks after everything")       \
     X(SIGNED_CHECKED_AT_ONCE, "signatures of ids that are not late are checked, too")              \
     X(ABSENT_FOR_EVER, "a leader is never left by who has too little of a processor")              \
     X(LINK_ANSWERS_UNEXPECTED,                                                                     \
@@ -170,6 +173,7 @@
     X(SHARES_ALL_CHECKED, "more shares of one state are checked than a certificate takes")         \
     X(BUSY_LEFT_UNTENDED, "who hears something in each turn never looks at what is late")          \
     X(ROOM_FOR_ONCE, "a client's next requests find no room at who executes last")                 \
+    X(BACK_COUNTED_TWICE, "who is back before a leader looks is waited for once more")             \
     X(SLOW_SLOT_FOR_FIRST, "a slot that takes signatures is begun for the first who comes back")   \
     X(EPOCH_HAND_OUT_FORGOTTEN, "who asks twice in a row is not shown the new epoch")              \
     X(ORDER_TOLD_ONCE, "who has a valid order tells the others once, whether they hear it or not") \

@@ -121,6 +121,9 @@ bool tacit_agree_can_propose(const struct tacit_agree *agree);
 uint64_t tacit_agree_under_way(const struct tacit_agree *agree);
 // Whether the newest decision was made by signatures.
 bool tacit_agree_is_slow(const struct tacit_agree *agree);
+// ... and another one is to be made: what is awaited comes as soon as others have signed or
+// checked.
+bool tacit_agree_is_signing(const struct tacit_agree *agree);
 // Proposes a batch in the next slot. False: cannot (see above). *slot gets the slot.
 bool tacit_agree_propose(struct tacit_agree *agree, const void *body, uint32_t bytes,
                          uint64_t *slot);

@@ -23,6 +23,7 @@ struct tacit_certify {
     bool known;
     bool valid;      // its signature was checked (or is the own)
     bool checking;   // it is at the signer
+    bool made;       // the own one: signed. `known`: it is said, or will be when it is
     uint32_t serial; // of the job at the signer
     uint64_t view;
     struct tacit_digest digest;

@@ -57,6 +57,11 @@ bool tacit_agree_is_slow(const struct tacit_agree *a)
     return a->slow_run > 0;
 }
 
+bool tacit_agree_is_signing(const struct tacit_agree *a)
+{
+    return tacit_agree_is_slow(a) && a->undecided < a->seen;
+}
+
 bool tacit_agree_propose(struct tacit_agree *a, const void *body, uint32_t bytes, uint64_t *slot)
 {
     *slot = a->next;

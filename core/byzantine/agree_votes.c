@@ -232,6 +232,50 @@ static void note_missed(struct tacit_agree *a, const struct tacit_slot *slot)
     }
 }
 
+// The own share is signed: the others may have it.
+static void say_share(struct tacit_agree *a, const struct tacit_slot *slot)
+{
+    struct tacit_certify *own = &slot->certifies[a->config.self];
+    own->valid = true;
+    a->counters.certified++;
+    struct tacit_vote vote = {
+        .view = own->view, .slot = slot->slot, .digest = own->digest, .signature = own->signature};
+    tacit_links_vote(a->links, TACIT_VOTE_CERTIFY, &vote);
+    tacit_agree_send_status(a, slot->slot);
+}
+
+// `wanted`: to be said. Else it is kept until it is.
+static bool sign_share(struct tacit_agree *a, struct tacit_slot *slot, bool wanted)
+{
+    struct tacit_signer_job job = {
+        .charge = (uint8_t)a->config.self,
+        .domain = TACIT_DOMAIN_CERTIFY,
+        .cookie = tacit_agree_cookie(TACIT_JOB_CERTIFY_SIGN, share_value(a, slot, a->config.self))};
+    job.payload_bytes = tacit_statement_certify(job.payload, a->epoch, slot->view, slot->slot,
+                                                &slot->prepare.digest);
+    if (!a->signer->ops->submit(a->signer, &job)) {
+        return false;
+    }
+    slot->certifies[a->config.self] = (struct tacit_certify){.known = wanted,
+                                                             .checking = true,
+                                                             .serial = a->certify_serial,
+                                                             .view = slot->view,
+                                                             .digest = slot->prepare.digest};
+    return true;
+}
+
+// Where somebody is not to be expected, this slot will be CERTIFIED once its PREPARE is delivered.
+// Until it is, and its broadcaster's signature is awaited, there is time for the own one.
+static void sign_ahead(struct tacit_agree *a, struct tacit_slot *slot)
+{
+    const struct tacit_certify *own = &slot->certifies[a->config.self];
+    bool is_used = own->known || own->checking || own->made;
+    bool is_due = tacit_slow_after_ns(a) == 0 && !slot->decided && !TACIT_BUG(SHARE_NOT_AHEAD);
+    if (is_due && !(is_used && own->view >= slot->view)) {
+        (void)sign_share(a, slot, false); // no room: when it is wanted
+    }
+}
+
 static void certify(struct tacit_agree *a, struct tacit_slot *slot)
 {
     struct tacit_certify *own = &slot->certifies[a->config.self];
@@ -241,19 +285,18 @@ static void certify(struct tacit_agree *a, struct tacit_slot *slot)
     if (!tacit_slot_hold(a, slot, &slot->prepare)) {
         return;
     }
-    struct tacit_signer_job job = {
-        .charge = (uint8_t)a->config.self,
-        .domain = TACIT_DOMAIN_CERTIFY,
-        .cookie = tacit_agree_cookie(TACIT_JOB_CERTIFY_SIGN, share_value(a, slot, a->config.self))};
-    job.payload_bytes = tacit_statement_certify(job.payload, a->epoch, slot->view, slot->slot,
-                                                &slot->prepare.digest);
-    if (a->signer->ops->submit(a->signer, &job)) {
-        *own = (struct tacit_certify){.known = true,
-                                      .checking = true,
-                                      .serial = a->certify_serial,
-                                      .view = slot->view,
-                                      .digest = slot->prepare.digest};
-        note_missed(a, slot);
+    // Signed ahead, or about to be: of this very value, or it is worth nothing.
+    bool is_ahead = (own->made || own->checking) && own->view == slot->view &&
+                    (tacit_digest_is_equal(&own->digest, &slot->prepare.digest) ||
+                     TACIT_BUG(SHARE_OF_ANOTHER_VALUE));
+    if (is_ahead) {
+        own->known = true;
+    } else if (!sign_share(a, slot, true)) {
+        return;
+    }
+    note_missed(a, slot);
+    if (own->made) {
+        say_share(a, slot);
     }
 }
 
@@ -316,8 +359,12 @@ void tacit_votes_try(struct tacit_agree *a, struct tacit_slot *slot)
     if (!slot->has_prepare || slot->view != a->view || !is_endorsed(a, slot)) {
         return;
     }
-    if (vouch(a, slot)) {
+    bool vouched = vouch(a, slot);
+    if (vouched) {
         acknowledge(a, slot);
+    }
+    if (vouched && !slot->delivered) {
+        sign_ahead(a, slot);
     }
     certify(a, slot);
 }
@@ -678,12 +725,10 @@ void tacit_votes_signed(struct tacit_agree *a, uint64_t value,
         return;
     }
     own->signature = *signature;
-    own->valid = true;
-    a->counters.certified++;
-    struct tacit_vote vote = {
-        .view = own->view, .slot = slot->slot, .digest = own->digest, .signature = *signature};
-    tacit_links_vote(a->links, TACIT_VOTE_CERTIFY, &vote);
-    tacit_agree_send_status(a, slot->slot);
+    own->made = true;
+    if (own->known) {
+        say_share(a, slot);
+    }
     tacit_votes_try(a, slot);
 }
 

@@ -489,7 +489,6 @@ bool tacit_ctb_broadcast_digested(struct tacit_ctb *ctb, const struct tacit_payl
     slot->flags = TACIT_CTB_LOCKED | TACIT_CTB_HELD | TACIT_CTB_AGREED;
     if (ctb->slow || tacit_ctb_overdue(ctb) != 0) { // they will ask for it
         slot->sign = TACIT_CTB_WAIT;
-        own->sign_work = true;
     }
     tacit_ctb_owe(ctb, self, slot);
     ctb->counters.broadcasts++;
@@ -497,6 +496,9 @@ bool tacit_ctb_broadcast_digested(struct tacit_ctb *ctb, const struct tacit_payl
     ctb->relock_due_ns = now_ns + ctb->config.retry_ns;
     tacit_ctb_exists(ctb, self);
     send_first(ctb, slot, body);
+    if (slot->sign == TACIT_CTB_WAIT) {
+        tacit_ctb_sign_now(ctb, self, slot);
+    }
     tacit_ctb_advance(ctb, self);
     return true;
 }

@@ -295,6 +295,7 @@ void tacit_ctb_slow_done(struct tacit_ctb *ctb, tacit_node_t stream, uint32_t lo
                          const struct tacit_signer_done *done);
 void tacit_ctb_evidence_done(struct tacit_ctb *ctb, tacit_node_t stream, tacit_node_t owner,
                              uint32_t low, const struct tacit_signer_done *done);
+void tacit_ctb_sign_now(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot);
 bool tacit_ctb_slow_poll(struct tacit_ctb *ctb, tacit_node_t stream);
 // How long LOCKED of all is waited for.
 tacit_time_ns_t tacit_ctb_slow_after_ns(const struct tacit_ctb *ctb);

@@ -212,7 +212,7 @@ void tacit_ctb_on_signed(struct tacit_ctb *ctb, const struct tacit_ctb_message *
         slot->signature = message->signature;
         slot->signed_ns = ctb->now_ns;
         slot->sign = TACIT_CTB_WAIT;
-        stream->sign_work = true;
+        tacit_ctb_sign_now(ctb, s, slot);
     }
 }
 
@@ -259,6 +259,19 @@ tacit_time_ns_t tacit_ctb_sign_due(const struct tacit_ctb *ctb, tacit_node_t s)
         return ctb->now_ns + ctb->config.slow_after_ns;
     }
     return slot->locked_ns + tacit_ctb_slow_after_ns(ctb);
+}
+
+// A signature that others wait for, or that is waited for here, is handed over at once: before what
+// the same id leads to later needs one. Whatever finds no room is handed over by sign_poll().
+void tacit_ctb_sign_now(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot)
+{
+    bool is_now =
+        (s == ctb->config.self || !is_early(ctb, s, slot)) && !TACIT_BUG(SIGNATURE_AT_LEISURE);
+    if (is_now && submit_id(ctb, s, slot)) {
+        slot->sign = TACIT_CTB_PENDING;
+    } else {
+        ctb->streams[s].sign_work = true;
+    }
 }
 
 // Hands signatures over, oldest id first, until the queue is full.

@@ -435,8 +435,7 @@ static bool propose(struct tacit_smr *smr)
             worked = true;
             continue;
         }
-        if (byzantine->batch_used == 0 && tacit_smr_pace_is_worth_a_slot(smr) &&
-            !tacit_smr_pace_is_gathering(smr)) {
+        if (byzantine->batch_used == 0 && tacit_smr_pace_may_begin(smr)) {
             sessions = tacit_requests_proposals(byzantine->requests);
             byzantine->batch_used =
                 tacit_requests_fill(byzantine->requests, byzantine->batch, smr->config.batch_bytes,

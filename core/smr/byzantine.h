@@ -162,6 +162,8 @@ void tacit_smr_pace_begun(struct tacit_smr *smr, uint32_t sessions);
 // Slots take signatures, none is under way, and more sessions are likely to come at once. Notes it
 // for tacit_smr_byzantine_deadline().
 bool tacit_smr_pace_is_gathering(struct tacit_smr *smr);
+// Both: whether a slot is to be begun. To be asked in each turn, also when nobody waits.
+bool tacit_smr_pace_may_begin(struct tacit_smr *smr);
 // This turn looks after all parts, not only after what others wait for. `heard`: that found
 // something to do. Counts turns.
 bool tacit_smr_pace_is_to_tend(struct tacit_smr *smr, bool heard);

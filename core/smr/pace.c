@@ -56,6 +56,15 @@ bool tacit_smr_pace_is_gathering(struct tacit_smr *smr)
     return byzantine->is_gathering;
 }
 
+// Whether there is to be a slot now. Who is waited for is settled in the turn of the decision,
+// before anybody who was served is back: later, who is back would be taken for one more.
+bool tacit_smr_pace_may_begin(struct tacit_smr *smr)
+{
+    bool is_counted_late = TACIT_BUG(BACK_COUNTED_TWICE) && !tacit_smr_pace_is_worth_a_slot(smr);
+    return !is_counted_late && !tacit_smr_pace_is_gathering(smr) &&
+           tacit_smr_pace_is_worth_a_slot(smr);
+}
+
 // A replica that was without a processor for a while, and that the others did not wait for, has
 // more to do than they have until it is where they are: it looks at their signatures. If they go on
 // as fast as they can, it never gets there, and each slot costs all of them signatures, for good.

@@ -497,6 +497,12 @@ bool tacit_smr_is_unsettled(const struct tacit_smr *smr)
     return smr->crash.lost_ns != 0 && smr->now_ns - smr->crash.lost_ns < TACIT_UNSETTLED_NS;
 }
 
+bool tacit_smr_is_signing(const struct tacit_smr *smr)
+{
+    return tacit_smr_is_byzantine(smr) && smr->active &&
+           tacit_agree_is_signing(smr->byzantine.agree);
+}
+
 tacit_time_ns_t tacit_smr_deadline(const struct tacit_smr *smr)
 {
     tacit_time_ns_t at = smr->beat_ns + smr->period_ns;

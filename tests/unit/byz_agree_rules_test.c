@@ -55,24 +55,117 @@ static bool rule_endorsed(void)
     return kept;
 }
 
+// The state of the leader's stream is adopted before its id 0 was delivered: that one is skipped.
+static void skip_first_id(tacit_node_t r)
+{
+    uint8_t state[4096];
+    size_t bytes = tacit_stream_encode(&agree_of(r)->streams[0], state);
+    assert_true(world.node[r].calls.adopt(world.node[r].calls.context, 0, 1, state, bytes));
+    world.node[r].next[0] = 1;
+    world.no_deliver[r][0] = false;
+}
+
 // Whatever ids a faulty leader uses: here the first one leaves the tail before it is delivered.
 static bool rule_vouch_once(void)
 {
-    uint8_t state[4096];
     world_open();
     world.node[0].is_dead = true;
     world.no_deliver[1][0] = true;
     (void)say_prepare(0, 0, 0, "a");
     world_pump();
     assert_true(world.node[1].vouched[0][0]);
-    size_t bytes = tacit_stream_encode(&agree_of(1)->streams[0], state);
-    assert_true(world.node[1].calls.adopt(world.node[1].calls.context, 0, 1, state, bytes));
-    world.node[1].next[0] = 1;
-    world.no_deliver[1][0] = false;
+    skip_first_id(1);
     (void)say_prepare(0, 0, 0, "b");
     world_pump();
     assert_int_equal(world.node[1].next[0], 2);
     return !world.node[1].vouched[0][1];
+}
+
+// A share is signed ahead where somebody is not to be expected, and said when its PREPARE is
+// delivered, not before.
+static bool rule_share_is_signed_ahead(void)
+{
+    world_open();
+    world.node[0].is_dead = true;
+    world.node[1].overdue = 1u << 2;
+    world.no_deliver[1][0] = true;
+    (void)say_prepare(0, 0, 0, "a");
+    world_pump();
+    uint64_t jobs = world.jobs_seen;
+    assert_int_equal(report_of(1).counters.certified, 0);
+    assert_false(world.voted[TACIT_VOTE_CERTIFY][1][0][0]);
+    world.node[2].is_dead = true; // whose share would have to be checked
+    world.no_signer[1] = true;
+    world.no_deliver[1][0] = false;
+    world_pump();
+    return world.jobs_seen == jobs && world.voted[TACIT_VOTE_CERTIFY][1][0][0];
+}
+
+// The signer may take until after the delivery: then the share is said when it is signed, once.
+static void ahead__may_be_late(void **state)
+{
+    (void)state;
+    world_open();
+    world.node[0].is_dead = world.node[2].is_dead = true;
+    world.node[1].overdue = 1u << 2;
+    world.no_signer[1] = true;
+    (void)say_prepare(0, 0, 0, "a");
+    world_pass(3 * WORLD_SLOW_NS);
+    assert_true(world.node[1].next[0] == 1 && world.node[1].job_count == 1);
+    assert_false(world.voted[TACIT_VOTE_CERTIFY][1][0][0]);
+    world.no_signer[1] = false;
+    world_pass(3 * WORLD_SLOW_NS);
+    assert_true(world.voted[TACIT_VOTE_CERTIFY][1][0][0]);
+    assert_int_equal(report_of(1).counters.certified, 1);
+}
+
+// Where all are expected nothing is signed ahead.
+static void ahead__is_for_who_waits_for_nobody(void **state)
+{
+    (void)state;
+    world_open();
+    world.node[0].is_dead = world.node[2].is_dead = true;
+    world.no_deliver[1][0] = true;
+    (void)say_prepare(0, 0, 0, "a");
+    world_pass(3 * WORLD_SLOW_NS);
+    assert_true(world.node[1].vouched[0][0]);
+    assert_int_equal(world.jobs_seen, 0);
+}
+
+// What was signed ahead is said of that value only: the liar's first id leaves the tail, and what
+// is delivered in its place is another value.
+static bool rule_share_is_of_what_was_delivered(void)
+{
+    world_open();
+    world.node[0].is_dead = true;
+    world.node[1].overdue = 1u << 2;
+    world.no_deliver[1][0] = true;
+    (void)say_prepare(0, 0, 0, "a");
+    world_pump();
+    assert_true(world.node[1].vouched[0][0]);
+    skip_first_id(1);
+    (void)say_prepare(0, 0, 0, "b");
+    world_pass(3 * WORLD_SLOW_NS);
+    const struct tacit_digest b = digest_of("b");
+    assert_true(world.voted[TACIT_VOTE_CERTIFY][1][0][0]);
+    return tacit_digest_is_equal(&world.cell[TACIT_VOTE_CERTIFY][1][0][0].digest, &b);
+}
+
+// Signed in a view that was left since: not said.
+static void ahead__ends_with_its_view(void **state)
+{
+    (void)state;
+    world_open();
+    world.node[0].is_dead = world.node[2].is_dead = true;
+    world.node[1].overdue = 1u << 2;
+    world.no_deliver[1][0] = true;
+    (void)say_prepare(0, 0, 0, "a");
+    world_pump();
+    tacit_agree_suspect(agree_of(1));
+    world.no_deliver[1][0] = false;
+    world_pass(3 * WORLD_SLOW_NS);
+    assert_int_equal(report_of(1).view, 1);
+    assert_false(world.voted[TACIT_VOTE_CERTIFY][1][0][0]);
 }
 
 static bool rule_newview_obeyed(void)
@@ -527,6 +620,9 @@ static const struct rule rules[] = {
     {"the leader's, too", rule_unanimity_of_leader, TACIT_BUG_ACK_WITHOUT_UNANIMITY},
     {"vouch: endorsed", rule_endorsed, TACIT_BUG_VOUCH_UNENDORSED},
     {"vouch: once", rule_vouch_once, TACIT_BUG_VOUCH_TWICE},
+    {"CERTIFY: signed ahead", rule_share_is_signed_ahead, TACIT_BUG_SHARE_NOT_AHEAD},
+    {"CERTIFY: of what was delivered", rule_share_is_of_what_was_delivered,
+     TACIT_BUG_SHARE_OF_ANOTHER_VALUE},
     {"vouch: legal under NEW_VIEW", rule_newview_obeyed, TACIT_BUG_VOUCH_IGNORES_NEW_VIEW},
     {"forced is endorsed", rule_forced_is_endorsed, TACIT_BUG_FORCED_NEEDS_ENDORSEMENT},
     {"decided is endorsed", rule_decided_is_endorsed, TACIT_BUG_DECIDED_NEEDS_ENDORSEMENT},
@@ -550,6 +646,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RULE_TESTS(rules),
         cmocka_unit_test(patience__has_an_end),
+        cmocka_unit_test(ahead__may_be_late),
+        cmocka_unit_test(ahead__is_for_who_waits_for_nobody),
+        cmocka_unit_test(ahead__ends_with_its_view),
     };
     return cmocka_run_group_tests_name("byz_agree_rules", tests, NULL, close_world);
 }

@@ -282,14 +282,21 @@ static uint32_t checks_begun(struct tacit_ctb *ctb)
     return world.replica[0].signer.count - before;
 }
 
+// ... when SIGNED comes, or in the next turn.
+static uint32_t checks_begun_by_signed(struct tacit_ctb *ctb, uint64_t k)
+{
+    uint32_t before = world.replica[0].signer.count;
+    say_signed(k);
+    uint32_t at_once = world.replica[0].signer.count - before;
+    return at_once + checks_begun(ctb);
+}
+
 // A signature is checked when its id is late, or when the id before it was.
 static bool rule_signed_is_checked_when_late(void)
 {
     struct tacit_ctb *ctb = open_world(true);
     say_lock(0, TACIT_PAYLOAD_PREPARE, 0);
-    say_signed(0);
-    bool kept = checks_begun(ctb) == 0;
-    if (!kept) {
+    if (checks_begun_by_signed(ctb, 0) != 0) {
         return false;
     }
     assert_true(tacit_ctb_deadline(ctb) <= world.now_ns + WORLD_SLOW_NS);
@@ -298,12 +305,29 @@ static bool rule_signed_is_checked_when_late(void)
     tacit_ctb_agreed(ctb, 1, tacit_ctb_locked_slot(ctb, 1, 0), false); // so said the registers
     assert_int_equal(delivered(), 1);
     say_lock(1, TACIT_PAYLOAD_PREPARE, 0);
-    say_signed(1);
-    assert_int_equal(checks_begun(ctb), 1);
+    assert_int_equal(checks_begun_by_signed(ctb, 1), 1);
     say_locked(1, 0, false); // the fast path was faster
     say_lock(2, TACIT_PAYLOAD_PREPARE, 0);
-    say_signed(2);
-    return checks_begun(ctb) == 0;
+    return checks_begun_by_signed(ctb, 2) == 0;
+}
+
+// Where somebody is overdue a signature is made or checked at once: not in the next turn that looks
+// after everything, behind what the same id leads to meanwhile.
+static bool rule_signatures_are_begun_at_once(void)
+{
+    struct tacit_ctb *ctb = open_world(true);
+    struct tacit_payload payload = {.kind = TACIT_PAYLOAD_COMMIT};
+    tacit_ctb_gone(ctb, 1u << 2);
+    say_lock(0, TACIT_PAYLOAD_PREPARE, 0);
+    say_signed(0);
+    bool checked = tacit_ctb_locked_slot(ctb, 1, 0)->sign == TACIT_CTB_PENDING;
+    assert_true(tacit_ctb_broadcast(ctb, &payload, "x", 1, world.now_ns));
+    bool made = tacit_ctb_locked_slot(ctb, 0, 0)->sign == TACIT_CTB_PENDING;
+    assert_int_equal(checked, made);
+    (void)tacit_ctb_poll(ctb, world.now_ns);
+    assert_int_equal(tacit_ctb_locked_slot(ctb, 1, 0)->sign, TACIT_CTB_PENDING);
+    assert_int_equal(tacit_ctb_locked_slot(ctb, 0, 0)->sign, TACIT_CTB_PENDING);
+    return made;
 }
 
 // Of the shares of the own summary one is checked beside the own one; the other, too, if it is
@@ -472,6 +496,8 @@ static const struct rule rules[] = {
      TACIT_BUG_STOPPED_TEACHES_PATIENCE},
     {"SIGNED is checked when it is late", rule_signed_is_checked_when_late,
      TACIT_BUG_SIGNED_CHECKED_AT_ONCE},
+    {"signatures are begun at once", rule_signatures_are_begun_at_once,
+     TACIT_BUG_SIGNATURE_AT_LEISURE},
     {"LOCKED that comes late is seen", rule_late_locked_is_seen, TACIT_BUG_LATE_UNSEEN},
     {"f+1 shares are checked", rule_shares_are_spared, TACIT_BUG_SHARES_ALL_CHECKED},
     {"how long LOCKED takes is learnt", rule_late_locked_is_seen, TACIT_BUG_PATIENCE_AS_CONFIGURED},

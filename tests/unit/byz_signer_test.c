@@ -328,6 +328,67 @@ static void clients__take_turns_at_real_threads(void **state)
     free(memory);
 }
 
+// A protocol thread that helps does the jobs itself, when it asks for one; the workers sleep.
+static void pool__is_helped(void **state)
+{
+    (void)state;
+    struct tacit_signer *signer = pool_open(1, 1, 4);
+    struct tacit_signer_done done;
+    struct tacit_signer_job job = job_of(false, 1, 0, 5);
+    tacit_signer_pool_will_help(signer);
+    assert_false(tacit_signer_pool_help(signer));
+    unsigned helped = 0;
+    for (uint64_t i = 0; i < 100; i++) {
+        job.cookie = i;
+        assert_true(signer->ops->submit(signer, &job));
+        helped += tacit_signer_pool_help(signer); // unless the worker has only just begun
+        done = wait_done(signer);
+        assert_true(done.valid && done.cookie == i);
+        assert_int_equal(signer->ops->poll(signer, &done, 1), 0);
+    }
+    assert_true(helped > 0);
+    job.signature = done.signature;
+    job.verify = true;
+    job.author = 1;
+    for (unsigned i = 0; i < 4; i++) {
+        job.signature.bytes[3] ^= i == 3;
+        assert_true(signer->ops->submit(signer, &job));
+    }
+    assert_false(signer->ops->submit(signer, &job)); // no more than without help
+    for (unsigned i = 0; i < 4; i++) {
+        (void)tacit_signer_pool_help(signer);
+        assert_int_equal(wait_done(signer).valid, i < 3);
+    }
+    assert_false(tacit_signer_pool_help(signer));
+    assert_int_equal(signer->signatures_made, 100);
+    assert_int_equal(signer->signatures_checked, 4);
+    tacit_signer_pool_close(signer);
+}
+
+// What it does not get to, because each turn has work, or because it sleeps, is done by a worker.
+static void pool__is_left_to_workers_by_who_is_busy(void **state)
+{
+    (void)state;
+    for (unsigned sleeps = 0; sleeps < 2; sleeps++) {
+        struct tacit_signer *signer = pool_open(1, 1, 4);
+        struct tacit_signer_job job = job_of(false, 1, 0, 5);
+        tacit_signer_pool_will_help(signer);
+        for (uint64_t i = 0; i < 100; i++) {
+            job.cookie = i;
+            assert_true(signer->ops->submit(signer, &job));
+            for (unsigned turn = 0; turn < (sleeps ? 1 : 8); turn++) {
+                tacit_signer_pool_busy(signer, sleeps != 0);
+            }
+            assert_int_equal(wait_done(signer).cookie, i);
+        }
+        uint64_t calls = tacit_signer_pool_calls(signer);
+        assert_true(calls > 0 && calls <= 100); // a worker that is awake finds some by itself
+        tacit_signer_pool_busy(signer, true);   // for nothing
+        assert_int_equal(tacit_signer_pool_calls(signer), calls);
+        tacit_signer_pool_close(signer);
+    }
+}
+
 static void pool__refuses_bad_numbers(void **state)
 {
     (void)state;
@@ -492,6 +553,8 @@ int main(void)
         cmocka_unit_test(pool__brings_every_job_back_once),
         cmocka_unit_test(pool__serves_in_turn),
         cmocka_unit_test(clients__take_turns_at_real_threads),
+        cmocka_unit_test(pool__is_helped),
+        cmocka_unit_test(pool__is_left_to_workers_by_who_is_busy),
         cmocka_unit_test(pool__refuses_bad_numbers),
         cmocka_unit_test(sim__signs_as_itself_only),
         cmocka_unit_test(sim__takes_its_time),

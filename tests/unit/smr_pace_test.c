@@ -181,7 +181,21 @@ static bool rule_slow_slots_gather(void)
     return kept;
 }
 
+// A slot was decided, and the leader looked when nobody was back yet: once all are, the next
+// begins.
+static bool rule_back_is_back(void)
+{
+    decided_slowly(3, 0);
+    assert_false(tacit_smr_pace_may_begin(&world.smr));
+    world.smr.now_ns += SLOW_NS / 4;
+    world.waiting = 2;
+    assert_false(tacit_smr_pace_may_begin(&world.smr));
+    world.waiting = 3;
+    return tacit_smr_pace_may_begin(&world.smr);
+}
+
 static const struct rule rules[] = {
+    {"who is back is not waited for", rule_back_is_back, TACIT_BUG_BACK_COUNTED_TWICE},
     {"who was served by signatures is waited for", rule_slow_slots_gather,
      TACIT_BUG_SLOW_SLOT_FOR_FIRST},
     {"who is busy looks after the rest, too", rule_busy_are_tended, TACIT_BUG_BUSY_LEFT_UNTENDED},

@@ -181,6 +181,9 @@ bool tacit_smr_is_electing(const struct tacit_smr *smr);
 // Whether a replica was lost a moment ago: processors are then wanted by many, so it should not
 // spin.
 bool tacit_smr_is_unsettled(const struct tacit_smr *smr);
+// Byzantine mode: a slot takes signatures. What this replica waits for comes as soon as another one
+// has made or checked some, which takes less than a sleep and a wake-up cost.
+bool tacit_smr_is_signing(const struct tacit_smr *smr);
 // When poll must be called again even if nothing rings.
 tacit_time_ns_t tacit_smr_deadline(const struct tacit_smr *smr);
 
