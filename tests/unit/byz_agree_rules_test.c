@@ -584,6 +584,59 @@ static bool rule_lone_is_followed(void)
     return report_of(0).view == 1 && world_marks[TACIT_MARK_SEAL_FETCHED_BACK] > 0;
 }
 
+// Each view that is left for a lone one doubles what the next one takes; a long time of decisions
+// without signatures halves it again.
+static void lone__is_followed_ever_more_rarely(void **state)
+{
+    (void)state;
+    world_open();
+    for (tacit_node_t r = 0; r < 2; r++) {
+        agree_of(r)->fetched_back = 2;
+        agree_of(r)->fast_run = TACIT_FAST_AGAIN - 1;
+    }
+    propose(0, "fast");
+    world_pump();
+    for (tacit_node_t r = 0; r < 2; r++) {
+        assert_int_equal(agree_of(r)->fetched_back, 1);
+        assert_int_equal(agree_of(r)->fast_run, 0);
+    }
+    tacit_agree_suspect(agree_of(2));
+    world_pump();
+    for (unsigned i = 0; i < 70; i++) {
+        char text[8];
+        (void)snprintf(text, sizeof text, "%u", i);
+        propose(0, text);
+        world_pass(2 * WORLD_SLOW_NS);
+    }
+    assert_int_equal(report_of(0).counters.decided_slow, 70);
+    assert_int_equal(report_of(0).view, 0);
+    assert_int_equal(report_of(1).view, 0);
+    agree_of(0)->slow_run = 2 * TACIT_SLOW_RUN - 1;
+    propose(0, "last");
+    world_pass(2 * WORLD_SLOW_NS);
+    assert_int_equal(report_of(0).view, 1);
+    assert_int_equal(agree_of(0)->fetched_back, 2);
+}
+
+// Replica 2 is one slot behind in each slot: the ACK that was missed first shows that it follows.
+static void late__is_seen_of_the_first_that_was_missed(void **state)
+{
+    (void)state;
+    world_open();
+    world.no_vote[0][2] = world.no_vote[1][2] = true;
+    for (unsigned i = 0; i < 3; i++) {
+        propose(0, i == 0 ? "a" : i == 1 ? "b" : "c");
+        world_pump();
+        world_pass(3 * WORLD_SLOW_NS);
+        assert_int_equal(report_of(0).counters.decided_slow, i + 1);
+    }
+    assert_int_equal(agree_of(0)->silent, 1u << 2);
+    world.voted[TACIT_VOTE_ACK][2][0][1] = world.voted[TACIT_VOTE_ACK][2][0][2] = false;
+    world.no_vote[0][2] = false;
+    world_pass(WORLD_SLOW_NS);
+    assert_int_equal(agree_of(0)->silent, 0);
+}
+
 // Who is silent, or answers late on purpose, is waited for eight times what is configured at most.
 static void patience__has_an_end(void **state)
 {
@@ -649,6 +702,8 @@ int main(void)
         cmocka_unit_test(ahead__may_be_late),
         cmocka_unit_test(ahead__is_for_who_waits_for_nobody),
         cmocka_unit_test(ahead__ends_with_its_view),
+        cmocka_unit_test(lone__is_followed_ever_more_rarely),
+        cmocka_unit_test(late__is_seen_of_the_first_that_was_missed),
     };
     return cmocka_run_group_tests_name("byz_agree_rules", tests, NULL, close_world);
 }

@@ -485,6 +485,38 @@ static void missed__counts_if_nothing_was_heard_since(void **state)
     assert_true(tacit_ctb_nudge_due(ctb, 1) < world.now_ns + WORLD_SLOW_NS / 4);
 }
 
+static uint32_t overdue_after(struct tacit_ctb *ctb, tacit_time_ns_t wait_ns)
+{
+    world.now_ns += wait_ns;
+    (void)tacit_ctb_poll(ctb, world.now_ns);
+    return tacit_ctb_overdue(ctb);
+}
+
+// Who says something owes the rest from then on, not from the start, and not no more. A later word
+// of another kind settles no PREPARE.
+static void owed__is_the_rest_from_the_last_word_on(void **state)
+{
+    (void)state;
+    struct tacit_ctb *ctb = open_world(true);
+    say_lock(0, TACIT_PAYLOAD_CHECKPOINT, 0);
+    say_lock(1, TACIT_PAYLOAD_CHECKPOINT, 0);
+    world.now_ns += WORLD_SLOW_NS / 2;
+    say_locked_kind(0, TACIT_PAYLOAD_CHECKPOINT);
+    assert_int_equal(overdue_after(ctb, WORLD_SLOW_NS / 2), 0);
+    assert_int_equal(overdue_after(ctb, WORLD_SLOW_NS / 2), 1u << 2);
+    say_locked_kind(1, TACIT_PAYLOAD_CHECKPOINT);
+    assert_int_equal(tacit_ctb_overdue(ctb), 0);
+    say_lock(2, TACIT_PAYLOAD_PREPARE, 0);
+    say_lock(3, TACIT_PAYLOAD_PREPARE, 0);
+    say_lock(4, TACIT_PAYLOAD_CHECKPOINT, 0);
+    say_locked(2, 0, false);
+    say_locked_kind(4, TACIT_PAYLOAD_CHECKPOINT);
+    assert_int_equal(tacit_ctb_overdue(ctb), 0);
+    assert_int_equal(overdue_after(ctb, tacit_ctb_slow_after_ns(ctb)), 1u << 2);
+    say_locked(3, 0, false);
+    assert_int_equal(tacit_ctb_overdue(ctb), 0);
+}
+
 static const struct rule rules[] = {
     {"who vouches nothing is not waited for", rule_unvouching_is_not_waited_for,
      TACIT_BUG_UNVOUCHING_WAITED_FOR},
@@ -515,6 +547,7 @@ int main(void)
         cmocka_unit_test(nudge__has_locked_said_again),
         cmocka_unit_test(runs__need_no_registers_when_all_are_there),
         cmocka_unit_test(missed__counts_if_nothing_was_heard_since),
+        cmocka_unit_test(owed__is_the_rest_from_the_last_word_on),
         RULE_TESTS(rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

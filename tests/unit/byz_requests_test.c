@@ -590,6 +590,8 @@ static void expected__is_what_the_leader_proposes(void **state)
     assert_int_equal(tacit_requests_expected(follower, expected, sizeof expected), used);
     assert_memory_equal(sent, expected, used);
     assert_int_equal(tacit_requests_expected(follower, expected, sizeof expected), 0);
+    put_all(net, 1, make(TACIT_REQUEST_APPLY, session, 1, "one")); // who repeats it costs no digest
+    assert_int_equal(tacit_requests_expected(follower, expected, sizeof expected), 0);
     net_execute(net, 1, session);
     put_all(net, 1, make(TACIT_REQUEST_APPLY, session, 2, "two"));
     assert_int_equal(tacit_requests_expected(follower, expected, 8), 0); // no room
