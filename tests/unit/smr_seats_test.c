@@ -151,10 +151,45 @@ static void spare__follows_the_suspected_or_by_order(void **state)
     assert_false(is_open(tacit_incarnation_make(1, 2, 7)));
 }
 
+// Who has just connected, again, has some seconds to earn its trust, and is not alive for good.
+static void trust__is_earned_with_each_connection_in_time(void **state)
+{
+    const tacit_incarnation_t spare = tacit_incarnation_make(1, 1, 7);
+    (void)state;
+    world_open(TACIT_ENGINE_BYZANTINE);
+    world.smr.byzantine.trusted = 5;
+    event(TACIT_EVENT_UP, 1);
+    pass(2 * REPLACE_AFTER_NS);
+    assert_false(is_open(spare));
+    world.smr.now_ns += 5000000000u;
+    pass(REPLACE_AFTER_NS + LOOK_NS);
+    assert_true(is_open(spare));
+}
+
+static void word__says_who_may_connect(void **state)
+{
+    const uint64_t known = TACIT_SEAT_KNOWN | tacit_incarnation_make(2, 1, 3);
+    const tacit_incarnation_t next = tacit_incarnation_make(3, 2, 1);
+    (void)state;
+    assert_int_equal(tacit_seat_judge(0, next), TACIT_SEAT_OPEN);
+    assert_int_equal(tacit_seat_judge(known, tacit_incarnation_make(2, 1, 9)), TACIT_SEAT_OPEN);
+    assert_int_equal(tacit_seat_judge(known, next), TACIT_SEAT_LATER);
+    assert_int_equal(tacit_seat_judge(known | TACIT_SEAT_DEAD, next), TACIT_SEAT_OPEN);
+    assert_int_equal(tacit_seat_judge(known | 3ull << 32, next), TACIT_SEAT_OPEN); // by order
+    for (uint32_t generation = 1; generation < 3; generation++) { // its turn is over
+        tacit_incarnation_t old = tacit_incarnation_make(generation, 2, 9);
+        assert_int_equal(tacit_seat_judge(known | TACIT_SEAT_DEAD, old), TACIT_SEAT_TAKEN);
+    }
+    uint64_t barred = known | TACIT_SEAT_DEAD | TACIT_SEAT_BARRED << 2;
+    assert_int_equal(tacit_seat_judge(barred, next), TACIT_SEAT_TAKEN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         RULE_TESTS(rules),
+        cmocka_unit_test(trust__is_earned_with_each_connection_in_time),
+        cmocka_unit_test(word__says_who_may_connect),
         cmocka_unit_test(spare__follows_the_suspected_or_by_order),
     };
     return cmocka_run_group_tests_name("smr_seats", tests, NULL, NULL);
