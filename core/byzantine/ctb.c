@@ -125,6 +125,7 @@ void tacit_ctb_reset(struct tacit_ctb *ctb, uint64_t epoch, tacit_time_ns_t now_
     memset(ctb->followed, 0, sizeof ctb->followed);
     memset(ctb->followed_ns, 0, sizeof ctb->followed_ns);
     memset(ctb->owed_ns, 0, sizeof ctb->owed_ns);
+    memset(ctb->lapses, 0, sizeof ctb->lapses);
     memset(ctb->owed_prepare_ns, 0, sizeof ctb->owed_prepare_ns);
     memset(ctb->heard_ns, 0, sizeof ctb->heard_ns);
     ctb->relock_due_ns = TACIT_CTB_NEVER;

@@ -164,6 +164,12 @@ struct tacit_ctb_peer {
     tacit_time_ns_t refuse_ns; // it sent a body that was not what it said: none is taken before
 };
 
+// Of a replica: ids that it passed over while it was waited for, forgiven with time; LOCKED that it
+// has to say before it is waited for again; LOCKED in a row without a lapse.
+struct tacit_ctb_lapses {
+    uint32_t count, words_due, timely;
+};
+
 struct tacit_ctb {
     struct tacit_ctb_config config;
     uint8_t quorum; // f+1
@@ -189,6 +195,7 @@ struct tacit_ctb {
     // same of a PREPARE, and of no PREPARE; and when it said LOCKED last.
     tacit_time_ns_t owed_ns[TACIT_REPLICAS_MAX], owed_prepare_ns[TACIT_REPLICAS_MAX];
     tacit_time_ns_t heard_ns[TACIT_REPLICAS_MAX];
+    struct tacit_ctb_lapses lapses[TACIT_REPLICAS_MAX];
     bool hurry;
     // The own stream's broadcaster.
     bool slow;

@@ -5,6 +5,9 @@
 #include "../base/bug.h"
 #include "ctb_internal.h"
 
+#define LAPSES_MOST 9u      // 255 LOCKED
+#define FORGIVEN_AFTER 128u // LOCKED in time
+
 // ---- said --------------------------------------------------------------------------------------
 
 static void begin_locked(const struct tacit_ctb *ctb, tacit_node_t s,
@@ -156,6 +159,47 @@ static bool owes_prepare(const struct tacit_ctb *ctb, tacit_node_t s, uint64_t k
     return false;
 }
 
+static uint32_t owed_for_long(const struct tacit_ctb *ctb, const tacit_time_ns_t *owed_ns)
+{
+    uint32_t overdue = 0;
+    tacit_time_ns_t after_ns = tacit_ctb_slow_after_ns(ctb);
+    for (tacit_node_t w = 0; w < ctb->config.replicas; w++) {
+        bool is = owed_ns[w] != 0 && ctb->now_ns >= owed_ns[w] + after_ns;
+        overdue |= is ? 1u << w : 0;
+    }
+    return TACIT_BUG(OVERDUE_WAITED_FOR) ? 0 : overdue;
+}
+
+// Who lets waits pass again and again, with a word in between, would be waited for with every few
+// ids: a liar that spoils every third message. Each time it has to say twice as much before it is
+// waited for again; a while without a lapse forgives one. Who is late, but answers one id after the
+// other, only has to be waited for longer.
+static void note_lapse(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k, tacit_node_t from)
+{
+    struct tacit_ctb_lapses *lapses = &ctb->lapses[from];
+    const struct tacit_ctb_slot *before = k > 0 ? tacit_ctb_locked_slot(ctb, s, k - 1) : NULL;
+    if (before != NULL) {
+        const struct tacit_ctb_heard *heard =
+            &ctb->streams[s].heard[(size_t)(before->k % ctb->config.tail) * ctb->config.replicas];
+        bool is_skipped = !(heard[from].is && heard[from].k == before->k);
+        if (is_skipped && ctb->now_ns < before->locked_ns + tacit_ctb_slow_after_ns(ctb)) {
+            return; // it may yet come
+        }
+        if (is_skipped && !TACIT_BUG(LAPSES_FORGIVEN)) {
+            lapses->count += lapses->count < LAPSES_MOST;
+            lapses->words_due = (1u << (lapses->count - 1)) - 1;
+            lapses->timely = 0;
+            return;
+        }
+    }
+    if (lapses->words_due > 0) {
+        lapses->words_due--;
+    } else if (++lapses->timely == FORGIVEN_AFTER) {
+        lapses->timely = 0;
+        lapses->count -= lapses->count > 0;
+    }
+}
+
 // It speaks. What it owes yet is counted from now on. Who says LOCKED of all but PREPAREs, which it
 // does not vouch, would be waited for with each slot anew: of these it has to say one.
 static void note_heard(struct tacit_ctb *ctb, tacit_node_t from,
@@ -163,6 +207,7 @@ static void note_heard(struct tacit_ctb *ctb, tacit_node_t from,
 {
     tacit_node_t s = message->stream;
     bool owes_more = ctb->streams[s].lock_end > message->k + 1;
+    note_lapse(ctb, s, message->k, from);
     ctb->heard_ns[from] = ctb->now_ns;
     ctb->owed_ns[from] = owes_more ? ctb->now_ns : 0;
     if (message->payload.kind == TACIT_PAYLOAD_PREPARE || TACIT_BUG(UNVOUCHING_WAITED_FOR)) {
@@ -176,21 +221,20 @@ void tacit_ctb_gone(struct tacit_ctb *ctb, uint32_t gone)
     ctb->gone = gone;
 }
 
-static uint32_t owed_for_long(const struct tacit_ctb *ctb, const tacit_time_ns_t *owed_ns)
+// Certainly dead, or has to say more before it is waited for.
+static uint32_t not_waited_for(const struct tacit_ctb *ctb)
 {
-    uint32_t overdue = 0;
-    tacit_time_ns_t after_ns = tacit_ctb_slow_after_ns(ctb);
+    uint32_t replicas = ctb->gone;
     for (tacit_node_t w = 0; w < ctb->config.replicas; w++) {
-        bool is = owed_ns[w] != 0 && ctb->now_ns >= owed_ns[w] + after_ns;
-        overdue |= is ? 1u << w : 0;
+        replicas |= ctb->lapses[w].words_due > 0 ? 1u << w : 0;
     }
-    return TACIT_BUG(OVERDUE_WAITED_FOR) ? 0 : overdue;
+    return TACIT_BUG(OVERDUE_WAITED_FOR) ? 0 : replicas;
 }
 
 uint32_t tacit_ctb_overdue(const struct tacit_ctb *ctb)
 {
-    uint32_t gone = TACIT_BUG(OVERDUE_WAITED_FOR) ? 0 : ctb->gone;
-    return gone | owed_for_long(ctb, ctb->owed_ns) | owed_for_long(ctb, ctb->owed_prepare_ns);
+    return not_waited_for(ctb) | owed_for_long(ctb, ctb->owed_ns) |
+           owed_for_long(ctb, ctb->owed_prepare_ns);
 }
 
 // The first LOCKED of an id counts: where one names something else, all will never say the same.
@@ -200,7 +244,7 @@ bool tacit_ctb_is_owed_in_vain(const struct tacit_ctb *ctb, tacit_node_t s,
     const struct tacit_ctb_heard *heard =
         &ctb->streams[s].heard[(size_t)(slot->k % ctb->config.tail) * ctb->config.replicas];
     bool is_prepare = slot->payload.kind == TACIT_PAYLOAD_PREPARE;
-    uint32_t overdue = ctb->gone | owed_for_long(ctb, ctb->owed_ns) |
+    uint32_t overdue = not_waited_for(ctb) | owed_for_long(ctb, ctb->owed_ns) |
                        (is_prepare ? owed_for_long(ctb, ctb->owed_prepare_ns) : 0);
     if ((slot->flags & TACIT_CTB_DIFFERS) != 0 && !TACIT_BUG(OTHER_LOCKED_WAITED_FOR)) {
         return true;

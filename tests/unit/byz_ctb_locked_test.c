@@ -403,6 +403,38 @@ static bool rule_overdue_is_not_waited_for(void)
     return kept;
 }
 
+// Replica 2 passes over an id again and again, and answers the next ones in time: it has to say
+// more each time until it is waited for again. A long time without a lapse makes up for that.
+static bool rule_lapses_add_up(void)
+{
+    struct tacit_ctb *ctb = open_world(true);
+    uint64_t k = 0;
+    uint32_t most = 0;
+    for (unsigned lapse = 0; lapse < 10; lapse++) {
+        say_lock(k, TACIT_PAYLOAD_PREPARE, 0);
+        world.now_ns += WORLD_SLOW_NS;
+        (void)tacit_ctb_poll(ctb, world.now_ns);
+        deliver_slow(ctb, k++);
+        uint32_t words = 0; // beside the first
+        do {
+            say_lock(k, TACIT_PAYLOAD_PREPARE, 0);
+            assert_true(tacit_ctb_overdue(ctb) == 1u << 2);
+            assert_true(tacit_ctb_nudge_due(ctb, 1) < world.now_ns + WORLD_SLOW_NS / 4);
+            say_locked(k++, 0, false); // it still counts
+            assert_int_equal(delivered(), k);
+            words++;
+        } while (tacit_ctb_overdue(ctb) != 0);
+        assert_in_range(words, lapse == 0 ? 1 : most, 256);
+        most = words;
+    }
+    for (uint64_t end = k + 9ull * 128; k < end;) {
+        say_lock(k, TACIT_PAYLOAD_PREPARE, 0);
+        say_locked(k++, 0, false);
+    }
+    assert_int_equal(ctb->lapses[2].count, 0);
+    return most == 256;
+}
+
 // Replica 2 says LOCKED of everything but PREPAREs: these are not waited for, what else is
 // broadcast is, until it says LOCKED of one.
 static bool rule_unvouching_is_not_waited_for(void)
@@ -522,6 +554,7 @@ static const struct rule rules[] = {
      TACIT_BUG_UNVOUCHING_WAITED_FOR},
     {"LOCKED of something else ends the wait", rule_other_locked_is_not_waited_for,
      TACIT_BUG_OTHER_LOCKED_WAITED_FOR},
+    {"lapses add up", rule_lapses_add_up, TACIT_BUG_LAPSES_FORGIVEN},
     {"the overdue are not waited for", rule_overdue_is_not_waited_for,
      TACIT_BUG_OVERDUE_WAITED_FOR},
     {"who was stopped teaches no patience", rule_stopped_teaches_no_patience,
