@@ -171,6 +171,7 @@
     X(IDLE_TURN_WHOLE, "a turn after which nothing came looks at everything again")                \
     X(QUIET_OVERLOOKS_VOTES, "who has nothing to do does not look for votes")                      \
     X(SHARES_ALL_CHECKED, "more shares of one state are checked than a certificate takes")         \
+    X(LULL_IS_TENDED, "who waits for an answer looks after all else first")                        \
     X(BUSY_LEFT_UNTENDED, "who hears something in each turn never looks at what is late")          \
     X(ROOM_FOR_ONCE, "a client's next requests find no room at who executes last")                 \
     X(BACK_COUNTED_TWICE, "who is back before a leader looks is waited for once more")             \

@@ -160,6 +160,8 @@ void tacit_agree_signer(struct tacit_agree *agree, const struct tacit_signer_don
 void tacit_agree_turn(struct tacit_agree *agree, tacit_time_ns_t now_ns);
 // Whether an ACK that is waited for may be here, which nothing announces. Cheap.
 bool tacit_agree_has_news(struct tacit_agree *agree);
+// Whether a slot that was seen is not decided yet.
+bool tacit_agree_awaits_others(const struct tacit_agree *agree);
 // Whether the next thing to come is most likely another replica's proposal.
 bool tacit_agree_awaits_proposal(const struct tacit_agree *agree);
 // While nothing is to be done: calls for the memory of the next slot, in all that it goes through.

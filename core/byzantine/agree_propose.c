@@ -47,6 +47,11 @@ bool tacit_agree_awaits_proposal(const struct tacit_agree *a)
     return !tacit_leads(a) && a->seen <= a->undecided;
 }
 
+bool tacit_agree_awaits_others(const struct tacit_agree *a)
+{
+    return a->seen > a->undecided;
+}
+
 uint64_t tacit_agree_under_way(const struct tacit_agree *a)
 {
     return a->next > a->undecided ? a->next - a->undecided : 0;

@@ -618,6 +618,10 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
     bool heard = hear_news(smr);
     if (tacit_smr_pace_is_to_tend(smr, heard)) {
         worked = tend(smr) || worked;
+    } else if (byzantine->is_lull && !worked) {
+        byzantine->is_quiet = true;
+        byzantine->quiet_until_ns = byzantine->lull_until_ns;
+        return false;
     }
     worked = fetch_state(smr) || heard || worked;
     worked = tend_checkpoints(smr) || worked;
@@ -654,6 +658,9 @@ tacit_time_ns_t tacit_smr_byzantine_deadline(const struct tacit_smr *smr)
     at = sooner(at, tacit_agree_deadline(byzantine->agree));
     at = sooner(at, tacit_requests_deadline(byzantine->requests));
     at = sooner(at, tacit_smr_view_timer(smr));
+    if (byzantine->is_lull) {
+        at = sooner(at, byzantine->lull_until_ns);
+    }
     at = sooner(at, tacit_fetch_deadline(&byzantine->fetch));
     if (byzantine->checkpoint != 0) {
         at = smr->now_ns;

@@ -61,6 +61,9 @@ struct tacit_smr_byzantine {
     uint64_t ready_for; // the slot whose memory was called for
     uint32_t untended;  // turns since all parts were looked after
     bool tend_due;      // something came that they wait for
+    // Nothing came, but a slot is under way: they are not looked after before this.
+    bool is_lull;
+    tacit_time_ns_t lull_until_ns;
 
     tacit_time_ns_t proposed_ns; // the newest batch of this leader
     bool is_held;                // it waits for who is late
@@ -165,7 +168,7 @@ bool tacit_smr_pace_is_gathering(struct tacit_smr *smr);
 // Both: whether a slot is to be begun. To be asked in each turn, also when nobody waits.
 bool tacit_smr_pace_may_begin(struct tacit_smr *smr);
 // This turn looks after all parts, not only after what others wait for. `heard`: that found
-// something to do. Counts turns.
+// something to do. Counts turns, and notes a lull for tacit_smr_byzantine_deadline().
 bool tacit_smr_pace_is_to_tend(struct tacit_smr *smr, bool heard);
 // A turn would find nothing to do.
 bool tacit_smr_pace_is_quiet(const struct tacit_smr *smr);

@@ -8,6 +8,7 @@
 
 #define MORE_FOR_EACH 8u // sessions that wait, for each slot under way
 #define UNTENDED_MOST 8u // turns in a row that only do what others wait for
+#define LULL_PART 32u    // of the shortest wait for others: so long what is late can wait
 #define LATE_IDS 24u     // a receiver that is so much behind does not follow in time
 #define GATHER_PART 4u   // of what the slot before took: so long others are waited for at most
 
@@ -84,13 +85,23 @@ bool tacit_smr_pace_is_held(struct tacit_smr *smr)
 }
 
 // What is late and what is to be said again has time until nothing comes, but not for ever: who is
-// never idle, or is kept busy by others, has timers, too.
+// never idle, or is kept busy by others, has timers, too. Nor does it begin while a slot is under
+// way and the last word on it is fresh: the next one is most likely on its way, and would wait.
 bool tacit_smr_pace_is_to_tend(struct tacit_smr *smr, bool heard)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     bool is_due = byzantine->tend_due || byzantine->untended >= UNTENDED_MOST;
+    byzantine->is_lull = false;
+    if (heard) {
+        byzantine->lull_until_ns = smr->now_ns + smr->config.byzantine.slow_after_ns / LULL_PART;
+    }
     if (heard && (!is_due || TACIT_BUG(BUSY_LEFT_UNTENDED))) {
         byzantine->untended++;
+        return false;
+    }
+    byzantine->is_lull = !heard && !is_due && smr->now_ns < byzantine->lull_until_ns &&
+                         tacit_agree_awaits_others(byzantine->agree) && !TACIT_BUG(LULL_IS_TENDED);
+    if (byzantine->is_lull) {
         return false;
     }
     byzantine->untended = 0;
