@@ -19,13 +19,19 @@ static bool propose(struct tacit_agree *a, uint64_t number, const void *body, ui
     if (slot == NULL) {
         return false;
     }
-    // Before the broadcast, which is delivered here at once: a proposal is the leader's vouch.
+    if (tacit_slot_vouched(slot, a->view) != NULL) {
+        return false;
+    }
+    // What nothing can stop any more is on its way while it is digested here.
+    bool is_ahead = slot->vouches == 0 && tacit_ctb_send_ahead(a->ctb, &payload, body);
     tacit_body_digest(&payload.digest, body, bytes);
-    if (tacit_slot_vouched(slot, a->view) != NULL ||
-        !tacit_slot_vouch(slot, a->view, &payload.digest)) {
+    // Before the broadcast, which is delivered here at once: a proposal is the leader's vouch.
+    if (!tacit_slot_vouch(slot, a->view, &payload.digest)) {
+        TACIT_ASSERT(!is_ahead);
         return false;
     }
     if (!tacit_ctb_broadcast_digested(a->ctb, &payload, body, a->now_ns)) {
+        TACIT_ASSERT(!is_ahead);
         tacit_slot_unvouch(slot, a->view);
         return false;
     }

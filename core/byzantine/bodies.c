@@ -180,6 +180,12 @@ static uint32_t place_for(const struct tacit_bodies *bodies, uint32_t account, b
     return NONE;
 }
 
+bool tacit_bodies_has_room(const struct tacit_bodies *bodies, uint32_t account, bool is_batch,
+                           uint32_t bytes)
+{
+    return place_for(bodies, account, is_batch, bytes) != NONE;
+}
+
 bool tacit_bodies_put(struct tacit_bodies *bodies, uint32_t account, bool is_batch,
                       const struct tacit_digest *digest, const void *body, uint32_t bytes)
 {

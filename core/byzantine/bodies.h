@@ -69,6 +69,9 @@ static inline uint32_t tacit_bodies_account_sealed(uint8_t replicas)
 void tacit_bodies_shape(struct tacit_bodies_config *config, const struct tacit_bodies_needs *needs);
 struct tacit_bodies *tacit_bodies_init(struct tacit_bump *bump,
                                        const struct tacit_bodies_config *config);
+// Whether a body of that size that is not there yet would find a place.
+bool tacit_bodies_has_room(const struct tacit_bodies *bodies, uint32_t account, bool is_batch,
+                           uint32_t bytes);
 // Takes a copy on an account, with one reference. There already: one reference more. `digest` was
 // made or checked by the caller. False: the account has no place for it.
 bool tacit_bodies_put(struct tacit_bodies *bodies, uint32_t account, bool is_batch,

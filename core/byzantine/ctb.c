@@ -293,7 +293,7 @@ static void digest_of(const struct tacit_ctb *ctb, const struct tacit_ctb_messag
     }
 }
 
-static void on_lock(struct tacit_ctb *ctb, const struct tacit_ctb_message *message)
+static void on_lock(struct tacit_ctb *ctb, struct tacit_ctb_message *message)
 {
     tacit_node_t s = message->stream;
     struct tacit_ctb_stream *stream = &ctb->streams[s];
@@ -303,12 +303,7 @@ static void on_lock(struct tacit_ctb *ctb, const struct tacit_ctb_message *messa
         return;
     }
     if (message->carries == TACIT_CTB_INLINE) {
-        struct tacit_digest digest;
-        digest_of(ctb, message, &digest);
-        if (memcmp(digest.bytes, message->payload.digest.bytes, sizeof digest.bytes) != 0) {
-            ctb->counters.malformed++;
-            return;
-        }
+        digest_of(ctb, message, &message->payload.digest);
     }
     tacit_ctb_seen(ctb, s, k);
     struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, k);
@@ -454,6 +449,21 @@ static void send_first(struct tacit_ctb *ctb, const struct tacit_ctb_slot *slot,
     }
 }
 
+bool tacit_ctb_send_ahead(struct tacit_ctb *ctb, const struct tacit_payload *payload,
+                          const void *body)
+{
+    TACIT_ASSERT(payload->kind == TACIT_PAYLOAD_PREPARE && !ctb->is_ahead);
+    if (payload->body_bytes > TACIT_BYZ_INLINE_BYTES || !tacit_ctb_has_room(ctb) ||
+        !tacit_bodies_has_room(ctb->bodies, ctb->config.self, true, payload->body_bytes)) {
+        return false;
+    }
+    struct tacit_ctb_slot slot = {.k = ctb->streams[ctb->config.self].lock_end,
+                                  .payload = *payload};
+    send_first(ctb, &slot, body);
+    ctb->is_ahead = true;
+    return true;
+}
+
 bool tacit_ctb_broadcast(struct tacit_ctb *ctb, struct tacit_payload *payload, const void *body,
                          uint32_t body_bytes, tacit_time_ns_t now_ns)
 {
@@ -472,12 +482,16 @@ bool tacit_ctb_broadcast_digested(struct tacit_ctb *ctb, const struct tacit_payl
     bool reserved =
         payload->kind == TACIT_PAYLOAD_SEAL_VIEW || payload->kind == TACIT_PAYLOAD_NEW_VIEW ||
         payload->kind == TACIT_PAYLOAD_CHECKPOINT; // before a SEAL_VIEW: the caller sees to it
+    bool is_ahead = ctb->is_ahead;
+    ctb->is_ahead = false;
     if (!has_room(ctb, reserved ? 0 : TACIT_BYZ_TAIL_RESERVED)) {
+        TACIT_ASSERT(!is_ahead);
         tacit_mark(&ctb->marker, TACIT_MARK_CTB_TAIL_FULL);
         return false;
     }
     if (!tacit_bodies_put(ctb->bodies, self, payload->kind == TACIT_PAYLOAD_PREPARE,
                           &payload->digest, body, payload->body_bytes)) {
+        TACIT_ASSERT(!is_ahead);
         return false;
     }
     uint64_t k = own->lock_end++;
@@ -496,7 +510,9 @@ bool tacit_ctb_broadcast_digested(struct tacit_ctb *ctb, const struct tacit_payl
     ctb->relock_wait_ns = ctb->config.retry_ns;
     ctb->relock_due_ns = now_ns + ctb->config.retry_ns;
     tacit_ctb_exists(ctb, self);
-    send_first(ctb, slot, body);
+    if (!is_ahead) {
+        send_first(ctb, slot, body);
+    }
     if (slot->sign == TACIT_CTB_WAIT) {
         tacit_ctb_sign_now(ctb, self, slot);
     }

@@ -94,6 +94,11 @@ bool tacit_ctb_broadcast(struct tacit_ctb *ctb, struct tacit_payload *payload, c
 // The same for a payload that says its body's bytes and digest already: one digest less.
 bool tacit_ctb_broadcast_digested(struct tacit_ctb *ctb, const struct tacit_payload *payload,
                                   const void *body, tacit_time_ns_t now_ns);
+// LOCK of what is broadcast next, sent before it is digested, since the others wait for it. False:
+// nothing happened (a large body, or no room). Else the same payload, which has its digest then, has
+// to be broadcast before anything else happens, and cannot be refused.
+bool tacit_ctb_send_ahead(struct tacit_ctb *ctb, const struct tacit_payload *payload,
+                          const void *body);
 // Room for an ordinary payload now.
 bool tacit_ctb_has_room(const struct tacit_ctb *ctb);
 // Sends LOCKED, vouched, for a locked PREPARE, to all others. Of each id LOCKED is said once, with

@@ -208,13 +208,15 @@ struct tacit_ctb {
         struct tacit_digest digest;
         uint8_t body[TACIT_BYZ_INLINE_BYTES];
     } expected;
+    bool is_ahead;    // LOCK of the next own id was sent: tacit_ctb_send_ahead()
     uint8_t *scratch; // a body or a state
     uint8_t *out;     // a message
 };
 
 // ---- layouts (ctb_message.c) -------------------------------------------------------------------
 // u8 kind | u8 stream | u8 carries | u8 unvouched | u8[4] 0 | u64 epoch | u64 k | then by kind:
-//   LOCK           payload | u64 ticket | body if inline
+//   LOCK           payload | u64 ticket | body if inline; then the payload goes without its digest,
+//                  which says nothing that the body does not
 //   LOCKED         payload                     (unvouched: 0, or 1 for a PREPARE)
 //   NUDGE          u64 lacks: bit i: the LOCK of k+i is not here
 //   SIGNED         payload | signature

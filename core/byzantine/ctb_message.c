@@ -65,7 +65,9 @@ uint32_t tacit_ctb_encode(uint8_t *out, const struct tacit_ctb_message *message)
     uint8_t *at = put(out + 16, message->k);
     switch (message->kind) {
     case TACIT_MESSAGE_LOCK:
-        at = put_body(put_payload(at, &message->payload), message);
+        at = put_payload(at, &message->payload);
+        at -= message->carries == TACIT_CTB_INLINE ? TACIT_DIGEST_BYTES : 0;
+        at = put_body(at, message);
         break;
     case TACIT_MESSAGE_LOCKED:
         at = put_payload(at, &message->payload);
@@ -140,11 +142,17 @@ static enum tacit_verdict get_locked(struct tacit_ctb_message *message, const ui
 static enum tacit_verdict get_lock(struct tacit_ctb_message *message, const uint8_t *at,
                                    uint32_t left)
 {
-    if (get_payload(message, at, left) != TACIT_VERDICT_OK) {
+    uint32_t head = TACIT_PAYLOAD_HEAD_BYTES;
+    if (message->carries != TACIT_CTB_INLINE) {
+        head = TACIT_PAYLOAD_BYTES;
+        if (get_payload(message, at, left) != TACIT_VERDICT_OK) {
+            return TACIT_VERDICT_MALFORMED;
+        }
+    } else if (left < head ||
+               tacit_payload_decode_head(&message->payload, at) != TACIT_VERDICT_OK) {
         return TACIT_VERDICT_MALFORMED;
     }
-    return get_body(message, at + TACIT_PAYLOAD_BYTES, left - TACIT_PAYLOAD_BYTES,
-                    message->payload.body_bytes);
+    return get_body(message, at + head, left - head, message->payload.body_bytes);
 }
 
 // Kinds that begin with a digest.

@@ -51,8 +51,8 @@ void tacit_payload_encode(uint8_t out[TACIT_PAYLOAD_BYTES], const struct tacit_p
     TACIT_ASSERT(at == out + TACIT_PAYLOAD_BYTES);
 }
 
-enum tacit_verdict tacit_payload_decode(struct tacit_payload *payload,
-                                        const uint8_t bytes[TACIT_PAYLOAD_BYTES])
+enum tacit_verdict tacit_payload_decode_head(struct tacit_payload *payload,
+                                             const uint8_t bytes[TACIT_PAYLOAD_HEAD_BYTES])
 {
     // The padding of the kind reads as a part of its number.
     uint64_t kind = get(bytes, 4);
@@ -63,8 +63,14 @@ enum tacit_verdict tacit_payload_decode(struct tacit_payload *payload,
     payload->body_bytes = (uint32_t)get(bytes + 4, 4);
     payload->view = get(bytes + 8, 8);
     payload->slot = get(bytes + 16, 8);
-    memcpy(payload->digest.bytes, bytes + 24, TACIT_DIGEST_BYTES);
     return TACIT_VERDICT_OK;
+}
+
+enum tacit_verdict tacit_payload_decode(struct tacit_payload *payload,
+                                        const uint8_t bytes[TACIT_PAYLOAD_BYTES])
+{
+    memcpy(payload->digest.bytes, bytes + TACIT_PAYLOAD_HEAD_BYTES, TACIT_DIGEST_BYTES);
+    return tacit_payload_decode_head(payload, bytes);
 }
 
 bool tacit_payload_is_equal(const struct tacit_payload *a, const struct tacit_payload *b)

@@ -36,9 +36,13 @@ struct tacit_payload {
 };
 //   u8 kind | u8[3] 0 | u32 body bytes | u64 view | u64 slot | 32 digest
 #define TACIT_PAYLOAD_BYTES 56u
+#define TACIT_PAYLOAD_HEAD_BYTES 24u // without the digest
 
 void tacit_payload_encode(uint8_t out[TACIT_PAYLOAD_BYTES], const struct tacit_payload *payload);
 // MALFORMED: an unknown kind, a padding byte that is not 0.
+// The head alone; the digest is left as it is.
+enum tacit_verdict tacit_payload_decode_head(struct tacit_payload *payload,
+                                             const uint8_t bytes[TACIT_PAYLOAD_HEAD_BYTES]);
 enum tacit_verdict tacit_payload_decode(struct tacit_payload *payload,
                                         const uint8_t bytes[TACIT_PAYLOAD_BYTES]);
 bool tacit_payload_is_equal(const struct tacit_payload *a, const struct tacit_payload *b);

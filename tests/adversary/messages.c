@@ -119,6 +119,9 @@ static void edit_ctb(struct adversary *adversary, uint32_t faulty, uint32_t rece
         TACIT_VERDICT_OK) {
         return;
     }
+    if (m.kind == TACIT_MESSAGE_LOCK && m.carries == TACIT_CTB_INLINE) {
+        tacit_body_digest(&m.payload.digest, m.body, m.body_bytes); // it is not in the message
+    }
     bool names = m.kind == TACIT_MESSAGE_LOCK || m.kind == TACIT_MESSAGE_LOCKED ||
                  m.kind == TACIT_MESSAGE_SIGNED;
     bool changed = false;

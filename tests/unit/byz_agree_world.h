@@ -266,6 +266,15 @@ bool tacit_ctb_has_room(const struct tacit_ctb *ctb)
     return world.id_count[world_self(ctb)] < WORLD_IDS - 8u;
 }
 
+bool tacit_ctb_send_ahead(struct tacit_ctb *ctb, const struct tacit_payload *payload,
+                          const void *body)
+{
+    (void)ctb;
+    (void)payload;
+    (void)body;
+    return false; // a broadcast is one step here
+}
+
 bool tacit_ctb_broadcast(struct tacit_ctb *ctb, struct tacit_payload *payload, const void *body,
                          uint32_t body_bytes, tacit_time_ns_t now_ns)
 {
