@@ -7,49 +7,7 @@
 
 #include <string.h>
 
-static void put_u16(uint8_t *out, uint16_t value)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        out[i] = (uint8_t)(value >> (8 * i));
-    }
-}
-
-static void put_u32(uint8_t *out, uint32_t value)
-{
-    for (unsigned i = 0; i < 4; i++) {
-        out[i] = (uint8_t)(value >> (8 * i));
-    }
-}
-
-static void put_u64(uint8_t *out, uint64_t value)
-{
-    for (unsigned i = 0; i < 8; i++) {
-        out[i] = (uint8_t)(value >> (8 * i));
-    }
-}
-
-static uint16_t get_u16(const uint8_t *bytes)
-{
-    return (uint16_t)(bytes[0] | bytes[1] << 8);
-}
-
-static uint32_t get_u32(const uint8_t *bytes)
-{
-    uint32_t value = 0;
-    for (unsigned i = 0; i < 4; i++) {
-        value |= (uint32_t)bytes[i] << (8 * i);
-    }
-    return value;
-}
-
-static uint64_t get_u64(const uint8_t *bytes)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < 8; i++) {
-        value |= (uint64_t)bytes[i] << (8 * i);
-    }
-    return value;
-}
+#include "base/little.h"
 
 static void put_body(uint8_t *out, const uint8_t *body, uint32_t body_bytes)
 {
@@ -69,12 +27,12 @@ size_t tacit_wire_request_encode(uint8_t *out, size_t max, const struct tacit_wi
     }
     out[0] = request->kind;
     out[1] = request->flags;
-    put_u16(out + 2, 0);
-    put_u32(out + 4, head + request->body_bytes);
-    put_u64(out + 8, request->session);
-    put_u64(out + 16, request->number);
+    tacit_put_u16(out + 2, 0);
+    tacit_put_u32(out + 4, head + request->body_bytes);
+    tacit_put_u64(out + 8, request->session);
+    tacit_put_u64(out + 16, request->number);
     if (head > 0) {
-        put_u64(out + TACIT_WIRE_REQUEST_HEADER, request->after);
+        tacit_put_u64(out + TACIT_WIRE_REQUEST_HEADER, request->after);
     }
     put_body(out + TACIT_WIRE_REQUEST_HEADER + head, request->body, request->body_bytes);
     size_t bytes = TACIT_WIRE_REQUEST_HEADER + head + (size_t)request->body_bytes;
@@ -89,26 +47,26 @@ void tacit_wire_order_encode(uint8_t out[TACIT_WIRE_ORDER_BYTES],
 {
     out[0] = order->kind;
     out[1] = order->body;
-    put_u16(out + 2, order->seat);
-    put_u32(out + 4, 0);
-    put_u64(out + 8, order->epoch);
-    put_u64(out + 16, order->nonce);
+    tacit_put_u16(out + 2, order->seat);
+    tacit_put_u32(out + 4, 0);
+    tacit_put_u64(out + 8, order->epoch);
+    tacit_put_u64(out + 16, order->nonce);
     memcpy(out + TACIT_WIRE_ORDER_SIGNED, order->signature, TACIT_WIRE_SIGNATURE_BYTES);
 }
 
 enum tacit_verdict tacit_wire_order_decode(struct tacit_wire_order *order, const uint8_t *bytes,
                                            size_t size)
 {
-    if (size != TACIT_WIRE_ORDER_BYTES || get_u32(bytes + 4) != 0 || bytes[0] < TACIT_ORDER_ADD ||
-        bytes[0] > TACIT_ORDER_REPLACE || get_u64(bytes + 16) == 0 ||
-        get_u16(bytes + 2) >= TACIT_WIRE_SEATS) {
+    if (size != TACIT_WIRE_ORDER_BYTES || tacit_get_u32(bytes + 4) != 0 || bytes[0] < TACIT_ORDER_ADD ||
+        bytes[0] > TACIT_ORDER_REPLACE || tacit_get_u64(bytes + 16) == 0 ||
+        tacit_get_u16(bytes + 2) >= TACIT_WIRE_SEATS) {
         return TACIT_VERDICT_MALFORMED;
     }
     *order = (struct tacit_wire_order){.kind = bytes[0],
                                        .body = bytes[1],
-                                       .seat = get_u16(bytes + 2),
-                                       .epoch = get_u64(bytes + 8),
-                                       .nonce = get_u64(bytes + 16)};
+                                       .seat = tacit_get_u16(bytes + 2),
+                                       .epoch = tacit_get_u64(bytes + 8),
+                                       .nonce = tacit_get_u64(bytes + 16)};
     memcpy(order->signature, bytes + TACIT_WIRE_ORDER_SIGNED, TACIT_WIRE_SIGNATURE_BYTES);
     return TACIT_VERDICT_OK;
 }
@@ -127,13 +85,13 @@ static enum tacit_verdict order_is_sane(uint64_t session, uint64_t number, const
 void tacit_wire_members_encode(uint8_t out[TACIT_WIRE_MEMBERS_BYTES],
                                const struct tacit_wire_members *members)
 {
-    put_u64(out, members->epoch);
-    put_u64(out + 8, members->barred);
-    put_u64(out + 16, members->nonce);
-    put_u32(out + 24, members->dead);
-    put_u32(out + 28, members->outcome);
+    tacit_put_u64(out, members->epoch);
+    tacit_put_u64(out + 8, members->barred);
+    tacit_put_u64(out + 16, members->nonce);
+    tacit_put_u32(out + 24, members->dead);
+    tacit_put_u32(out + 28, members->outcome);
     for (unsigned i = 0; i < TACIT_WIRE_SEATS; i++) {
-        put_u32(out + 32 + (size_t)4 * i, members->seat[i]);
+        tacit_put_u32(out + 32 + (size_t)4 * i, members->seat[i]);
         out[32 + 4 * TACIT_WIRE_SEATS + i] = members->ordered[i];
     }
 }
@@ -144,13 +102,13 @@ enum tacit_verdict tacit_wire_members_decode(struct tacit_wire_members *members,
     if (size != TACIT_WIRE_MEMBERS_BYTES) {
         return TACIT_VERDICT_MALFORMED;
     }
-    members->epoch = get_u64(bytes);
-    members->barred = get_u64(bytes + 8);
-    members->nonce = get_u64(bytes + 16);
-    members->dead = get_u32(bytes + 24);
-    members->outcome = get_u32(bytes + 28);
+    members->epoch = tacit_get_u64(bytes);
+    members->barred = tacit_get_u64(bytes + 8);
+    members->nonce = tacit_get_u64(bytes + 16);
+    members->dead = tacit_get_u32(bytes + 24);
+    members->outcome = tacit_get_u32(bytes + 28);
     for (unsigned i = 0; i < TACIT_WIRE_SEATS; i++) {
-        members->seat[i] = get_u32(bytes + 32 + (size_t)4 * i);
+        members->seat[i] = tacit_get_u32(bytes + 32 + (size_t)4 * i);
         members->ordered[i] = bytes[32 + 4 * TACIT_WIRE_SEATS + i];
         if (members->seat[i] > TACIT_INCARNATION_MAX ||
             members->ordered[i] > TACIT_SPARES_MAX + 1) {
@@ -175,20 +133,20 @@ size_t tacit_wire_request_amend(uint8_t *message, size_t bytes, uint8_t flags,
 enum tacit_verdict tacit_wire_request_decode(struct tacit_wire_request *request,
                                              const uint8_t *bytes, size_t size)
 {
-    if (size < TACIT_WIRE_REQUEST_HEADER || get_u16(bytes + 2) != 0 ||
+    if (size < TACIT_WIRE_REQUEST_HEADER || tacit_get_u16(bytes + 2) != 0 ||
         (bytes[1] & ~(TACIT_REQUEST_SIGNED | TACIT_REQUEST_FULL)) != 0) {
         return TACIT_VERDICT_MALFORMED;
     }
     size_t left = size - TACIT_WIRE_REQUEST_HEADER;
     size_t extra = (bytes[1] & TACIT_REQUEST_SIGNED) != 0 ? TACIT_WIRE_SIGNATURE_BYTES : 0;
-    if (left < extra || get_u32(bytes + 4) != left - extra) {
+    if (left < extra || tacit_get_u32(bytes + 4) != left - extra) {
         return TACIT_VERDICT_MALFORMED;
     }
     request->kind = bytes[0];
     request->flags = bytes[1];
-    request->body_bytes = get_u32(bytes + 4);
-    request->session = get_u64(bytes + 8);
-    request->number = get_u64(bytes + 16);
+    request->body_bytes = tacit_get_u32(bytes + 4);
+    request->session = tacit_get_u64(bytes + 8);
+    request->number = tacit_get_u64(bytes + 16);
     request->body = bytes + TACIT_WIRE_REQUEST_HEADER;
     request->signature = extra > 0 ? bytes + size - extra : NULL;
     request->after = 0;
@@ -213,7 +171,7 @@ enum tacit_verdict tacit_wire_request_decode(struct tacit_wire_request *request,
             request->body_bytes < TACIT_WIRE_READ_HEADER) {
             return TACIT_VERDICT_MALFORMED;
         }
-        request->after = get_u64(request->body);
+        request->after = tacit_get_u64(request->body);
         request->body += TACIT_WIRE_READ_HEADER;
         request->body_bytes -= TACIT_WIRE_READ_HEADER;
         return TACIT_VERDICT_OK;
@@ -229,11 +187,11 @@ size_t tacit_wire_reply_encode(uint8_t *out, size_t max, const struct tacit_wire
     }
     out[0] = reply->kind;
     out[1] = reply->leader;
-    put_u16(out + 2, 0);
-    put_u32(out + 4, reply->body_bytes);
-    put_u64(out + 8, reply->session);
-    put_u64(out + 16, reply->number);
-    put_u64(out + 24, reply->index);
+    tacit_put_u16(out + 2, 0);
+    tacit_put_u32(out + 4, reply->body_bytes);
+    tacit_put_u64(out + 8, reply->session);
+    tacit_put_u64(out + 16, reply->number);
+    tacit_put_u64(out + 24, reply->index);
     put_body(out + TACIT_WIRE_REPLY_HEADER, reply->body, reply->body_bytes);
     return TACIT_WIRE_REPLY_HEADER + (size_t)reply->body_bytes;
 }
@@ -241,16 +199,16 @@ size_t tacit_wire_reply_encode(uint8_t *out, size_t max, const struct tacit_wire
 enum tacit_verdict tacit_wire_reply_decode(struct tacit_wire_reply *reply, const uint8_t *bytes,
                                            size_t size)
 {
-    if (size < TACIT_WIRE_REPLY_HEADER || get_u16(bytes + 2) != 0 ||
-        get_u32(bytes + 4) != size - TACIT_WIRE_REPLY_HEADER) {
+    if (size < TACIT_WIRE_REPLY_HEADER || tacit_get_u16(bytes + 2) != 0 ||
+        tacit_get_u32(bytes + 4) != size - TACIT_WIRE_REPLY_HEADER) {
         return TACIT_VERDICT_MALFORMED;
     }
     reply->kind = bytes[0];
     reply->leader = bytes[1];
-    reply->body_bytes = get_u32(bytes + 4);
-    reply->session = get_u64(bytes + 8);
-    reply->number = get_u64(bytes + 16);
-    reply->index = get_u64(bytes + 24);
+    reply->body_bytes = tacit_get_u32(bytes + 4);
+    reply->session = tacit_get_u64(bytes + 8);
+    reply->number = tacit_get_u64(bytes + 16);
+    reply->index = tacit_get_u64(bytes + 24);
     reply->body = bytes + TACIT_WIRE_REPLY_HEADER;
     if (reply->leader >= TACIT_REPLICAS_MAX && reply->leader != TACIT_WIRE_NO_LEADER) {
         return TACIT_VERDICT_MALFORMED;
@@ -295,10 +253,10 @@ bool tacit_wire_item_encode(uint8_t *out, size_t max, size_t *used,
     uint8_t *at = out + *used;
     at[0] = item->kind;
     at[1] = 0;
-    put_u16(at + 2, item->subject);
-    put_u32(at + 4, item->body_bytes);
-    put_u64(at + 8, item->session);
-    put_u64(at + 16, item->number);
+    tacit_put_u16(at + 2, item->subject);
+    tacit_put_u32(at + 4, item->body_bytes);
+    tacit_put_u64(at + 8, item->session);
+    tacit_put_u64(at + 16, item->number);
     put_body(at + TACIT_WIRE_ITEM_HEADER, item->body, item->body_bytes);
     size_t end = TACIT_WIRE_ITEM_HEADER + (size_t)item->body_bytes;
     memset(at + end, 0, bytes - end);
@@ -342,7 +300,7 @@ enum tacit_verdict tacit_wire_item_decode(struct tacit_wire_item *item, const ui
     }
     const uint8_t *at = bytes + *offset;
     size_t left = size - *offset;
-    uint32_t body_bytes = get_u32(at + 4);
+    uint32_t body_bytes = tacit_get_u32(at + 4);
     // The first test keeps the rounding of the second from overflowing.
     if (at[1] != 0 || body_bytes > left - TACIT_WIRE_ITEM_HEADER ||
         tacit_wire_item_bytes(body_bytes) > left) {
@@ -355,10 +313,10 @@ enum tacit_verdict tacit_wire_item_decode(struct tacit_wire_item *item, const ui
         }
     }
     item->kind = at[0];
-    item->subject = get_u16(at + 2);
+    item->subject = tacit_get_u16(at + 2);
     item->body_bytes = body_bytes;
-    item->session = get_u64(at + 8);
-    item->number = get_u64(at + 16);
+    item->session = tacit_get_u64(at + 8);
+    item->number = tacit_get_u64(at + 16);
     item->body = at + TACIT_WIRE_ITEM_HEADER;
     if (!item_is_sane(item)) {
         return TACIT_VERDICT_MALFORMED;

@@ -4,6 +4,7 @@
 // Decoding is strict: exact sizes, zero padding, so that each message has one form.
 #include <string.h>
 
+#include "../base/little.h"
 #include "ctb_internal.h"
 
 #define HEAD_BYTES 24u
@@ -18,9 +19,7 @@ _Static_assert(16 + TACIT_PAYLOAD_BYTES + TACIT_SIGNATURE_BYTES == TACIT_REGISTE
 
 static uint8_t *put(uint8_t *out, uint64_t value)
 {
-    for (unsigned i = 0; i < 8; i++) {
-        out[i] = (uint8_t)(value >> (8 * i));
-    }
+    tacit_put_u64(out, value);
     return out + 8;
 }
 
@@ -28,15 +27,6 @@ static uint8_t *put_bytes(uint8_t *out, const void *bytes, size_t count)
 {
     memcpy(out, bytes, count);
     return out + count;
-}
-
-static uint64_t get(const uint8_t *bytes)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < 8; i++) {
-        value |= (uint64_t)bytes[i] << (8 * i);
-    }
-    return value;
 }
 
 static uint8_t *put_payload(uint8_t *out, const struct tacit_payload *payload)
@@ -110,7 +100,7 @@ static enum tacit_verdict get_body(struct tacit_ctb_message *message, const uint
     if (left < 8) {
         return TACIT_VERDICT_MALFORMED;
     }
-    message->word = get(at);
+    message->word = tacit_get_u64(at);
     message->body = at + 8;
     message->body_bytes = left - 8;
     bool fits = false;
@@ -199,8 +189,8 @@ enum tacit_verdict tacit_ctb_decode(struct tacit_ctb_message *message, const uin
     message->stream = bytes[1];
     message->carries = bytes[2];
     message->unvouched = bytes[3] != 0;
-    message->epoch = get(bytes + 8);
-    message->k = get(bytes + 16);
+    message->epoch = tacit_get_u64(bytes + 8);
+    message->k = tacit_get_u64(bytes + 16);
     const uint8_t *at = bytes + HEAD_BYTES;
     uint32_t left = size - HEAD_BYTES;
     bool carries = message->kind == TACIT_MESSAGE_LOCK || message->kind == TACIT_MESSAGE_BODY;
@@ -215,7 +205,7 @@ enum tacit_verdict tacit_ctb_decode(struct tacit_ctb_message *message, const uin
     case TACIT_MESSAGE_LOCKED:
         return left == TACIT_PAYLOAD_BYTES ? get_locked(message, at) : TACIT_VERDICT_MALFORMED;
     case TACIT_MESSAGE_NUDGE:
-        message->word = left == 8 ? get(at) : 0;
+        message->word = left == 8 ? tacit_get_u64(at) : 0;
         return left == 8 ? TACIT_VERDICT_OK : TACIT_VERDICT_MALFORMED;
     case TACIT_MESSAGE_SIGNED:
         if (left != TACIT_PAYLOAD_BYTES + TACIT_SIGNATURE_BYTES) {
@@ -246,8 +236,8 @@ void tacit_ctb_register_encode(uint8_t out[TACIT_REGISTER_VALUE_BYTES],
 enum tacit_verdict tacit_ctb_register_decode(struct tacit_ctb_evidence *evidence,
                                              const uint8_t value[TACIT_REGISTER_VALUE_BYTES])
 {
-    evidence->epoch = get(value);
-    evidence->k = get(value + 8);
+    evidence->epoch = tacit_get_u64(value);
+    evidence->k = tacit_get_u64(value + 8);
     memcpy(evidence->signature.bytes, value + 16 + TACIT_PAYLOAD_BYTES, TACIT_SIGNATURE_BYTES);
     if (evidence->k >= TACIT_CTB_ID_MAX) {
         return TACIT_VERDICT_MALFORMED;

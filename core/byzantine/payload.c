@@ -8,6 +8,7 @@
 
 #include "../base/assert.h"
 #include "../base/bug.h"
+#include "../base/little.h"
 #include "../base/words.h"
 
 #define SHARE_BYTES (1u + TACIT_SIGNATURE_BYTES)
@@ -15,12 +16,10 @@
 // ---- fields, one after the other
 // ---------------------------------------------------------------------------------
 
-static uint8_t *put(uint8_t *out, uint64_t value, unsigned bytes)
+static uint8_t *put(uint8_t *out, uint64_t value)
 {
-    for (unsigned i = 0; i < bytes; i++) {
-        out[i] = (uint8_t)(value >> (8 * i));
-    }
-    return out + bytes;
+    tacit_put_u64(out, value);
+    return out + 8;
 }
 
 static uint8_t *put_digest(uint8_t *out, const struct tacit_digest *digest)
@@ -29,24 +28,15 @@ static uint8_t *put_digest(uint8_t *out, const struct tacit_digest *digest)
     return out + TACIT_DIGEST_BYTES;
 }
 
-static uint64_t get(const uint8_t *bytes, unsigned count)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < count; i++) {
-        value |= (uint64_t)bytes[i] << (8 * i);
-    }
-    return value;
-}
-
 // ---- payloads
 // ----------------------------------------------------------------------------------------------------
 
 void tacit_payload_encode(uint8_t out[TACIT_PAYLOAD_BYTES], const struct tacit_payload *payload)
 {
-    uint8_t *at = put(out, payload->kind, 4);
-    at = put(at, payload->body_bytes, 4);
-    at = put(at, payload->view, 8);
-    at = put(at, payload->slot, 8);
+    tacit_put_u32(out, payload->kind);
+    tacit_put_u32(out + 4, payload->body_bytes);
+    uint8_t *at = put(out + 8, payload->view);
+    at = put(at, payload->slot);
     at = put_digest(at, &payload->digest);
     TACIT_ASSERT(at == out + TACIT_PAYLOAD_BYTES);
 }
@@ -55,14 +45,14 @@ enum tacit_verdict tacit_payload_decode_head(struct tacit_payload *payload,
                                              const uint8_t bytes[TACIT_PAYLOAD_HEAD_BYTES])
 {
     // The padding of the kind reads as a part of its number.
-    uint64_t kind = get(bytes, 4);
+    uint32_t kind = tacit_get_u32(bytes);
     if (kind < TACIT_PAYLOAD_PREPARE || kind >= TACIT_PAYLOAD_KINDS) {
         return TACIT_VERDICT_MALFORMED;
     }
     payload->kind = (uint8_t)kind;
-    payload->body_bytes = (uint32_t)get(bytes + 4, 4);
-    payload->view = get(bytes + 8, 8);
-    payload->slot = get(bytes + 16, 8);
+    payload->body_bytes = tacit_get_u32(bytes + 4);
+    payload->view = tacit_get_u64(bytes + 8);
+    payload->slot = tacit_get_u64(bytes + 16);
     return TACIT_VERDICT_OK;
 }
 
@@ -97,15 +87,15 @@ static uint32_t size_of(const uint8_t *out, const uint8_t *end)
 
 static uint8_t *put_epoch(uint8_t *out, uint64_t epoch)
 {
-    return put(out, TACIT_BUG(STATEMENT_WITHOUT_EPOCH) ? 0 : epoch, 8);
+    return put(out, TACIT_BUG(STATEMENT_WITHOUT_EPOCH) ? 0 : epoch);
 }
 
 uint32_t tacit_statement_stream_id(uint8_t *out, uint64_t epoch, tacit_node_t broadcaster,
                                    uint64_t k, const struct tacit_payload *payload)
 {
     uint8_t *at = put_epoch(out, epoch);
-    at = put(at, TACIT_BUG(STATEMENT_WITHOUT_BROADCASTER) ? 0 : broadcaster, 8);
-    at = put(at, TACIT_BUG(STATEMENT_WITHOUT_ID) ? 0 : k, 8);
+    at = put(at, TACIT_BUG(STATEMENT_WITHOUT_BROADCASTER) ? 0 : broadcaster);
+    at = put(at, TACIT_BUG(STATEMENT_WITHOUT_ID) ? 0 : k);
     tacit_payload_encode(at, payload);
     return size_of(out, at + TACIT_PAYLOAD_BYTES);
 }
@@ -114,8 +104,8 @@ uint32_t tacit_statement_summary(uint8_t *out, uint64_t epoch, tacit_node_t broa
                                  const struct tacit_digest *state)
 {
     uint8_t *at = put_epoch(out, epoch);
-    at = put(at, broadcaster, 8);
-    at = put(at, k, 8);
+    at = put(at, broadcaster);
+    at = put(at, k);
     return size_of(out, put_digest(at, state));
 }
 
@@ -123,8 +113,8 @@ uint32_t tacit_statement_certify(uint8_t *out, uint64_t epoch, uint64_t view, ui
                                  const struct tacit_digest *batch)
 {
     uint8_t *at = put_epoch(out, epoch);
-    at = put(at, view, 8);
-    at = put(at, slot, 8);
+    at = put(at, view);
+    at = put(at, slot);
     return size_of(out, put_digest(at, batch));
 }
 
@@ -132,7 +122,7 @@ uint32_t tacit_statement_checkpoint(uint8_t *out, uint64_t epoch, uint64_t base,
                                     const struct tacit_digest *state)
 {
     uint8_t *at = put_epoch(out, epoch);
-    at = put(at, base, 8);
+    at = put(at, base);
     return size_of(out, put_digest(at, state));
 }
 
@@ -140,28 +130,28 @@ uint32_t tacit_statement_suspect(uint8_t *out, uint64_t epoch, tacit_node_t node
                                  uint64_t now)
 {
     uint8_t *at = put_epoch(out, epoch);
-    at = put(at, node, 8);
-    at = put(at, old, 8);
-    return size_of(out, put(at, now, 8));
+    at = put(at, node);
+    at = put(at, old);
+    return size_of(out, put(at, now));
 }
 
 uint32_t tacit_statement_state_share(uint8_t *out, uint64_t epoch, tacit_node_t replica,
                                      uint64_t view, const struct tacit_digest *state, uint64_t base)
 {
     uint8_t *at = put_epoch(out, epoch);
-    at = put(at, replica, 8);
-    at = put(at, view, 8);
+    at = put(at, replica);
+    at = put(at, view);
     at = put_digest(at, state);
-    return size_of(out, put(at, base, 8));
+    return size_of(out, put(at, base));
 }
 
 uint32_t tacit_statement_request(uint8_t *out, uint32_t client, uint64_t session, uint64_t number,
                                  uint8_t kind, const struct tacit_digest *body)
 {
-    uint8_t *at = put(out, client, 8);
-    at = put(at, session, 8);
-    at = put(at, number, 8);
-    at = put(at, kind, 8);
+    uint8_t *at = put(out, client);
+    at = put(at, session);
+    at = put(at, number);
+    at = put(at, kind);
     return size_of(out, put_digest(at, body));
 }
 
