@@ -57,9 +57,9 @@ void tacit_wire_order_encode(uint8_t out[TACIT_WIRE_ORDER_BYTES],
 enum tacit_verdict tacit_wire_order_decode(struct tacit_wire_order *order, const uint8_t *bytes,
                                            size_t size)
 {
-    if (size != TACIT_WIRE_ORDER_BYTES || tacit_get_u32(bytes + 4) != 0 || bytes[0] < TACIT_ORDER_ADD ||
-        bytes[0] > TACIT_ORDER_REPLACE || tacit_get_u64(bytes + 16) == 0 ||
-        tacit_get_u16(bytes + 2) >= TACIT_WIRE_SEATS) {
+    if (size != TACIT_WIRE_ORDER_BYTES || tacit_get_u32(bytes + 4) != 0 ||
+        bytes[0] < TACIT_ORDER_ADD || bytes[0] > TACIT_ORDER_REPLACE ||
+        tacit_get_u64(bytes + 16) == 0 || tacit_get_u16(bytes + 2) >= TACIT_WIRE_SEATS) {
         return TACIT_VERDICT_MALFORMED;
     }
     *order = (struct tacit_wire_order){.kind = bytes[0],

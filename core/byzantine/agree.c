@@ -611,11 +611,12 @@ void tacit_agree_turn(struct tacit_agree *a, tacit_time_ns_t now_ns)
     a->now_ns = TACIT_BUG(TIME_OF_LAST_TURN) ? a->now_ns : now_ns;
 }
 
-void tacit_agree_prefetch(const struct tacit_agree *a)
+void tacit_agree_get_ready(struct tacit_agree *a)
 {
     tacit_node_t leader = tacit_leader_of(a, a->view);
     const struct tacit_stream *stream = &a->streams[leader];
     const struct tacit_slot *slot = &a->slots[a->seen % (2ull * a->config.window)];
+    (void)tacit_slot_at(a, a->seen); // emptied of what it held a round ago
     tacit_prefetch(slot, offsetof(struct tacit_slot, bodies));
     tacit_prefetch(slot->acks, a->config.replicas * sizeof slot->acks[0]);
     tacit_prefetch(slot->certifies, a->config.replicas * sizeof slot->certifies[0]);

@@ -164,8 +164,9 @@ bool tacit_agree_has_news(struct tacit_agree *agree);
 bool tacit_agree_awaits_others(const struct tacit_agree *agree);
 // Whether the next thing to come is most likely another replica's proposal.
 bool tacit_agree_awaits_proposal(const struct tacit_agree *agree);
-// While nothing is to be done: calls for the memory of the next slot, in all that it goes through.
-void tacit_agree_prefetch(const struct tacit_agree *agree);
+// While nothing is to be done: empties the next slot's place, and calls for the memory of all that
+// it goes through.
+void tacit_agree_get_ready(struct tacit_agree *agree);
 // The part of poll() that others wait for: ACKs, and executing what they decide.
 bool tacit_agree_look(struct tacit_agree *agree, tacit_time_ns_t now_ns);
 bool tacit_agree_poll(struct tacit_agree *agree, tacit_time_ns_t now_ns);

@@ -95,8 +95,8 @@ bool tacit_ctb_broadcast(struct tacit_ctb *ctb, struct tacit_payload *payload, c
 bool tacit_ctb_broadcast_digested(struct tacit_ctb *ctb, const struct tacit_payload *payload,
                                   const void *body, tacit_time_ns_t now_ns);
 // LOCK of what is broadcast next, sent before it is digested, since the others wait for it. False:
-// nothing happened (a large body, or no room). Else the same payload, which has its digest then, has
-// to be broadcast before anything else happens, and cannot be refused.
+// nothing happened (a large body, or no room). Else the same payload, which has its digest then,
+// has to be broadcast before anything else happens, and cannot be refused.
 bool tacit_ctb_send_ahead(struct tacit_ctb *ctb, const struct tacit_payload *payload,
                           const void *body);
 // Room for an ordinary payload now.

@@ -590,7 +590,7 @@ static void get_ready(struct tacit_smr *smr)
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     if (byzantine->ready_for != smr->applied) {
         byzantine->ready_for = smr->applied;
-        tacit_agree_prefetch(byzantine->agree);
+        tacit_agree_get_ready(byzantine->agree);
     }
     if (tacit_agree_awaits_proposal(byzantine->agree)) {
         expect(smr);
@@ -618,7 +618,7 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
     bool heard = hear_news(smr);
     if (tacit_smr_pace_is_to_tend(smr, heard)) {
         worked = tend(smr) || worked;
-    } else if (byzantine->is_lull && !worked) {
+    } else if (byzantine->is_lull && !worked && !tacit_links_poll(byzantine->links, smr->now_ns)) {
         byzantine->is_quiet = true;
         byzantine->quiet_until_ns = byzantine->lull_until_ns;
         return false;

@@ -284,6 +284,9 @@ bool tacit_smr_epoch_endorse(struct tacit_smr *smr, uint64_t view, uint64_t slot
     tacit_node_t leader = (tacit_node_t)(tacit_smr_epoch_view(smr, view) % smr->config.replicas);
     struct tacit_wire_item item;
     size_t offset = 0;
+    if (bytes > 0 && batch[0] != TACIT_ITEM_REPLACE && batch[0] != TACIT_ITEM_ORDER) {
+        return false; // the kind of the first item: nearly always
+    }
     if (tacit_wire_item_decode(&item, batch, bytes, &offset) != TACIT_VERDICT_OK ||
         (item.kind != TACIT_ITEM_REPLACE && item.kind != TACIT_ITEM_ORDER)) {
         return false;

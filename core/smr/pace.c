@@ -87,6 +87,7 @@ bool tacit_smr_pace_is_held(struct tacit_smr *smr)
 // What is late and what is to be said again has time until nothing comes, but not for ever: who is
 // never idle, or is kept busy by others, has timers, too. Nor does it begin while a slot is under
 // way and the last word on it is fresh: the next one is most likely on its way, and would wait.
+// (Where slots take signatures, there is always something to look after.)
 bool tacit_smr_pace_is_to_tend(struct tacit_smr *smr, bool heard)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
@@ -100,7 +101,8 @@ bool tacit_smr_pace_is_to_tend(struct tacit_smr *smr, bool heard)
         return false;
     }
     byzantine->is_lull = !heard && !is_due && smr->now_ns < byzantine->lull_until_ns &&
-                         tacit_agree_awaits_others(byzantine->agree) && !TACIT_BUG(LULL_IS_TENDED);
+                         tacit_agree_awaits_others(byzantine->agree) &&
+                         !tacit_agree_is_slow(byzantine->agree) && !TACIT_BUG(LULL_IS_TENDED);
     if (byzantine->is_lull) {
         return false;
     }

@@ -326,9 +326,60 @@ static void runs__leave_the_accounts_sound(void **state)
     }
 }
 
+// ---- sent before it is digested ----------------------------------------------------------------
+
+// How often replica 0 has sent LOCK of id k to `to`.
+static unsigned locks(tacit_node_t to, uint64_t k)
+{
+    const struct world_link *link = &world.links[0][to];
+    unsigned count = 0;
+    for (uint64_t i = link->sent > WORLD_RING ? link->sent - WORLD_RING : 0; i < link->sent; i++) {
+        struct tacit_ctb_message message;
+        const struct world_message *sent = &link->ring[i % WORLD_RING];
+        count += tacit_ctb_decode(&message, sent->data, sent->bytes, 2, 3) == TACIT_VERDICT_OK &&
+                 message.kind == TACIT_MESSAGE_LOCK && message.k == k;
+    }
+    return count;
+}
+
+// It is the same broadcast in two steps; where the second one could fail the first one does.
+static void ahead__lock_is_sent_once(void **state)
+{
+    (void)state;
+    uint8_t body[64];
+    open_world();
+    struct tacit_ctb *ctb = world.replica[0].ctb;
+    struct tacit_payload payload = {.kind = TACIT_PAYLOAD_PREPARE, .body_bytes = sizeof body};
+    uint64_t k = 0;
+    memset(body, 1, sizeof body);
+    for (; tacit_ctb_send_ahead(ctb, &payload, body); k++) {
+        struct tacit_payload locked;
+        assert_false(tacit_ctb_locked(ctb, 0, k, &locked));
+        tacit_body_digest(&payload.digest, body, sizeof body);
+        assert_true(tacit_ctb_broadcast_digested(ctb, &payload, body, world.now_ns));
+        assert_true(tacit_ctb_locked(ctb, 0, k, &locked));
+        assert_true(tacit_payload_is_equal(&locked, &payload));
+        assert_int_equal(locks(1, k), 1);
+        assert_int_equal(locks(2, k), 1);
+        memset(body, (int)(k + 2), sizeof body);
+        payload.digest = (struct tacit_digest){{0}};
+    }
+    assert_true(k > 0);
+    assert_false(tacit_ctb_has_room(ctb) &&
+                 tacit_bodies_room(world.replica[0].bodies, 0, TACIT_BODIES_BATCH) > 0);
+    assert_int_equal(locks(1, k), 0);
+    open_world();
+    ctb = world.replica[0].ctb;
+    payload.body_bytes = TACIT_BYZ_INLINE_BYTES + 1; // has to be sent beside the ring
+    assert_false(tacit_ctb_send_ahead(ctb, &payload, body));
+    assert_int_equal(locks(1, 0), 0);
+    assert_true(is_sound());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ahead__lock_is_sent_once),
         cmocka_unit_test(rules__are_kept),
         cmocka_unit_test(rules__are_broken_by_the_bugs),
         cmocka_unit_test(bodies__of_a_liar_are_not_hashed_again_and_again),

@@ -23,8 +23,14 @@ static struct {
     uint64_t under_way, late_by;
     tacit_time_ns_t followed_ns; // who is late followed then for the last time
     uint32_t waiting;
-    bool message, vote, client, slow;
+    bool message, vote, client, slow, awaits;
 } world;
+
+bool tacit_agree_awaits_others(const struct tacit_agree *agree)
+{
+    (void)agree;
+    return world.awaits;
+}
 
 uint64_t tacit_agree_under_way(const struct tacit_agree *agree)
 {
@@ -150,6 +156,24 @@ static bool rule_busy_are_tended(void)
     return kept;
 }
 
+// Something came, and a slot is under way: what comes next does not wait for the rest, until
+// nothing has come for a while. A lull that something ends is none any more.
+static bool rule_lull_is_short(void)
+{
+    struct tacit_smr *smr = &world.smr;
+    world_open();
+    world.awaits = true;
+    assert_false(tacit_smr_pace_is_to_tend(smr, true));
+    smr->now_ns += SLOW_NS / 32 - 1;
+    bool kept = !tacit_smr_pace_is_to_tend(smr, false) && smr->byzantine.is_lull;
+    assert_false(tacit_smr_pace_is_to_tend(smr, true));
+    assert_false(smr->byzantine.is_lull);
+    smr->now_ns += SLOW_NS / 32;
+    assert_true(tacit_smr_pace_is_to_tend(smr, false));
+    assert_false(smr->byzantine.is_lull);
+    return kept;
+}
+
 // A batch of `sessions` was decided by signatures after two waits, and so many others wait.
 static void decided_slowly(uint32_t sessions, uint32_t waiting)
 {
@@ -201,6 +225,7 @@ static const struct rule rules[] = {
     {"who is busy looks after the rest, too", rule_busy_are_tended, TACIT_BUG_BUSY_LEFT_UNTENDED},
     {"batches grow with what is under way", rule_batches_grow, TACIT_BUG_BATCHES_DO_NOT_GROW},
     {"who follows late is waited for", rule_late_are_waited_for, TACIT_BUG_LATE_LEFT_BEHIND},
+    {"who waits for an answer is ready for it", rule_lull_is_short, TACIT_BUG_LULL_IS_TENDED},
     {"an idle turn is quick", rule_idle_turn_is_quick, TACIT_BUG_IDLE_TURN_WHOLE},
     {"a vote ends the quiet", rule_vote_ends_quiet, TACIT_BUG_QUIET_OVERLOOKS_VOTES},
 };
@@ -262,6 +287,25 @@ static void gathering__is_bounded(void **state)
     assert_false(tacit_smr_pace_is_gathering(smr));
 }
 
+// With nothing under way there is none, nor when something came that the other parts wait for, they
+// were left alone for too many turns, or slots take signatures.
+static void lull__is_for_who_waits(void **state)
+{
+    (void)state;
+    struct tacit_smr *smr = &world.smr;
+    for (unsigned what = 0; what < 4; what++) {
+        world_open();
+        world.awaits = what != 0;
+        world.slow = what == 3;
+        for (unsigned turn = 0; turn < (what == 2 ? 8 : 1); turn++) {
+            assert_false(tacit_smr_pace_is_to_tend(smr, true));
+        }
+        smr->byzantine.tend_due = what == 1;
+        assert_true(tacit_smr_pace_is_to_tend(smr, false));
+        assert_false(smr->byzantine.is_lull);
+    }
+}
+
 // Batches that are under way together are waited for together.
 static void gathering__is_for_all_that_were_under_way(void **state)
 {
@@ -283,6 +327,7 @@ int main(void)
         RULE_TESTS(rules),
         cmocka_unit_test(gathering__is_bounded),
         cmocka_unit_test(gathering__is_for_all_that_were_under_way),
+        cmocka_unit_test(lull__is_for_who_waits),
         cmocka_unit_test(hold__is_for_who_follows_late),
         cmocka_unit_test(quiet__ends_with_any_news),
     };
