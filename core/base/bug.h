@@ -180,6 +180,7 @@
     X(ORDER_TOLD_ONCE, "who has a valid order tells the others once, whether they hear it or not") \
     X(ORDER_TOLD_LATE, "an order that goes before another is not told before that one's turn")     \
     X(EXPECTED_BY_LENGTH, "a body counts as the expected one if it has its length")                \
+    X(LEADER_OWES_PREPARE, "who leads now is waited for to answer a PREPARE of who led before")    \
     X(LAPSES_FORGIVEN, "who lets waits pass again and again is waited for after each word")        \
     X(UNVOUCHING_WAITED_FOR, "who says LOCKED of all but PREPAREs is waited for with each")        \
     X(OTHER_LOCKED_WAITED_FOR, "an id of which LOCKED differs is waited for like others")          \

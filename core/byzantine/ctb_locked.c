@@ -124,6 +124,9 @@ void tacit_ctb_owe(struct tacit_ctb *ctb, tacit_node_t s, const struct tacit_ctb
 {
     const struct tacit_ctb_heard *heard =
         &ctb->streams[s].heard[(size_t)(slot->k % ctb->config.tail) * ctb->config.replicas];
+    if (slot->payload.kind == TACIT_PAYLOAD_PREPARE && !TACIT_BUG(LEADER_OWES_PREPARE)) {
+        ctb->owed_prepare_ns[s] = 0; // it leads: it will never answer one while it does
+    }
     for (tacit_node_t w = 0; w < ctb->config.replicas; w++) {
         bool answered = heard[w].is && heard[w].k == slot->k;
         if (w == s || w == ctb->config.self || answered) {

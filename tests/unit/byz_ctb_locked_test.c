@@ -463,6 +463,22 @@ static bool rule_unvouching_is_not_waited_for(void)
     return kept;
 }
 
+// This replica led and its PREPARE was not answered by replica 1, which leads now: it will not
+// answer any, and is not overdue for that.
+static bool rule_leader_owes_no_prepare(void)
+{
+    struct tacit_ctb *ctb = open_world(true);
+    struct tacit_payload payload = {.kind = TACIT_PAYLOAD_PREPARE};
+    assert_true(tacit_ctb_broadcast(ctb, &payload, "a", 1, world.now_ns));
+    say_lock(0, TACIT_PAYLOAD_PREPARE, 0);
+    say_locked(0, 0, false);
+    assert_int_equal(delivered(), 1);
+    ctb->owed_ns[1] = ctb->owed_ns[2] = 0; // both have said something else meanwhile
+    world.now_ns += 2 * WORLD_SLOW_NS;
+    (void)tacit_ctb_poll(ctb, world.now_ns);
+    return (tacit_ctb_overdue(ctb) & 1u << 1) == 0;
+}
+
 // LOCKED of something else was said: nobody waits for what cannot come any more.
 static bool rule_other_locked_is_not_waited_for(void)
 {
@@ -554,6 +570,8 @@ static const struct rule rules[] = {
      TACIT_BUG_UNVOUCHING_WAITED_FOR},
     {"LOCKED of something else ends the wait", rule_other_locked_is_not_waited_for,
      TACIT_BUG_OTHER_LOCKED_WAITED_FOR},
+    {"who leads owes no LOCKED of a PREPARE", rule_leader_owes_no_prepare,
+     TACIT_BUG_LEADER_OWES_PREPARE},
     {"lapses add up", rule_lapses_add_up, TACIT_BUG_LAPSES_FORGIVEN},
     {"the overdue are not waited for", rule_overdue_is_not_waited_for,
      TACIT_BUG_OVERDUE_WAITED_FOR},
