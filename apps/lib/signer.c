@@ -55,7 +55,7 @@ struct pool {
     struct tacit_public_key *keys;
     uint32_t clients_at, operator_at, spares_at; // where they begin in keys
     uint32_t workers, depth, capacity;
-    pthread_mutex_t lock; // of the workers among themselves
+    pthread_mutex_t lock; // of the workers; the protocol thread only tries it
     uint32_t turn;        // charge that was served last, under the lock
     atomic_uint taken;    // of all queues; free-running, under the lock
     // Of the protocol thread: whether it helps, what it submitted (free-running), turns without
@@ -79,11 +79,10 @@ static long futex(atomic_uint *word, int what, unsigned value, const struct time
 // ---- workers
 // -----------------------------------------------------------------------------------------------------
 
-// The next job in turn, copied out.
+// The next job in turn, copied out. For who has the lock, which is given back.
 static bool take(struct pool *pool, struct tacit_signer_job *job)
 {
     bool found = false;
-    pthread_mutex_lock(&pool->lock);
     for (uint32_t i = 1; i <= TACIT_SIGNER_CHARGES && !found; i++) {
         uint32_t charge = (pool->turn + i) % TACIT_SIGNER_CHARGES;
         struct queue *queue = &pool->queues[charge];
@@ -144,6 +143,7 @@ static void *work(void *argument)
     while (!atomic_load(&pool->stop)) {
         // In this order: what is submitted after the load changes the word.
         unsigned seen = atomic_load(&pool->work);
+        (void)pthread_mutex_lock(&pool->lock);
         if (take(pool, &job)) {
             execute(worker, &job);
             pool->config.wake(pool->config.context);
@@ -238,7 +238,8 @@ bool tacit_signer_pool_help(struct tacit_signer *signer)
     struct pool *pool = (struct pool *)signer;
     struct tacit_signer_job job;
     pool->busy_turns = 0;
-    if (!is_waiting(pool) || !take(pool, &job)) {
+    // A worker that has the lock may be without a processor: it is not waited for.
+    if (!is_waiting(pool) || pthread_mutex_trylock(&pool->lock) != 0 || !take(pool, &job)) {
         return false;
     }
     execute(&pool->worker[pool->workers], &job);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The signing pool of a process (the port in tacit/signer.h): threads that make and check Ed25519
-// signatures while the protocol thread goes on. The protocol thread takes no lock and makes a
+// signatures while the protocol thread goes on. The protocol thread waits for no lock and makes a
 // system call only if a worker sleeps.
 //
 // Fairness. Each charge has a queue of `depth` jobs, counted from submit() until poll() hands the
@@ -45,7 +45,7 @@ enum tacit_status tacit_signer_pool_open(struct tacit_signer **out,
 // do. From will_help() on submit() wakes nobody, and the protocol thread has to call, until it
 // closes the pool:
 // - help() after a turn that found nothing to do: does one job, which takes tens of microseconds.
-//   False: none waits.
+//   False: none waits, or a worker is about to take one.
 // - busy() after a turn that had work, and before it sleeps: jobs that it does not get to are left
 //   to the workers.
 void tacit_signer_pool_will_help(struct tacit_signer *signer);
