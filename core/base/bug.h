@@ -184,6 +184,8 @@
     X(LAPSES_FORGIVEN, "who lets waits pass again and again is waited for after each word")        \
     X(UNVOUCHING_WAITED_FOR, "who says LOCKED of all but PREPAREs is waited for with each")        \
     X(OTHER_LOCKED_WAITED_FOR, "an id of which LOCKED differs is waited for like others")          \
+    X(LACK_TEACHES_NOTHING, "each request that a client sends to some only has a slot wait")       \
+    X(WARY_UNLIMITED, "a liar can have any number of clients doubted")                             \
     /* the newest is the last */
 
 enum tacit_bug {

@@ -61,6 +61,7 @@
     X(LACK_SENT, "a follower told the leader that it lacks a request")                             \
     X(LACK_ASKED, "a leader asked a client for a signature")                                       \
     X(LACK_SERVED, "a leader forwarded a signed request that somebody lacked")                     \
+    X(CLIENT_DOUBTED, "a replica lacked something of a client, and others heeded it")              \
     X(LACK_IGNORED, "an accuser of too many clients was ignored")                                  \
     X(FORWARD_TAKEN, "a forwarded request was taken for its signature")                            \
     X(REQUEST_CONFLICT, "a client sent other bytes under one number")                              \

@@ -74,6 +74,7 @@ struct tacit_requests *tacit_requests_init(struct tacit_bump *bump,
     requests->faults = (config->replicas - 1u) / 2u;
     requests->lack_due_ns = UINT64_MAX;
     requests->patience_ns = config->lack_after_ns;
+    requests->wary_until_ns = UINT64_MAX;
     requests->newest = TACIT_REQUESTS_NONE;
     size_t places = (size_t)config->clients * requests->places_each;
     TACIT_ASSERT(places < 1u << TACIT_REQUESTS_PLACE_BITS);
@@ -570,7 +571,23 @@ void tacit_requests_improved(struct tacit_requests *requests, uint32_t place,
     }
 }
 
-// Tells the leader what is missing. True: something was sent.
+// To the leader, who may have it, and to the others, who may lead next.
+static void send_lack(struct tacit_requests *requests, const struct tacit_requests_waiter *waiter)
+{
+    struct tacit_message_lack lack = {
+        .key = waiter->key, .view = waiter->view, .slot = waiter->slot};
+    uint8_t message[TACIT_LACK_BYTES];
+    tacit_message_lack_encode(message, &lack);
+    for (tacit_node_t r = 0; r < requests->config.replicas; r++) {
+        if (r != requests->config.self) {
+            requests->calls.send(requests->calls.context, r, message, sizeof(message));
+        }
+    }
+    requests->counters.lacks_sent++;
+    tacit_mark(&requests->marker, TACIT_MARK_LACK_SENT);
+}
+
+// Tells what is missing. True: something was sent.
 static bool send_lacks(struct tacit_requests *requests, tacit_time_ns_t now_ns)
 {
     bool sent = false;
@@ -585,14 +602,9 @@ static bool send_lacks(struct tacit_requests *requests, tacit_time_ns_t now_ns)
             waiter->due_ns = now_ns + (requests->patience_ns << doublings);
             waiter->lacks = waiter->lacks < UINT8_MAX ? (uint8_t)(waiter->lacks + 1) : UINT8_MAX;
             if (waiter->view == requests->view && !tacit_requests_leads(requests)) {
-                struct tacit_message_lack lack = {
-                    .key = waiter->key, .view = waiter->view, .slot = waiter->slot};
-                uint8_t message[TACIT_LACK_BYTES];
-                tacit_message_lack_encode(message, &lack);
-                requests->calls.send(requests->calls.context, tacit_requests_leader(requests),
-                                     message, sizeof(message));
-                requests->counters.lacks_sent++;
-                tacit_mark(&requests->marker, TACIT_MARK_LACK_SENT);
+                tacit_requests_be_wary(requests, requests->config.self, waiter->key.client, false,
+                                       now_ns);
+                send_lack(requests, waiter);
                 sent = true;
             }
         }
@@ -606,13 +618,17 @@ static bool send_lacks(struct tacit_requests *requests, tacit_time_ns_t now_ns)
 bool tacit_requests_poll(struct tacit_requests *requests, tacit_time_ns_t now_ns)
 {
     bool sent = now_ns >= requests->lack_due_ns && send_lacks(requests, now_ns);
+    if (now_ns >= requests->wary_until_ns) {
+        tacit_requests_forget_lacks(requests);
+    }
     return tacit_requests_forward_due(requests, now_ns) || sent;
 }
 
 tacit_time_ns_t tacit_requests_deadline(const struct tacit_requests *requests)
 {
-    tacit_time_ns_t forward = tacit_requests_forward_deadline(requests);
-    return forward < requests->lack_due_ns ? forward : requests->lack_due_ns;
+    tacit_time_ns_t at = tacit_requests_forward_deadline(requests);
+    at = at < requests->lack_due_ns ? at : requests->lack_due_ns;
+    return at < requests->wary_until_ns ? at : requests->wary_until_ns;
 }
 
 void tacit_requests_message(struct tacit_requests *requests, tacit_node_t from,

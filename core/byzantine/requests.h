@@ -205,6 +205,9 @@ tacit_requests_counters(const struct tacit_requests *requests);
 
 // ---- messages, one place for their layouts ----
 //
+// LACK goes to all; ECHO to the leader, of clients that are named, or of whom the sender lacked
+// something of late.
+//
 //   LACK:    u8 kind | u8 request kind | u16 client | u32 0 | u64 view | u64 slot | u64 session |
 //            u64 number
 //   REQUEST: u8 kind | u8 beside | u16 client | u32 bytes | u64 ticket | the request as on the wire

@@ -13,6 +13,7 @@
 #define TACIT_CHECKS_OUT 8u    // signatures of all clients that are at the signer
 #define TACIT_SERVES_EACH 16u  // LACKs of one peer that are served within lack_after_ns
 #define TACIT_PENALTY_MAX 20u  // 2^20 checkpoints
+#define TACIT_WARY_TIMES 512u  // of lack_after_ns: so long a LACK is remembered
 // Cookies of the signer hold a place (or a peer and a slot), and the turn in which it was taken.
 #define TACIT_REQUESTS_PLACE_BITS 26u
 #define TACIT_REQUESTS_TURNS ((1u << 29) - 1u)
@@ -27,8 +28,8 @@ struct tacit_requests_entry {
     uint16_t echo_heard; // replicas that echoed something under this number
     uint16_t echo_mask;  // of these, those that have it as it is here
     uint16_t lack_mask;  // replicas that said that they lack it
-    bool lacked;         // somebody said so of what this replica, leading, proposed in this view
-    uint32_t body;       // slot of the client's bodies
+    uint16_t lacked; // replicas that said so of what this replica, leading, proposed in this view
+    uint32_t body;   // slot of the client's bodies
     uint32_t body_bytes;
     uint32_t turn;    // of this place: what was begun for an earlier request is void
     uint32_t waiting; // first slot that waits for something in this place
@@ -96,6 +97,7 @@ struct tacit_requests_client {
     uint32_t look_at;       // the place, among its own, to begin with
     uint64_t penalty_until; // checkpoints
     bool lacked;            // in some place of it
+    uint16_t wary;          // replicas that lacked something of it, of late
     uint32_t free_bodies;   // count; a stack in `free_bodies`
 };
 
@@ -104,6 +106,7 @@ struct tacit_requests_accuser {
     uint32_t clients[TACIT_REPLICAS_MAX / 2 + 1]; // f+1 of them
     uint32_t count;
     uint32_t served;
+    uint32_t wary;             // clients of whom `wary` names it by its word alone
     tacit_time_ns_t window_ns; // when the count of served ones starts anew
 };
 
@@ -139,7 +142,8 @@ struct tacit_requests {
     struct tacit_requests_waiter *waiters;
     uint32_t waiting;
     tacit_time_ns_t lack_due_ns;
-    tacit_time_ns_t patience_ns; // at least lack_after_ns
+    tacit_time_ns_t patience_ns;   // at least lack_after_ns
+    tacit_time_ns_t wary_until_ns; // UINT64_MAX: nobody lacked anything of late
     struct tacit_requests_accuser accusers[TACIT_REPLICAS_MAX];
     struct tacit_requests_forward forwards[TACIT_REPLICAS_MAX][TACIT_FORWARDS_EACH];
     uint8_t *forward_bytes; // replicas * TACIT_FORWARDS_EACH * forward_stride
@@ -216,6 +220,11 @@ void tacit_requests_on_lack(struct tacit_requests *requests, tacit_node_t from,
                             const struct tacit_message_lack *lack, tacit_time_ns_t now_ns);
 void tacit_requests_on_echo(struct tacit_requests *requests, tacit_node_t from,
                             const struct tacit_message_echo *echo, tacit_time_ns_t now_ns);
+// `replica`, perhaps this one, lacks something of this client: see there.
+void tacit_requests_be_wary(struct tacit_requests *requests, tacit_node_t replica, uint32_t client,
+                            bool is_proven, tacit_time_ns_t now_ns);
+// All of that is forgotten.
+void tacit_requests_forget_lacks(struct tacit_requests *requests);
 // A signature arrived: whoever lacks the request gets it.
 void tacit_requests_serve_lacks(struct tacit_requests *requests, uint32_t place);
 

@@ -14,11 +14,22 @@ static bool is_open_lane(const struct tacit_requests *requests, uint32_t index)
     return index % requests->lanes_each == requests->config.sessions_per_client;
 }
 
+// Replicas that lacked something of this client of late, and have not said that they hold this.
+static uint16_t may_lack(const struct tacit_requests *requests, uint32_t place)
+{
+    uint16_t own = (uint16_t)(1u << requests->config.self);
+    uint16_t wary = requests->clients[tacit_requests_client_of(requests, place)].wary;
+    return (uint16_t)(wary & ~own & ~requests->entries[place].echo_mask);
+}
+
 // Whether others will most likely endorse this request, so that proposing it does not block a slot.
 static bool may_propose(const struct tacit_requests *requests, uint32_t place)
 {
     const struct tacit_requests_entry *entry = &requests->entries[place];
     uint32_t client = tacit_requests_client_of(requests, place);
+    if (!entry->is_signed && may_lack(requests, place) != 0) {
+        return false;
+    }
     if (entry->is_signed || !tacit_requests_is_named(requests, client)) {
         return true;
     }
@@ -152,12 +163,25 @@ size_t tacit_requests_expected(struct tacit_requests *requests, uint8_t *out, si
     return is_here && add_item(requests, place, out, max, &used) ? used : 0;
 }
 
+// What is proposed because it is signed is shown to who may lack it, before that is asked for.
+static uint32_t show_signed(struct tacit_requests *requests, uint32_t place)
+{
+    uint16_t to = requests->entries[place].is_signed ? may_lack(requests, place) : 0;
+    for (tacit_node_t i = 0; i < requests->config.replicas; i++) {
+        if ((to & 1u << i) != 0) {
+            tacit_requests_send(requests, i, place);
+        }
+    }
+    return to != 0;
+}
+
 size_t tacit_requests_fill(struct tacit_requests *requests, uint8_t *out, size_t max,
                            uint32_t max_items)
 {
     uint32_t lanes = requests->config.clients * requests->lanes_each;
     size_t used = 0;
     uint32_t items = 0;
+    uint32_t shown = 0;
     while (requests->queue_count > 0 && items < max_items) {
         uint32_t index = requests->queue[requests->queue_first];
         struct tacit_requests_lane *lane = &requests->lanes[index];
@@ -172,6 +196,7 @@ size_t tacit_requests_fill(struct tacit_requests *requests, uint8_t *out, size_t
                 tacit_mark(&requests->marker, TACIT_MARK_ECHOED_BY_ALL);
             }
             items++;
+            shown += shown < TACIT_FORWARDS_EACH ? show_signed(requests, place) : 0;
             requests->counters.proposed++;
             if (entry->kind == TACIT_REQUEST_OPEN) {
                 entry->proposed = requests->view + 1;
@@ -225,7 +250,9 @@ void tacit_requests_proposed(struct tacit_requests *requests, const uint8_t *bat
 void tacit_requests_echo(struct tacit_requests *requests, uint32_t place)
 {
     struct tacit_message_echo echo = {.key = tacit_requests_key_of(requests, place)};
-    if (tacit_requests_leads(requests) || !tacit_requests_is_named(requests, echo.key.client)) {
+    bool is_wanted = tacit_requests_is_named(requests, echo.key.client) ||
+                     (requests->clients[echo.key.client].wary & 1u << requests->config.self) != 0;
+    if (tacit_requests_leads(requests) || !is_wanted) {
         return;
     }
     tacit_body_digest(&echo.digest, tacit_requests_body(requests, place),
@@ -241,7 +268,9 @@ void tacit_requests_on_echo(struct tacit_requests *requests, tacit_node_t from,
                             const struct tacit_message_echo *echo, tacit_time_ns_t now_ns)
 {
     (void)now_ns;
-    if (!tacit_requests_leads(requests) || !tacit_requests_is_named(requests, echo->key.client)) {
+    bool is_wanted = tacit_requests_is_named(requests, echo->key.client) ||
+                     (requests->clients[echo->key.client].wary & 1u << from) != 0;
+    if (!tacit_requests_leads(requests) || !is_wanted) {
         return;
     }
     uint32_t place = tacit_requests_find(requests, &echo->key);
@@ -294,24 +323,89 @@ static bool may_serve(struct tacit_requests *requests, tacit_node_t to, tacit_ti
 // Remembered until the view is left: tacit_requests_name_lacked. What was executed is forgotten,
 // and what was proposed in this view gives way to nothing, so this replica need not believe who
 // lacks it: of anything else nobody waits for a proposal of its.
-static void note_lacked(struct tacit_requests *requests, uint32_t client, uint32_t place)
+static void note_lacked(struct tacit_requests *requests, tacit_node_t from, uint32_t client,
+                        uint32_t place, tacit_time_ns_t now_ns)
 {
     bool was_proposed =
         place != TACIT_REQUESTS_NONE && tacit_requests_was_proposed(requests, place);
-    if (was_proposed) {
-        requests->entries[place].lacked = true;
-    }
     requests->clients[client].lacked |= was_proposed || TACIT_BUG(LACKED_AS_SAID);
+    if (was_proposed) {
+        requests->entries[place].lacked |= (uint16_t)(1u << from);
+        uint32_t lack = (uint32_t)__builtin_popcount(requests->entries[place].lacked);
+        tacit_requests_be_wary(requests, from, client, lack > requests->faults, now_ns);
+    }
+}
+
+// A slot that waits for what somebody lacks keeps all clients waiting, for as long as others are
+// waited for, or until the view is over if the client never signs it. One that sends each of its
+// requests to some only would have each slot wait. So for a while the leader proposes nothing more
+// of this client unsigned before that replica has said that it holds it, too: from then on such a
+// client delays itself alone. Every replica is told, since the next one to lead would else propose
+// the same. A liar can say that it lacks what it has, but only so of f+1 clients at a time, who
+// then have to sign; that a client lies to so many that one of them is correct is believed always.
+void tacit_requests_be_wary(struct tacit_requests *requests, tacit_node_t replica, uint32_t client,
+                            bool is_proven, tacit_time_ns_t now_ns)
+{
+    struct tacit_requests_client *record = &requests->clients[client];
+    struct tacit_requests_accuser *accuser = &requests->accusers[replica];
+    uint16_t bit = (uint16_t)(1u << replica);
+    bool is_own = replica == requests->config.self; // it only says from now on what it holds
+    if ((record->wary & bit) != 0 || TACIT_BUG(LACK_TEACHES_NOTHING)) {
+        return;
+    }
+    if (!is_proven && !is_own) {
+        if (accuser->wary > requests->faults && !TACIT_BUG(WARY_UNLIMITED)) {
+            return;
+        }
+        accuser->wary++;
+    }
+    record->wary |= bit;
+    if (requests->wary_until_ns == UINT64_MAX) {
+        requests->wary_until_ns = now_ns + TACIT_WARY_TIMES * requests->config.lack_after_ns;
+    }
+    tacit_mark(&requests->marker, TACIT_MARK_CLIENT_DOUBTED);
+}
+
+// What is still here unsigned would be in the way again: a correct client sends it once more.
+static void forget_doubtful(struct tacit_requests *requests, uint32_t client)
+{
+    for (uint32_t p = 0; p < requests->places_each; p++) {
+        uint32_t place = client * requests->places_each + p;
+        if (requests->entries[place].kind != 0 && !requests->entries[place].is_signed &&
+            may_lack(requests, place) != 0 && !tacit_requests_was_proposed(requests, place)) {
+            tacit_requests_free(requests, place);
+        }
+    }
+}
+
+void tacit_requests_forget_lacks(struct tacit_requests *requests)
+{
+    for (uint32_t i = 0; i < requests->config.clients; i++) {
+        if (requests->clients[i].wary != 0) {
+            if (tacit_requests_leads(requests)) {
+                forget_doubtful(requests, i);
+            }
+            requests->clients[i].wary = 0;
+        }
+    }
+    for (uint32_t r = 0; r < requests->config.replicas; r++) {
+        requests->accusers[r].wary = 0;
+    }
+    requests->wary_until_ns = UINT64_MAX;
 }
 
 void tacit_requests_on_lack(struct tacit_requests *requests, tacit_node_t from,
                             const struct tacit_message_lack *lack, tacit_time_ns_t now_ns)
 {
     uint32_t place = tacit_requests_find(requests, &lack->key);
-    if (!tacit_requests_leads(requests) || lack->view != requests->view) {
+    if (lack->view != requests->view) {
         return;
     }
-    note_lacked(requests, lack->key.client, place);
+    if (!tacit_requests_leads(requests)) {
+        tacit_requests_be_wary(requests, from, lack->key.client, false, now_ns);
+        return;
+    }
+    note_lacked(requests, from, lack->key.client, place, now_ns);
     if (!may_accuse(requests, from, lack->key.client)) {
         requests->counters.lacks_ignored++;
         tacit_mark(&requests->marker, TACIT_MARK_LACK_IGNORED);
@@ -350,8 +444,8 @@ void tacit_requests_name_lacked(struct tacit_requests *requests)
         for (uint32_t p = 0; p < requests->places_each; p++) {
             struct tacit_requests_entry *entry =
                 &requests->entries[(size_t)i * requests->places_each + p];
-            is_lacked = is_lacked || entry->lacked;
-            entry->lacked = false;
+            is_lacked = is_lacked || entry->lacked != 0;
+            entry->lacked = 0;
         }
         if (is_lacked && !TACIT_BUG(LACKED_NOT_NAMED)) {
             tacit_requests_name(requests, i);

@@ -7,6 +7,7 @@
 // TACIT_SEEDED: yes
 #include "tests/support/requests_net.h"
 
+#include "core/byzantine/requests_internal.h" // how long doubts last
 #include "tests/unit/support/rules.h"
 
 // Node 1 lacks what node 0, leading, proposed in `slot`.
@@ -29,7 +30,9 @@ static bool holds__what_was_lacked_is_not_proposed_again(void)
     assert_int_equal(proposals(net, 0), 1);
     lack(net, half, 0, 0);
     tacit_requests_name_lacked(net->node[0].requests);
-    net_view(net, 3); // it leads again
+    net_view(net, 3);                                                 // it leads again
+    net_run(net, (TACIT_WARY_TIMES + 1) * base_config.lack_after_ns); // longer than doubts last
+    assert_int_equal(put(net, 0, 1, half), TACIT_PUT_TAKEN);
     bool held = proposals(net, 0) == 0;
     // Others are served, this one, too, with its signature.
     assert_int_equal(put(net, 0, 2, make(TACIT_REQUEST_APPLY, honest, 1, "x")), TACIT_PUT_TAKEN);
@@ -100,9 +103,11 @@ static bool holds__only_what_was_in_the_way_is_named(void)
     held = held && !tacit_requests_is_named(leader, 1);
     net_view(net, 1);
     assert_int_equal(put(net, 0, 1, make(TACIT_REQUEST_APPLY, session, 2, "y")), TACIT_PUT_TAKEN);
-    say_lack(net, 1, session, 2); // led by another one
+    say_lack(net, 1, session, 2); // led by another one: a warning, for a while
     held = held && !tacit_requests_is_named(leader, 1);
     net_view(net, 3);
+    net_run(net, (TACIT_WARY_TIMES + 1) * base_config.lack_after_ns);
+    (void)put(net, 0, 1, make(TACIT_REQUEST_APPLY, session, 2, "y"));
     assert_true(proposals(net, 0) == 1 || !held);
     say_lack(net, 3, session, 2); // this one counts
     assert_true(!held || tacit_requests_is_named(leader, 1));
@@ -110,7 +115,111 @@ static bool holds__only_what_was_in_the_way_is_named(void)
     return held;
 }
 
+// Node 1 lacked something of the client: nothing more of it is proposed before node 1 says that it
+// holds it, by the leader of that view and by the next one; signed, it is proposed, and shown.
+static bool holds__who_lied_to_some_delays_itself_alone(void)
+{
+    struct net *net = net_open();
+    uint64_t session = net_session(net, 1, 0, 5);
+    uint64_t honest = net_session(net, 2, 0, 5);
+    struct tacit_wire_request half = make(TACIT_REQUEST_APPLY, session, 1, "half-sent");
+    struct tacit_wire_request later = make(TACIT_REQUEST_APPLY, session, 2, "later");
+    struct tacit_wire_request third = make(TACIT_REQUEST_APPLY, session, 3, "third");
+    assert_int_equal(put(net, 0, 1, half), TACIT_PUT_TAKEN);
+    assert_int_equal(proposals(net, 0), 1);
+    lack(net, half, 0, 0);
+    net_execute(net, 1, session); // by signatures, say
+    assert_int_equal(put(net, 0, 1, later), TACIT_PUT_TAKEN);
+    bool held = proposals(net, 0) == 0;
+    assert_int_equal(put(net, 0, 2, make(TACIT_REQUEST_APPLY, honest, 1, "x")), TACIT_PUT_TAKEN);
+    assert_int_equal(proposals(net, 0), 1);
+    if (held) {
+        assert_int_equal(put(net, 1, 1, later), TACIT_PUT_TAKEN); // says so
+        net_step(net, US);
+        assert_int_equal(proposals(net, 0), 1);
+    }
+    net_execute(net, 1, session);
+    net_view(net, 2); // node 2 was told, too
+    assert_int_equal(put(net, 2, 1, third), TACIT_PUT_TAKEN);
+    held = proposals(net, 2) == 0 && held;
+    put_signed(net, 2, 1, third);
+    net_run(net, 200 * US);
+    assert_int_equal(proposals(net, 2), held ? 1 : 0);
+    net_run(net, 200 * US);
+    assert_true(!held || endorses(net, 1, 1, third)); // without having asked for it
+    net_close(net);
+    return held;
+}
+
+// One word each, of many clients: those that a liar may have doubted are f+1 at a time.
+static bool holds__a_liar_has_few_doubted(void)
+{
+    struct net *net = net_open();
+    uint32_t doubted = 0;
+    net_view(net, 1); // node 0 leads next
+    for (uint32_t client = 0; client < CLIENTS; client++) {
+        struct tacit_message_lack lack = {.key = {.kind = TACIT_REQUEST_APPLY,
+                                                  .client = (uint16_t)client,
+                                                  .session = 1,
+                                                  .number = 1},
+                                          .view = 1};
+        uint8_t message[TACIT_LACK_BYTES];
+        tacit_message_lack_encode(message, &lack);
+        tacit_requests_message(net->node[0].requests, 1, message, sizeof message, net->now);
+    }
+    for (uint32_t client = 0; client < CLIENTS; client++) {
+        uint64_t session = net_session(net, client, 0, 5);
+        assert_int_equal(put(net, 0, client, make(TACIT_REQUEST_APPLY, session, 1, "x")),
+                         TACIT_PUT_TAKEN);
+    }
+    net_view(net, 3);
+    doubted = CLIENTS - proposals(net, 0);
+    bool held = doubted == 2;
+    // Not for ever. What was doubted comes again: a client repeats what nobody answers.
+    net_run(net, (TACIT_WARY_TIMES + 1) * base_config.lack_after_ns);
+    for (uint32_t client = 0; client < CLIENTS; client++) {
+        uint64_t session = net->table.session[client][0];
+        (void)put(net, 0, client, make(TACIT_REQUEST_APPLY, session, 1, "x"));
+    }
+    assert_int_equal(proposals(net, 0), doubted);
+    net_close(net);
+    return held;
+}
+
+// What f+1 replicas lack, a correct one lacks: believed of any number of clients.
+static void doubted__are_all_whom_a_correct_replica_lacks(void **state)
+{
+    (void)state;
+    struct net *net = net_open();
+    uint64_t sessions[CLIENTS];
+    for (uint32_t client = 0; client < CLIENTS; client++) {
+        sessions[client] = net_session(net, client, 0, 5);
+        assert_int_equal(put(net, 0, client, make(TACIT_REQUEST_APPLY, sessions[client], 1, "x")),
+                         TACIT_PUT_TAKEN);
+    }
+    assert_int_equal(proposals(net, 0), CLIENTS);
+    for (uint32_t client = 0; client < CLIENTS; client++) {
+        struct tacit_message_lack lack = {.key = {.kind = TACIT_REQUEST_APPLY,
+                                                  .client = (uint16_t)client,
+                                                  .session = sessions[client],
+                                                  .number = 1}};
+        uint8_t message[TACIT_LACK_BYTES];
+        tacit_message_lack_encode(message, &lack);
+        tacit_requests_message(net->node[0].requests, 1, message, sizeof message, net->now);
+        tacit_requests_message(net->node[0].requests, 2, message, sizeof message, net->now);
+    }
+    for (uint32_t client = 0; client < CLIENTS; client++) {
+        net_execute(net, client, sessions[client]);
+        (void)put(net, 0, client, make(TACIT_REQUEST_APPLY, sessions[client], 2, "y"));
+    }
+    assert_int_equal(proposals(net, 0), 0);
+    net_close(net);
+}
+
 static const struct rule rules[] = {
+    {"who lied to some delays itself alone", holds__who_lied_to_some_delays_itself_alone,
+     TACIT_BUG_LACK_TEACHES_NOTHING},
+    {"a liar has few doubted", holds__a_liar_has_few_doubted, TACIT_BUG_WARY_UNLIMITED},
     {"what was lacked is proposed with a signature only",
      holds__what_was_lacked_is_not_proposed_again, TACIT_BUG_LACKED_NOT_NAMED},
     {"what finds no room is endorsed", holds__what_finds_no_room_is_endorsed,
@@ -151,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RULE_TESTS(rules),
         cmocka_unit_test(proposed__gives_way_to_nothing),
+        cmocka_unit_test(doubted__are_all_whom_a_correct_replica_lacks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
