@@ -3,14 +3,14 @@
 // A client that lies: the production client, whose requests are changed between it and the fabric
 // (the linker puts us there). It tells replicas different bytes under one number, leaves some out,
 // signs wrongly or not at all, and closes sessions that are not its own. What it asks for are keys
-// of its own, so that nobody else's answers may change.
+// of its own, so that nobody else's answers may change. It has as many requests under way as it
+// may.
 //
 //   tacit-lying-client --node client-9.yaml      until SIGTERM
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "adversary/adversary.h"
 #include "apps/client/cluster.h"
@@ -18,10 +18,10 @@
 #include "kv/kv_wire.h"
 #include "tacit/client.h"
 
-#define CALL_NS UINT64_C(50000000) // it has no patience, either
+#define WAIT_NS UINT64_C(1000000)
+#define SESSIONS 8u
 #define RATE 16000u
 #define REQUEST_BYTES 8192u
-#define HANDLES 256u
 
 static struct {
     struct adversary adversary;
@@ -145,24 +145,39 @@ static bool load(const char *path, struct tacit_error *error)
     return true;
 }
 
-static void ask(struct tacit_channel *channel, uint32_t *session, uint32_t number)
+static uint32_t sent; // requests
+
+static size_t make_request(uint8_t *request, size_t max)
 {
-    uint8_t request[REQUEST_BYTES];
-    uint8_t answer[REQUEST_BYTES];
     char key[32];
-    struct tacit_error error;
-    (void)snprintf(key, sizeof key, "lies:%u:%u", liar.id, number % 16);
+    (void)snprintf(key, sizeof key, "lies:%u:%u", liar.id, sent % 16);
     struct tacit_kv_span spans[2] = {
         {.bytes = (const uint8_t *)key, .size = (uint32_t)strlen(key)},
         {.bytes = (const uint8_t *)"what it says it said", .size = 20}};
-    size_t size = tacit_kv_request_encode(request, sizeof request, TACIT_KV_SET, spans, 2);
-    struct tacit_channel_reply reply = {.bytes = answer, .max = sizeof answer};
-    enum tacit_status status =
-        tacit_channel_call(channel, *session, request, size, CALL_NS, &reply);
-    if (status != TACIT_OK && status != TACIT_ETIMEDOUT) { // nobody waits for who lies
-        struct timespec pause = {.tv_nsec = 1000000};
-        (void)tacit_channel_connect(channel, CALL_NS, session, &error);
-        (void)nanosleep(&pause, NULL);
+    return tacit_kv_request_encode(request, max, TACIT_KV_SET, spans, 2);
+}
+
+// Opens all sessions that it may have; a closed one makes room for the next.
+static void open_sessions(struct tacit_channel *channel)
+{
+    uint32_t session = 0;
+    for (uint32_t i = 0; i < SESSIONS; i++) {
+        if (tacit_channel_session_open(channel, 0, &session) != TACIT_OK) {
+            return;
+        }
+    }
+}
+
+// As many requests as a session may have under way: no honest client is faster.
+static void fill(struct tacit_channel *channel, uint32_t session)
+{
+    uint8_t request[REQUEST_BYTES];
+    for (;;) {
+        size_t size = make_request(request, sizeof request);
+        if (tacit_channel_submit(channel, session, request, size, 0) != TACIT_OK) {
+            return;
+        }
+        sent++;
     }
 }
 
@@ -170,8 +185,7 @@ int main(int argc, char **argv)
 {
     struct tacit_error error = {.text = ""};
     struct tacit_channel *channel = NULL;
-    uint32_t session = 0;
-    uint32_t number = 0;
+    struct tacit_channel_event event;
     if (argc != 3 || strcmp(argv[1], "--node") != 0) {
         (void)fprintf(stderr, "tacit-lying-client: accepted is --node FILE\n");
         return 2;
@@ -184,14 +198,19 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "tacit-lying-client: %s\n", error.text);
         return 1;
     }
+    open_sessions(channel);
     while (stopped == 0) {
-        if (number == 0) {
-            (void)tacit_channel_connect(channel, 10 * CALL_NS, &session, &error);
+        if (!tacit_channel_wait(channel, WAIT_NS, &event)) {
+            continue;
         }
-        ask(channel, &session, number++);
+        if (event.kind == TACIT_CHANNEL_CLOSED) {
+            open_sessions(channel);
+        } else {
+            fill(channel, event.session);
+        }
     }
     tacit_channel_close(channel);
-    (void)printf("%u requests; changed: %llu for some, %llu edited\n", number,
+    (void)printf("%u requests; changed: %llu for some, %llu edited\n", sent,
                  (unsigned long long)liar.adversary.done[ADVERSARY_CLIENT],
                  (unsigned long long)liar.adversary.done[ADVERSARY_CLIENT_EDIT]);
     return 0;
