@@ -182,6 +182,9 @@
     X(EXPECTED_BY_LENGTH, "a body counts as the expected one if it has its length")                \
     X(LEADER_OWES_PREPARE, "who leads now is waited for to answer a PREPARE of who led before")    \
     X(LAPSES_FORGIVEN, "who lets waits pass again and again is waited for after each word")        \
+    X(LAPSE_EACH_ID, "each id that is passed over after one wait counts as a wait of its own")     \
+    X(OVERDUE_SEEN_LATE, "that somebody is overdue is noticed when something else is due")         \
+    X(OTHERS_WAIT_IGNORED, "a PREPARE that others have CERTIFIED is waited for like any other")    \
     X(UNVOUCHING_WAITED_FOR, "who says LOCKED of all but PREPAREs is waited for with each")        \
     X(OTHER_LOCKED_WAITED_FOR, "an id of which LOCKED differs is waited for like others")          \
     X(LACK_TEACHES_NOTHING, "each request that a client sends to some only has a slot wait")       \

@@ -701,7 +701,9 @@ tacit_time_ns_t tacit_agree_deadline(const struct tacit_agree *a)
         if (slot->slot == s && slot->slow) {
             due = slot->look_ns;
         } else if (slot->slot == s && slot->delivered && !slot->decided) {
+            tacit_time_ns_t overdue = tacit_ctb_overdue_due(a->ctb); // then it waits no longer
             due = slot->since_ns + tacit_slow_after_ns(a);
+            due = due < overdue ? due : overdue;
         }
         at = due < at ? due : at;
     }

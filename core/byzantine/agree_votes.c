@@ -732,6 +732,18 @@ void tacit_votes_signed(struct tacit_agree *a, uint64_t value,
     tacit_votes_try(a, slot);
 }
 
+// Somebody has waited for all in vain, and now waits for this replica's share, which waits for the
+// PREPARE's delivery: that waits for whom the other one has given up, and perhaps for longer.
+static void follow(struct tacit_agree *a, const struct tacit_slot *slot,
+                   const struct tacit_certify *share)
+{
+    if (slot->has_prepare && !slot->delivered && share->view == slot->view &&
+        tacit_digest_is_equal(&share->digest, &slot->prepare.digest) &&
+        !TACIT_BUG(OTHERS_WAIT_IGNORED)) {
+        tacit_ctb_signed_for(a->ctb, tacit_leader_of(a, slot->view), slot->k);
+    }
+}
+
 void tacit_votes_checked(struct tacit_agree *a, uint64_t value, bool valid)
 {
     tacit_node_t r;
@@ -746,5 +758,6 @@ void tacit_votes_checked(struct tacit_agree *a, uint64_t value, bool valid)
         return;
     }
     slot->slow = slot->slow || (slot->has_prepare && slot->certifies[r].view == slot->view);
+    follow(a, slot, &slot->certifies[r]);
     tacit_votes_try(a, slot);
 }

@@ -126,6 +126,11 @@ uint64_t tacit_ctb_late_by(const struct tacit_ctb *ctb, tacit_time_ns_t since_ns
 // Replicas (bit r) that are not waited for: dead for certain, or without a word of LOCKED since
 // something was asked of them that others are waited for no longer.
 uint32_t tacit_ctb_overdue(const struct tacit_ctb *ctb);
+// When the next one is, if it stays silent; a time that has passed if one is.
+tacit_time_ns_t tacit_ctb_overdue_due(const struct tacit_ctb *ctb);
+// Others have turned to signatures for what that id leads to: LOCKED of all is waited for no
+// longer.
+void tacit_ctb_signed_for(struct tacit_ctb *ctb, tacit_node_t stream, uint64_t k);
 // Replicas whose death is certain (bit r).
 void tacit_ctb_gone(struct tacit_ctb *ctb, uint32_t gone);
 // Something else than LOCKED was asked of that replica at `since_ns`, and has not come.

@@ -32,6 +32,7 @@ enum tacit_ctb_flag {
     TACIT_CTB_BY_ALL = 128,   // LOCKED came from all others
     TACIT_CTB_VOUCHED = 256,  // what was SAID is vouched; never changes once it was SAID
     TACIT_CTB_DIFFERS = 512,  // somebody said LOCKED of something else
+    TACIT_CTB_SIGNED_FOR = 1024, // others do not wait for all to say LOCKED of it any more
 };
 // Signature of a slot: to be checked (own: made), at the signer, held.
 enum tacit_ctb_signed { TACIT_CTB_NONE = 0, TACIT_CTB_WAIT, TACIT_CTB_PENDING, TACIT_CTB_VALID };
@@ -164,10 +165,11 @@ struct tacit_ctb_peer {
     tacit_time_ns_t refuse_ns; // it sent a body that was not what it said: none is taken before
 };
 
-// Of a replica: ids that it passed over while it was waited for, forgiven with time; LOCKED that it
-// has to say before it is waited for again; LOCKED in a row without a lapse.
+// Of a replica: waits that it let pass, and then went on with something else, forgiven with time;
+// LOCKED that it has to say before it is waited for again; LOCKED in a row without a lapse.
 struct tacit_ctb_lapses {
     uint32_t count, words_due, timely;
+    bool is_due; // it let one pass since the last one that was counted
 };
 
 struct tacit_ctb {
@@ -289,10 +291,13 @@ void tacit_ctb_abstain_if_left(struct tacit_ctb *ctb, tacit_node_t stream,
 void tacit_ctb_consider(struct tacit_ctb *ctb, tacit_node_t stream, struct tacit_ctb_slot *slot);
 // This replica has locked `slot`: the other receivers owe LOCKED of it.
 void tacit_ctb_owe(struct tacit_ctb *ctb, tacit_node_t stream, const struct tacit_ctb_slot *slot);
-// Whether one whose LOCKED of this slot is missing is overdue, or one has said it of something
-// else.
+// Whether one whose LOCKED of this slot is missing is overdue, one has said it of something else,
+// or others have given up.
 bool tacit_ctb_is_owed_in_vain(const struct tacit_ctb *ctb, tacit_node_t stream,
                                const struct tacit_ctb_slot *slot);
+// When it will be, if nobody says anything: when one is overdue, mostly because of an earlier id.
+tacit_time_ns_t tacit_ctb_in_vain_due(const struct tacit_ctb *ctb, tacit_node_t stream,
+                                      const struct tacit_ctb_slot *slot);
 void tacit_ctb_on_locked(struct tacit_ctb *ctb, tacit_node_t from,
                          const struct tacit_ctb_message *message);
 

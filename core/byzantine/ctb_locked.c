@@ -162,13 +162,18 @@ static bool owes_prepare(const struct tacit_ctb *ctb, tacit_node_t s, uint64_t k
     return false;
 }
 
+// Mostly the shortest wait says no already.
+static bool is_owed_for_long(const struct tacit_ctb *ctb, tacit_time_ns_t owed_ns)
+{
+    return owed_ns != 0 && ctb->now_ns >= owed_ns + ctb->config.slow_after_ns &&
+           ctb->now_ns >= owed_ns + tacit_ctb_slow_after_ns(ctb);
+}
+
 static uint32_t owed_for_long(const struct tacit_ctb *ctb, const tacit_time_ns_t *owed_ns)
 {
     uint32_t overdue = 0;
-    tacit_time_ns_t after_ns = tacit_ctb_slow_after_ns(ctb);
     for (tacit_node_t w = 0; w < ctb->config.replicas; w++) {
-        bool is = owed_ns[w] != 0 && ctb->now_ns >= owed_ns[w] + after_ns;
-        overdue |= is ? 1u << w : 0;
+        overdue |= is_owed_for_long(ctb, owed_ns[w]) ? 1u << w : 0;
     }
     return TACIT_BUG(OVERDUE_WAITED_FOR) ? 0 : overdue;
 }
@@ -176,7 +181,9 @@ static uint32_t owed_for_long(const struct tacit_ctb *ctb, const tacit_time_ns_t
 // Who lets waits pass again and again, with a word in between, would be waited for with every few
 // ids: a liar that spoils every third message. Each time it has to say twice as much before it is
 // waited for again; a while without a lapse forgives one. Who is late, but answers one id after the
-// other, only has to be waited for longer.
+// other, only has to be waited for longer. What counts is a wait that it let pass, not the ids that
+// it passes over then: who goes on after it was stopped passes over dozens at once, of which only
+// the first was waited for.
 static void note_lapse(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k, tacit_node_t from)
 {
     struct tacit_ctb_lapses *lapses = &ctb->lapses[from];
@@ -188,7 +195,11 @@ static void note_lapse(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k, tacit_
         if (is_skipped && ctb->now_ns < before->locked_ns + tacit_ctb_slow_after_ns(ctb)) {
             return; // it may yet come
         }
+        if (is_skipped && !lapses->is_due && !TACIT_BUG(LAPSE_EACH_ID)) {
+            return; // because of the wait that was counted
+        }
         if (is_skipped && !TACIT_BUG(LAPSES_FORGIVEN)) {
+            lapses->is_due = false;
             lapses->count += lapses->count < LAPSES_MOST;
             lapses->words_due = (1u << (lapses->count - 1)) - 1;
             lapses->timely = 0;
@@ -210,10 +221,15 @@ static void note_heard(struct tacit_ctb *ctb, tacit_node_t from,
 {
     tacit_node_t s = message->stream;
     bool owes_more = ctb->streams[s].lock_end > message->k + 1;
+    bool is_prepare = message->payload.kind == TACIT_PAYLOAD_PREPARE;
+    if (is_owed_for_long(ctb, ctb->owed_ns[from]) ||
+        (is_prepare && is_owed_for_long(ctb, ctb->owed_prepare_ns[from]))) {
+        ctb->lapses[from].is_due = true;
+    }
     note_lapse(ctb, s, message->k, from);
     ctb->heard_ns[from] = ctb->now_ns;
     ctb->owed_ns[from] = owes_more ? ctb->now_ns : 0;
-    if (message->payload.kind == TACIT_PAYLOAD_PREPARE || TACIT_BUG(UNVOUCHING_WAITED_FOR)) {
+    if (is_prepare || TACIT_BUG(UNVOUCHING_WAITED_FOR)) {
         bool owes = owes_more && owes_prepare(ctb, s, message->k, from);
         ctb->owed_prepare_ns[from] = owes ? ctb->now_ns : 0;
     }
@@ -249,7 +265,8 @@ bool tacit_ctb_is_owed_in_vain(const struct tacit_ctb *ctb, tacit_node_t s,
     bool is_prepare = slot->payload.kind == TACIT_PAYLOAD_PREPARE;
     uint32_t overdue = not_waited_for(ctb) | owed_for_long(ctb, ctb->owed_ns) |
                        (is_prepare ? owed_for_long(ctb, ctb->owed_prepare_ns) : 0);
-    if ((slot->flags & TACIT_CTB_DIFFERS) != 0 && !TACIT_BUG(OTHER_LOCKED_WAITED_FOR)) {
+    if (((slot->flags & TACIT_CTB_DIFFERS) != 0 && !TACIT_BUG(OTHER_LOCKED_WAITED_FOR)) ||
+        ((slot->flags & TACIT_CTB_SIGNED_FOR) != 0 && !TACIT_BUG(OTHERS_WAIT_IGNORED))) {
         return true;
     }
     overdue &= TACIT_BUG(OVERDUE_WAITED_FOR) ? 0 : ~(1u << s | 1u << ctb->config.self);
@@ -260,6 +277,52 @@ bool tacit_ctb_is_owed_in_vain(const struct tacit_ctb *ctb, tacit_node_t s,
         }
     }
     return false;
+}
+
+static void sooner_overdue(tacit_time_ns_t *due_ns, tacit_time_ns_t owed_ns,
+                           tacit_time_ns_t after_ns)
+{
+    bool is_sooner = owed_ns != 0 && owed_ns + after_ns < *due_ns;
+    if (is_sooner && !TACIT_BUG(OVERDUE_WAITED_FOR) && !TACIT_BUG(OVERDUE_SEEN_LATE)) {
+        *due_ns = owed_ns + after_ns;
+    }
+}
+
+tacit_time_ns_t tacit_ctb_overdue_due(const struct tacit_ctb *ctb)
+{
+    tacit_time_ns_t due_ns = TACIT_CTB_NEVER;
+    tacit_time_ns_t after_ns = tacit_ctb_slow_after_ns(ctb);
+    for (tacit_node_t w = 0; w < ctb->config.replicas; w++) {
+        sooner_overdue(&due_ns, ctb->owed_ns[w], after_ns);
+        sooner_overdue(&due_ns, ctb->owed_prepare_ns[w], after_ns);
+    }
+    return due_ns;
+}
+
+tacit_time_ns_t tacit_ctb_in_vain_due(const struct tacit_ctb *ctb, tacit_node_t s,
+                                      const struct tacit_ctb_slot *slot)
+{
+    const struct tacit_ctb_heard *heard =
+        &ctb->streams[s].heard[(size_t)(slot->k % ctb->config.tail) * ctb->config.replicas];
+    tacit_time_ns_t after_ns = tacit_ctb_slow_after_ns(ctb);
+    tacit_time_ns_t due_ns = slot->locked_ns + after_ns;
+    bool is_prepare = slot->payload.kind == TACIT_PAYLOAD_PREPARE;
+    for (tacit_node_t w = 0; w < ctb->config.replicas; w++) {
+        bool answered = heard[w].is && heard[w].k == slot->k;
+        if (w != s && w != ctb->config.self && !answered) {
+            sooner_overdue(&due_ns, ctb->owed_ns[w], after_ns);
+            sooner_overdue(&due_ns, is_prepare ? ctb->owed_prepare_ns[w] : 0, after_ns);
+        }
+    }
+    return due_ns;
+}
+
+void tacit_ctb_signed_for(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k)
+{
+    struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, k);
+    if (slot != NULL) {
+        slot->flags |= TACIT_CTB_SIGNED_FOR;
+    }
 }
 
 // The own stream counts how often in a row all could follow.

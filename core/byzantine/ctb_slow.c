@@ -45,7 +45,7 @@ tacit_time_ns_t tacit_ctb_nudge_due(const struct tacit_ctb *ctb, tacit_node_t s)
         return TACIT_CTB_NEVER;
     }
     const struct tacit_ctb_slot *slot = tacit_ctb_locked_slot(ctb, s, stream->next);
-    tacit_time_ns_t since_ns = stream->pending_ns;
+    tacit_time_ns_t due_ns = stream->pending_ns + tacit_ctb_slow_after_ns(ctb);
     if (slot != NULL) {
         if ((slot->flags & (TACIT_CTB_AGREED | TACIT_CTB_LEFT)) != 0) {
             return TACIT_CTB_NEVER;
@@ -55,14 +55,14 @@ tacit_time_ns_t tacit_ctb_nudge_due(const struct tacit_ctb *ctb, tacit_node_t s)
             tacit_time_ns_t again_ns = slot->signed_ns + RESAY_AFTER * ctb->config.retry_ns;
             return again_ns > stream->nudge_due_ns ? again_ns : stream->nudge_due_ns;
         }
-        since_ns = slot->locked_ns;
+        tacit_time_ns_t soonest_ns = slot->locked_ns + ctb->config.slow_after_ns / IN_VAIN_PART;
+        due_ns = tacit_ctb_is_owed_in_vain(ctb, s, slot) ? soonest_ns
+                                                         : tacit_ctb_in_vain_due(ctb, s, slot);
+        due_ns = due_ns > soonest_ns ? due_ns : soonest_ns;
     }
     if (ctb->hurry) {
         return stream->nudged_ns == 0 ? 0 : stream->nudged_ns + ctb->config.retry_ns;
     }
-    bool in_vain = slot != NULL && tacit_ctb_is_owed_in_vain(ctb, s, slot);
-    tacit_time_ns_t due_ns = since_ns + (in_vain ? ctb->config.slow_after_ns / IN_VAIN_PART
-                                                 : tacit_ctb_slow_after_ns(ctb));
     return due_ns > stream->nudge_due_ns ? due_ns : stream->nudge_due_ns;
 }
 
@@ -258,7 +258,7 @@ tacit_time_ns_t tacit_ctb_sign_due(const struct tacit_ctb *ctb, tacit_node_t s)
     if (s == ctb->config.self || slot == NULL || !is_early(ctb, s, slot)) {
         return ctb->now_ns + ctb->config.slow_after_ns;
     }
-    return slot->locked_ns + tacit_ctb_slow_after_ns(ctb);
+    return tacit_ctb_in_vain_due(ctb, s, slot);
 }
 
 // A signature that others wait for, or that is waited for here, is handed over at once: before what

@@ -17,7 +17,7 @@
 #include "../base/bug.h"
 #include "tacit/types.h"
 
-#define TACIT_PATIENCE_TIMES 8u
+#define TACIT_PATIENCE_TIMES 5u
 
 // Zero: nothing is known yet.
 struct tacit_patience {

@@ -463,6 +463,35 @@ static bool rule_overdue_not_waited_for(void)
     return world.voted[TACIT_VOTE_CERTIFY][0][1][0];
 }
 
+// It wakes for that, too: from then on the slot waits for nobody.
+static void overdue__is_looked_at_in_time(void **state)
+{
+    (void)state;
+    world_open();
+    world.no_vote[0][2] = world.no_vote[1][2] = true;
+    propose(0, "a");
+    world_pump();
+    tacit_time_ns_t due_ns = agree_of(0)->slots[0].since_ns + WORLD_SLOW_NS;
+    assert_int_equal(tacit_agree_deadline(agree_of(0)), due_ns);
+    world.node[0].overdue_due_ns = due_ns - 1;
+    assert_int_equal(tacit_agree_deadline(agree_of(0)), due_ns - 1);
+}
+
+// Replica 0 has CERTIFIED a PREPARE for which replica 1 still waits for LOCKED of all.
+static bool rule_certified_is_not_waited_for(void)
+{
+    world_open();
+    world.node[2].is_dead = true;
+    world.no_deliver[1][0] = true;
+    propose(0, "a");
+    world_pump();
+    assert_false(world.node[1].signed_for[0][0]);
+    world_pass(3 * WORLD_SLOW_NS);
+    assert_true(world.voted[TACIT_VOTE_CERTIFY][0][1][0]);
+    assert_false(world.node[0].signed_for[0][0]); // its own is delivered
+    return world.node[1].signed_for[0][0];
+}
+
 // What is broadcast because an ACK was missed does not wait for the same replica.
 static bool rule_missed_acks_are_told(void)
 {
@@ -641,7 +670,7 @@ static void late__is_seen_of_the_first_that_was_missed(void **state)
     assert_int_equal(agree_of(0)->silent, 0);
 }
 
-// Who is silent, or answers late on purpose, is waited for eight times what is configured at most.
+// Who is silent, or answers late on purpose, is waited for five times what is configured at most.
 static void patience__has_an_end(void **state)
 {
     (void)state;
@@ -670,6 +699,8 @@ static const struct rule rules[] = {
     {"who left alone is followed", rule_lone_is_followed, TACIT_BUG_LONE_NEVER_FOLLOWED},
     {"the silent are not waited for", rule_silent_not_waited_for, TACIT_BUG_SILENT_WAITED_FOR},
     {"the overdue are not waited for", rule_overdue_not_waited_for, TACIT_BUG_OVERDUE_WAITED_FOR},
+    {"CERTIFIED is not waited for", rule_certified_is_not_waited_for,
+     TACIT_BUG_OTHERS_WAIT_IGNORED},
     {"missed ACKs are told", rule_missed_acks_are_told, TACIT_BUG_MISSED_ACK_UNTOLD},
     {"all ACKs decide, not LOCKED", rule_all_acks, TACIT_BUG_DECIDE_ON_LOCKED},
     {"all ACKs decide, not f+1", rule_all_acks, TACIT_BUG_DECIDE_ON_QUORUM_ACKS},
@@ -703,6 +734,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RULE_TESTS(rules),
         cmocka_unit_test(patience__has_an_end),
+        cmocka_unit_test(overdue__is_looked_at_in_time),
         cmocka_unit_test(ahead__may_be_late),
         cmocka_unit_test(ahead__is_for_who_waits_for_nobody),
         cmocka_unit_test(ahead__ends_with_its_view),

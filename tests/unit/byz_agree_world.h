@@ -52,7 +52,9 @@ struct world_node {
     struct tacit_ctb_calls calls;
     uint32_t locked[WORLD_N], next[WORLD_N]; // ids of streams
     bool is_later[WORLD_N], condemned[WORLD_N];
-    uint32_t overdue, missed; // what the ctb says, and was told
+    uint32_t overdue, missed;       // what the ctb says, and was told
+    tacit_time_ns_t overdue_due_ns; // 0: never
+    bool signed_for[WORLD_N][WORLD_IDS];
     bool vouched[WORLD_N][WORLD_IDS], abstained[WORLD_N][WORLD_IDS], unanimous[WORLD_N][WORLD_IDS];
     struct tacit_signer_done jobs[WORLD_JOBS];
     uint32_t job_count;
@@ -356,6 +358,17 @@ bool tacit_ctb_is_condemned(const struct tacit_ctb *ctb, tacit_node_t stream)
 uint32_t tacit_ctb_overdue(const struct tacit_ctb *ctb)
 {
     return world_of(ctb)->overdue;
+}
+
+tacit_time_ns_t tacit_ctb_overdue_due(const struct tacit_ctb *ctb)
+{
+    tacit_time_ns_t due_ns = world_of(ctb)->overdue_due_ns;
+    return due_ns == 0 ? UINT64_MAX : due_ns;
+}
+
+void tacit_ctb_signed_for(struct tacit_ctb *ctb, tacit_node_t stream, uint64_t k)
+{
+    world_of(ctb)->signed_for[stream][k] = true;
 }
 
 void tacit_ctb_gone(struct tacit_ctb *ctb, uint32_t gone)

@@ -435,6 +435,91 @@ static bool rule_lapses_add_up(void)
     return most == 256;
 }
 
+// Replica 2 is stopped, and goes on: it passes over many of the ids that it missed. That is one
+// lapse, since it was waited for once; the next wait that it lets pass is another.
+static bool rule_one_wait_is_one_lapse(void)
+{
+    struct tacit_ctb *ctb = open_world(true);
+    for (uint64_t k = 0; k < 12; k++) {
+        say_lock(k, TACIT_PAYLOAD_PREPARE, 0);
+        world.now_ns += WORLD_SLOW_NS;
+        (void)tacit_ctb_poll(ctb, world.now_ns);
+        deliver_slow(ctb, k);
+    }
+    for (uint64_t k = 1; k < 12; k += 2) {
+        say_locked(k, 0, false);
+    }
+    bool kept = ctb->lapses[2].count == 1;
+    world.now_ns += 2 * WORLD_SLOW_NS;
+    say_lock(12, TACIT_PAYLOAD_PREPARE, 0);
+    world.now_ns += tacit_ctb_slow_after_ns(ctb);
+    (void)tacit_ctb_poll(ctb, world.now_ns);
+    deliver_slow(ctb, 12);
+    say_lock(13, TACIT_PAYLOAD_PREPARE, 0);
+    say_locked(13, 0, false);
+    assert_true(!kept || ctb->lapses[2].count == 2);
+    return kept;
+}
+
+// So it is for PREPAREs that it passes over one by one, while it says LOCKED of all else.
+static void lapses__are_counted_for_prepares(void **state)
+{
+    (void)state;
+    struct tacit_ctb *ctb = open_world(true);
+    for (uint64_t k = 0; k < 18; k += 6) { // PREPAREs 0, 2 of six ids are passed over, 4 is not
+        for (uint64_t i = k; i < k + 6; i++) {
+            bool is_prepare = i % 2 == 0;
+            say_lock(i, is_prepare ? TACIT_PAYLOAD_PREPARE : TACIT_PAYLOAD_CHECKPOINT, 0);
+            world.now_ns += 2 * tacit_ctb_slow_after_ns(ctb);
+            (void)tacit_ctb_poll(ctb, world.now_ns);
+            if (!is_prepare) {
+                say_locked_kind(i, TACIT_PAYLOAD_CHECKPOINT);
+            } else if (i % 6 == 4) {
+                say_locked(i, 0, false);
+            }
+            if (delivered() == i) {
+                deliver_slow(ctb, i);
+            }
+        }
+    }
+    assert_in_range(ctb->lapses[2].count, 3, 6);
+}
+
+// An id that is broadcast when replica 2 has owed another one for a while waits only for the rest.
+static bool rule_overdue_is_seen_in_time(void)
+{
+    struct tacit_ctb *ctb = open_world(true);
+    tacit_time_ns_t due_ns = world.now_ns + WORLD_SLOW_NS;
+    say_lock(0, TACIT_PAYLOAD_PREPARE, 0);
+    world.now_ns += WORLD_SLOW_NS / 2;
+    (void)tacit_ctb_poll(ctb, world.now_ns);
+    deliver_slow(ctb, 0);
+    say_lock(1, TACIT_PAYLOAD_CHECKPOINT, 0);
+    bool kept = tacit_ctb_nudge_due(ctb, 1) == due_ns;
+    ctb->streams[1].late = false;
+    assert_int_equal(tacit_ctb_sign_due(ctb, 1), tacit_ctb_nudge_due(ctb, 1));
+    assert_true(!kept || tacit_ctb_overdue_due(ctb) == due_ns);
+    world.now_ns = due_ns;
+    (void)tacit_ctb_poll(ctb, world.now_ns);
+    assert_int_equal(tacit_ctb_overdue(ctb), 1u << 2);
+    assert_true(tacit_ctb_nudge_due(ctb, 1) > due_ns); // was sent
+    return kept;
+}
+
+// Others have signed for what an id leads to: its LOCKED is not waited for here either.
+static bool rule_signed_for_is_not_waited_for(void)
+{
+    struct tacit_ctb *ctb = open_world(true);
+    say_lock(0, TACIT_PAYLOAD_PREPARE, 0);
+    tacit_ctb_signed_for(ctb, 1, 1); // not locked: nothing
+    assert_true(tacit_ctb_nudge_due(ctb, 1) == world.now_ns + WORLD_SLOW_NS);
+    tacit_ctb_signed_for(ctb, 1, 0);
+    bool kept = tacit_ctb_nudge_due(ctb, 1) < world.now_ns + WORLD_SLOW_NS / 4;
+    say_locked(0, 0, false); // it still counts
+    assert_int_equal(delivered(), 1);
+    return kept;
+}
+
 // Replica 2 says LOCKED of everything but PREPAREs: these are not waited for, what else is
 // broadcast is, until it says LOCKED of one.
 static bool rule_unvouching_is_not_waited_for(void)
@@ -572,6 +657,10 @@ static const struct rule rules[] = {
      TACIT_BUG_OTHER_LOCKED_WAITED_FOR},
     {"who leads owes no LOCKED of a PREPARE", rule_leader_owes_no_prepare,
      TACIT_BUG_LEADER_OWES_PREPARE},
+    {"one wait is one lapse", rule_one_wait_is_one_lapse, TACIT_BUG_LAPSE_EACH_ID},
+    {"the overdue are seen in time", rule_overdue_is_seen_in_time, TACIT_BUG_OVERDUE_SEEN_LATE},
+    {"others' signatures end the wait", rule_signed_for_is_not_waited_for,
+     TACIT_BUG_OTHERS_WAIT_IGNORED},
     {"lapses add up", rule_lapses_add_up, TACIT_BUG_LAPSES_FORGIVEN},
     {"the overdue are not waited for", rule_overdue_is_not_waited_for,
      TACIT_BUG_OVERDUE_WAITED_FOR},
@@ -597,6 +686,7 @@ int main(void)
         cmocka_unit_test(leave__speaks_of_what_was_delivered),
         cmocka_unit_test(nudge__has_locked_said_again),
         cmocka_unit_test(runs__need_no_registers_when_all_are_there),
+        cmocka_unit_test(lapses__are_counted_for_prepares),
         cmocka_unit_test(missed__counts_if_nothing_was_heard_since),
         cmocka_unit_test(owed__is_the_rest_from_the_last_word_on),
         RULE_TESTS(rules),
