@@ -311,9 +311,8 @@ static enum tacit_status outage(struct local *local, struct load *load,
     before = load_acknowledged(load) - before;
     bool is_first = arguments->follower && !arguments->stop;
     take_precedence(is_first);
-    e->fault_ns = cli_now_ns();
     enum tacit_status status =
-        local_signal(local, node, arguments->stop ? SIGSTOP : SIGKILL, error);
+        local_signal_timed(local, node, arguments->stop ? SIGSTOP : SIGKILL, &e->fault_ns, error);
     e->effect_ns = cli_now_ns();
     if (is_first) {
         take_precedence(false);

@@ -456,16 +456,25 @@ enum tacit_status local_start_again(struct local *local, struct local_node node,
     return note_pid(local, name, pid, started, error);
 }
 
-enum tacit_status local_signal(const struct local *local, struct local_node node, int signal_number,
-                               struct tacit_error *error)
+enum tacit_status local_signal_timed(const struct local *local, struct local_node node,
+                                     int signal_number, uint64_t *sent_ns,
+                                     struct tacit_error *error)
 {
     char name[TACIT_CONFIG_NAME_BYTES];
     pid_t pid = local_pid(local, node);
     local_name(node, name);
+    *sent_ns = cli_now_ns();
     if (pid == 0 || kill(pid, signal_number) != 0) {
         return tacit_error_set(error, TACIT_ENOENT, 0, "%s does not run", name);
     }
     return TACIT_OK;
+}
+
+enum tacit_status local_signal(const struct local *local, struct local_node node, int signal_number,
+                               struct tacit_error *error)
+{
+    uint64_t sent_ns;
+    return local_signal_timed(local, node, signal_number, &sent_ns, error);
 }
 
 bool local_wait_gone(const struct local *local, struct local_node node, uint64_t timeout_ns)
