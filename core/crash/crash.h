@@ -235,6 +235,7 @@ struct tacit_crash {
     tacit_time_ns_t backoff_ns;
     tacit_time_ns_t grant_ns;      // recent duration of getting a majority
     tacit_time_ns_t leaderless_ns; // since when no trusted holder is known, 0: one is
+    uint32_t prefetched;           // LOG regions in this attempt
     tacit_time_ns_t asked_ns, granted_ns;
     tacit_time_ns_t lost_ns; // when a replica was last lost, or this one asked to lead
 

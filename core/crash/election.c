@@ -350,6 +350,7 @@ static void start_attempt(struct tacit_crash *crash)
         crash->attempt_ns = at_least;
     }
     crash->attempt_end_ns = crash->now_ns + crash->attempt_ns;
+    crash->prefetched = 0;
     tacit_stream_read_heads(crash);
     for (uint32_t i = 0; i < crash->host_count; i++) {
         crash->hosts[i].stage = TACIT_HOST_IDLE;
@@ -464,6 +465,32 @@ static bool poll_hosts(struct tacit_crash *crash)
     return worked;
 }
 
+// Catch-up reads the header and the next entries of every LOG, mostly memory that this process has
+// never read: where it has to be mapped first, that takes several times as long as to read it.
+// While hosts are asked there is time for that; one region a turn, as an answer may come.
+static bool prefetch_next(struct tacit_crash *crash)
+{
+    const struct tacit_fabric_ops *ops = crash->fabric->ops;
+    if (ops->prefetch == NULL || crash->prefetched == crash->host_count * crash->config->replicas) {
+        return false;
+    }
+    const struct tacit_log_host *host = &crash->hosts[crash->prefetched % crash->host_count];
+    tacit_node_t owner = (tacit_node_t)(crash->prefetched / crash->host_count);
+    crash->prefetched++;
+    struct tacit_region_key key = {TACIT_REGION_LOG, owner,
+                                   (tacit_incarnation_t)crash->members[owner]};
+    int32_t region = host->up ? ops->region(crash->fabric, host->node, key) : -1;
+    if (region < 0) {
+        return true;
+    }
+    ops->prefetch(crash->fabric, host->node, region, 0, TACIT_LOG_ENTRIES);
+    for (uint32_t i = 0; i < TACIT_SCAN_GROUP; i++) {
+        ops->prefetch(crash->fabric, host->node, region,
+                      tacit_log_slot(crash->shape, crash->decided + i), TACIT_ENTRY_HEADER);
+    }
+    return true;
+}
+
 bool tacit_election_poll(struct tacit_crash *crash)
 {
     bool worked = false;
@@ -478,6 +505,9 @@ bool tacit_election_poll(struct tacit_crash *crash)
         hosts_at(crash, TACIT_HOST_GATHERED) >= tacit_crash_quorum(crash)) {
         majority_gathered(crash);
         worked |= poll_hosts(crash);
+    }
+    if (crash->role == TACIT_ROLE_CANDIDATE) {
+        worked |= prefetch_next(crash);
     }
     if (crash->role == TACIT_ROLE_RECOVERING && !crash->scan.active) {
         bool promising = false;

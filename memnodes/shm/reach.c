@@ -15,6 +15,7 @@
 
 // Events that post() leaves free for what poll() and permission changes have to tell.
 #define EVENTS_KEPT 16u
+#define TOUCH_BYTES 4096u // no system has smaller pages
 
 #ifdef TACIT_TEST_HOOKS
 void (*tacit_shm_test_before_check)(void);
@@ -123,6 +124,22 @@ static bool reach_post(struct tacit_fabric *fabric, const struct tacit_op *op)
     event->node = op->host;
     event->cookie = op->cookie;
     return true;
+}
+
+// A peer's region is mapped page by page when it is first touched (tacit_shm_memory_map).
+static void reach_prefetch(struct tacit_fabric *fabric, tacit_node_t host, int32_t region,
+                           uint64_t offset, uint32_t bytes)
+{
+    const struct tacit_shm_view *views = views_of(tacit_shm_of(fabric), host);
+    unsigned slot = (unsigned)region & 0xff;
+    assert(region >= 0 && slot < TACIT_SHM_SLOTS);
+    if (views == NULL || views[slot].words == NULL || views[slot].handle != region) {
+        return;
+    }
+    assert(offset <= views[slot].bytes && bytes <= views[slot].bytes - offset);
+    for (uint64_t at = offset; at < offset + bytes; at += TOUCH_BYTES - at % TOUCH_BYTES) {
+        (void)*(const volatile uint64_t *)(views[slot].words + at / 8);
+    }
 }
 
 // The host has made a REGISTERS region and this process was not told yet, or has not mapped it yet.
@@ -397,6 +414,7 @@ const struct tacit_fabric_ops tacit_shm_ops = {
     .poll = tacit_shm_poll,
     .ring = reach_ring,
     .region = reach_region,
+    .prefetch = reach_prefetch,
     .local = tacit_shm_local,
     .log_regions = tacit_shm_log_regions,
     .grant = tacit_shm_grant,

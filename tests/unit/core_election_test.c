@@ -30,6 +30,7 @@ struct world {
     uint64_t holder[REPLICAS]; // word in each host's PAGE
     uint64_t asked[REPLICAS];  // request number as last written
     uint32_t looks, releases;
+    uint32_t headers[REPLICAS], entries[REPLICAS]; // prefetched of each host
     _Alignas(64) uint8_t small[TACIT_SMALL_READS][TACIT_SMALL_READ_BYTES];
     _Alignas(64) uint8_t journal[ENTRIES * SLOT_BYTES];
 };
@@ -69,13 +70,24 @@ static int32_t region(struct tacit_fabric *fabric, tacit_node_t host, struct tac
     return 1;
 }
 
+static void prefetch(struct tacit_fabric *fabric, tacit_node_t host, int32_t handle,
+                     uint64_t offset, uint32_t bytes)
+{
+    (void)fabric;
+    assert_int_equal(handle, 1);
+    assert_true(offset + bytes <= tacit_log_bytes(world.crash.shape));
+    world.headers[host] += offset == 0;
+    world.entries[host] += offset != 0 && bytes == TACIT_ENTRY_HEADER;
+}
+
 static uint32_t draw(void *context, uint32_t bound)
 {
     (void)context;
     return bound / 2;
 }
 
-static const struct tacit_fabric_ops ops = {.post = post, .ring = ring, .region = region};
+static const struct tacit_fabric_ops ops = {
+    .post = post, .ring = ring, .region = region, .prefetch = prefetch};
 
 static void set_up(tacit_node_t self)
 {
@@ -168,6 +180,22 @@ static void slow_hosts__are_waited_for(void **state)
     run(2 * MS);
     assert_int_equal(world.crash.counters.elections_lost, 1);
     assert_true(world.releases > 0);
+}
+
+// What catch-up will read is made ready while hosts are asked, once for each attempt.
+static void candidate__prefetches_logs(void **state)
+{
+    (void)state;
+    set_up(0);
+    lose(1);
+    run(20 * US);
+    assert_int_equal(world.crash.role, TACIT_ROLE_CANDIDATE);
+    for (tacit_node_t r = 0; r < REPLICAS; r++) {
+        assert_int_equal(world.headers[r], r == 1 ? 0 : REPLICAS);
+        assert_int_equal(world.entries[r], r == 1 ? 0 : REPLICAS * TACIT_SCAN_GROUP);
+    }
+    run(100 * US);
+    assert_int_equal(world.headers[0], REPLICAS);
 }
 
 // Nobody holds its log yet, which is no reason to be a candidate: a leader that is there comes.
@@ -306,6 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slow_hosts__are_waited_for),
+        cmocka_unit_test(candidate__prefetches_logs),
         cmocka_unit_test(readmitted__leaves_leading_to_others_at_first),
         cmocka_unit_test(slow_hosts__are_not_looked_at_without_end),
         cmocka_unit_test(rival__with_a_smaller_id_that_blocks_is_given_way_to_at_once),

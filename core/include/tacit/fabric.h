@@ -166,6 +166,10 @@ struct tacit_fabric_ops {
     // (yet). Valid until that host's DOWN. host may be the calling process itself.
     // TACIT_REGION_COMING: a REGISTERS region that is there but not yet here.
     int32_t (*region)(struct tacit_fabric *fabric, tacit_node_t host, struct tacit_region_key key);
+    // The caller is about to read there: what can be done for it beforehand, such as to map pages,
+    // is done now. Nothing is posted, counted or completed. NULL: there is nothing to be done.
+    void (*prefetch)(struct tacit_fabric *fabric, tacit_node_t host, int32_t region,
+                     uint64_t offset, uint32_t bytes);
     // Own region by its key, for local loads, and stores if this process is the writer. NULL: not
     // there. Valid until retire() of it, or the owner's DOWN for client regions. *bytes gets its
     // size.
