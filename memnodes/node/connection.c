@@ -43,12 +43,15 @@ static void report(struct tacit_memnode *node, enum tacit_shm_report_kind kind, 
 
 // ---- life of a connection ----
 
-// The kernel said so in the peer's host page: long before its socket hangs up.
+// The kernel said so in the peer's host page, here or at the first mark: long before its socket
+// hangs up.
 static bool is_dead(const struct tacit_memnode *node,
                     const struct tacit_memnode_connection *connection)
 {
-    const uint64_t *word = connection->host + TACIT_SHM_HOST_DEATHS / 8 + (size_t)node->fabric.self;
-    return (__atomic_load_n(word, __ATOMIC_ACQUIRE) & FUTEX_OWNER_DIED) != 0;
+    const uint64_t *words = connection->host + TACIT_SHM_HOST_DEATHS / 8;
+    uint64_t marks = __atomic_load_n(&words[node->fabric.self], __ATOMIC_ACQUIRE) |
+                     __atomic_load_n(&words[0], __ATOMIC_ACQUIRE);
+    return (marks & FUTEX_OWNER_DIED) != 0;
 }
 
 static struct tacit_memnode_replica *writer_of(struct tacit_memnode *node,

@@ -685,6 +685,9 @@ void *tacit_shm_control_main(void *context)
     int started = getpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid));
     while (!atomic_load(&shm->stop)) {
         follow_rank(shm, started);
+        if (tacit_shm_queue_used(&shm->commands_queue) > 0) { // not all of them are rung for
+            commands_take(shm);
+        }
         tacit_time_ns_t now_ns = tacit_shm_now_ns();
         tacit_time_ns_t next_ns = expire(shm, now_ns);
         tacit_time_ns_t reach_ns = tacit_shm_reach_turn(shm, now_ns);

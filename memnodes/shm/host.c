@@ -14,12 +14,18 @@
 // Commands that retire() and deaths may add between two polls.
 #define COMMANDS_KEPT (TACIT_SHM_LOGS + TACIT_NODES_MAX)
 
-void tacit_shm_command(struct tacit_shm *shm, struct tacit_shm_command command)
+// Without a wake-up of the control thread: it comes to it when something else wakes it.
+static void command_put(struct tacit_shm *shm, struct tacit_shm_command command)
 {
     uint32_t at = atomic_load_explicit(&shm->commands_queue.written, memory_order_relaxed);
     assert(tacit_shm_queue_used(&shm->commands_queue) < TACIT_SHM_COMMANDS);
     shm->commands[at % TACIT_SHM_COMMANDS] = command;
     atomic_store_explicit(&shm->commands_queue.written, at + 1, memory_order_release);
+}
+
+void tacit_shm_command(struct tacit_shm *shm, struct tacit_shm_command command)
+{
+    command_put(shm, command);
     uint64_t one = 1;
     (void)!write(shm->command_event, &one, sizeof one);
 }
@@ -50,6 +56,8 @@ static void link_up(struct tacit_shm *shm, struct tacit_shm_connection *connecti
     *link = (struct tacit_shm_link){.connection = connection, .control = link->control};
     link->death = (const uint32_t *)(const void *)tacit_shm_host_word(
         host, TACIT_SHM_HOST_DEATHS + 8u * (size_t)connection->known_as);
+    link->first_death =
+        (const uint32_t *)(const void *)tacit_shm_host_word(host, TACIT_SHM_HOST_DEATHS);
     link->pair = tacit_shm_host_word(host, TACIT_SHM_HOST_GENERATION);
     link->sleeping = tacit_shm_host_word(host, TACIT_SHM_HOST_SLEEPING);
     link->kept = tacit_shm_host_word(host, TACIT_SHM_HOST_KEPT);
@@ -81,8 +89,10 @@ static void link_up(struct tacit_shm *shm, struct tacit_shm_connection *connecti
     }
 }
 
-// The node is dead for certain: DOWN at once, without the control thread.
-static void link_down(struct tacit_shm *shm, tacit_node_t node, bool certain)
+// `is_seen`: by its mark, which comes before its socket hangs up, and that wakes the control thread
+// soon enough. (If it did already, the next second does: nothing waits for what is released.) Who
+// may have to take over from the dead one has no time for it.
+static void link_down(struct tacit_shm *shm, tacit_node_t node, bool certain, bool is_seen)
 {
     struct tacit_shm_link *link = &shm->links[node];
     struct tacit_shm_connection *connection = link->connection;
@@ -102,9 +112,13 @@ static void link_down(struct tacit_shm *shm, tacit_node_t node, bool certain)
             break;
         }
     }
-    tacit_shm_command(
-        shm, (struct tacit_shm_command){.kind = TACIT_SHM_COMMAND_RELEASE,
-                                        .number = (uint16_t)(connection - shm->connections)});
+    struct tacit_shm_command release = {.kind = TACIT_SHM_COMMAND_RELEASE,
+                                        .number = (uint16_t)(connection - shm->connections)};
+    if (is_seen) {
+        command_put(shm, release);
+    } else {
+        tacit_shm_command(shm, release);
+    }
 }
 
 static void notice_take(struct tacit_shm *shm, const struct tacit_shm_notice *notice)
@@ -119,7 +133,7 @@ static void notice_take(struct tacit_shm *shm, const struct tacit_shm_notice *no
     bool is_current = link->connection == connection && connection->serial == notice->serial;
     if (notice->kind == TACIT_SHM_NOTICE_DOWN) {
         if (is_current) {
-            link_down(shm, notice->node, notice->certain || tacit_shm_link_is_dead(link));
+            link_down(shm, notice->node, notice->certain || tacit_shm_link_is_dead(link), false);
         }
         return;
     }
@@ -151,12 +165,15 @@ size_t tacit_shm_poll(struct tacit_fabric *fabric, struct tacit_event *events, s
     if (tacit_shm_queue_used(&shm->notices_queue) > 0) {
         notices_take(shm);
     }
-    // One host's mark of death a call: a few calls see them all, and none pays for many.
-    if (shm->up_count > 0 && tacit_shm_events_free(shm) >= EVENTS_KEPT) {
+    // One host's mark of death a call: a few calls see them all, and none pays for many. All of
+    // them after a sleep, as one may be what has ended it.
+    uint32_t looks = shm->has_slept ? shm->up_count : 1;
+    shm->has_slept = false;
+    for (; looks > 0 && shm->up_count > 0 && tacit_shm_events_free(shm) >= EVENTS_KEPT; looks--) {
         shm->death_turn = shm->death_turn + 1 < shm->up_count ? shm->death_turn + 1 : 0;
         tacit_node_t node = shm->up[shm->death_turn];
         if (tacit_shm_link_is_dead(&shm->links[node])) {
-            link_down(shm, node, true);
+            link_down(shm, node, true, true);
         }
     }
     size_t count = 0;

@@ -172,6 +172,7 @@ struct tacit_shm_peer_entry {
 struct tacit_shm_link {
     struct tacit_shm_connection *connection; // NULL: down
     const uint32_t *death;                   // our word in its host page
+    const uint32_t *first_death;             // the one that its kernel marks first
     const uint64_t *pair;                    // its permission pair
     const uint64_t *sleeping;
     const uint64_t *kept;     // its list of REGISTERS regions
@@ -204,6 +205,7 @@ struct tacit_shm {
     struct tacit_shm_link links[TACIT_NODES_MAX];
     tacit_node_t up[TACIT_NODES_MAX]; // those that are
     uint32_t up_count, death_turn;
+    bool has_slept; // since the last poll()
     uint64_t link_changes;
     struct tacit_shm_view self_views[TACIT_SHM_SLOTS]; // own regions as views
     uint64_t log_order[TACIT_SHM_LOGS];                // age of the log region there, 0: none

@@ -75,7 +75,11 @@ void tacit_shm_futex_wake(const uint32_t *word, bool shared)
 
 bool tacit_shm_link_is_dead(const struct tacit_shm_link *link)
 {
-    return (__atomic_load_n(link->death, __ATOMIC_ACQUIRE) & FUTEX_OWNER_DIED) != 0;
+    // The kernel marks one word after the other, and may be interrupted between two by whoever it
+    // woke with the first: a candidate, which may need this host to know as well.
+    uint32_t marks = __atomic_load_n(link->death, __ATOMIC_ACQUIRE) |
+                     __atomic_load_n(link->first_death, __ATOMIC_ACQUIRE);
+    return (marks & FUTEX_OWNER_DIED) != 0;
 }
 
 // ---- death ----
@@ -136,7 +140,7 @@ void tacit_shm_arm(struct tacit_fabric *fabric)
         }
         if (shm->up[i] < TACIT_NODE_CLIENT) {
             uint32_t mark = __atomic_load_n(link->death, __ATOMIC_ACQUIRE);
-            waiter->is_late = waiter->is_late || (mark & FUTEX_OWNER_DIED) != 0;
+            waiter->is_late = waiter->is_late || tacit_shm_link_is_dead(link);
             word_add(waiter, link->death, mark, true);
         }
     }
@@ -201,6 +205,7 @@ void tacit_shm_sleep(struct tacit_fabric *fabric, tacit_time_ns_t until_ns)
 {
     struct tacit_shm *shm = tacit_shm_of(fabric);
     struct tacit_shm_waiter *waiter = shm->waiter;
+    shm->has_slept = true;
     if (waiter->is_late || waiter->link_changes != shm->link_changes) {
         return; // a host that came up since has a bell that is not among our words
     }
