@@ -282,8 +282,8 @@ bool tacit_ctb_is_owed_in_vain(const struct tacit_ctb *ctb, tacit_node_t s,
 static void sooner_overdue(tacit_time_ns_t *due_ns, tacit_time_ns_t owed_ns,
                            tacit_time_ns_t after_ns)
 {
-    bool is_sooner = owed_ns != 0 && owed_ns + after_ns < *due_ns;
-    if (is_sooner && !TACIT_BUG(OVERDUE_WAITED_FOR) && !TACIT_BUG(OVERDUE_SEEN_LATE)) {
+    bool is_ever = owed_ns != 0 && !TACIT_BUG(OVERDUE_WAITED_FOR);
+    if (is_ever && owed_ns + after_ns < *due_ns && !TACIT_BUG(OVERDUE_SEEN_LATE)) {
         *due_ns = owed_ns + after_ns;
     }
 }
