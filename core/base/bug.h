@@ -189,6 +189,8 @@
     X(OTHER_LOCKED_WAITED_FOR, "an id of which LOCKED differs is waited for like others")          \
     X(LACK_TEACHES_NOTHING, "each request that a client sends to some only has a slot wait")       \
     X(WARY_UNLIMITED, "a liar can have any number of clients doubted")                             \
+    X(LEADER_AHEAD_WAITED_FOR, "a leader that has sealed its view is waited for")                  \
+    X(EACH_FETCHES_BACK, "each replica that missed one alone in a later view takes a view for it") \
     /* the newest is the last */
 
 enum tacit_bug {

@@ -333,10 +333,16 @@ static bool is_passed_over(const struct tacit_agree *a)
 // One left the view alone, perhaps for no good reason, and cannot come back into it: without its
 // ACK each slot costs signatures, as long as the others make progress, and they need not stop for
 // its sake. A later view ends that. A liar gains few views by it, ever more rarely.
-static bool is_missed(const struct tacit_agree *a)
+static bool is_missed(const struct tacit_agree *a, uint32_t run)
 {
-    return a->slow_run >= TACIT_SLOW_RUN << a->fetched_back && a->gathered_ns != UINT64_MAX &&
+    return run >= TACIT_SLOW_RUN << a->fetched_back && a->gathered_ns != UINT64_MAX &&
            one_ahead(a) != TACIT_NODE_NONE && !TACIT_BUG(LONE_NEVER_FOLLOWED);
+}
+
+static void note_fetched_back(struct tacit_agree *a)
+{
+    a->fetched_back += a->fetched_back < TACIT_SLOW_RUN_DOUBLINGS;
+    a->slow_run = 0;
 }
 
 // Views that f+1 others have sealed are left; one of these is correct.
@@ -357,12 +363,15 @@ static void join(struct tacit_agree *a)
         }
     }
     if (best > a->view) {
+        // The view that this replica was about to call for: else each of them would call for one.
+        if (is_missed(a, 2 * a->slow_run) && !TACIT_BUG(EACH_FETCHES_BACK)) {
+            note_fetched_back(a);
+        }
         tacit_view_seal(a, best - 1);
         return;
     }
-    if (is_missed(a)) {
-        a->fetched_back += a->fetched_back < TACIT_SLOW_RUN_DOUBLINGS;
-        a->slow_run = 0;
+    if (is_missed(a, a->slow_run)) {
+        note_fetched_back(a);
         tacit_mark(&a->marker, TACIT_MARK_SEAL_FETCHED_BACK);
         tacit_node_t lone = one_ahead(a);
         a->joined[lone] = a->streams[lone].view;
@@ -755,12 +764,21 @@ enum tacit_take tacit_view_newview_seen(struct tacit_agree *a, tacit_node_t stre
 
 // ---- a turn
 
+// Whoever leads this view will never propose in it: it is proven faulty, or has sealed the view
+// itself. To wait for a timer would keep all clients waiting.
+static bool is_led_by_nobody(const struct tacit_agree *a)
+{
+    tacit_node_t leader = tacit_leader_of(a, a->view);
+    return tacit_ctb_is_condemned(a->ctb, leader) ||
+           (a->streams[leader].view > a->view && !TACIT_BUG(LEADER_AHEAD_WAITED_FOR));
+}
+
 bool tacit_view_poll(struct tacit_agree *a)
 {
     bool worked = false;
     gather(a);
     join(a);
-    if (tacit_ctb_is_condemned(a->ctb, tacit_leader_of(a, a->view))) {
+    if (is_led_by_nobody(a)) {
         tacit_agree_suspect(a);
     }
     if (a->seal_due) {

@@ -613,6 +613,38 @@ static bool rule_lone_is_followed(void)
     return report_of(0).view == 1 && world_marks[TACIT_MARK_SEAL_FETCHED_BACK] > 0;
 }
 
+// Replica 2 is two views ahead, alone. The two others miss it, one a slot after the other, and
+// leave one view for that, not one each.
+static bool rule_one_view_for_who_is_missed(void)
+{
+    world_open();
+    for (unsigned i = 0; i < 2; i++) {
+        agree_of(2)->gathered_ns = world.now_ns;
+        tacit_agree_suspect(agree_of(2));
+        world_pump();
+    }
+    assert_int_equal(report_of(2).view, 2);
+    agree_of(0)->slow_run = TACIT_SLOW_RUN - 1;
+    agree_of(1)->slow_run = TACIT_SLOW_RUN - 2;
+    propose(0, "first");
+    world_pass(2 * WORLD_SLOW_NS);
+    assert_int_equal(report_of(0).view, 1);
+    assert_int_equal(report_of(1).view, 1);
+    propose(1, "second");
+    world_pass(2 * WORLD_SLOW_NS);
+    assert_int_equal(report_of(0).decided, 2);
+    return report_of(0).view == 1 && report_of(1).view == 1;
+}
+
+// Who leads view 0 seals it: nobody waits for any time to pass.
+static bool rule_who_seals_leads_no_more(void)
+{
+    world_open();
+    tacit_agree_suspect(agree_of(0));
+    world_pump();
+    return report_of(1).view == 1 && report_of(2).view == 1;
+}
+
 // Each view that is left for a lone one doubles what the next one takes; a long time of decisions
 // without signatures halves it again.
 static void lone__is_followed_ever_more_rarely(void **state)
@@ -696,6 +728,8 @@ static const struct rule rules[] = {
     {"late ACKs are seen", rule_late_acks_are_seen, TACIT_BUG_LATE_UNSEEN},
     {"silent is who was waited for", rule_silent_is_who_was_waited_for, TACIT_BUG_SILENT_AT_ONCE},
     {"f+1 shares are checked", rule_shares_are_spared, TACIT_BUG_SHARES_ALL_CHECKED},
+    {"one view for who is missed", rule_one_view_for_who_is_missed, TACIT_BUG_EACH_FETCHES_BACK},
+    {"who seals leads no more", rule_who_seals_leads_no_more, TACIT_BUG_LEADER_AHEAD_WAITED_FOR},
     {"who left alone is followed", rule_lone_is_followed, TACIT_BUG_LONE_NEVER_FOLLOWED},
     {"the silent are not waited for", rule_silent_not_waited_for, TACIT_BUG_SILENT_WAITED_FOR},
     {"the overdue are not waited for", rule_overdue_not_waited_for, TACIT_BUG_OVERDUE_WAITED_FOR},

@@ -185,9 +185,9 @@ static void seal__of_one_is_joined_by_who_waits(void **state)
 {
     (void)state;
     world_open();
-    world.node[0].is_dead = true; // the leader
-    world.node[1].obliged = true;
-    say_seal(0, 0, agree_of(1)->entries, 0);
+    world.node[2].is_dead = true;
+    world.node[1].obliged = true; // and the leader does nothing
+    say_seal(2, 0, agree_of(1)->entries, 0);
     world_pass(WORLD_JOIN_NS / 2);
     assert_int_equal(report_of(1).view, 0);
     world_pass(WORLD_JOIN_NS);
