@@ -86,8 +86,13 @@ static void wake(void *context)
 static void changed(void *context)
 {
     struct tacit_replica *replica = context;
-    tacit_control_notify(replica->control);
     tacit_view_source_changed(&replica->view);
+}
+
+static void settled(void *context)
+{
+    const struct tacit_replica *replica = context;
+    tacit_control_notify(replica->control);
 }
 
 // ---- the end of its life in a seat
@@ -519,6 +524,7 @@ enum tacit_status tacit_replica_open(const struct tacit_replica_options *options
                                             .publisher = &replica->publisher,
                                             .view_words = &replica->view.words,
                                             .changed = changed,
+                                            .settled = settled,
                                             .is_over = options->unreplicated ? NULL : is_over,
                                             .context = replica,
                                             .is_crowded = is_crowded(replica->node),

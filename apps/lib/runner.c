@@ -69,9 +69,18 @@ static void publish(struct tacit_runner *runner, tacit_time_ns_t now_ns)
     if (changed && runner->changed != NULL) {
         runner->changed(runner->context);
     }
+    runner->is_unsettled = runner->is_unsettled || changed;
     if (runner->is_over != NULL && runner->is_over(runner->context, &value.report, now_ns)) {
         atomic_store(&runner->stop, true);
     }
+}
+
+static void settle(struct tacit_runner *runner)
+{
+    if (runner->is_unsettled && runner->settled != NULL) {
+        runner->settled(runner->context);
+    }
+    runner->is_unsettled = false;
 }
 
 static bool turn(struct tacit_runner *runner)
@@ -83,9 +92,12 @@ static bool turn(struct tacit_runner *runner)
         runner->shared_until_ns = now_ns + SHARED_NS;
     }
     runner->turned_ns = now_ns;
-    if (now_ns - runner->published_ns >= (runner->is_calm ? PUBLISH_IDLE_NS : PUBLISH_NS) ||
-        runner->view_words->sequence != runner->view_sequence) {
+    bool is_due = now_ns - runner->published_ns >= (runner->is_calm ? PUBLISH_IDLE_NS : PUBLISH_NS);
+    if (is_due || runner->view_words->sequence != runner->view_sequence) {
         publish(runner, now_ns);
+    }
+    if (is_due) {
+        settle(runner);
     }
     return worked;
 }
@@ -104,6 +116,9 @@ static unsigned sleep_once(struct tacit_runner *runner)
     if (!turn(runner) && !stopping(runner)) {
         if (runner->signer != NULL) {
             tacit_signer_pool_busy(runner->signer, true); // that turn may have submitted something
+        }
+        if (!tacit_smr_is_electing(runner->smr) && !tacit_smr_is_unsettled(runner->smr)) {
+            settle(runner);
         }
         tacit_time_ns_t now_ns = runner->now_ns();
         tacit_time_ns_t until_ns = now_ns + SLEEP_MAX_NS;
@@ -213,4 +228,5 @@ void tacit_runner_run(struct tacit_runner *runner)
         }
     }
     publish(runner, runner->now_ns());
+    settle(runner);
 }

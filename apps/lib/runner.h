@@ -27,6 +27,9 @@ struct tacit_runner {
     // Called when something that a person would want to know has changed (role, leader, who is
     // trusted).
     void (*changed)(void *context);
+    // Called after it, once this thread has nothing better to do, and soon in any case: who is to
+    // log that need not be woken while clients wait for the next leader.
+    void (*settled)(void *context);
     // Asked with each report: whether this life of the replica is over, which ends the loop. NULL:
     // never.
     bool (*is_over)(void *context, const struct tacit_status_report *report,
@@ -49,6 +52,7 @@ struct tacit_runner {
     bool is_calm; // the last sleep ended by the clock and nothing much came after it
     struct tacit_published last;
     uint64_t view_sequence; // of the view that was published last
+    bool is_unsettled;      // `changed` was called after `settled`
 };
 
 // Runs until `stop`. Calls nothing that allocates, blocks elsewhere than in sleep(), or writes
