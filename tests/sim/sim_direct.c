@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "flip/flip.h"
@@ -24,6 +25,7 @@
 #define SETTLED_NS 50000000u // until everybody is connected and joined
 #define LOG_ENTRIES 128u
 #define INFLIGHT 16u
+#define LARGE_PAGE 2097152u
 #define CALIBRATION 20000u
 #define INTERRUPTED_TICKS 2000u // between two looks in a row: the machine did something else
 // No turn takes so long: the machine gave the processor to somebody else meanwhile.
@@ -473,10 +475,13 @@ static struct tacit_signer *open_signer(struct sim_direct *direct, struct proces
     return &process->signer->signer;
 }
 
+// In large pages, as a replica takes it (apps/lib/replica.c).
 static void *process_memory(size_t bytes)
 {
-    void *memory = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+    bytes = (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    void *memory = aligned_alloc(LARGE_PAGE, bytes);
     assert(memory != NULL);
+    (void)madvise(memory, bytes, MADV_HUGEPAGE); // not everywhere to be had
     return memory;
 }
 
