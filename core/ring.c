@@ -61,10 +61,15 @@ uint64_t tacit_ring_offset(struct tacit_ring_shape shape, uint64_t sequence)
     return slot * shape.slot_bytes;
 }
 
+uint64_t tacit_ring_sum(const void *padded, uint32_t bytes)
+{
+    return XXH3_64bits(padded, bytes);
+}
+
 // Of a private slot whose length was checked.
 static uint64_t checksum(const uint8_t *slot, uint32_t length)
 {
-    uint64_t payload = XXH3_64bits(slot + TACIT_RING_HEADER, padded(length));
+    uint64_t payload = tacit_ring_sum(slot + TACIT_RING_HEADER, padded(length));
     return XXH3_64bits_withSeed(slot, TACIT_RING_WORD_CHECKSUM * 8, payload);
 }
 
@@ -72,12 +77,19 @@ uint32_t tacit_ring_seal(struct tacit_ring_shape shape, uint64_t sequence, uint8
                          uint32_t length)
 {
     TACIT_ASSERT(length <= payload_max(shape));
-    uint64_t length_word = length;
-    memcpy(out + 8 * TACIT_RING_WORD_SEQUENCE, &sequence, 8);
-    memcpy(out + 8 * TACIT_RING_WORD_LENGTH, &length_word, 8);
     memset(out + TACIT_RING_HEADER + length, 0, padded(length) - length);
-    uint64_t sum = checksum(out, length);
-    memcpy(out + 8 * TACIT_RING_WORD_CHECKSUM, &sum, 8);
+    uint64_t sum = tacit_ring_sum(out + TACIT_RING_HEADER, padded(length));
+    return tacit_ring_seal_summed(shape, sequence, out, length, sum);
+}
+
+uint32_t tacit_ring_seal_summed(struct tacit_ring_shape shape, uint64_t sequence, uint8_t *out,
+                                uint32_t length, uint64_t sum)
+{
+    TACIT_ASSERT(length <= payload_max(shape));
+    uint64_t words[TACIT_RING_HEADER_WORDS] = {sequence, length};
+    words[TACIT_RING_WORD_CHECKSUM] =
+        XXH3_64bits_withSeed(words, TACIT_RING_WORD_CHECKSUM * 8, sum);
+    memcpy(out, words, sizeof words);
     return TACIT_RING_HEADER + padded(length);
 }
 

@@ -621,6 +621,9 @@ void tacit_agree_get_ready(struct tacit_agree *a)
     tacit_prefetch(slot->acks, a->config.replicas * sizeof slot->acks[0]);
     tacit_prefetch(slot->certifies, a->config.replicas * sizeof slot->certifies[0]);
     tacit_prefetch(&stream->used[a->seen % stream->window], sizeof stream->used[0]);
+    if (a->view > 0) { // what NEW_VIEW forces
+        tacit_prefetch(&stream->force[a->seen % stream->window], sizeof stream->force[0]);
+    }
     tacit_ctb_prefetch(a->ctb, leader);
     tacit_links_prefetch(a->links, a->seen > a->undecided ? a->undecided : a->seen);
 }

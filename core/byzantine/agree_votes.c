@@ -127,8 +127,10 @@ static bool is_endorsed(struct tacit_agree *a, struct tacit_slot *slot)
                         slot->prepare.body_bytes, a->now_ns);
         return false;
     }
-    const struct tacit_slot_value *forced = tacit_stream_force_of(leader, slot->slot);
-    bool is_forced = forced != NULL && slot->view > 0 && leader->view == slot->view &&
+    bool may_be_forced = slot->view > 0 && leader->view == slot->view;
+    const struct tacit_slot_value *forced =
+        may_be_forced ? tacit_stream_force_of(leader, slot->slot) : NULL;
+    bool is_forced = forced != NULL &&
                      tacit_digest_is_equal(&forced->digest, &slot->prepare.digest) &&
                      !TACIT_BUG(FORCED_NEEDS_ENDORSEMENT);
     // What was decided here was endorsed by a correct replica; its requests were forgotten when

@@ -236,6 +236,11 @@ bool tacit_bodies_hold(struct tacit_bodies *bodies, uint32_t account, bool is_ba
                        const struct tacit_digest *digest)
 {
     uint32_t index = find(bodies, NONE, digest);
+    if (index != NONE && bodies->body[index].account == account) { // most often
+        TACIT_ASSERT(bodies->body[index].references < NONE);
+        bodies->body[index].references++;
+        return true;
+    }
     return index != NONE && tacit_bodies_put(bodies, account, is_batch, digest,
                                              memory_of(bodies, index), bodies->body[index].bytes);
 }

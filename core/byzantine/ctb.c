@@ -362,7 +362,8 @@ static bool deliver_one(struct tacit_ctb *ctb, tacit_node_t s, const struct taci
     struct tacit_payload payload = slot->payload;
     const uint8_t *body = NULL;
     uint32_t bytes = 0;
-    if ((slot->flags & TACIT_CTB_HELD) != 0) {
+    // Nobody looks at a batch as its PREPARE is delivered: it was before, or is later.
+    if ((slot->flags & TACIT_CTB_HELD) != 0 && payload.kind != TACIT_PAYLOAD_PREPARE) {
         body = tacit_bodies_find(ctb->bodies, &payload.digest, &bytes);
     }
     stream->resumed = false;

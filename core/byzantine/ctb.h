@@ -61,8 +61,8 @@ struct tacit_ctb_calls {
     // the broadcaster (own stream: from all others). Once per id, before or after its delivery.
     void (*unanimous)(void *context, tacit_node_t stream, uint64_t k,
                       const struct tacit_payload *payload);
-    // Next of the stream, agreed. Called again, with the same, after LATER. `body` is NULL if it is
-    // not held, which for kinds other than PREPARE never happens. Own broadcasts come here at once.
+    // Next of the stream, agreed. Called again, with the same, after LATER. `body` is that of
+    // any kind but PREPARE, of which it is NULL. Own broadcasts come here at once.
     enum tacit_take (*deliver)(void *context, tacit_node_t stream, uint64_t k,
                                const struct tacit_payload *payload, const uint8_t *body);
     // Encodes the state that follows from the stream up to its newest consumed id. The same bytes

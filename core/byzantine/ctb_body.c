@@ -161,7 +161,9 @@ static bool take_brought(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb
 bool tacit_ctb_take_body(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot,
                          const struct tacit_ctb_message *message)
 {
-    if (find(ctb, s, slot) || take_brought(ctb, s, slot, message)) {
+    // What the message brings is here in any case; what lies beside it takes a digest.
+    bool is_inline = message->kind == TACIT_MESSAGE_LOCK && message->carries == TACIT_CTB_INLINE;
+    if ((!is_inline && find(ctb, s, slot)) || take_brought(ctb, s, slot, message)) {
         return true;
     }
     struct tacit_ctb_stream *stream = &ctb->streams[s];

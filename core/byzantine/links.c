@@ -44,13 +44,6 @@ size_t tacit_links_region_bytes(const struct tacit_links_config *config)
     return layout_of(config).bytes;
 }
 
-static uint64_t word_of(const uint8_t *bytes, unsigned word)
-{
-    uint64_t value;
-    memcpy(&value, bytes + 8u * word, 8);
-    return value;
-}
-
 // ---- start
 // -------------------------------------------------------------------------------------------------------
 
@@ -174,7 +167,8 @@ static bool post_bodies(struct tacit_links *links, uint32_t index)
         size_t at = tacit_links_body_at(links, outlet->bodies + 1);
         size_t rest =
             BODY_HEADER +
-            tacit_round_up((uint32_t)word_of(area->mirror + at, TACIT_LINKS_BODY_LENGTH), 8);
+            tacit_round_up((uint32_t)tacit_links_word(area->mirror + at, TACIT_LINKS_BODY_LENGTH),
+                           8);
         while (rest > 0) {
             size_t chunk = rest < CHUNK_BYTES ? rest : CHUNK_BYTES;
             if (!post(links, index, at, chunk)) {
@@ -246,7 +240,7 @@ static bool post_messages(struct tacit_links *links, uint32_t index)
             links->layout.ring + tacit_ring_offset(links->layout.shape, outlet->messages + 1);
         // Of a slot only what the message takes.
         size_t bytes =
-            TACIT_RING_HEADER + tacit_round_up((uint32_t)word_of(area->mirror + at, 1), 8);
+            TACIT_RING_HEADER + tacit_round_up((uint32_t)tacit_links_word(area->mirror + at, 1), 8);
         if (!post(links, index, at, bytes)) {
             return false;
         }
@@ -350,8 +344,7 @@ static void flush(struct tacit_links *links, uint32_t index)
     }
 }
 
-// Something new for these receivers (bits) is in the mirror; not shared: for that one.
-static void flush_news(struct tacit_links *links, uint32_t first, uint64_t receivers)
+void tacit_links_flush(struct tacit_links *links, uint32_t first, uint64_t receivers)
 {
     if (!tacit_links_is_shared(links)) {
         flush(links, first);
@@ -362,11 +355,6 @@ static void flush_news(struct tacit_links *links, uint32_t first, uint64_t recei
         links->outlet[i].to_ring |= receivers;
         flush(links, i);
     }
-}
-
-static uint64_t all_peers(const struct tacit_links *links)
-{
-    return ((1ull << links->config.replicas) - 1) & ~(1ull << links->config.self);
 }
 
 static uint64_t last_of(uint64_t sent, uint32_t room)
@@ -403,7 +391,7 @@ static void renew(struct tacit_links *links, uint32_t index, bool is_empty)
         }
     }
     outlet->head_dirty = true;
-    outlet->to_ring = all_peers(links);
+    outlet->to_ring = tacit_links_all_peers(links);
     outlet->round++;
     if (tacit_links_host_ready(&links->host[index]) &&
         (area->messages > 0 || outlet->dirty_cells > 0)) {
@@ -613,126 +601,6 @@ void tacit_links_event(struct tacit_links *links, const struct tacit_event *even
 bool tacit_links_is_up(const struct tacit_links *links, tacit_node_t peer)
 {
     return links->peer[peer].accepted != 0 && links->peer[peer].up == links->peer[peer].accepted;
-}
-
-// ---- sending
-// -----------------------------------------------------------------------------------------------------
-
-// Puts a message into an area's ring. `prefix`: shared areas only.
-static void append(struct tacit_links *links, struct tacit_links_area *area, uint64_t prefix,
-                   const void *message, uint32_t bytes)
-{
-    uint64_t sequence = ++area->messages;
-    uint8_t *slot =
-        area->mirror + links->layout.ring + tacit_ring_offset(links->layout.shape, sequence);
-    uint32_t before = tacit_links_is_shared(links) ? TACIT_LINKS_PREFIX : 0;
-    if (before > 0) {
-        memcpy(slot + TACIT_RING_HEADER, &prefix, before);
-    }
-    if (bytes > 0) {
-        memcpy(slot + TACIT_RING_HEADER + before, message, bytes);
-    }
-    tacit_ring_seal(links->layout.shape, sequence, slot, before + bytes);
-    links->counters.messages_sent++;
-}
-
-void tacit_links_send(struct tacit_links *links, tacit_node_t to, const void *message,
-                      uint32_t bytes)
-{
-    TACIT_ASSERT(bytes <= links->config.message_bytes && to < links->config.replicas &&
-                 to != links->config.self);
-    append(links, tacit_links_area_at(links, to), 1ull << to, message, bytes);
-    flush_news(links, to, 1ull << to);
-}
-
-void tacit_links_send_all(struct tacit_links *links, const void *message, uint32_t bytes)
-{
-    TACIT_ASSERT(bytes <= links->config.message_bytes);
-    if (tacit_links_is_shared(links)) {
-        append(links, &links->area[0], all_peers(links), message, bytes);
-        flush_news(links, 0, all_peers(links));
-        return;
-    }
-    for (tacit_node_t r = 0; r < links->config.replicas; r++) {
-        if (r != links->config.self) {
-            tacit_links_send(links, r, message, bytes);
-        }
-    }
-}
-
-uint64_t tacit_links_send_body(struct tacit_links *links, tacit_node_t to, const void *body,
-                               uint32_t bytes)
-{
-    TACIT_ASSERT(bytes <= links->config.body_bytes && to < links->config.replicas &&
-                 to != links->config.self);
-    struct tacit_links_area *area = tacit_links_area_at(links, to);
-    const uint8_t *last = area->mirror + tacit_links_body_at(links, area->bodies);
-    if (tacit_links_is_shared(links) && area->bodies > 0 &&
-        word_of(last, TACIT_LINKS_BODY_LENGTH) == bytes &&
-        memcmp(last + BODY_HEADER, body, bytes) == 0) {
-        return area->bodies; // what was sent to one is there for all
-    }
-    uint64_t words[TACIT_LINKS_BODY_WORDS] = {++area->bodies, bytes};
-    uint8_t *slot = area->mirror + tacit_links_body_at(links, area->bodies);
-    words[TACIT_LINKS_BODY_CHECK] = tacit_links_body_check(words, body, bytes);
-    memcpy(slot, words, sizeof words);
-    if (bytes > 0) {
-        memcpy(slot + BODY_HEADER, body, bytes);
-    }
-    memset(slot + BODY_HEADER + bytes, 0, tacit_round_up(bytes, 8) - bytes);
-    links->counters.bodies_sent++;
-    flush_news(links, to, 1ull << to);
-    return area->bodies;
-}
-
-// Puts a vote into its cell of an area, unless a newer one is there.
-static void vote_into(struct tacit_links *links, uint32_t first, unsigned kind, uint64_t slot,
-                      uint8_t *cell)
-{
-    struct tacit_links_area *area = tacit_links_area_at(links, first);
-    bool shared = tacit_links_is_shared(links);
-    uint32_t index = (uint32_t)(slot % links->config.window);
-    uint64_t bit = 1ull << index % 64;
-    uint8_t *place = area->mirror + tacit_links_cell_at(links, kind, slot);
-    uint64_t old_slot = word_of(place, TACIT_LINKS_CELL_SLOT);
-    if ((area->used[kind][index / 64] & bit) != 0 &&
-        (old_slot > slot || (old_slot == slot && word_of(place, TACIT_LINKS_CELL_VIEW) >
-                                                     word_of(cell, TACIT_LINKS_CELL_VIEW)))) {
-        return;
-    }
-    uint64_t number = ++area->votes[kind];
-    area->journal[kind][number % TACIT_LINKS_JOURNAL] = (uint16_t)index;
-    number = shared ? number : 0;
-    memcpy(cell + tacit_links_cell_number(kind), &number, 8);
-    uint64_t check = tacit_links_cell_check(kind, cell);
-    memcpy(cell, &check, 8);
-    memcpy(place, cell, tacit_links_cell_bytes(kind));
-    area->used[kind][index / 64] |= bit;
-    for (uint32_t i = first; i < (shared ? links->hosts : first + 1u); i++) {
-        struct tacit_links_outlet *outlet = &links->outlet[i];
-        outlet->dirty_cells += (outlet->dirty[kind][index / 64] & bit) == 0;
-        outlet->dirty[kind][index / 64] |= bit;
-    }
-    flush_news(links, first, all_peers(links));
-}
-
-void tacit_links_vote(struct tacit_links *links, enum tacit_vote_kind kind,
-                      const struct tacit_vote *vote)
-{
-    uint8_t cell[TACIT_LINKS_CELL_MAX] = {0};
-    memcpy(cell + 8u * TACIT_LINKS_CELL_VIEW, &vote->view, 8);
-    memcpy(cell + 8u * TACIT_LINKS_CELL_SLOT, &vote->slot, 8);
-    memcpy(cell + 8u * TACIT_LINKS_CELL_REST, vote->digest.bytes, TACIT_DIGEST_BYTES);
-    if (kind == TACIT_VOTE_CERTIFY) {
-        memcpy(cell + 8u * TACIT_LINKS_CELL_REST + TACIT_DIGEST_BYTES, vote->signature.bytes,
-               TACIT_SIGNATURE_BYTES);
-    }
-    for (tacit_node_t r = 0; r < links->config.replicas; r++) {
-        if (tacit_links_is_shared(links) ? r == 0 : r != links->config.self) {
-            vote_into(links, r, kind, vote->slot, cell);
-        }
-    }
-    links->counters.votes_sent++;
 }
 
 // ---- turns

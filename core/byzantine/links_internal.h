@@ -5,6 +5,8 @@
 #ifndef TACIT_BYZANTINE_LINKS_INTERNAL_H
 #define TACIT_BYZANTINE_LINKS_INTERNAL_H
 
+#include <string.h>
+
 #include "links.h"
 
 #define TACIT_LINKS_VOTE_KINDS 2u
@@ -160,6 +162,18 @@ static inline bool tacit_links_is_shared(const struct tacit_links *links)
     return links->config.place == TACIT_LINKS_ON_MEMNODES;
 }
 
+static inline uint64_t tacit_links_all_peers(const struct tacit_links *links)
+{
+    return ((1ull << links->config.replicas) - 1) & ~(1ull << links->config.self);
+}
+
+static inline uint64_t tacit_links_word(const uint8_t *bytes, unsigned word)
+{
+    uint64_t value;
+    memcpy(&value, bytes + 8u * word, 8);
+    return value;
+}
+
 static inline struct tacit_links_area *tacit_links_area_at(struct tacit_links *links, uint32_t host)
 {
     return &links->area[tacit_links_is_shared(links) ? 0 : host];
@@ -220,5 +234,9 @@ void tacit_links_fetched(struct tacit_links *links, uint32_t index, tacit_node_t
                          uint8_t status);
 bool tacit_links_fetch_poll(struct tacit_links *links);
 tacit_time_ns_t tacit_links_fetch_deadline(const struct tacit_links *links);
+
+// links.c
+// Something new for these receivers (bits) is in the mirror; not shared: for that one.
+void tacit_links_flush(struct tacit_links *links, uint32_t first, uint64_t receivers);
 
 #endif

@@ -417,10 +417,11 @@ static bool is_same(const struct tacit_requests_key *a, const struct tacit_reque
 static bool is_item_here(const struct tacit_requests *requests,
                          const struct tacit_requests_key *key, const struct tacit_wire_item *item)
 {
-    const struct tacit_requests_entry *entry =
-        &requests->entries[tacit_requests_place(requests, key)];
-    uint32_t place = tacit_requests_find(requests, key);
-    if (place != TACIT_REQUESTS_NONE &&
+    uint32_t place = tacit_requests_place(requests, key);
+    const struct tacit_requests_entry *entry = &requests->entries[place];
+    bool is_here =
+        entry->kind == key->kind && entry->session == key->session && entry->number == key->number;
+    if (is_here &&
         ((entry->body_bytes == item->body_bytes &&
           memcmp(tacit_requests_body(requests, place), item->body, item->body_bytes) == 0) ||
          TACIT_BUG(ENDORSE_BY_NUMBER))) {
@@ -515,7 +516,8 @@ void tacit_requests_patience(struct tacit_requests *requests, tacit_time_ns_t la
 void tacit_requests_unwait(struct tacit_requests *requests, uint64_t slot)
 {
     uint32_t index = (uint32_t)(slot % requests->config.window);
-    if (requests->waiters[index].used && requests->waiters[index].slot == slot) {
+    if (requests->waiting > 0 && requests->waiters[index].used &&
+        requests->waiters[index].slot == slot) {
         unlink_waiter(requests, index);
     }
 }

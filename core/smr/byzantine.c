@@ -48,9 +48,10 @@ static void on_execute(void *context, uint64_t slot, const struct tacit_digest *
     (void)digest;
     TACIT_ASSERT(slot == smr->applied);
     tacit_requests_unwait(smr->byzantine.requests, slot);
-    tacit_smr_view_progress(smr); // first: it looks at what was waited for
+    tacit_time_ns_t since_ns = tacit_requests_timer(smr->byzantine.requests, 0);
     smr->applied++;
-    tacit_smr_execute_batch(smr, slot, body, bytes);
+    tacit_smr_execute_batch(smr, slot, body, bytes); // clients wait for this
+    tacit_smr_view_progress(smr, since_ns);
 }
 
 static void on_checkpoint(void *context, uint64_t base)
@@ -551,6 +552,10 @@ static bool hear_news(struct tacit_smr *smr)
 {
     // First: a batch that names what lies in a ring here need not wait for it, request by request.
     bool worked = tacit_smr_hear_clients(smr);
+    // With nothing under way there is nothing to hear that a new slot would have to wait for.
+    if (worked && !tacit_agree_awaits_others(smr->byzantine.agree)) {
+        (void)propose(smr);
+    }
     worked = tacit_smr_hear_peers(smr) || worked;
     worked = tacit_agree_look(smr->byzantine.agree, smr->now_ns) || worked;
     return propose(smr) || worked;
@@ -591,6 +596,7 @@ static void get_ready(struct tacit_smr *smr)
     if (byzantine->ready_for != smr->applied) {
         byzantine->ready_for = smr->applied;
         tacit_agree_get_ready(byzantine->agree);
+        tacit_smr_clients_prefetch(smr);
     }
     if (tacit_agree_awaits_proposal(byzantine->agree)) {
         expect(smr);

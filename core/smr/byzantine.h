@@ -178,7 +178,8 @@ bool tacit_smr_pace_is_quiet(const struct tacit_smr *smr);
 tacit_time_ns_t tacit_smr_view_timer(const struct tacit_smr *smr);
 // Once a turn: leaves the view if its time is over, or its leader dead.
 void tacit_smr_watch_leader(struct tacit_smr *smr);
-// A slot is about to be executed: the timer of views shrinks, unless it is needed.
-void tacit_smr_view_progress(struct tacit_smr *smr);
+// A slot was executed: the timer of views shrinks, unless it is needed. `since_ns`: since when
+// there was an obligation before (UINT64_MAX: there was none).
+void tacit_smr_view_progress(struct tacit_smr *smr, tacit_time_ns_t since_ns);
 
 #endif

@@ -542,6 +542,13 @@ bool tacit_smr_clients_have_news(const struct tacit_smr *smr)
     return false;
 }
 
+void tacit_smr_clients_prefetch(const struct tacit_smr *smr)
+{
+    for (uint64_t left = smr->clients_up; left != 0; left &= left - 1) {
+        tacit_ring_prefetch(&smr->clients[__builtin_ctzll(left)].reader);
+    }
+}
+
 bool tacit_smr_hear_clients(struct tacit_smr *smr)
 {
     bool worked = false;

@@ -157,6 +157,8 @@ void tacit_smr_ring_clients(struct tacit_smr *smr);
 bool tacit_smr_hear_clients(struct tacit_smr *smr);
 // Whether it would find something. Cheap.
 bool tacit_smr_clients_have_news(const struct tacit_smr *smr);
+// Calls for the memory of what they send next.
+void tacit_smr_clients_prefetch(const struct tacit_smr *smr);
 // Byzantine mode: a connection of this client, or TACIT_NODE_NONE.
 tacit_node_t tacit_smr_client_node(const struct tacit_smr *smr, uint32_t client);
 

@@ -85,11 +85,10 @@ static tacit_time_ns_t shortest_ns(const struct tacit_smr *smr)
 // slowly: the signed slow path may need longer than the shortest one. It does not while requests
 // take a good part of it, or a group on slow machines would leave view after view, each just before
 // the next one's time; but a leader that delays each request on purpose gains little by that.
-void tacit_smr_view_progress(struct tacit_smr *smr)
+void tacit_smr_view_progress(struct tacit_smr *smr, tacit_time_ns_t since_ns)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
     tacit_time_ns_t least_ns = shortest_ns(smr);
-    tacit_time_ns_t since_ns = tacit_requests_timer(byzantine->requests, 0);
     tacit_time_ns_t waited_ns = since_ns < smr->now_ns ? smr->now_ns - since_ns : 0;
     tacit_time_ns_t shorter_ns = byzantine->timer_ns - byzantine->timer_ns / 8;
     bool holds = waited_ns > byzantine->timer_ns / WAITED_PART &&

@@ -232,6 +232,20 @@ static void seal__pads_and_fills_a_slot(void **state)
     assert_int_equal(tacit_ring_seal(shape, 1, slot, 0), 24);
 }
 
+// One message for several rings is summed once.
+static void seal__in_two_steps_is_the_same(void **state)
+{
+    (void)state;
+    struct tacit_ring_shape shape = tacit_ring_shape(4, 40);
+    uint64_t slots[2][8] = {{0}};
+    memset(&slots[0][3], 7, 40);
+    memcpy(&slots[1][3], &slots[0][3], 40);
+    uint64_t sum = tacit_ring_sum(&slots[0][3], 40);
+    assert_int_equal(tacit_ring_seal(shape, 9, (uint8_t *)slots[0], 40), 64);
+    assert_int_equal(tacit_ring_seal_summed(shape, 9, (uint8_t *)slots[1], 40, sum), 64);
+    assert_memory_equal(slots[0], slots[1], 64);
+}
+
 // Whatever is in the memory, a read ends, stays inside, and a correct sender is understood
 // afterwards if its numbers are not behind those that the garbage claimed.
 static void read__survives_garbage(void **state)
@@ -330,6 +344,7 @@ int main(void)
         cmocka_unit_test(read__takes_no_mixture_of_old_and_new_words),
         cmocka_unit_test(read__notices_every_flipped_bit),
         cmocka_unit_test(seal__pads_and_fills_a_slot),
+        cmocka_unit_test(seal__in_two_steps_is_the_same),
         cmocka_unit_test(read__survives_garbage),
         cmocka_unit_test(read__is_right_while_the_writer_races),
     };

@@ -37,6 +37,12 @@ size_t tacit_ring_bytes(struct tacit_ring_shape shape);
 uint32_t tacit_ring_seal(struct tacit_ring_shape shape, uint64_t sequence, uint8_t *out,
                          uint32_t length);
 uint64_t tacit_ring_offset(struct tacit_ring_shape shape, uint64_t sequence);
+// The same in two steps, for who sends one message to several rings. What the sum is of is a
+// multiple of 8 bytes: the payload, and zeros behind it. The caller places all of that at out +
+// TACIT_RING_HEADER.
+uint64_t tacit_ring_sum(const void *padded, uint32_t bytes);
+uint32_t tacit_ring_seal_summed(struct tacit_ring_shape shape, uint64_t sequence, uint8_t *out,
+                                uint32_t length, uint64_t sum);
 
 // Receiver.
 struct tacit_ring_reader {
