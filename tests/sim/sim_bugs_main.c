@@ -83,7 +83,7 @@ static const struct row byzantine_rows[] = {
     {"DECIDE_ON_QUORUM_ACKS", BYZANTINE " --faulty 1 --plot half-heard", SAFETY, 300, false},
     {"DECIDE_ON_F_COMMITS", BYZANTINE " --faulty 1 --plot lost-slow", SAFETY, 400, false},
     {"CLAIMS_NOT_CARRIED", BYZANTINE " --faulty 1 --plot lost-fast", SAFETY, 100, true},
-    {"COSIGN_BLINDLY", BYZANTINE " --faulty 1 --plot lost-fast", SAFETY, 300, false},
+    {"COSIGN_BLINDLY", BYZANTINE " --faulty 1 --plot lost-fast", SAFETY, 800, false},
     {"CLAIM_BY_CLAIM", BYZANTINE " --faulty 1 --plot false-new-view", SAFETY, 1500, false},
     {"CLAIM_EQUALS_COMMIT", BYZANTINE " --faulty 1 --plot claim-or-commit", SAFETY, 400, false},
     {"VOUCH_TWICE", BYZANTINE " --faulty 1 --plot second-lock", SAFETY, 400, false},

@@ -68,7 +68,7 @@ const struct sim_plot_line sim_plot_lines[] = {
      {BEGIN, NOW(COSIGN, N, 1), LEAVE(PQ), NOW(MUTE, Q, VOTES), AT(ENTERED, PQ, MARK, N, 0),
       AT(DECIDED, P, ALONE, P, 0), NOW(CLAIMS, N, PLOT_CLAIM_NOTHING),
       NOW(NEW_VIEW, N, PLOT_OLDER), LEAVE(Q), END}},
-    {"after-seal", "Q hears LOCKED when it has left the view; P decides if Q ACKs then", 0,
+    {"after-seal", "Q hears LOCKED when it has left the view; P decides if Q ACKs then", 1,
      {BEGIN, NOW(COSIGN, N, 1), {PLOT_NOW, N, PLOT_CUT, P, Q, 0}, NOW(MUTE, Q, VOTES),
       AT(ACKED, P, SEAL, Q, 0), {PLOT_SEALED, Q, PLOT_JOIN, P, Q, 0}, AT(DECIDED, P, ALONE, P, 0),
       NOW(CLAIMS, N, PLOT_CLAIM_NOTHING), NOW(LIARS_SEAL, N, 0), END}},

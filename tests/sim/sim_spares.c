@@ -262,10 +262,24 @@ static void order_something(struct sim_cluster *cluster, const struct tacit_wire
     }
 }
 
+// A REMOVE that was refused (too few others seemed alive) can still be carried out by a next leader
+// that has a copy of it and sees more of them, until the members change: so long it counts.
+static void stay(struct sim_cluster *cluster, const struct tacit_wire_members *members)
+{
+    uint32_t servers = cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
+    for (uint32_t slot = 0; slot < servers && members->epoch != cluster->spares.order.epoch;
+         slot++) {
+        if (!tacit_seat_is_vacant(members->seat[cluster->process[slot].node->node])) {
+            cluster->spares.leaving &= ~bit_of(slot);
+        }
+    }
+}
+
 static void operate(struct sim_cluster *cluster, struct sim_process *asker,
                     const struct tacit_wire_members *members)
 {
     struct sim_spares *spares = &cluster->spares;
+    stay(cluster, members);
     if (spares->order.kind != 0) {
         uint32_t outcome = tacit_client_order_outcome(asker->client, spares->order.nonce);
         if (outcome == 0) {
@@ -274,9 +288,6 @@ static void operate(struct sim_cluster *cluster, struct sim_process *asker,
         }
         sim_say(cluster, "outcome of the order: %u", outcome);
         spares->ordered += outcome == TACIT_ORDER_DONE;
-        if (spares->order.kind == TACIT_ORDER_REMOVE && outcome != TACIT_ORDER_DONE) {
-            spares->leaving = 0;
-        }
         spares->order.kind = 0;
         spares->order_due_ns = cluster->net->now_ns + cluster->shape.spares.order_ns;
     }
