@@ -501,6 +501,19 @@ static void registers_have_one_writer(void **unused)
     assert_int_equal(registers_read(0, handle), 40);
 }
 
+// The host tells of what is gone after it has told of what came and let that writer in: whoever
+// reads may see the old registers for a while, and zeros at last.
+static void registers_go(tacit_node_t owner, tacit_incarnation_t life)
+{
+    for (unsigned i = 0; i < 5000; i++) {
+        if (registers_read(0, registers_handle(0, owner, life)) == 0) {
+            return;
+        }
+        harness.step(&harness, 1000000);
+    }
+    fail_msg("the registers of %u's life %u never went", owner, life);
+}
+
 // A later life has registers of its own; those of the two last lives stay, and no more.
 static void registers_of_many_lives(void **unused)
 {
@@ -514,8 +527,11 @@ static void registers_of_many_lives(void **unused)
                                       registers_handle(1, TACIT_NODE_SELF, 0), &value),
                          TACIT_COMPLETION_OK);
         for (tacit_incarnation_t old = life > 3 ? life - 3 : 1; old <= life; old++) {
-            uint64_t seen = registers_read(0, registers_handle(0, 1, old));
-            assert_int_equal(seen, old + 1 >= life ? old : 0);
+            if (old + 1 >= life) {
+                assert_int_equal(registers_read(0, registers_handle(0, 1, old)), old);
+            } else {
+                registers_go(1, old);
+            }
         }
         harness.kill(&harness, 1);
     }
