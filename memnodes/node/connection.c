@@ -43,15 +43,12 @@ static void report(struct tacit_memnode *node, enum tacit_shm_report_kind kind, 
 
 // ---- life of a connection ----
 
-// The kernel said so in the peer's host page, here or at the first mark: long before its socket
+// The kernel said so in the peer's host page, at the first of its marks: long before the socket
 // hangs up.
-static bool is_dead(const struct tacit_memnode *node,
-                    const struct tacit_memnode_connection *connection)
+static bool is_dead(const struct tacit_memnode_connection *connection)
 {
-    const uint64_t *words = connection->host + TACIT_SHM_HOST_DEATHS / 8;
-    uint64_t marks = __atomic_load_n(&words[node->fabric.self], __ATOMIC_ACQUIRE) |
-                     __atomic_load_n(&words[0], __ATOMIC_ACQUIRE);
-    return (marks & FUTEX_OWNER_DIED) != 0;
+    const uint64_t *first = connection->host + TACIT_SHM_HOST_DEATHS / 8;
+    return (__atomic_load_n(first, __ATOMIC_ACQUIRE) & FUTEX_OWNER_DIED) != 0;
 }
 
 static struct tacit_memnode_replica *writer_of(struct tacit_memnode *node,
@@ -77,7 +74,7 @@ void tacit_memnode_connection_end(struct tacit_memnode *node,
     if (connection->stage == TACIT_MEMNODE_UP) {
         writer_of(node, connection)->up = NULL;
         tacit_memnode_event(node, (struct tacit_event){.kind = TACIT_EVENT_DOWN,
-                                                       .certain = is_dead(node, connection),
+                                                       .certain = is_dead(connection),
                                                        .node = connection->node,
                                                        .incarnation = connection->incarnation});
     }
@@ -517,7 +514,7 @@ void tacit_memnode_serve(struct tacit_memnode *node, tacit_time_ns_t until_ns)
         }
         bool is_ready = ready && fds[i].fd == connection->fd && fds[i].revents != 0;
         if ((is_ready && !connection_take(node, connection)) || connection->deadline_ns <= now_ns ||
-            (connection->stage == TACIT_MEMNODE_UP && is_dead(node, connection))) {
+            (connection->stage == TACIT_MEMNODE_UP && is_dead(connection))) {
             tacit_memnode_connection_end(node, connection);
         }
     }

@@ -267,9 +267,10 @@ static void order_something(struct sim_cluster *cluster, const struct tacit_wire
 static void stay(struct sim_cluster *cluster, const struct tacit_wire_members *members)
 {
     uint32_t servers = cluster->shape.smr.replicas + cluster->shape.smr.memnodes;
-    for (uint32_t slot = 0; slot < servers && members->epoch != cluster->spares.order.epoch;
-         slot++) {
-        if (!tacit_seat_is_vacant(members->seat[cluster->process[slot].node->node])) {
+    bool is_newer = members->epoch > cluster->spares.order.epoch; // who is asked may be behind
+    for (uint32_t slot = 0; slot < servers && is_newer; slot++) {
+        tacit_node_t node = cluster->process[slot].node->node;
+        if (!tacit_seat_is_vacant(members->seat[node]) && members->ordered[node] == 0) {
             cluster->spares.leaving &= ~bit_of(slot);
         }
     }
