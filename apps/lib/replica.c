@@ -258,7 +258,8 @@ static enum tacit_status take_memory(struct tacit_replica *replica, struct tacit
         return no_memory(error, all, available);
     }
     // In large pages, where they are to be had: one slot touches memory all over, and the processor
-    // has to find each small page. (What is not populated here is when it is zeroed.)
+    // has to find each small page. A kernel before 5.14 cannot populate; there, tacit_smr_init()
+    // touches it all.
     (void)madvise(memory, bytes, MADV_HUGEPAGE);
     (void)madvise(memory, bytes, MADV_POPULATE_WRITE);
     replica->memory = memory;
