@@ -125,11 +125,7 @@ static json_t *bench_environment(const char *name)
     (void)json_object_set_new(object, "cpu", json_string(cpu));
     bench_put(object, "cores", (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
     (void)json_object_set_new(object, "compiler", json_string(__VERSION__));
-#ifdef __OPTIMIZE__
-    (void)json_object_set_new(object, "optimised", json_true());
-#else
-    (void)json_object_set_new(object, "optimised", json_false());
-#endif
+    (void)json_object_set_new(object, "flags", json_string(TACIT_BUILD_FLAGS));
     (void)json_object_set_new(
         object, "fabric", json_string(strcmp(name, "projected") == 0 ? "none: projected" : "shm"));
     checkout(commit, sizeof commit);

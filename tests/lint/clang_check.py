@@ -64,7 +64,7 @@ def compile_entries(source, build, folders):
                 skip = True
             elif word in ("-c", "-MD", "-Werror") or word == command["file"]:
                 pass
-            elif word.startswith("-fsanitize") or word.startswith("-fno-sanitize"):
+            elif word.startswith(("-fsanitize", "-fno-sanitize", "-flto", "-ffat-lto-objects")):
                 pass  # runtime checks; clang and gcc differ in the names
             else:
                 arguments.append(word)
