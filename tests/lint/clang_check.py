@@ -65,7 +65,7 @@ def compile_entries(source, build, folders):
             elif word in ("-c", "-MD", "-Werror") or word == command["file"]:
                 pass
             elif word.startswith(("-fsanitize", "-fno-sanitize", "-flto", "-ffat-lto-objects")):
-                pass  # runtime checks; clang and gcc differ in the names
+                pass  # runtime checks, and how programs are linked; clang and gcc differ in the names
             else:
                 arguments.append(word)
         entries[path] = (relative, command["directory"], arguments)
