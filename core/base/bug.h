@@ -29,6 +29,8 @@
     X(LEASE_FROM_COMPLETION, "a lease counts from when its renewal completed")                     \
     X(LEASE_MINORITY, "a lease counts when one log host too few has renewed it")                   \
     X(LEASE_CHECKED_FIRST, "a read is answered if the lease held before its state was loaded")     \
+    X(LEASE_UNNUMBERED, "all renewals of a lease write the same word")                             \
+    X(LEASE_AS_WATCHED, "a host takes the last word that it saw for the last that was written")    \
     X(READ_BEFORE_OWN_WRITE, "a read overtakes its session's earlier requests")                    \
     X(BARRED_SITS, "a body that was replaced or removed gets a seat again without an order")       \
     X(ALIVE_REPLACED, "another body is let into a seat whose member lives, without an order")      \

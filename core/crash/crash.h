@@ -96,6 +96,7 @@ struct tacit_log_host {
     bool own_fresh;     // this replica never led here: no own entries to look for
 
     // The lease here (lease.c).
+    uint64_t lease_word;             // what is written to renew it
     uint32_t renewal;                // number of the one under way, or of the next
     tacit_time_ns_t renewing_ns;     // when it was sent, 0: none is under way
     tacit_time_ns_t renewing_for_ns; // and how long it counts
@@ -262,7 +263,8 @@ struct tacit_crash {
     tacit_time_ns_t retire_ns; // next look for superseded regions at memory nodes
     tacit_index_t admitted_at[TACIT_REPLICAS_MAX]; // an index not below the last admission of r
     tacit_time_ns_t lease_ns;                      // length at present, 0: leases are off
-    uint64_t lease_word;                           // what hosts are told: longer than that
+    uint64_t lease_wait_ns;                        // what hosts are told: longer than that
+    uint64_t renewals;                             // numbers of this incarnation's lease words
     tacit_time_ns_t lease_until_ns;                // at a majority, 0: none
     uint32_t lease_lapses;                         // in this term, since it became longer
 

@@ -14,6 +14,10 @@
 //  * A lease holds as long as it does at a majority of log hosts, each for itself: two majorities
 //    have one in common, which has not acknowledged anybody else. (LEASE_MINORITY)
 //  * The host's wait is longer than the leader's lease by what two clocks may differ in that time.
+//  * Each renewal writes another word. A host that found the same word at two moments then knows
+//    that nothing was sent between them that counts: a renewal that is OK was placed, and what
+//    was placed before the first moment had been sent, and its number chosen, before. So it may
+//    count from the first. (LEASE_UNNUMBERED)
 //  * A read is answered only if the lease held *after* its state was loaded, by a fresh look at the
 //    clock: this process may have stood still in between. (LEASE_CHECKED_FIRST)
 //  * Whoever gives up leading does not rely on the lease any more before it writes RELEASED.
@@ -40,7 +44,7 @@ void tacit_lease_begin(struct tacit_crash *crash)
     // A term may begin with less than the last one needed.
     tacit_time_ns_t half = crash->lease_ns / 2;
     crash->lease_ns = half > config->lease_ns ? half : config->lease_ns;
-    crash->lease_word = wait_of(crash, crash->lease_ns);
+    crash->lease_wait_ns = wait_of(crash, crash->lease_ns);
     crash->lease_until_ns = 0;
     crash->lease_lapses = 0;
     for (uint32_t i = 0; i < crash->host_count; i++) {
@@ -82,11 +86,26 @@ void tacit_lease_drop(struct tacit_crash *crash, struct tacit_log_host *host)
     count_again(crash);
 }
 
+// What a host is told: its wait, and a number, so that it can tell whether it was told again.
+static uint64_t next_word(struct tacit_crash *crash)
+{
+    if (!TACIT_BUG(LEASE_UNNUMBERED)) {
+        crash->renewals++;
+    }
+    uint64_t number = crash->renewals << TACIT_LEASE_NUMBER_SHIFT;
+    if (number == 0) { // the first one, or the numbers are used up
+        crash->renewals = 1;
+        number = 1ull << TACIT_LEASE_NUMBER_SHIFT;
+    }
+    return number | crash->lease_wait_ns;
+}
+
 void tacit_lease_renew(struct tacit_crash *crash, struct tacit_log_host *host)
 {
     if (crash->config->lease_ns == 0 || host->renewing_ns != 0) {
         return;
     }
+    host->lease_word = next_word(crash);
     struct tacit_op op = {.kind = TACIT_OP_WRITE,
                           .plane = TACIT_PLANE_BACKGROUND,
                           .flags = TACIT_OP_AS_HOLDER,
@@ -94,7 +113,7 @@ void tacit_lease_renew(struct tacit_crash *crash, struct tacit_log_host *host)
                           .region = host->own_log,
                           .bytes = 8,
                           .offset = TACIT_LOG_LEASE,
-                          .local = &crash->lease_word,
+                          .local = &host->lease_word,
                           .generation = host->generation,
                           .cookie =
                               tacit_crash_cookie(crash, TACIT_COOKIE_RENEW,
@@ -116,7 +135,7 @@ static void lapsed(struct tacit_crash *crash)
     }
     crash->lease_lapses = 0;
     crash->lease_ns *= 2;
-    crash->lease_word = wait_of(crash, crash->lease_ns);
+    crash->lease_wait_ns = wait_of(crash, crash->lease_ns);
     tacit_mark(&crash->marker, TACIT_MARK_LEASE_GROWN);
 }
 

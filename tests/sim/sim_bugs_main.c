@@ -51,6 +51,8 @@ static const struct row crash_rows[] = {
     {"LEASE_FROM_COMPLETION", "--stop-leaders", SAFETY, 6000, false},
     {"LEASE_MINORITY", "", SAFETY, 2000, false},
     {"LEASE_CHECKED_FIRST", "--stop-leaders", SAFETY, 8000, false},
+    {"LEASE_UNNUMBERED", "--stop-leaders", SAFETY, 1000, true},
+    {"LEASE_AS_WATCHED", "--stop-leaders", SAFETY, 1000, false},
     {"READ_BEFORE_OWN_WRITE", "", SAFETY, 100, true},
     {"BARRED_SITS", "--spares", SAFETY, 4000, false},
     {NULL, "--bad-clocks", SAFETY, 2000, false},

@@ -18,7 +18,7 @@
 #include "tacit/layout.h"
 #include "unit/support/fake_fabric.h"
 
-enum { REPLICAS = 3, SELF = 1, SUSPICION_NS = 1000, LOG_BYTES = 4096 };
+enum { REPLICAS = 3, SELF = 1, SUSPICION_NS = 1000, LOG_BYTES = 4096, LOOK_NS = 16 };
 
 struct bench {
     struct fake_fabric fake;
@@ -31,6 +31,7 @@ struct bench {
     uint32_t trusted;
     tacit_time_ns_t now_ns;
     uint64_t number;                   // of requests, whoever asks
+    uint64_t renewals;                 // of leases
     uint64_t acknowledged, generation; // as last seen in the page
 };
 
@@ -339,6 +340,106 @@ static void a_lease_that_is_void_is_not_waited_for(void **state)
     assert_int_equal(bench.grants.counters.leases_waited, 0);
 }
 
+// The holder renews: the same length, under another number.
+static void renew(struct bench *bench, tacit_node_t node, uint64_t ns)
+{
+    lease_of(bench, node, ++bench->renewals << TACIT_LEASE_NUMBER_SHIFT | ns);
+}
+
+// Replica 2 holds, and has renewed its lease in the middle of a turn that took `turn_ns`, just
+// before the host looked.
+static void begin_silence(struct bench *bench, tacit_time_ns_t turn_ns)
+{
+    bench_init(bench);
+    (void)ask(bench, 2);
+    settle(bench);
+    pass(bench, LOOK_NS);
+    renew(bench, 2, 5000);
+    (void)poll_once(bench);
+    pass(bench, turn_ns);
+}
+
+static void distrust(struct bench *bench)
+{
+    (void)ask(bench, 0);
+    bench->trusted = 3;
+    settle(bench);
+}
+
+// What was renewed last before the host looked counts from a time after the look, however long ago
+// that was.
+static void a_lease_runs_out_while_its_holder_is_silent(void **state)
+{
+    (void)state;
+    struct bench bench;
+    begin_silence(&bench, LOOK_NS);
+    (void)poll_once(&bench); // the first time that is after the look
+    pass(&bench, 5000);
+    (void)poll_once(&bench);
+    pass(&bench, 1);
+    distrust(&bench);
+    assert_int_equal(holder(&bench), 0);
+    assert_int_equal(bench.grants.counters.leases_waited, 0);
+
+    begin_silence(&bench, 3000); // a turn that long: the word may have come at its end
+    (void)poll_once(&bench);
+    tacit_time_ns_t after_look = bench.now_ns;
+    pass(&bench, 4000);
+    distrust(&bench);
+    assert_int_equal(holder(&bench), TACIT_NODE_NONE);
+    assert_int_equal(tacit_grants_deadline(&bench.grants), after_look + 5001);
+    pass(&bench, 1000);
+    settle(&bench);
+    assert_int_equal(holder(&bench), TACIT_NODE_NONE);
+    pass(&bench, 1);
+    settle(&bench);
+    assert_int_equal(holder(&bench), 0);
+    assert_int_equal(bench.grants.counters.lease_wait_ns, 1001);
+}
+
+// Whatever the host does not know to be old counts from the revocation.
+static void a_lease_that_may_be_new_counts_from_the_revocation(void **state)
+{
+    (void)state;
+    enum { RENEWED, UNNUMBERED, LOOKED_ONCE, LOOKED_LONG_AGO, ANOTHERS, CASES };
+    for (int way = 0; way < CASES; way++) {
+        struct bench bench;
+        begin_silence(&bench, LOOK_NS);
+        if (way == UNNUMBERED) {
+            lease_of(&bench, 2, 5000);
+        }
+        for (int look = 0; look < 3 && way != LOOKED_ONCE; look++) {
+            (void)poll_once(&bench);
+            pass(&bench, LOOK_NS);
+        }
+        pass(&bench, way == LOOKED_LONG_AGO ? TACIT_LEASE_MAX_NS : 10000);
+        tacit_node_t next = 0;
+        if (way == ANOTHERS) { // whose word happens to be the same
+            release(&bench, 2);
+            settle(&bench);
+            (void)ask(&bench, 0);
+            settle(&bench);
+            lease_of(&bench, 0, tacit_word_load(bench.log[2], TACIT_LOG_LEASE));
+            next = SELF;
+        }
+        (void)ask(&bench, next);
+        bench.trusted = next == 0 ? 3 : 6;
+        assert_true(poll_once(&bench)); // looks, and revokes
+        if (way == RENEWED) {           // just before that is complete
+            renew(&bench, 2, 5000);
+        }
+        (void)fake_switch(&bench.fake);
+        take_events(&bench);
+        tacit_time_ns_t began = bench.now_ns;
+        for (int turn = 0; turn < 5 && holder(&bench) == TACIT_NODE_NONE; turn++) {
+            bench.now_ns = tacit_grants_deadline(&bench.grants);
+            settle(&bench);
+        }
+        assert_int_equal(holder(&bench), next);
+        assert_in_range(bench.now_ns - began, 5001, 5002);
+    }
+}
+
 // A word that no leader writes holds nobody up for ever.
 static void a_lease_is_bounded(void **state)
 {
@@ -639,6 +740,8 @@ int main(void)
         cmocka_unit_test(permission_sticks_to_an_active_holder),
         cmocka_unit_test(a_lease_is_waited_for),
         cmocka_unit_test(a_lease_that_is_void_is_not_waited_for),
+        cmocka_unit_test(a_lease_runs_out_while_its_holder_is_silent),
+        cmocka_unit_test(a_lease_that_may_be_new_counts_from_the_revocation),
         cmocka_unit_test(a_lease_is_bounded),
         cmocka_unit_test(a_holder_is_watched_from_the_request_on),
         cmocka_unit_test(release_and_distrust_end_it_at_once),

@@ -11,10 +11,13 @@
 // under a new number.
 //
 // *Leases*: a holder that wrote its LEASE word (layout.h) before it was revoked may rely on nobody
-// else leading for that time from when it sent the word. The host granted it no later than it
-// revoked, and waits from then: longer than the holder counts, on clocks whose rates differ by no
-// more than what the holder has added. No wait if the holder has released (it does not rely on the
-// lease any more) or its process is dead for certain.
+// else leading for that time from when it sent the word. The host waits as long: longer than the
+// holder counts, on clocks whose rates differ by no more than what the holder has added. It counts
+// from a time that is not before the holder sent its last word: when the revocation was complete,
+// or when the host looked and found the very word that stands there after the revocation (each
+// word has another number). So the lease of a holder that has been silent for long has ended when
+// it is revoked. No wait if the holder has released (it does not rely on the lease any more) or its
+// process is dead for certain.
 //
 // Invariants: at most one holder at any instant; generations only grow; the acknowledgement of a
 // request follows the completed revocation of every earlier holder.
@@ -69,10 +72,14 @@ struct tacit_grants {
     tacit_node_t last;
     tacit_incarnation_t last_incarnation;
     uint64_t last_request;
-    tacit_time_ns_t event_ns;   // when the turn began in which REVOKED came
-    tacit_time_ns_t revoked_ns; // a time after that, 0: none was read yet
+    tacit_time_ns_t event_ns; // when the turn began in which REVOKED came
+    tacit_time_ns_t from_ns;  // its lease was not renewed from then on; 0: not known yet
     tacit_time_ns_t lease_ns;
-    uint64_t activity; // what was last seen of the holder's LOG header
+    // The present holder's LEASE word, as of the last look at it.
+    uint64_t lease_word;
+    tacit_time_ns_t looked_ns;    // when the turn of that look began, 0: there was none
+    tacit_time_ns_t unchanged_ns; // a time after the first look that saw this word; 0: none yet
+    uint64_t activity;            // what was last seen of the holder's LOG header
     tacit_time_ns_t active_ns;
     bool deferring;
     tacit_time_ns_t deadline_ns;

@@ -48,11 +48,14 @@ static_assert(TACIT_PAGE_REGION_KEYS + 8u * TACIT_PAGE_REGIONS_MAX <= TACIT_PAGE
 #define TACIT_LOG_LOW 32u           // the lowest index that the term LOW_BALLOT filled here
 #define TACIT_LOG_LOW_BALLOT 40u
 #define TACIT_LOG_FLOOR 48u // memory nodes: entries below were applied by all members
-// How long the host acknowledges nobody else after it has revoked this candidate, 0: not at all. A
-// leader renews its lease by writing this word.
+// For how many ns the host acknowledges nobody else after it has revoked this candidate, 0: not at
+// all; and above these bits the number of the renewal, another one in each write, never 0. A leader
+// renews its lease by writing this word.
 #define TACIT_LOG_LEASE 56u
+#define TACIT_LEASE_NUMBER_SHIFT 30u
 #define TACIT_LEASE_MAX_NS 1000000000u // a host waits no longer
-#define TACIT_LOG_PROMISE 64u          // largest ballot that was prepared here
+static_assert(TACIT_LEASE_MAX_NS < 1u << TACIT_LEASE_NUMBER_SHIFT, "number and length");
+#define TACIT_LOG_PROMISE 64u // largest ballot that was prepared here
 #define TACIT_LOG_ENTRIES 128u
 
 static inline uint64_t tacit_commit_check(uint64_t commit, uint64_t ballot)
