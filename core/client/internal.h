@@ -176,6 +176,8 @@ void tacit_client_on_event(struct tacit_client *client, const struct tacit_event
                            tacit_time_ns_t now_ns);
 void tacit_client_on_hint(struct tacit_client *client, struct tacit_client_record *record,
                           uint32_t replica, uint8_t leader, tacit_time_ns_t now_ns);
+// That replica leads from now on.
+void tacit_client_on_leader(struct tacit_client *client, uint32_t replica, tacit_time_ns_t now_ns);
 void tacit_client_on_round_trip(struct tacit_client *client, tacit_time_ns_t took_ns,
                                 tacit_time_ns_t now_ns);
 // The record is due at that time, if it is not due sooner.

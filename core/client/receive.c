@@ -299,6 +299,12 @@ static bool read_replies(struct tacit_client *client, uint32_t replica, tacit_ti
             tacit_client_said(client, replica, &reply);
             continue;
         }
+        if (reply.kind == TACIT_REPLY_HINT && reply.session == 0 && reply.number == 0) {
+            if (!client->config.byzantine) {
+                tacit_client_on_leader(client, replica, now_ns);
+            }
+            continue;
+        }
         if (on_reply(client, replica, &reply, now_ns, event)) {
             return true;
         }

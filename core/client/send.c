@@ -272,6 +272,22 @@ void tacit_client_on_hint(struct tacit_client *client, struct tacit_client_recor
     }
 }
 
+void tacit_client_on_leader(struct tacit_client *client, uint32_t replica, tacit_time_ns_t now_ns)
+{
+    client->leader = (tacit_node_t)replica;
+    for (uint32_t i = 0; i < client->record_count; i++) {
+        struct tacit_client_record *record = &client->records[i];
+        bool has_it = (record->sent_mask & ~record->hint_mask) >> replica & 1; // and will answer
+        if (record->kind != 0 && !has_it && send_to(client, record, replica)) {
+            record->hint_mask &= (uint16_t) ~(1u << replica);
+            record->attempts = 0;
+            record->hint_rounds = 0;
+            client->counters.resent++;
+            set_deadline(client, record, now_ns + time_out_ns(client, 0));
+        }
+    }
+}
+
 // Looks for the reply ring of a replica that is up.
 static void find_replies(struct tacit_client *client, uint32_t replica)
 {

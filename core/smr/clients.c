@@ -621,11 +621,27 @@ static bool knows_leader(const struct tacit_smr *smr)
                             leader != smr->config.self && (smr->crash.trusted & 1u << leader) != 0);
 }
 
+// Who was sent to an earlier leader waits for it, perhaps for a whole time-out: the new one says
+// so.
+static void tell_clients(struct tacit_smr *smr)
+{
+    const struct tacit_wire_reply reply = {.kind = TACIT_REPLY_HINT,
+                                           .leader = (uint8_t)smr->config.self};
+    smr->told_term = smr->crash.term;
+    for (uint64_t left = smr->clients_up; left != 0; left &= left - 1) {
+        tacit_smr_reply(smr, (tacit_node_t)(TACIT_NODE_CLIENT + (uint32_t)__builtin_ctzll(left)),
+                        &reply);
+    }
+}
+
 bool tacit_smr_serve(struct tacit_smr *smr)
 {
     bool worked = false;
     if (!leads(smr)) {
         return knows_leader(smr) && hint_all(smr);
+    }
+    if (smr->told_term != smr->crash.term) {
+        tell_clients(smr);
     }
     if (smr->config.engine == TACIT_ENGINE_NONE) {
         smr->batch = smr->none_batch;

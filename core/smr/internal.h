@@ -125,6 +125,7 @@ struct tacit_smr {
     tacit_index_t *askers_index;
     uint32_t askers_rows;
     uint32_t askers_term; // of the rows
+    uint32_t told_term;   // clients were told that this replica leads in it
 
     struct {
         uint64_t decided, executed, duplicates, hints, replies, lapped, malformed, unexpected;

@@ -285,6 +285,44 @@ static void hint__is_followed_once(void **state)
     fake_close(fake);
 }
 
+// Whoever says that it leads from now on gets what waits, unless that is in its ring.
+static void new_leader__gets_what_waits_at_once(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_open(small_config());
+    uint32_t session = opened_as(fake, 0, 70);
+    assert_int_equal(submit(fake, session, "a", 1), TACIT_OK);
+    expect_request(fake, 0, TACIT_REQUEST_APPLY, 1);
+    fake->now += 1 * MS; // replica 0 has stopped
+    reply_kind(fake, 2, TACIT_REPLY_HINT, 0, 0, 2);
+    expect_quiet(fake);
+    expect_request(fake, 2, TACIT_REQUEST_APPLY, 1);
+    expect_no_request(fake, 0);
+    expect_no_request(fake, 1);
+    assert_int_equal(tacit_client_leader(fake->client, NULL), 2);
+    fake->now += 1 * MS; // the first time-out counts no more
+    expect_quiet(fake);
+    expect_no_request(fake, 2);
+    assert_int_equal(tacit_client_deadline(fake->client), fake->now + 1 * MS);
+    reply_kind(fake, 2, TACIT_REPLY_HINT, 0, 0, 2); // it has it
+    expect_quiet(fake);
+    expect_no_request(fake, 2);
+    // It said no before, and leads now.
+    reply_kind(fake, 2, TACIT_REPLY_HINT, 70, 1, 0);
+    expect_quiet(fake);
+    reply_kind(fake, 2, TACIT_REPLY_HINT, 0, 0, 2);
+    expect_quiet(fake);
+    expect_request(fake, 2, TACIT_REQUEST_APPLY, 1);
+    reply_result(fake, 2, 70, 1, "");
+    expect_event(fake, TACIT_CLIENT_RESULT, 1);
+    reply_kind(fake, 1, TACIT_REPLY_HINT, 0, 0, 1); // nothing waits: the next goes there
+    expect_quiet(fake);
+    expect_no_request(fake, 1);
+    assert_int_equal(submit(fake, session, "b", 2), TACIT_OK);
+    expect_request(fake, 1, TACIT_REQUEST_APPLY, 2);
+    fake_close(fake);
+}
+
 static void repeated_open_answer__is_not_taken_for_request_one(void **state)
 {
     (void)state;
@@ -532,6 +570,7 @@ int main(void)
         cmocka_unit_test(down__of_a_follower_changes_nothing),
         cmocka_unit_test(silent_leader__is_not_waited_for_longer_while_others_answer),
         cmocka_unit_test(hint__is_followed_once),
+        cmocka_unit_test(new_leader__gets_what_waits_at_once),
         cmocka_unit_test(repeated_open_answer__is_not_taken_for_request_one),
         cmocka_unit_test(closed__fails_what_is_outstanding_oldest_first),
         cmocka_unit_test(stale_and_too_big__are_told_apart),

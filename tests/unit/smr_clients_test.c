@@ -101,9 +101,8 @@ size_t tacit_smr_query(struct tacit_smr *smr, const struct tacit_request *reques
 
 uint8_t *tacit_crash_open(struct tacit_crash *crash, bool removal)
 {
-    (void)crash;
+    assert_int_equal(crash->role, TACIT_ROLE_LEADER); // who has no room yet
     (void)removal;
-    fail(); // there is no protocol
     return NULL;
 }
 
@@ -297,6 +296,30 @@ static void what_finds_no_room__goes_with_its_client(void **state)
     assert_int_equal(world.smr.batch_items, 1);
 }
 
+// Whoever begins to lead tells all clients, once: they may wait for an earlier leader.
+static void new_leader__tells_every_client_once(void **state)
+{
+    (void)state;
+    world_open(BATCH);
+    world.smr.config.engine = TACIT_ENGINE_CRASH;
+    world.smr.config.self = 2;
+    for (uint32_t term = 1; term <= 2; term++) {
+        world.smr.crash.term = term;
+        world.smr.crash.role = TACIT_ROLE_CANDIDATE;
+        (void)tacit_smr_serve(&world.smr);
+        assert_int_equal(world.replies, (term - 1) * CLIENTS);
+        world.smr.crash.role = TACIT_ROLE_LEADER;
+        for (uint32_t turn = 0; turn < 3; turn++) {
+            (void)tacit_smr_serve(&world.smr);
+            assert_int_equal(world.replies, term * CLIENTS);
+        }
+        assert_int_equal(world.replied.kind, TACIT_REPLY_HINT);
+        assert_int_equal(world.replied.leader, 2);
+        assert_int_equal(world.replied.session, 0);
+        assert_int_equal(world.replied.number, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +328,7 @@ int main(void)
         cmocka_unit_test(request__that_is_too_large_is_refused),
         cmocka_unit_test(what_finds_no_room__goes_first_in_the_next_batch),
         cmocka_unit_test(what_finds_no_room__goes_with_its_client),
+        cmocka_unit_test(new_leader__tells_every_client_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -121,10 +121,10 @@ size_t tacit_wire_request_amend(uint8_t *message, size_t bytes, uint8_t flags,
 // session is
 //          the new session, number the nonce, no body. For CLOSE: no body.
 // HINT:    not the leader; `leader` is the believed one or NO_LEADER. Nothing happened to the
-// request (yet). CLOSED:  that session is closed: this copy of the request was not executed.
-// Whether an earlier copy was,
-//          before the session closed, is not known. For OPEN: the nonce opens nothing (any more),
-//          session is the smallest one that does.
+//          request (yet). Session and number 0: of no request; who sends it leads from now on.
+// CLOSED:  that session is closed: this copy of the request was not executed. Whether an earlier
+//          copy was, before the session closed, is not known. For OPEN: the nonce opens nothing
+//          (any more), session is the smallest one that does.
 // TOO_BIG: the request exceeds the configured limits; it was dropped.
 // STALE:   executed before, but its reply is no longer kept.
 // RESULT_DIGEST, Byzantine mode only: like RESULT, but the body is the 32-byte digest of the body
