@@ -612,6 +612,7 @@ static bool poll_grants(struct tacit_crash *crash)
     }
     tacit_node_t before = crash->grants.holder;
     uint64_t deferred = crash->grants.counters.deferred;
+    tacit_lease_watch(&crash->grants, crash->now_ns);
     bool worked = tacit_grants_poll(&crash->grants, crash->trusted, admitted, crash->now_ns);
     if (worked && before != TACIT_NODE_NONE) {
         tacit_mark(&crash->marker, TACIT_MARK_GRANT_MOVED);

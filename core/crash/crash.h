@@ -411,6 +411,9 @@ void tacit_election_promised(struct tacit_crash *crash, struct tacit_log_host *h
 
 // A term as leader begins.
 void tacit_lease_begin(struct tacit_crash *crash);
+// Looks at the lease of who holds this replica's log now and then, so as to know how long it was
+// not renewed when somebody else asks. In each turn, before tacit_grants_poll().
+void tacit_lease_watch(struct tacit_grants *grants, tacit_time_ns_t now_ns);
 // Renews the lease at a host that streams, unless that is under way.
 void tacit_lease_renew(struct tacit_crash *crash, struct tacit_log_host *host);
 // That renewal completed.

@@ -10,8 +10,6 @@
 #include "../base/words.h"
 #include "tacit/layout.h"
 
-#define LOOKS_PER_SUSPICION 64u // at the holder's lease
-
 static void *page_of(struct tacit_grants *grants)
 {
     size_t bytes;
@@ -96,56 +94,15 @@ static bool lease_is_void(struct tacit_grants *grants)
            grants->last_request;
 }
 
-// The LEASE word of a candidate here, 0: none.
-static uint64_t lease_word(struct tacit_grants *grants, tacit_node_t node,
-                           tacit_incarnation_t incarnation)
+// The LEASE word of who was revoked last.
+static uint64_t lease_written(struct tacit_grants *grants)
 {
     size_t bytes;
-    struct tacit_region_key key = {TACIT_REGION_LOG, node, incarnation};
-    const void *log =
-        node == TACIT_NODE_NONE ? NULL : grants->fabric->ops->local(grants->fabric, key, &bytes);
+    struct tacit_region_key key = {TACIT_REGION_LOG, grants->last, grants->last_incarnation};
+    const void *log = grants->last == TACIT_NODE_NONE
+                          ? NULL
+                          : grants->fabric->ops->local(grants->fabric, key, &bytes);
     return log == NULL ? 0 : tacit_word_load(log, TACIT_LOG_LEASE);
-}
-
-static tacit_time_ns_t lease_of(uint64_t word)
-{
-    uint64_t lease_ns = word & ((1ull << TACIT_LEASE_NUMBER_SHIFT) - 1);
-    return lease_ns < TACIT_LEASE_MAX_NS ? lease_ns : TACIT_LEASE_MAX_NS;
-}
-
-// Whether the last look at the holder's word was so long ago that all numbers might have been used.
-static bool is_look_old(const struct tacit_grants *grants, tacit_time_ns_t now_ns)
-{
-    return grants->looked_ns == 0 || now_ns - grants->looked_ns > TACIT_LEASE_MAX_NS;
-}
-
-// Looks at the holder's word now and then, so as to know how long it has stood there when somebody
-// else asks. `now_ns` was read before this turn looks, so that only a later turn's is a time after
-// the look.
-static void watch_lease(struct tacit_grants *grants, tacit_time_ns_t now_ns)
-{
-    if (grants->holder == TACIT_NODE_NONE ||
-        now_ns - grants->looked_ns < grants->config.suspicion_ns / LOOKS_PER_SUSPICION) {
-        return;
-    }
-    uint64_t word = lease_word(grants, grants->holder, grants->holder_incarnation);
-    if (is_look_old(grants, now_ns) || word != grants->lease_word) {
-        grants->lease_word = word;
-        grants->unchanged_ns = 0;
-    } else if (grants->unchanged_ns == 0 && now_ns > grants->looked_ns) {
-        grants->unchanged_ns = now_ns;
-    }
-    grants->looked_ns = now_ns;
-}
-
-// A time since which who was revoked last has not sent the word that stands there, 0: none is
-// known. Words without a number may be the same and new.
-static tacit_time_ns_t unchanged_since(const struct tacit_grants *grants, uint64_t word,
-                                       tacit_time_ns_t now_ns)
-{
-    bool is_same = word == grants->lease_word || TACIT_BUG(LEASE_AS_WATCHED);
-    bool is_numbered = word >> TACIT_LEASE_NUMBER_SHIFT != 0;
-    return is_same && is_numbered && !is_look_old(grants, now_ns) ? grants->unchanged_ns : 0;
 }
 
 static void start_grant(struct tacit_grants *grants)
@@ -169,7 +126,8 @@ static void acknowledge(struct tacit_grants *grants, tacit_time_ns_t now_ns)
     grants->state = TACIT_GRANTS_STEADY;
     grants->active_ns = now_ns;
     grants->activity = 0;
-    grants->looked_ns = 0;
+    grants->looked_ns = 0; // at this one's lease
+    grants->unchanged_ns = 0;
     grants->counters.grants++;
     tacit_word_store(page, TACIT_PAGE_GENERATION, grants->generation);
     tacit_word_store(page, TACIT_PAGE_HOLDER,
@@ -177,35 +135,16 @@ static void acknowledge(struct tacit_grants *grants, tacit_time_ns_t now_ns)
     tacit_word_store(page, TACIT_PAGE_ACK, grants->holder_request);
 }
 
-static bool has_lease_ended(const struct tacit_grants *grants, tacit_time_ns_t now_ns)
-{
-    return grants->from_ns != 0 && now_ns - grants->from_ns > grants->lease_ns;
-}
-
-// Contract 5 holds now: no renewal comes any more.
-static void revoked_for_next(struct tacit_grants *grants, tacit_time_ns_t now_ns)
-{
-    uint64_t word = lease_word(grants, grants->last, grants->last_incarnation);
-    grants->lease_ns = lease_of(word);
-    grants->from_ns = unchanged_since(grants, word, now_ns);
-    if (grants->lease_ns == 0 || lease_is_void(grants) || has_lease_ended(grants, now_ns)) {
-        start_grant(grants);
-        return;
-    }
-    grants->state = TACIT_GRANTS_WAITING;
-    grants->counters.leases_waited++;
-    // `now_ns` was read before the turn began, and the revocation may have been long after that. If
-    // no earlier time is known, the wait counts from a later reading.
-    grants->event_ns = now_ns;
-    grants->deadline_ns = now_ns + 1;
-}
-
 static bool wait_for_lease(struct tacit_grants *grants, tacit_time_ns_t now_ns)
 {
+    // `now_ns` was read before the turn began, and the revocation may have been long after that. If
+    // no earlier time is known, the wait counts from a later reading.
     if (grants->from_ns == 0 && now_ns > grants->event_ns) {
         grants->from_ns = now_ns;
     }
-    if (!has_lease_ended(grants, now_ns) && !lease_is_void(grants)) {
+    bool is_over = grants->lease_ns == 0 ||
+                   (grants->from_ns != 0 && now_ns - grants->from_ns > grants->lease_ns);
+    if (!is_over && !lease_is_void(grants)) {
         grants->deadline_ns =
             grants->from_ns == 0 ? now_ns + 1 : grants->from_ns + grants->lease_ns + 1;
         return false;
@@ -213,6 +152,19 @@ static bool wait_for_lease(struct tacit_grants *grants, tacit_time_ns_t now_ns)
     grants->counters.lease_wait_ns = now_ns - grants->event_ns;
     start_grant(grants);
     return true;
+}
+
+// Contract 5 holds now: no renewal comes any more.
+static void revoked_for_next(struct tacit_grants *grants, tacit_time_ns_t now_ns)
+{
+    uint64_t word = lease_written(grants);
+    bool is_same = word == grants->lease_word || TACIT_BUG(LEASE_AS_WATCHED);
+    uint64_t lease_ns = word & ((1ull << TACIT_LEASE_NUMBER_SHIFT) - 1);
+    grants->lease_ns = lease_ns < TACIT_LEASE_MAX_NS ? lease_ns : TACIT_LEASE_MAX_NS;
+    grants->from_ns = is_same ? grants->unchanged_ns : 0;
+    grants->event_ns = now_ns;
+    grants->state = TACIT_GRANTS_WAITING;
+    grants->counters.leases_waited += !wait_for_lease(grants, now_ns);
 }
 
 void tacit_grants_event(struct tacit_grants *grants, const struct tacit_event *event,
@@ -347,7 +299,6 @@ bool tacit_grants_poll(struct tacit_grants *grants, uint32_t trusted,
         start_revoke(grants);
         return true;
     }
-    watch_lease(grants, now_ns);
     for (tacit_node_t r = 0; r < grants->config.replicas; r++) {
         uint64_t number = pending(grants, r, trusted, admitted);
         if (number == 0) {

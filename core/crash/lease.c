@@ -29,7 +29,8 @@
 
 #include "../base/bug.h"
 
-#define LAPSES_TO_GROW 8u // of a lease that should not have ended: it is too short here
+#define LOOKS_PER_SUSPICION 64u // at the lease of who holds the own log
+#define LAPSES_TO_GROW 8u       // of a lease that should not have ended: it is too short here
 
 // What the host has to wait, at a rate of its clock that may differ by 2d from this one's:
 // (1 + d) / (1 - d) <= 1 + 3d for d up to a fifth.
@@ -165,4 +166,31 @@ tacit_time_ns_t tacit_lease_until(const struct tacit_crash *crash)
 bool tacit_lease_holds(const struct tacit_crash *crash, tacit_time_ns_t now_ns)
 {
     return now_ns < tacit_lease_until(crash);
+}
+
+// ---- at a log host
+// -------------------------------------------------------------------------------------------
+
+// `now_ns` was read before this turn looks: only a later turn's is a time after the look. Words
+// without a number may be the same and new, and so may those that are seen in two looks between
+// which all numbers might have been used.
+void tacit_lease_watch(struct tacit_grants *grants, tacit_time_ns_t now_ns)
+{
+    tacit_time_ns_t passed_ns = now_ns - grants->looked_ns;
+    if (grants->state != TACIT_GRANTS_STEADY || grants->holder == TACIT_NODE_NONE ||
+        passed_ns <= grants->config.suspicion_ns / LOOKS_PER_SUSPICION) {
+        return;
+    }
+    size_t bytes;
+    struct tacit_region_key key = {TACIT_REGION_LOG, grants->holder, grants->holder_incarnation};
+    const void *log = grants->fabric->ops->local(grants->fabric, key, &bytes);
+    uint64_t word = log == NULL ? 0 : tacit_word_load(log, TACIT_LOG_LEASE);
+    bool is_first = grants->looked_ns == 0 || passed_ns > TACIT_LEASE_MAX_NS;
+    if (is_first || word != grants->lease_word || word >> TACIT_LEASE_NUMBER_SHIFT == 0) {
+        grants->lease_word = word;
+        grants->unchanged_ns = 0;
+    } else if (grants->unchanged_ns == 0) {
+        grants->unchanged_ns = now_ns;
+    }
+    grants->looked_ns = now_ns;
 }

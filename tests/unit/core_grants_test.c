@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "choice/choice.h"
+#include "core/crash/crash.h"
 #include "tacit/grants.h"
 #include "tacit/layout.h"
 #include "unit/support/fake_fabric.h"
@@ -79,6 +80,7 @@ static void take_events(struct bench *bench)
 
 static bool poll_once(struct bench *bench)
 {
+    tacit_lease_watch(&bench->grants, bench->now_ns);
     bool changed =
         tacit_grants_poll(&bench->grants, bench->trusted, bench->admitted, bench->now_ns);
     check(bench);

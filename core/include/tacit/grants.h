@@ -14,10 +14,10 @@
 // else leading for that time from when it sent the word. The host waits as long: longer than the
 // holder counts, on clocks whose rates differ by no more than what the holder has added. It counts
 // from a time that is not before the holder sent its last word: when the revocation was complete,
-// or when the host looked and found the very word that stands there after the revocation (each
-// word has another number). So the lease of a holder that has been silent for long has ended when
-// it is revoked. No wait if the holder has released (it does not rely on the lease any more) or its
-// process is dead for certain.
+// or, at a replica, when it looked and found the very word that stands there after the revocation
+// (each word has another number). So the lease of a holder that has been silent for long has ended
+// when it is revoked. No wait if the holder has released (it does not rely on the lease any more)
+// or its process is dead for certain.
 //
 // Invariants: at most one holder at any instant; generations only grow; the acknowledgement of a
 // request follows the completed revocation of every earlier holder.
@@ -39,7 +39,7 @@ struct tacit_grants_config {
 struct tacit_grants_counters {
     uint64_t grants, revocations, deferred;
     uint64_t leases_waited; // grants that had to wait for a lease
-    uint64_t lease_wait_ns; // the last such wait
+    uint64_t lease_wait_ns; // of the last grant
 };
 
 struct tacit_grants_peer {
@@ -75,7 +75,8 @@ struct tacit_grants {
     tacit_time_ns_t event_ns; // when the turn began in which REVOKED came
     tacit_time_ns_t from_ns;  // its lease was not renewed from then on; 0: not known yet
     tacit_time_ns_t lease_ns;
-    // The present holder's LEASE word, as of the last look at it.
+    // The present holder's LEASE word as it was last seen, by replicas (core/crash/lease.c). Memory
+    // nodes sleep, and do not look.
     uint64_t lease_word;
     tacit_time_ns_t looked_ns;    // when the turn of that look began, 0: there was none
     tacit_time_ns_t unchanged_ns; // a time after the first look that saw this word; 0: none yet
