@@ -9,7 +9,7 @@
 // may have to wait for a processor itself, and clients do not wait for it.) And, in all
 // of the outage, the longest silence and the longest wait: they include what else the fault brings
 // about, such as the work of the kernel that takes a killed process apart on a processor that
-// others need.
+// others need. For how much of each of them the machine stood still (bench_stalls.h) is told.
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +21,7 @@
 #include "bench_cluster.h"
 #include "bench_effect.h"
 #include "bench_options.h"
+#include "bench_stalls.h"
 #include "cli.h"
 
 #define REST_NS UINT64_C(100000000)     // of good traffic before each fault
@@ -38,7 +39,15 @@ struct arguments {
     const char *json;
 };
 
+// In how much of what was taken of one fault a processor stood still.
+struct stalled {
+    uint64_t failover_ns, silence_ns, wait_ns;
+    uint64_t longest_ns; // stall in all of the outage
+    uint64_t stolen_ns;  // from before the fault to its end, in the hypervisor's coarse steps
+};
+
 struct results {
+    struct stalls *stalls;
     struct histogram failover; // of each client
     struct histogram silence, wait, led, detection, permission, lease, recovery;
     struct histogram readmission, fast;
@@ -72,6 +81,7 @@ struct episode {
     uint64_t effect_ns;
     bool is_late; // another one led already
     struct load_outage outage;
+    struct stalled stalled;
     struct election election;
     struct comeback back;
     uint64_t resumed_ns[LOAD_CLIENTS_MAX]; // of each client; last_ns: of the last one
@@ -202,7 +212,7 @@ static enum tacit_status wait_over(const struct local *local, const struct load 
     return TACIT_OK;
 }
 
-static json_t *sample_json(const struct episode *e, unsigned clients)
+static json_t *sample_json(const struct episode *e, unsigned clients, bool is_measured)
 {
     json_t *sample = json_object();
     json_t *resumed = json_array();
@@ -214,6 +224,10 @@ static json_t *sample_json(const struct episode *e, unsigned clients)
     (void)json_object_set_new(sample, "resumed_ns", resumed);
     bench_put(sample, "silence_ns", e->outage.silence_ns);
     bench_put(sample, "wait_ns", e->outage.longest_wait_ns);
+    // A request may have been under way when the fault came: then below 0.
+    (void)json_object_set_new(
+        sample, "wait_at_ns",
+        json_integer((json_int_t)e->outage.wait_from_ns - (json_int_t)e->fault_ns));
     bench_put(sample, "led_ns", e->election.led_ns);
     bench_put(sample, "detection_ns", e->election.detection_ns);
     bench_put(sample, "permission_ns", e->election.permission_ns);
@@ -223,6 +237,13 @@ static json_t *sample_json(const struct episode *e, unsigned clients)
     bench_put(sample, "fast_path_ns", e->back.fast_ns);
     bench_put(sample, "rate_thousandths", e->rate_thousandths);
     bench_put(sample, "refused", e->back.refused);
+    if (is_measured) {
+        bench_put(sample, "longest_stall_ns", e->stalled.longest_ns);
+        bench_put(sample, "failover_stalled_ns", e->stalled.failover_ns);
+        bench_put(sample, "silence_stalled_ns", e->stalled.silence_ns);
+        bench_put(sample, "wait_stalled_ns", e->stalled.wait_ns);
+        bench_put(sample, "stolen_ns", e->stalled.stolen_ns);
+    }
     return sample;
 }
 
@@ -250,7 +271,8 @@ static void note(struct results *results, const struct episode *e, unsigned clie
     histogram_add(&results->slowdown, e->rate_thousandths);
     results->refused += e->back.refused;
     results->done++;
-    (void)json_array_append_new(results->samples, sample_json(e, clients));
+    (void)json_array_append_new(results->samples,
+                                sample_json(e, clients, stalls_are_measured(results->stalls)));
 }
 
 // Operations of this replica that others' memory refused.
@@ -341,6 +363,22 @@ static enum tacit_status outage(struct local *local, struct load *load,
     return TACIT_OK;
 }
 
+// After the outage.
+static struct stalled stalled_in(const struct stalls *stalls, const struct episode *e)
+{
+    struct stall_list list;
+    uint64_t now_ns = cli_now_ns();
+    const struct load_outage *outage = &e->outage;
+    stalls_between(stalls, e->fault_ns, now_ns, &list);
+    uint64_t wait_to_ns = outage->wait_from_ns + outage->longest_wait_ns;
+    return (struct stalled){
+        .failover_ns = stalls_overlap(&list, e->fault_ns, e->fault_ns + e->last_ns),
+        .silence_ns = stalls_overlap(&list, outage->silence_from_ns,
+                                     outage->silence_from_ns + outage->silence_ns),
+        .wait_ns = stalls_overlap(&list, outage->wait_from_ns, wait_to_ns),
+        .longest_ns = stalls_longest(&list, e->fault_ns, now_ns)};
+}
+
 static enum tacit_status one_fault(struct local *local, struct load *load,
                                    const struct arguments *arguments, struct results *results,
                                    struct tacit_error *error)
@@ -358,7 +396,12 @@ static enum tacit_status one_fault(struct local *local, struct load *load,
     struct local_node node = {LOCAL_REPLICA, (uint16_t)e.victim};
     uint64_t refused_before = refused(local, node.id);
     leases_waited(local, e.waited);
+    uint64_t stolen_before_ns = stalls_stolen_ns();
     status = outage(local, load, arguments, node, &e, error);
+    if (status == TACIT_OK && !e.is_late) {
+        e.stalled = stalled_in(results->stalls, &e);
+        e.stalled.stolen_ns = stalls_stolen_ns() - stolen_before_ns;
+    }
     if (status == TACIT_OK) {
         status = bring_back(local, arguments, node, refused_before, &e.back, error);
     }
@@ -442,6 +485,26 @@ static enum tacit_status all_faults(const struct arguments *arguments, struct re
 
 // ---- results -----------------------------------------------------------------------------------
 
+// The longest of one kind, and for how much of it the machine stood still.
+static void print_stalled(const struct results *results, const char *what, const char *key,
+                          const char *stalled_key)
+{
+    size_t at;
+    const json_t *sample;
+    uint64_t longest_ns = 0;
+    uint64_t stalled_ns = 0;
+    json_array_foreach(results->samples, at, sample)
+    {
+        uint64_t own_ns = local_number(sample, NULL, key);
+        if (own_ns > longest_ns) {
+            longest_ns = own_ns;
+            stalled_ns = local_number(sample, NULL, stalled_key);
+        }
+    }
+    (void)printf("  %s: %.2f ms, and for %.2f of them a processor stood still\n", what,
+                 (double)longest_ns / 1e6, (double)stalled_ns / 1e6);
+}
+
 static json_t *report_results(const struct results *results)
 {
     const struct {
@@ -482,6 +545,12 @@ static json_t *report_results(const struct results *results)
                  (unsigned long long)results->late, (unsigned long long)results->operations,
                  (unsigned long long)results->clusters, (unsigned long long)results->lost,
                  (unsigned long long)results->wrong, (unsigned long long)results->refused);
+    stalls_report(results->stalls, object);
+    if (stalls_are_measured(results->stalls)) {
+        print_stalled(results, "longest fail-over", "failover_ns", "failover_stalled_ns");
+        print_stalled(results, "longest silence", "silence_ns", "silence_stalled_ns");
+        print_stalled(results, "longest wait", "wait_ns", "wait_stalled_ns");
+    }
     bench_put(object, "rate_thousandths", histogram_quantile(&results->slowdown, 0.5));
     bench_put(object, "faults", results->done);
     bench_put(object, "failed", results->failed);
@@ -504,7 +573,8 @@ int bench_failover(int argc, char **argv)
         return 2;
     }
     struct results *results = calloc(1, sizeof *results);
-    if (results == NULL) {
+    if (results == NULL || (results->stalls = stalls_watch()) == NULL) {
+        free(results);
         return cli_complain("no memory");
     }
     results->samples = json_array();
@@ -513,6 +583,7 @@ int bench_failover(int argc, char **argv)
                      : cli_fail(&error);
     bool is_bad = results->failed + results->lost + results->wrong != 0;
     json_decref(results->samples);
+    stalls_free(results->stalls);
     free(results);
     return result == 0 && is_bad ? 1 : result;
 }

@@ -12,6 +12,7 @@
 #include "bench_cluster.h"
 #include "bench_options.h"
 #include "bench_rounds.h"
+#include "bench_stalls.h"
 #include "cli.h"
 #include "generator.h"
 
@@ -47,6 +48,7 @@ struct point {
 struct bench {
     struct arguments arguments;
     struct local local;
+    struct stalls *stalls;
     struct point points[POINTS];
     unsigned point_count;
     double peak_per_s;
@@ -258,6 +260,7 @@ static json_t *report_results(const struct bench *bench)
     }
     (void)printf("most answers/s: %.0f; %u runs repeated and %u kept on a slow machine\n",
                  bench->peak_per_s, bench->dropped, bench->unfair);
+    stalls_report(bench->stalls, results);
     (void)json_object_set_new(results, "mode", json_string(is_byzantine ? "byzantine" : "crash"));
     (void)json_object_set_new(results, "size", json_integer((json_int_t)bench->arguments.size));
     (void)json_object_set_new(results, "peak_per_s", json_real(bench->peak_per_s));
@@ -284,10 +287,16 @@ int bench_load(int argc, char **argv)
         free(bench);
         return 2;
     }
+    bench->stalls = stalls_watch();
+    if (bench->stalls == NULL) {
+        free(bench);
+        return cli_complain("no memory");
+    }
     enum tacit_status status = run(bench, &error);
     int result = status == TACIT_OK
                      ? bench_write(bench->arguments.json, "load", report_results(bench))
                      : cli_fail(&error);
+    stalls_free(bench->stalls);
     free(bench);
     return result;
 }

@@ -7,7 +7,9 @@
 // for longer than a change of leaders takes; the longest of those that this run saw counts as that,
 // and SCHEDULING_NS more: with fewer processors than processes a replica is without one for that
 // long now and then, without any fault. How long nobody was served before the faults is told, too.
-// A fault that had no effect (bench_effect.h) is no measurement, and fails the run.
+// A silence beyond that is the machine's, and not the group's, only if each one of that injection
+// is within it without the time in which the machine stood still (bench_stalls.h). A fault that had
+// no effect (bench_effect.h) is no measurement, and fails the run.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@
 #include "bench_effect.h"
 #include "bench_options.h"
 #include "bench_rounds.h"
+#include "bench_stalls.h"
 #include "cli.h"
 
 #define WARM_NS UINT64_C(300000000) // of a new cluster
@@ -72,17 +75,24 @@ struct outcome {
     uint32_t answered[KEPT][BINS];
     uint32_t slowest_us[KEPT][BINS];
     uint64_t below_ns[KEPT]; // longest time below 1/LEAST_PART of what it was before
-    uint64_t silence_ns[KEPT];
-    uint64_t calm_silence_ns;     // longest before the faults
-    uint64_t nil;                 // faults without an effect, though one is expected
-    struct effect_counts effects; // of all, together
+    uint64_t silence_ns[KEPT],
+        silence_at_ns[KEPT]; // the longest, and when it began after the fault
+    // Of the longest silence, when the machine stood still; and the longest one without such times.
+    uint64_t stalled_ns[KEPT], own_silence_ns[KEPT];
+    uint64_t longest_stall_ns[KEPT]; // from the fault to the end
+    uint64_t stolen_ns[KEPT];        // in the same time, in the hypervisor's coarse steps
+    uint64_t calm_silence_ns;        // longest before the faults
+    uint64_t nil;                    // faults without an effect, though one is expected
+    struct effect_counts effects;    // of all, together
 };
 
 struct bench {
     struct arguments arguments;
     struct local local;
     struct load *load;
-    uint64_t injected; // on this cluster
+    struct stalls *stalls;
+    struct stall_list stalled; // in the injection that was made last
+    uint64_t injected;         // on this cluster
     pid_t client;
     double change_ns;       // longest silence when a leader was killed or stopped; 0: none was
     double calm_silence_ns; // longest before any fault
@@ -225,6 +235,20 @@ static uint64_t longest_below(const struct load_bin *bins, double before)
     return longest_ns;
 }
 
+static void note_silence(struct bench *bench, uint64_t fault_ns, uint64_t end_ns)
+{
+    struct outcome *outcome = &bench->outcome;
+    uint64_t at = outcome->done;
+    stalls_between(bench->stalls, fault_ns, end_ns, &bench->stalled);
+    struct load_outage outage = load_outage_beside(bench->load, fault_ns, end_ns, &bench->stalled);
+    outcome->silence_ns[at] = outage.silence_ns;
+    outcome->silence_at_ns[at] = outage.silence_ns > 0 ? outage.silence_from_ns - fault_ns : 0;
+    outcome->own_silence_ns[at] = outage.own_silence_ns;
+    outcome->stalled_ns[at] = stalls_overlap(&bench->stalled, outage.silence_from_ns,
+                                             outage.silence_from_ns + outage.silence_ns);
+    outcome->longest_stall_ns[at] = stalls_longest(&bench->stalled, fault_ns, end_ns);
+}
+
 static void note(struct bench *bench, uint64_t fault_ns)
 {
     struct outcome *outcome = &bench->outcome;
@@ -238,9 +262,7 @@ static void note(struct bench *bench, uint64_t fault_ns)
     before /= BEFORE_BINS;
     outcome->before_per_s[outcome->done] = before * 1e9 / (double)BIN_NS;
     outcome->below_ns[outcome->done] = longest_below(bench->bins, before);
-    outcome->silence_ns[outcome->done] =
-        load_outage(bench->load, fault_ns, fault_ns + (FAULT_BINS + AFTER_BINS) * BIN_NS)
-            .silence_ns;
+    note_silence(bench, fault_ns, fault_ns + (FAULT_BINS + AFTER_BINS) * BIN_NS);
     uint64_t calm_ns =
         load_outage(bench->load, fault_ns - BEFORE_BINS * BIN_NS, fault_ns).silence_ns;
     outcome->calm_silence_ns =
@@ -284,6 +306,7 @@ static enum tacit_status inject(struct bench *bench, struct tacit_error *error)
     }
     struct effect_counts before = effect_count(&bench->local, node);
     status = wait_until(bench, cli_now_ns() + BEFORE_BINS * BIN_NS, error);
+    uint64_t stolen_ns = stalls_stolen_ns();
     uint64_t fault_ns = cli_now_ns();
     if (status == TACIT_OK) {
         status = do_fault(bench, node, error);
@@ -299,6 +322,7 @@ static enum tacit_status inject(struct bench *bench, struct tacit_error *error)
         status = wait_until(bench, fault_ns + (FAULT_BINS + AFTER_BINS) * BIN_NS, error);
     }
     if (status == TACIT_OK) {
+        bench->outcome.stolen_ns[bench->outcome.done] = stalls_stolen_ns() - stolen_ns;
         note(bench, fault_ns);
     }
     return status;
@@ -419,7 +443,7 @@ static json_t *effects_json(const struct outcome *outcome)
     return object;
 }
 
-static json_t *samples_json(const struct outcome *outcome)
+static json_t *samples_json(const struct outcome *outcome, bool is_measured)
 {
     json_t *samples = json_array();
     for (uint64_t i = 0; i < outcome->done; i++) {
@@ -427,19 +451,29 @@ static json_t *samples_json(const struct outcome *outcome)
         for (unsigned b = 0; b < BINS; b++) {
             (void)json_array_append_new(answered, json_integer(outcome->answered[i][b]));
         }
-        (void)json_array_append_new(
-            samples,
-            json_pack("{s:I,s:I,s:o}", "below_ns", (json_int_t)outcome->below_ns[i], "silence_ns",
-                      (json_int_t)outcome->silence_ns[i], "answered", answered));
+        json_t *sample =
+            json_pack("{s:I,s:I,s:I,s:o}", "below_ns", (json_int_t)outcome->below_ns[i],
+                      "silence_ns", (json_int_t)outcome->silence_ns[i], "silence_at_ns",
+                      (json_int_t)outcome->silence_at_ns[i], "answered", answered);
+        if (is_measured) {
+            bench_put(sample, "longest_stall_ns", outcome->longest_stall_ns[i]);
+            bench_put(sample, "silence_stalled_ns", outcome->stalled_ns[i]);
+            bench_put(sample, "own_silence_ns", outcome->own_silence_ns[i]);
+            bench_put(sample, "stolen_ns", outcome->stolen_ns[i]);
+        }
+        (void)json_array_append_new(samples, sample);
     }
     return samples;
 }
 
 // What is asked of the group, for each kind: not asked of a kind without injections, or, of
-// silence, in a run without changes of leaders.
-static const char *verdict(double longest_ns, double bound_ns, uint64_t count)
+// silence, in a run without changes of leaders. `own_ns`: the longest without the machine's stalls.
+static const char *verdict(double longest_ns, double own_ns, double bound_ns, uint64_t count)
 {
-    return count == 0 || bound_ns <= 0 ? "unknown" : longest_ns <= bound_ns ? "held" : "NOT held";
+    return count == 0 || bound_ns <= 0 ? "unknown"
+           : longest_ns <= bound_ns    ? "held"
+           : own_ns <= bound_ns        ? "the machine's"
+                                       : "NOT held";
 }
 
 static json_t *report_kind(struct bench *bench)
@@ -448,9 +482,13 @@ static json_t *report_kind(struct bench *bench)
     uint64_t count = outcome->done;
     double below[KEPT];
     double silence[KEPT];
+    double own_silence[KEPT];
+    uint64_t longest = 0; // silence, of which injection
     for (uint64_t i = 0; i < count; i++) {
         below[i] = (double)outcome->below_ns[i];
         silence[i] = (double)outcome->silence_ns[i];
+        own_silence[i] = (double)outcome->own_silence_ns[i];
+        longest = outcome->silence_ns[i] > outcome->silence_ns[longest] ? i : longest;
     }
     double before = rate(outcome, 0, BEFORE_BINS);
     double during = rate(outcome, BEFORE_BINS, BEFORE_BINS + FAULT_BINS);
@@ -467,16 +505,18 @@ static json_t *report_kind(struct bench *bench)
     if ((double)outcome->calm_silence_ns > bench->calm_silence_ns) {
         bench->calm_silence_ns = (double)outcome->calm_silence_ns;
     }
-    const char *of_below = verdict(below_max, (double)LEAST_NS, count);
-    (void)printf("%-16s %5llu %9.0f %9.0f %9.0f %9.1f %9.1f %9.1f %7.0f %7.0f %-8s %5llu %5llu "
-                 "%6llu %6llu\n",
+    double stalled = (double)outcome->stalled_ns[longest];
+    bool is_measured = stalls_are_measured(bench->stalls);
+    const char *of_below = verdict(below_max, below_max, (double)LEAST_NS, count);
+    (void)printf("%-16s %5llu %9.0f %9.0f %9.0f %9.1f %9.1f %9.1f %8.1f %7.0f %7.0f %-8s %5llu "
+                 "%5llu %6llu %6llu\n",
                  outcome->kind.name, (unsigned long long)count, before, during, after,
-                 silence_p50 / 1e6, silence_p99 / 1e6, silence_max / 1e6, below_p50 / 1e6,
-                 below_max / 1e6, of_below, (unsigned long long)outcome->lost,
+                 silence_p50 / 1e6, silence_p99 / 1e6, silence_max / 1e6, stalled / 1e6,
+                 below_p50 / 1e6, below_max / 1e6, of_below, (unsigned long long)outcome->lost,
                  (unsigned long long)outcome->wrong, (unsigned long long)outcome->failed,
                  (unsigned long long)outcome->nil);
     (void)fflush(stdout);
-    return json_pack(
+    json_t *kind = json_pack(
         "{s:s,s:s,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:o}",
         "fault", outcome->kind.name, "on", outcome->kind.on_leader ? "leader" : "follower", "count",
         (json_int_t)count, "failed", (json_int_t)outcome->failed, "before_per_s", before,
@@ -485,7 +525,15 @@ static json_t *report_kind(struct bench *bench)
         below_p50, "below_a_20th_max_ns", below_max, "at_most_100_ms_below_a_20th", of_below,
         "acknowledged", (json_int_t)outcome->acknowledged, "lost", (json_int_t)outcome->lost,
         "wrong", (json_int_t)outcome->wrong, "without_effect", (json_int_t)outcome->nil, "effects",
-        effects_json(outcome), "line", line_json(outcome), "samples", samples_json(outcome));
+        effects_json(outcome), "line", line_json(outcome), "samples",
+        samples_json(outcome, is_measured));
+    if (is_measured) {
+        (void)json_object_set_new(kind, "silence_max_stalled_ns", json_real(stalled));
+    }
+    // Where stalls are not measured: the longest one.
+    (void)json_object_set_new(kind, "own_silence_max_ns",
+                              json_real(bench_quantile(own_silence, count, 1)));
+    return kind;
 }
 
 // When all kinds are known: in none was nobody served for longer than a change of leaders takes.
@@ -494,28 +542,36 @@ static void report_silences(json_t *list, const struct bench *bench)
     size_t at;
     json_t *kind;
     unsigned held = 0;
+    unsigned machines = 0;
     double change_ns = bench->change_ns;
     double bound_ns = change_ns > 0 ? change_ns + (double)SCHEDULING_NS : 0;
     json_array_foreach(list, at, kind)
     {
         double longest_ns = json_number_value(json_object_get(kind, "silence_max_ns"));
         uint64_t count = (uint64_t)json_integer_value(json_object_get(kind, "count"));
-        const char *of_silence = verdict(longest_ns, bound_ns, count);
+        double own_ns = json_number_value(json_object_get(kind, "own_silence_max_ns"));
+        double stalled_ns = json_number_value(json_object_get(kind, "silence_max_stalled_ns"));
+        const char *of_silence = verdict(longest_ns, own_ns, bound_ns, count);
         (void)json_object_set_new(kind, "silent_no_longer_than_a_change_of_leaders",
                                   json_string(of_silence));
         held += strcmp(of_silence, "held") == 0;
-        if (strcmp(of_silence, "NOT held") == 0) {
-            (void)printf("%s: nobody was served for %.1f ms: NOT held\n",
-                         json_string_value(json_object_get(kind, "fault")), longest_ns / 1e6);
+        machines += strcmp(of_silence, "the machine's") == 0;
+        if (longest_ns > bound_ns && bound_ns > 0) {
+            (void)printf(
+                "%s: nobody was served for %.1f ms, and for %.1f of them a processor stood "
+                "still; without what the machine stood still at most %.1f: %s\n",
+                json_string_value(json_object_get(kind, "fault")), longest_ns / 1e6,
+                stalled_ns / 1e6, own_ns / 1e6, of_silence);
         }
     }
     if (change_ns > 0) {
         (void)printf(
             "a change of leaders took %.1f ms at most; with %u for scheduling nobody may be "
-            "unserved for longer than %.1f: held by %u of %zu kinds; before any fault: "
-            "%.1f\n",
+            "unserved for longer than %.1f: held by %u of %zu kinds, and by %u but for the "
+            "machine; "
+            "before any fault: %.1f\n",
             change_ns / 1e6, (unsigned)(SCHEDULING_NS / 1000000), bound_ns / 1e6, held,
-            json_array_size(list), bench->calm_silence_ns / 1e6);
+            json_array_size(list), machines, bench->calm_silence_ns / 1e6);
     } else {
         (void)printf("no change of leaders was in this run (kill-leader, stop-leader): how long "
                      "nobody was served is not judged; before any fault: %.1f ms\n",
@@ -551,11 +607,11 @@ static int all_kinds(struct bench *bench, const struct kind *kinds, unsigned cou
     bool is_byzantine = bench->arguments.mode == TACIT_CONFIG_BYZANTINE;
     (void)printf("%s mode, %llu clients; answers/s, and times in ms: silence, and below 1/%u of "
                  "what it was before (at most %u are asked for)\n%-16s %5s %9s %9s %9s %9s %9s %9s "
-                 "%7s %7s %-8s %5s %5s %6s %6s\n",
+                 "%8s %7s %7s %-8s %5s %5s %6s %6s\n",
                  is_byzantine ? "Byzantine" : "crash", (unsigned long long)bench->arguments.clients,
                  LEAST_PART, (unsigned)(LEAST_NS / 1000000), "fault", "count", "before", "during",
-                 "after", "sil. p50", "p99", "max", "low p50", "max", "", "lost", "wrong", "failed",
-                 "nil");
+                 "after", "sil. p50", "p99", "max", "stalled", "low p50", "max", "", "lost",
+                 "wrong", "failed", "nil");
     for (unsigned i = 0; i < count && !scratch_interrupted(); i++) {
         one_kind(bench, kinds[i]);
         bad +=
@@ -563,13 +619,14 @@ static int all_kinds(struct bench *bench, const struct kind *kinds, unsigned cou
         (void)json_array_append_new(list, report_kind(bench));
     }
     report_silences(list, bench);
-    int failed = bench_write(
-        bench->arguments.json, "timeline",
+    json_t *results =
         json_pack("{s:s,s:I,s:I,s:I,s:f,s:I,s:f,s:o}", "mode", is_byzantine ? "byzantine" : "crash",
                   "clients", (json_int_t)bench->arguments.clients, "bin_ns", (json_int_t)BIN_NS,
                   "cured_after_ns", (json_int_t)(FAULT_BINS * BIN_NS), "change_of_leaders_max_ns",
                   bench->change_ns, "scheduling_ns", (json_int_t)SCHEDULING_NS,
-                  "silence_before_faults_max_ns", bench->calm_silence_ns, "faults", list));
+                  "silence_before_faults_max_ns", bench->calm_silence_ns, "faults", list);
+    stalls_report(bench->stalls, results);
+    int failed = bench_write(bench->arguments.json, "timeline", results);
     return failed != 0 ? failed : bad != 0;
 }
 
@@ -590,11 +647,13 @@ int bench_timeline(int argc, char **argv)
         return 2;
     }
     struct bench *bench = calloc(1, sizeof *bench);
-    if (bench == NULL) {
+    if (bench == NULL || (bench->stalls = stalls_watch()) == NULL) {
+        free(bench);
         return cli_complain("no memory");
     }
     bench->arguments = arguments;
     int result = all_kinds(bench, kinds, count);
+    stalls_free(bench->stalls);
     free(bench);
     return result;
 }

@@ -556,7 +556,34 @@ static int by_value(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
+// The silences between these times, which are in order, the first one since from_ns.
+static void note_silences(struct load_outage *outage, uint64_t from_ns, const uint64_t *returns,
+                          size_t count, const struct stall_list *stalls)
+{
+    uint64_t before_ns = from_ns;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t gap_ns = returns[i] - before_ns;
+        if (gap_ns > outage->silence_ns) {
+            outage->silence_ns = gap_ns;
+            outage->silence_from_ns = before_ns;
+        }
+        if (gap_ns > outage->own_silence_ns) {
+            uint64_t own_ns = gap_ns - stalls_overlap(stalls, before_ns, returns[i]);
+            outage->own_silence_ns =
+                own_ns > outage->own_silence_ns ? own_ns : outage->own_silence_ns;
+        }
+        before_ns = returns[i];
+    }
+}
+
 struct load_outage load_outage(const struct load *load, uint64_t from_ns, uint64_t to_ns)
+{
+    static const struct stall_list none;
+    return load_outage_beside(load, from_ns, to_ns, &none);
+}
+
+struct load_outage load_outage_beside(const struct load *load, uint64_t from_ns, uint64_t to_ns,
+                                      const struct stall_list *stalls)
 {
     struct load_outage outage = {0};
     uint64_t longest[LOAD_CLIENTS_MAX] = {0};
@@ -580,19 +607,16 @@ struct load_outage load_outage(const struct load *load, uint64_t from_ns, uint64
             if (op->return_ns <= to_ns && used < total) {
                 uint64_t wait_ns = op->return_ns - op->call_ns;
                 longest[c] = wait_ns > longest[c] ? wait_ns : longest[c];
+                if (wait_ns > outage.longest_wait_ns) {
+                    outage.longest_wait_ns = wait_ns;
+                    outage.wait_from_ns = op->call_ns;
+                }
                 returns[used++] = op->return_ns;
             }
         }
-        outage.longest_wait_ns =
-            longest[c] > outage.longest_wait_ns ? longest[c] : outage.longest_wait_ns;
     }
     qsort(returns, used, sizeof *returns, by_value);
-    uint64_t before_ns = from_ns;
-    for (size_t i = 0; i < used; i++) {
-        uint64_t gap_ns = returns[i] - before_ns;
-        outage.silence_ns = gap_ns > outage.silence_ns ? gap_ns : outage.silence_ns;
-        before_ns = returns[i];
-    }
+    note_silences(&outage, from_ns, returns, used, stalls);
     for (unsigned c = 0; c < load->count; c++) {
         outage.clients_waited += longest[c] > outage.longest_wait_ns / 2;
     }

@@ -7,6 +7,7 @@
 #ifndef TACIT_APPS_CLI_LOAD_H
 #define TACIT_APPS_CLI_LOAD_H
 
+#include "bench_stalls.h"
 #include "histogram.h"
 #include "local.h"
 #include "tests/checkers/history.h"
@@ -48,11 +49,16 @@ uint32_t load_lists(const struct load *load);
 // together that ended after from_ns (from from_ns or the acknowledgement before it), and the
 // longest wait for one answer among the requests that were answered after it.
 struct load_outage {
-    uint64_t silence_ns;
-    uint64_t longest_wait_ns;
+    uint64_t silence_ns, silence_from_ns;
+    uint64_t longest_wait_ns, wait_from_ns;
     uint64_t clients_waited; // clients whose longest wait is more than half of that
+    // The longest silence where of each one the time is left out in which the machine stood still.
+    uint64_t own_silence_ns;
 };
 struct load_outage load_outage(const struct load *load, uint64_t from_ns, uint64_t to_ns);
+// The same where it is known when the machine stood still.
+struct load_outage load_outage_beside(const struct load *load, uint64_t from_ns, uint64_t to_ns,
+                                      const struct stall_list *stalls);
 
 // For each client (load_clients()): when it had an answer to a request that it sent after sent_ns
 // and that came after led_ns (0, or when somebody began to lead); UINT64_MAX: not yet.
