@@ -175,6 +175,7 @@ static void reset_view(struct tacit_agree *a, tacit_time_ns_t now_ns)
     a->waiting_ns = 0;
     a->gathered_ns = now_ns;
     a->helped = 0;
+    a->deciders = 0;
     a->view = 0;
     a->entered = true;
     a->seal_due = a->newview_sent = false;

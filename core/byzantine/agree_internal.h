@@ -153,8 +153,9 @@ struct tacit_agree {
     struct tacit_patience patience;      // for what all have to say
     uint32_t slow_run, fast_run;         // decisions by signatures, and by ACKs, in a row
     uint32_t fetched_back;               // views left to follow one who is needed for the fast path
-    uint32_t helped; // views left because of another one's SEAL_VIEW, less what was decided since
-    bool seal_due;   // SEAL_VIEW(view - 1) waits for room
+    uint32_t deciders; // whose COMMITs made the newest decision by signatures here
+    uint32_t helped;   // views left because of another one's SEAL_VIEW, less what was decided since
+    bool seal_due;     // SEAL_VIEW(view - 1) waits for room
     tacit_time_ns_t gathered_ns; // since when f+1 replicas are in this view, UINT64_MAX: are not
     uint64_t joined[TACIT_REPLICAS_MAX]; // view of the replica's newest SEAL_VIEW that was followed
     tacit_time_ns_t waiting_ns;          // since when something waits here, 0: nothing does

@@ -339,6 +339,20 @@ static bool is_missed(const struct tacit_agree *a, uint32_t run)
            one_ahead(a) != TACIT_NODE_NONE && !TACIT_BUG(LONE_NEVER_FOLLOWED);
 }
 
+// The view to go to for its sake: the next one that is led by one of those whose COMMITs decided of
+// late. If another one is slow, or lies, everybody would wait there for a whole timer; if it is
+// not, it can answer in that view as well.
+static uint64_t view_to_meet(const struct tacit_agree *a)
+{
+    uint64_t view = a->view + 1;
+    for (uint32_t i = 1; i < a->config.replicas && !TACIT_BUG(LONE_LEADS) &&
+                         (a->deciders >> tacit_leader_of(a, view) & 1) == 0;
+         i++) {
+        view++;
+    }
+    return view;
+}
+
 static void note_fetched_back(struct tacit_agree *a)
 {
     a->fetched_back += a->fetched_back < TACIT_SLOW_RUN_DOUBLINGS;
@@ -366,6 +380,8 @@ static void join(struct tacit_agree *a)
         // The view that this replica was about to call for: else each of them would call for one.
         if (is_missed(a, 2 * a->slow_run) && !TACIT_BUG(EACH_FETCHES_BACK)) {
             note_fetched_back(a);
+            uint64_t view = view_to_meet(a);
+            best = view > best ? view : best;
         }
         tacit_view_seal(a, best - 1);
         return;
@@ -375,7 +391,7 @@ static void join(struct tacit_agree *a)
         tacit_mark(&a->marker, TACIT_MARK_SEAL_FETCHED_BACK);
         tacit_node_t lone = one_ahead(a);
         a->joined[lone] = a->streams[lone].view;
-        tacit_view_seal(a, a->view);
+        tacit_view_seal(a, view_to_meet(a) - 1);
         return;
     }
     // One alone moves a replica that makes progress for no other reason.

@@ -559,13 +559,17 @@ void tacit_votes_count_commits(struct tacit_agree *a, struct tacit_slot *slot)
             continue;
         }
         uint32_t equal = 0;
+        uint32_t from = 0;
         for (tacit_node_t r = 0; r < a->config.replicas; r++) {
             const struct tacit_slot_value *other =
                 tacit_stream_commit_of(&a->streams[r], slot->slot);
-            equal += other != NULL && other->view == one->view &&
-                     tacit_digest_is_equal(&other->digest, &one->digest);
+            bool is_equal = other != NULL && other->view == one->view &&
+                            tacit_digest_is_equal(&other->digest, &one->digest);
+            equal += is_equal;
+            from |= is_equal ? 1u << r : 0;
         }
         if (equal >= a->f + (TACIT_BUG(DECIDE_ON_F_COMMITS) ? 0u : 1u)) {
+            a->deciders = from;
             decide(a, slot, &one->digest, false);
         }
     }

@@ -613,6 +613,44 @@ static bool rule_lone_is_followed(void)
     return report_of(0).view == 1 && world_marks[TACIT_MARK_SEAL_FETCHED_BACK] > 0;
 }
 
+// Replica 1, which would lead the next view, left view 0 alone. The others, one a slot after the
+// other, meet it in view 2, where they need not wait for it, and it answers.
+static bool rule_lone_does_not_lead(void)
+{
+    world_open();
+    tacit_agree_suspect(agree_of(1));
+    world_pump();
+    assert_int_equal(report_of(1).view, 1);
+    agree_of(0)->slow_run = TACIT_SLOW_RUN - 1;
+    agree_of(2)->slow_run = TACIT_SLOW_RUN - 2;
+    propose(0, "first");
+    world_pass(2 * WORLD_SLOW_NS);
+    if (report_of(0).view != 2 || report_of(1).view != 2 || report_of(2).view != 2) {
+        return false;
+    }
+    propose(2, "second");
+    world_pump();
+    assert_int_equal(report_of(0).decided, 2);
+    assert_int_equal(report_of(0).counters.decided_fast, 1);
+    return true;
+}
+
+// Who left a view alone, but helped to decide in it until then, may lead the next one.
+static void lone__leads_if_it_decided(void **state)
+{
+    (void)state;
+    world_open();
+    for (tacit_node_t r = 0; r < 3; r++) {
+        agree_of(r)->slow_run = TACIT_SLOW_RUN;
+        agree_of(r)->deciders = 3;
+    }
+    tacit_agree_suspect(agree_of(1));
+    world_pump();
+    for (tacit_node_t r = 0; r < 3; r++) {
+        assert_int_equal(report_of(r).view, 1);
+    }
+}
+
 // Replica 2 is two views ahead, alone. The two others miss it, one a slot after the other, and
 // leave one view for that, not one each.
 static bool rule_one_view_for_who_is_missed(void)
@@ -731,6 +769,7 @@ static const struct rule rules[] = {
     {"one view for who is missed", rule_one_view_for_who_is_missed, TACIT_BUG_EACH_FETCHES_BACK},
     {"who seals leads no more", rule_who_seals_leads_no_more, TACIT_BUG_LEADER_AHEAD_WAITED_FOR},
     {"who left alone is followed", rule_lone_is_followed, TACIT_BUG_LONE_NEVER_FOLLOWED},
+    {"who left alone does not lead", rule_lone_does_not_lead, TACIT_BUG_LONE_LEADS},
     {"the silent are not waited for", rule_silent_not_waited_for, TACIT_BUG_SILENT_WAITED_FOR},
     {"the overdue are not waited for", rule_overdue_not_waited_for, TACIT_BUG_OVERDUE_WAITED_FOR},
     {"CERTIFIED is not waited for", rule_certified_is_not_waited_for,
@@ -773,6 +812,7 @@ int main(void)
         cmocka_unit_test(ahead__is_for_who_waits_for_nobody),
         cmocka_unit_test(ahead__ends_with_its_view),
         cmocka_unit_test(lone__is_followed_ever_more_rarely),
+        cmocka_unit_test(lone__leads_if_it_decided),
         cmocka_unit_test(late__is_seen_of_the_first_that_was_missed),
     };
     return cmocka_run_group_tests_name("byz_agree_rules", tests, NULL, close_world);
