@@ -72,6 +72,7 @@
     X(LINK_BODY_CHECK_IGNORED, "a torn body is taken for a whole one")                             \
     X(LINK_NOT_REWRITTEN, "what was lost with a connection is not written again")                  \
     X(LINK_OLD_INCARNATION, "a peer's new incarnation gets what was meant for the old one")        \
+    X(STRANGER_RUNG_AT_ONCE, "who is no member is woken for each word that members say")           \
     X(REGISTER_CHECK_IGNORED, "a torn register is taken for a whole one")                          \
     X(REGISTER_NO_COOLDOWN, "a register is written again before the cool-down is over")            \
     X(REGISTER_SAME_SLOT, "a register is always written in the same place")                        \

@@ -76,13 +76,13 @@ struct tacit_agree; // agree_internal.h; caller's memory
 
 // Largest body that agreement itself makes (NEW_VIEW); body_bytes must be at least that.
 size_t tacit_agree_body_bytes(uint8_t replicas, uint32_t window);
-// V: how many slots above what it has executed a replica votes for, the same at all replicas. No
-// less than what a leader has in flight; no more than that takes, since a change of members takes
-// effect V slots after it was decided, and these are decided without the one that is gone.
+// V: how many slots above what it has executed a replica votes for, the same at all replicas. Twice
+// what a leader has in flight, so that who has not executed yet what the leader has can still vote
+// for all of it; no more, since a change of members takes effect V slots after it was decided, and
+// these are decided without the one that is gone: by signatures, each of them.
 static inline uint32_t tacit_agree_votes_ahead(uint32_t window, uint32_t inflight)
 {
-    uint32_t ahead = window / 4 > 2 * inflight ? window / 4 : 2 * inflight;
-    return ahead < window ? ahead : window;
+    return 2 * inflight < window ? 2 * inflight : window;
 }
 
 // Largest encoded stream state, for the ctb.

@@ -13,6 +13,8 @@
 #define NEVER UINT64_MAX
 // A full queue is tried again after this, if nothing else leads to a poll before.
 #define RETRY_NS 20000u
+// Between two rings of a replica that is no member here.
+#define STRANGER_RING_NS 1000000u
 // Cells that lie side by side are written together, up to this.
 #define RUN_BYTES 4096u
 #define CHUNK_BYTES 32768u
@@ -620,6 +622,20 @@ static bool retry_stalled(struct tacit_links *links)
     return !links->is_stalled;
 }
 
+// A stranger is told all that is said, and nothing of it is waited for: it wakes now and then and
+// hears it together. Woken for each word it would keep a processor busy until it is a member, which
+// it becomes all the later.
+static tacit_time_ns_t ring_due(const struct tacit_links_peer *peer)
+{
+    bool is_put_off = peer->is_stranger && peer->rung_ns != 0 && !TACIT_BUG(STRANGER_RUNG_AT_ONCE);
+    return is_put_off ? peer->rung_ns + STRANGER_RING_NS : 0;
+}
+
+static bool is_to_ring(const struct tacit_links_peer *peer, tacit_time_ns_t now_ns)
+{
+    return peer->rings && now_ns >= ring_due(peer);
+}
+
 bool tacit_links_poll(struct tacit_links *links, tacit_time_ns_t now_ns)
 {
     links->now_ns = now_ns;
@@ -640,8 +656,9 @@ bool tacit_links_poll(struct tacit_links *links, tacit_time_ns_t now_ns)
         if (peer->memory == NULL && peer->accepted != 0) {
             resolve(links, r);
         }
-        if (peer->rings) {
+        if (is_to_ring(peer, now_ns)) {
             peer->rings = false;
+            peer->rung_ns = now_ns;
             links->fabric->ops->ring(links->fabric, r);
             worked = true;
         }
@@ -653,6 +670,12 @@ bool tacit_links_poll(struct tacit_links *links, tacit_time_ns_t now_ns)
 tacit_time_ns_t tacit_links_deadline(const struct tacit_links *links)
 {
     tacit_time_ns_t at_ns = links->is_stalled ? links->now_ns + RETRY_NS : NEVER;
+    for (tacit_node_t r = 0; r < links->config.replicas; r++) {
+        const struct tacit_links_peer *peer = &links->peer[r];
+        if (peer->rings && peer->is_stranger && ring_due(peer) < at_ns) {
+            at_ns = ring_due(peer);
+        }
+    }
     if (tacit_links_is_shared(links)) {
         tacit_time_ns_t fetch_ns = tacit_links_fetch_deadline(links);
         at_ns = fetch_ns < at_ns ? fetch_ns : at_ns;

@@ -70,7 +70,8 @@ void tacit_links_event(struct tacit_links *links, const struct tacit_event *even
 void tacit_links_accept(struct tacit_links *links, tacit_node_t node,
                         tacit_incarnation_t incarnation);
 // The same for a replica that is no member here (yet): its messages are received, of which the
-// caller may believe only what proves itself; its votes and bodies are not shown.
+// caller may believe only what proves itself; its votes and bodies are not shown. It is told what
+// the others are, and rung seldom.
 void tacit_links_hear(struct tacit_links *links, tacit_node_t node,
                       tacit_incarnation_t incarnation);
 bool tacit_links_is_stranger(const struct tacit_links *links, tacit_node_t node);

@@ -127,9 +127,10 @@ struct tacit_links_peer {
     tacit_incarnation_t accepted, last_accepted;
     tacit_incarnation_t up; // of its connection; 0: down
     bool rings;             // it was written to and not rung since
-    bool is_stranger;       // no member: tacit_links_hear
-    uint64_t base;          // memory nodes: messages up to this were for an older incarnation
-    const uint8_t *memory;  // what it writes for us: in the own region, or the image
+    tacit_time_ns_t rung_ns;
+    bool is_stranger;      // no member: tacit_links_hear
+    uint64_t base;         // memory nodes: messages up to this were for an older incarnation
+    const uint8_t *memory; // what it writes for us: in the own region, or the image
     struct tacit_ring_reader reader;
     uint64_t lost; // as counted
     uint8_t *image;

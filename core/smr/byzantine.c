@@ -259,9 +259,7 @@ void tacit_smr_byzantine_init(struct tacit_smr *smr, struct tacit_bump *bump)
     struct tacit_agree_config agree = {.replicas = config->replicas,
                                        .self = config->self,
                                        .window = config->byzantine.window,
-                                       .inflight = config->inflight < TACIT_LINKS_BODIES_AHEAD
-                                                       ? config->inflight
-                                                       : TACIT_LINKS_BODIES_AHEAD,
+                                       .inflight = tacit_smr_byzantine_inflight(config),
                                        .batch_bytes = tacit_smr_byzantine_batch_bytes(config),
                                        .body_bytes = tacit_smr_byzantine_body_bytes(config),
                                        .slow_after_ns = config->byzantine.slow_after_ns,

@@ -22,6 +22,12 @@ struct tacit_smr;
 // left over for other bodies: a batch that was overwritten before it was read has to be fetched.
 #define TACIT_LINKS_BODIES 8u
 #define TACIT_LINKS_BODIES_AHEAD (TACIT_LINKS_BODIES - 2u)
+// Slots that a leader has under way at most, by which votes and changes of members are measured.
+static inline uint32_t tacit_smr_byzantine_inflight(const struct tacit_smr_config *config)
+{
+    return config->inflight < TACIT_LINKS_BODIES_AHEAD ? config->inflight
+                                                       : TACIT_LINKS_BODIES_AHEAD;
+}
 
 struct tacit_smr_byzantine {
     struct tacit_signer *signer;

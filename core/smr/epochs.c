@@ -55,7 +55,8 @@ void tacit_smr_epoch_change(struct tacit_smr *smr, tacit_index_t index,
     }
     // No later than need be: until then each slot is decided by signatures, without the one that is
     // gone.
-    uint64_t ahead = tacit_agree_votes_ahead(smr->config.byzantine.window, smr->config.inflight);
+    uint64_t ahead = tacit_agree_votes_ahead(smr->config.byzantine.window,
+                                             tacit_smr_byzantine_inflight(&smr->config));
     tacit_pages_touch(&smr->pages, members, sizeof *members);
     members->change_at = index + (TACIT_BUG(EPOCH_EARLY) ? 1 : ahead);
     members->change_node = node;

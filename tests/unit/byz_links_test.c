@@ -626,6 +626,54 @@ static void stranger__is_heard_only(void **state)
     pair_close(&pair);
 }
 
+// A stranger hears all that is said, woken for it now and then: NULL, or what is wrong.
+static const char *rings_of_a_stranger(void)
+{
+    enum { MS = 1000000 };
+    const char *wrong = NULL;
+    struct pair pair;
+    pair_open(&pair);
+    struct end *end = &pair.end[0];
+    restart(&pair, 1);
+    tacit_links_hear(end->links, 1, 2);
+    (void)tacit_links_poll(end->links, MS);
+    uint32_t before = end->fake.host[1].rings;
+    for (uint64_t number = 1; number <= 100; number++) { // one each 100 us
+        send_number(&pair, 0, 1, number);
+        (void)tacit_links_poll(end->links, MS + number * (MS / 10));
+        if (receive_number(&pair, 1, 0) != number) {
+            wrong = "it does not hear all";
+        }
+    }
+    if (end->fake.host[1].rings > before + 11) {
+        wrong = "it is woken for each word";
+    } else if (end->fake.host[1].rings < before + 9) {
+        wrong = "it is left asleep";
+    }
+    send_number(&pair, 0, 1, 101);
+    (void)tacit_links_poll(end->links, 11 * MS + 1);
+    if (tacit_links_deadline(end->links) > 12 * MS) {
+        wrong = "the last word waits for another one";
+    }
+    before = end->fake.host[1].rings;
+    tacit_links_accept(end->links, 1, 2);
+    for (uint64_t number = 1; number <= 10; number++) {
+        send_number(&pair, 0, 1, number);
+        (void)tacit_links_poll(end->links, 11 * MS + 1);
+    }
+    if (end->fake.host[1].rings != before + 10) {
+        wrong = "a member is not woken";
+    }
+    pair_close(&pair);
+    return wrong;
+}
+
+static void stranger__is_rung_now_and_then(void **state)
+{
+    (void)state;
+    assert_null(rings_of_a_stranger());
+}
+
 static void accept__starts_anew(void **state)
 {
     (void)state;
@@ -760,6 +808,8 @@ static void bugs__are_found(void **state)
     assert_non_null(lost_and_found());
     tacit_seeded_bug = TACIT_BUG_LINK_OLD_INCARNATION;
     assert_non_null(reborn());
+    tacit_seeded_bug = TACIT_BUG_STRANGER_RUNG_AT_ONCE;
+    assert_non_null(rings_of_a_stranger());
     tacit_seeded_bug = TACIT_BUG_NONE;
 }
 #else
@@ -782,6 +832,7 @@ int main(void)
         cmocka_unit_test(post__is_tried_again_in_order),
         cmocka_unit_test(up__writes_the_mirror_again),
         cmocka_unit_test(stranger__is_heard_only),
+        cmocka_unit_test(stranger__is_rung_now_and_then),
         cmocka_unit_test(accept__starts_anew),
         cmocka_unit_test(link__keeps_the_tail_whatever_happens),
         cmocka_unit_test(liar__harms_nobody),
