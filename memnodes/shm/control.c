@@ -665,7 +665,9 @@ static void wait_until(struct tacit_shm *shm, tacit_time_ns_t until_ns)
 // It wakes up when somebody died, like the protocol threads, which are in a hurry: it gets a small
 // share of a processor that one of them wants. But where they have the rank to keep it from both
 // processors, whoever comes back would wait for a tenth of a second to be let in: so while somebody
-// is, it is ranked as it was started. Not to be allowed this is no error (then they have none).
+// is, it is ranked as it was started, and has short slices, as they have: a handshake is a dozen
+// packets to and fro, and a wake-up for each. Not to be allowed this is no error (then they have
+// none).
 static void follow_rank(struct tacit_shm *shm, int started)
 {
     bool lets_in = false;
@@ -676,6 +678,7 @@ static void follow_rank(struct tacit_shm *shm, int started)
     if (lets_in == shm->is_low) {
         shm->is_low = !lets_in;
         (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), lets_in ? started : NICE);
+        tacit_shm_ask_for_slices(lets_in);
     }
 }
 

@@ -30,13 +30,13 @@ static_assert(sizeof(struct slice_attr) == 48, "SCHED_ATTR_SIZE_VER0");
 // Since Linux 6.12 an ordinary thread may ask for a short time slice: it gets no larger share of
 // the processor, but it runs sooner when it wakes. Where processors are shared this is the
 // difference between 0.1 ms and several ms to notice a death. Older kernels ignore or refuse it.
-static void ask_for_short_slices(void)
+void tacit_shm_ask_for_slices(bool are_short)
 {
     struct slice_attr attr = {.size = sizeof attr};
     if (syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) == 0 &&
         attr.policy == 0 /* SCHED_OTHER */) {
         attr.flags = 0;
-        attr.runtime_ns = SLICE_NS;
+        attr.runtime_ns = are_short ? SLICE_NS : 0; // 0: as other threads
         (void)syscall(SYS_sched_setattr, 0, &attr, 0);
     }
 }
@@ -63,7 +63,7 @@ enum tacit_status tacit_shm_life_begin(struct tacit_shm_life *life, uint64_t *wo
         tacit_shm_store(&words[i], thread | FUTEX_WAITERS);
     }
     (void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
-    ask_for_short_slices();
+    tacit_shm_ask_for_slices(true);
     return TACIT_OK;
 }
 

@@ -25,4 +25,8 @@ enum tacit_status tacit_shm_life_begin(struct tacit_shm_life *life, uint64_t *wo
 // The same thread: no longer. Nothing happens if it was not begun.
 void tacit_shm_life_end(struct tacit_shm_life *life);
 
+// For the calling thread: whether its time slices are short. It has no larger share of a processor
+// for that, but runs sooner when it wakes.
+void tacit_shm_ask_for_slices(bool are_short);
+
 #endif
