@@ -9,6 +9,7 @@
 //   agree_votes.c    vouch, ACK, CERTIFY, COMMIT, decide
 //   agree_base.c     checkpoints and their certificates
 //   agree_view.c     SEAL_VIEW, co-signing, NEW_VIEW, entering a view
+//   agree_join.c     leaving a view because others did
 //   agree_check.c    checking the signatures of a certificate, some at a time
 //
 // No part trusts another replica: everything that comes in is a value to be checked here.

@@ -355,6 +355,10 @@ void tacit_view_checked(struct tacit_agree *a, uint64_t value, bool valid);
 bool tacit_view_poll(struct tacit_agree *a);
 void tacit_view_repeat(struct tacit_agree *a);
 
+// agree_join.c
+// Leaves the view if the others have, or its leader: once a turn.
+void tacit_view_follow(struct tacit_agree *a);
+
 // agree_check.c
 // Fills in job i of a certificate's check (verify, author, domain, payload, signature); charge and
 // cookie are added. False: share i needs no check (it was checked before).
