@@ -572,6 +572,11 @@ static void poll_process(struct sim_cluster *cluster, struct sim_process *proces
     }
     sim_trace(cluster->net, 0x706f6c6cull << 32 ^ slot << 1 ^ busy);
     uint64_t earliest_ns = cluster->net->now_ns + 200;
+    if (process->role != SIM_MEMNODE && sim_is_byzantine(&cluster->shape)) {
+        // Its threads wake it when they are done, whatever it did meanwhile.
+        uint64_t at_ns = sim_signer_next_ns(process->signer);
+        sim_poll_at(cluster, slot, at_ns > earliest_ns ? at_ns : earliest_ns);
+    }
     if (busy) {
         wake(cluster, slot, 0);
     } else if (deadline_ns != UINT64_MAX) {
