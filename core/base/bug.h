@@ -192,6 +192,8 @@
     X(OTHER_LOCKED_WAITED_FOR, "an id of which LOCKED differs is waited for like others")          \
     X(LACK_TEACHES_NOTHING, "each request that a client sends to some only has a slot wait")       \
     X(WARY_UNLIMITED, "a liar can have any number of clients doubted")                             \
+    X(DOUBTED_NOT_ASKED, "who is doubted waits for its own time-out before it signs")              \
+    X(ASKED_TOO_SOON, "a client forgets that it was asked to sign again so soon")                  \
     X(LEADER_AHEAD_WAITED_FOR, "a leader that has sealed its view is waited for")                  \
     X(EACH_FETCHES_BACK, "each replica that missed one alone in a later view takes a view for it") \
     X(LONE_LEADS, "who decides nothing and left a view alone is followed into one it leads")       \

@@ -74,6 +74,7 @@ struct tacit_requests *tacit_requests_init(struct tacit_bump *bump,
     requests->faults = (config->replicas - 1u) / 2u;
     requests->lack_due_ns = UINT64_MAX;
     requests->patience_ns = config->lack_after_ns;
+    requests->ask_due_ns = UINT64_MAX;
     requests->wary_until_ns = UINT64_MAX;
     requests->newest = TACIT_REQUESTS_NONE;
     size_t places = (size_t)config->clients * requests->places_each;
@@ -370,6 +371,7 @@ enum tacit_requests_put tacit_requests_put(struct tacit_requests *requests, uint
         requests->newest = place;
         tacit_requests_improved(requests, place, now_ns);
     }
+    tacit_requests_hold_back(requests, tacit_requests_lane(requests, &key), now_ns);
     return TACIT_PUT_TAKEN;
 }
 
@@ -620,6 +622,9 @@ static bool send_lacks(struct tacit_requests *requests, tacit_time_ns_t now_ns)
 bool tacit_requests_poll(struct tacit_requests *requests, tacit_time_ns_t now_ns)
 {
     bool sent = now_ns >= requests->lack_due_ns && send_lacks(requests, now_ns);
+    if (now_ns >= requests->ask_due_ns) {
+        tacit_requests_ask_held_back(requests, now_ns);
+    }
     if (now_ns >= requests->wary_until_ns) {
         tacit_requests_forget_lacks(requests);
     }
@@ -630,6 +635,7 @@ tacit_time_ns_t tacit_requests_deadline(const struct tacit_requests *requests)
 {
     tacit_time_ns_t at = tacit_requests_forward_deadline(requests);
     at = at < requests->lack_due_ns ? at : requests->lack_due_ns;
+    at = at < requests->ask_due_ns ? at : requests->ask_due_ns;
     return at < requests->wary_until_ns ? at : requests->wary_until_ns;
 }
 

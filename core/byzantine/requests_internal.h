@@ -143,6 +143,7 @@ struct tacit_requests {
     uint32_t waiting;
     tacit_time_ns_t lack_due_ns;
     tacit_time_ns_t patience_ns;   // at least lack_after_ns
+    tacit_time_ns_t ask_due_ns;    // of tacit_requests_ask_held_back(), UINT64_MAX: for nothing
     tacit_time_ns_t wary_until_ns; // UINT64_MAX: nobody lacked anything of late
     struct tacit_requests_accuser accusers[TACIT_REPLICAS_MAX];
     struct tacit_requests_forward forwards[TACIT_REPLICAS_MAX][TACIT_FORWARDS_EACH];
@@ -207,6 +208,12 @@ void tacit_requests_improved(struct tacit_requests *requests, uint32_t place,
 // ---- requests_lead.c ----
 // Puts a lane into the queue if it has something to propose.
 void tacit_requests_consider(struct tacit_requests *requests, uint32_t index);
+// Whoever is doubted or named is asked for the signature of what is held back for that, next in its
+// lane, if no echo has come after a while: else it would wait for its own time-out each time, which
+// grows with its slowest answers. hold_back() looks whether there is anything to ask for later.
+void tacit_requests_hold_back(struct tacit_requests *requests, uint32_t index,
+                              tacit_time_ns_t now_ns);
+void tacit_requests_ask_held_back(struct tacit_requests *requests, tacit_time_ns_t now_ns);
 // Tries again to endorse the slots that wait for this request.
 void tacit_requests_wake(struct tacit_requests *requests, const struct tacit_requests_key *key);
 // Whether a slot waits for it.

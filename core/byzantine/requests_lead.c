@@ -104,6 +104,72 @@ static uint32_t next_of(struct tacit_requests *requests, uint32_t index)
     return ready ? place : TACIT_REQUESTS_NONE;
 }
 
+// The same of what a lane would propose next if it were signed, or echoed.
+static uint32_t held_back_of(const struct tacit_requests *requests, uint32_t index)
+{
+    uint32_t client = index / requests->lanes_each;
+    const struct tacit_requests_lane *lane = &requests->lanes[index];
+    bool opens = is_open_lane(requests, index);
+    struct tacit_requests_key key = {.kind = opens ? TACIT_REQUEST_OPEN : TACIT_REQUEST_APPLY,
+                                     .client = (uint16_t)client,
+                                     .session = opens ? 0 : lane->session};
+    uint32_t tries = opens ? requests->config.sessions_per_client : lane->session != 0;
+    for (uint32_t i = 0; i < tries; i++) {
+        key.number = opens ? i : lane->proposed + 1;
+        uint32_t place = tacit_requests_place(requests, &key);
+        const struct tacit_requests_entry *entry = &requests->entries[place];
+        bool is_next = opens ? entry->proposed != requests->view + 1
+                             : entry->session == key.session && entry->number == key.number;
+        if (entry->kind != 0 && is_next && !may_propose(requests, place)) {
+            return place;
+        }
+    }
+    return TACIT_REQUESTS_NONE;
+}
+
+static void ask_to_sign(struct tacit_requests *requests, uint32_t place, tacit_time_ns_t now_ns)
+{
+    struct tacit_requests_entry *entry = &requests->entries[place];
+    bool is_known = entry->is_signed || entry->to_check || entry->checking;
+    if (!is_known && now_ns >= entry->ask_ns) {
+        entry->ask_ns = now_ns + requests->config.lack_after_ns;
+        requests->counters.asked++;
+        tacit_mark(&requests->marker, TACIT_MARK_LACK_ASKED);
+        requests->calls.ask(requests->calls.context, tacit_requests_client_of(requests, place),
+                            entry->session, entry->number);
+    }
+}
+
+// Whether something of this client may be held back here.
+static bool holds_back(const struct tacit_requests *requests, uint32_t client)
+{
+    return tacit_requests_leads(requests) && !TACIT_BUG(DOUBTED_NOT_ASKED) &&
+           (requests->clients[client].wary != 0 || tacit_requests_is_named(requests, client));
+}
+
+void tacit_requests_hold_back(struct tacit_requests *requests, uint32_t index,
+                              tacit_time_ns_t now_ns)
+{
+    tacit_time_ns_t due_ns = now_ns + requests->config.lack_after_ns;
+    if (holds_back(requests, index / requests->lanes_each) && due_ns < requests->ask_due_ns &&
+        held_back_of(requests, index) != TACIT_REQUESTS_NONE) {
+        requests->ask_due_ns = due_ns;
+    }
+}
+
+void tacit_requests_ask_held_back(struct tacit_requests *requests, tacit_time_ns_t now_ns)
+{
+    requests->ask_due_ns = UINT64_MAX;
+    for (uint32_t client = 0; client < requests->config.clients; client++) {
+        for (uint32_t i = 0; holds_back(requests, client) && i < requests->lanes_each; i++) {
+            uint32_t place = held_back_of(requests, client * requests->lanes_each + i);
+            if (place != TACIT_REQUESTS_NONE) {
+                ask_to_sign(requests, place, now_ns);
+            }
+        }
+    }
+}
+
 void tacit_requests_consider(struct tacit_requests *requests, uint32_t index)
 {
     struct tacit_requests_lane *lane = &requests->lanes[index];
@@ -424,13 +490,7 @@ void tacit_requests_on_lack(struct tacit_requests *requests, tacit_node_t from,
         return;
     }
     entry->lack_mask |= (uint16_t)(1u << from);
-    if (now_ns >= entry->ask_ns) {
-        entry->ask_ns = now_ns + requests->config.lack_after_ns;
-        requests->counters.asked++;
-        tacit_mark(&requests->marker, TACIT_MARK_LACK_ASKED);
-        requests->calls.ask(requests->calls.context, lack->key.client, lack->key.session,
-                            lack->key.number);
-    }
+    ask_to_sign(requests, place, now_ns);
 }
 
 void tacit_requests_name_lacked(struct tacit_requests *requests)

@@ -9,6 +9,7 @@
 static void reconsider(struct tacit_requests *requests, uint32_t lane, tacit_time_ns_t now_ns)
 {
     tacit_requests_consider(requests, lane);
+    tacit_requests_hold_back(requests, lane, now_ns);
     tacit_requests_oblige(requests, lane, now_ns);
 }
 

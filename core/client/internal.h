@@ -101,6 +101,7 @@ struct tacit_client_manners {
     uint32_t mute;            // so many requests yet do not rely on its body
     uint32_t mute_span;       // next length of that
     tacit_time_ns_t asked_ns; // no "please sign" of it is followed before
+    bool is_asked_again;      // one more is followed then
 };
 
 // What one replica said last about seats and the present order (members.c).

@@ -189,14 +189,21 @@ void tacit_client_votes_poll(struct tacit_client *client)
     }
 }
 
-// "Please sign". At most one of a replica each time-out: a liar must not make this client sign all.
+// "Please sign". At most one of a replica each time-out, and one more at the end of it: a liar must
+// not make this client sign all, and who is asked for good reason must not wait for time-outs,
+// which would grow with that.
 static void on_asked(struct tacit_client *client, struct tacit_client_record *record,
                      uint32_t replica, tacit_time_ns_t now_ns)
 {
     struct tacit_client_manners *manners = &client->manners[replica];
     if (now_ns < manners->asked_ns) {
+        if (!manners->is_asked_again && !TACIT_BUG(ASKED_TOO_SOON)) {
+            manners->is_asked_again = true;
+            tacit_client_send_by(client, record, manners->asked_ns);
+        }
         return;
     }
+    manners->is_asked_again = false;
     manners->asked_ns = now_ns + client->config.retry_ns;
     client->counters.asked++;
     if (record->signing == TACIT_SIGNING_DONE) {

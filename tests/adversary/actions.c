@@ -7,7 +7,7 @@
 #include "adversary.h"
 #include "byzantine/agree_internal.h"
 #include "byzantine/ctb_internal.h"
-#include "byzantine/requests.h"
+#include "byzantine/requests_internal.h"
 #include "smr/internal.h"
 
 #define FLOOD_MAX 100u
@@ -142,6 +142,49 @@ bool adversary_vouch_all(struct tacit_agree *agree)
                 any = true;
             }
         }
+    }
+    return any;
+}
+
+static bool lack_items(struct tacit_smr *smr, uint64_t slot, const uint8_t *batch, uint32_t bytes)
+{
+    struct tacit_requests *requests = smr->byzantine.requests;
+    uint32_t self = smr->config.self;
+    struct tacit_wire_item item;
+    size_t offset = 0;
+    bool any = false;
+    while (tacit_wire_item_decode(&item, batch, bytes, &offset) == TACIT_VERDICT_OK) {
+        if (item.kind != TACIT_ITEM_APPLY || item.subject >= requests->config.clients ||
+            (requests->clients[item.subject].wary & 1u << self) != 0) {
+            continue;
+        }
+        tacit_requests_be_wary(requests, (tacit_node_t)self, item.subject, false, smr->now_ns);
+        struct tacit_message_lack lack = {.key = {.kind = TACIT_REQUEST_APPLY,
+                                                  .client = item.subject,
+                                                  .session = item.session,
+                                                  .number = item.number},
+                                          .view = requests->view,
+                                          .slot = slot};
+        uint8_t message[TACIT_LACK_BYTES];
+        tacit_message_lack_encode(message, &lack);
+        tacit_links_send_all(smr->byzantine.links, message, sizeof message);
+        any = true;
+    }
+    return any;
+}
+
+// As a correct replica remembers who lacked what, so that nobody hears more of it than is needed.
+bool adversary_lack_all(struct tacit_smr *smr)
+{
+    struct tacit_agree *agree = smr->byzantine.agree;
+    bool any = false;
+    for (uint64_t s = agree->undecided; s < agree->seen; s++) {
+        const struct tacit_slot *slot = tacit_slot_at(agree, s);
+        bool is_new = slot != NULL && slot->has_prepare && !slot->decided && !tacit_leads(agree);
+        uint32_t bytes = 0;
+        const uint8_t *batch =
+            is_new ? tacit_agree_body(agree, &slot->prepare.digest, &bytes) : NULL;
+        any = (batch != NULL && lack_items(smr, s, batch, bytes)) || any;
     }
     return any;
 }

@@ -178,6 +178,9 @@ void adversary_act(struct adversary *adversary, uint32_t faulty);
 struct tacit_agree;
 void adversary_change_claims(struct tacit_agree *agree, uint32_t style);
 bool adversary_vouch_all(struct tacit_agree *agree);
+// Says that it lacks what is proposed, once of each client as long as that is remembered.
+struct tacit_smr;
+bool adversary_lack_all(struct tacit_smr *smr);
 void adversary_flood(struct adversary *adversary, uint32_t faulty);
 
 // requests.c. A request of faulty client `client` to `receiver`: changes its ring slot. False: it

@@ -18,7 +18,7 @@
 #include "sim_fabric.h"
 #include "sim_plot.h"
 
-#define SIM_BYZ_CLIENTS 4u
+#define SIM_BYZ_CLIENTS 12u
 #define SIM_BYZ_CHANGES 24u
 
 // What a faulty client sends to some instead of a request.

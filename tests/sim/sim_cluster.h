@@ -24,7 +24,7 @@
 
 #define SIM_REPLICAS_MAX 7u
 #define SIM_MEMNODES_MAX 5u
-#define SIM_CLIENTS_MAX 4u
+#define SIM_CLIENTS_MAX 12u
 #define SIM_CLIENT_SESSIONS 2u
 #define SIM_MARKS_MAX 128u
 #define SIM_POLL_TIMERS 8u

@@ -38,6 +38,7 @@ static const char *const step_names[SIM_STEPS] = {
     [SIM_STEP_CORRUPT_VOTES] = "corrupt-votes",
     [SIM_STEP_FLOOD] = "flood",
     [SIM_STEP_COSIGN] = "cosign-all",
+    [SIM_STEP_LACK_ALL] = "lack-all",
     [SIM_STEP_UNBIND] = "unbind",
     [SIM_STEP_NEW_VIEW_FORGED] = "new-view-forged",
     [SIM_STEP_NEW_VIEW_OLD] = "new-view-old",

@@ -55,6 +55,8 @@ enum sim_script_action {
 //                                    its votes and decisions
 //   flood                            messages that ask others for work
 //   cosign-all                       it has vouched whatever the others claim
+//   lack-all                         it says that it lacks what is proposed, so that all clients
+//                                    stay doubted, and no more often
 //   unbind                           as a leader it forgets what its NEW_VIEW forced
 //   new-view-forged                  a state without its claims and COMMITs, signed by itself
 //   new-view-old                     what it showed when it led the last time
@@ -72,6 +74,7 @@ enum sim_step {
     SIM_STEP_FLOOD,
     SIM_STEP_STANDING,
     SIM_STEP_COSIGN = SIM_STEP_STANDING,
+    SIM_STEP_LACK_ALL,
     SIM_STEP_UNBIND,
     SIM_STEP_NEW_VIEW_FORGED,
     SIM_STEP_NEW_VIEW_OLD,

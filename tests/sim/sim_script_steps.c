@@ -302,6 +302,9 @@ void sim_script_before_turn(struct sim_cluster *cluster, uint32_t slot)
         case SIM_STEP_COSIGN:
             done = adversary_vouch_all(smr->byzantine.agree);
             break;
+        case SIM_STEP_LACK_ALL:
+            done = adversary_lack_all(smr);
+            break;
         case SIM_STEP_UNBIND:
             done = unbind(smr->byzantine.agree);
             break;

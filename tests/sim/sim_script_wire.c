@@ -10,6 +10,7 @@
 #include "sim_fabric_parts.h"
 #include "sim_script.h"
 #include "smr/internal.h"
+#include "tacit/wire.h"
 
 // What is not a ring message; ring messages are told by their first byte.
 enum sim_wire {
@@ -18,7 +19,8 @@ enum sim_wire {
     SIM_WIRE_LARGE, // bodies beside the ring
     SIM_WIRE_REGISTER,
     SIM_WIRE_REPLY,
-    SIM_WIRE_REQUEST,
+    SIM_WIRE_REQUEST, // signed or not
+    SIM_WIRE_SIGNED_REQUEST,
     SIM_WIRE_ANY,
 };
 
@@ -49,6 +51,7 @@ static const struct {
     {"REGISTER", SIM_WIRE_REGISTER},
     {"REPLY", SIM_WIRE_REPLY},
     {"REQUEST", SIM_WIRE_REQUEST},
+    {"SIGNED_REQUEST", SIM_WIRE_SIGNED_REQUEST},
     {"ANY", SIM_WIRE_ANY},
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
@@ -80,8 +83,9 @@ struct thing {
 
 static bool matches(const struct sim_script_rule *rule, const struct thing *thing)
 {
-    return (rule->what == thing->what || rule->what == SIM_WIRE_ANY) &&
-           (rule->payload == 0 || rule->payload == thing->payload) &&
+    bool is_kind = rule->what == thing->what || rule->what == SIM_WIRE_ANY ||
+                   (rule->what == SIM_WIRE_REQUEST && thing->what == SIM_WIRE_SIGNED_REQUEST);
+    return is_kind && (rule->payload == 0 || rule->payload == thing->payload) &&
            (!rule->has_view || (thing->has_view && rule->view == thing->view)) &&
            (!rule->has_slot || (thing->has_slot && rule->slot == thing->slot)) &&
            (rule->from >> thing->from & 1) != 0 && (rule->to >> thing->to & 1) != 0;
@@ -166,6 +170,17 @@ static bool look_at_area(const struct sim_cluster *cluster, const struct tacit_l
     return true;
 }
 
+// A client's request, in its ring.
+static bool is_signed(const struct sim_op *op)
+{
+    struct tacit_wire_request request;
+    uint32_t length = (uint32_t)op->copy[1];
+    return length + TACIT_RING_HEADER <= op->op.bytes &&
+           tacit_wire_request_decode(&request, (const uint8_t *)op->copy + TACIT_RING_HEADER,
+                                     length) == TACIT_VERDICT_OK &&
+           (request.flags & TACIT_REQUEST_SIGNED) != 0;
+}
+
 bool sim_script_write(struct sim_cluster *cluster, uint32_t peer, uint32_t host,
                       const struct sim_op *op, uint64_t *delay_ns)
 {
@@ -179,7 +194,7 @@ bool sim_script_write(struct sim_cluster *cluster, uint32_t peer, uint32_t host,
         thing.what = SIM_WIRE_REPLY;
         break;
     case TACIT_REGION_REQUESTS:
-        thing.what = SIM_WIRE_REQUEST;
+        thing.what = is_signed(op) ? SIM_WIRE_SIGNED_REQUEST : SIM_WIRE_REQUEST;
         break;
     case TACIT_REGION_CONTROL:
         if (links == NULL || links->config.place != TACIT_LINKS_ON_REPLICAS ||

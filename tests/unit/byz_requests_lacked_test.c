@@ -186,6 +186,34 @@ static bool holds__a_liar_has_few_doubted(void)
     return held;
 }
 
+// Nobody has said yet that it lacks anything: the request waits for that, or for its signature.
+static bool holds__who_is_doubted_is_asked_to_sign(void)
+{
+    struct net *net = net_open();
+    uint64_t session = net_session(net, 1, 0, 5);
+    struct tacit_wire_request one = make(TACIT_REQUEST_APPLY, session, 1, "one");
+    struct tacit_wire_request two = make(TACIT_REQUEST_APPLY, session, 2, "two");
+    struct tacit_wire_request three = make(TACIT_REQUEST_APPLY, session, 3, "three");
+    assert_int_equal(put(net, 0, 1, one), TACIT_PUT_TAKEN);
+    assert_int_equal(proposals(net, 0), 1);
+    lack(net, one, 0, 0);
+    net_execute(net, 1, session);
+    uint32_t before = net->node[0].asks;
+    assert_int_equal(put(net, 0, 1, two), TACIT_PUT_TAKEN);
+    assert_int_equal(put(net, 0, 1, three), TACIT_PUT_TAKEN);
+    assert_int_equal(net->node[0].asks, before); // an echo may come
+    net_run(net, 2 * base_config.lack_after_ns);
+    bool held = net->node[0].asks == before + 1 && net->node[0].asked[before].number == 2;
+    put_signed(net, 0, 1, two);
+    net_run(net, 200 * US);
+    assert_int_equal(proposals(net, 0), 1);
+    net_execute(net, 1, session); // then the next one is in its way
+    net_run(net, 2 * base_config.lack_after_ns);
+    held = held && net->node[0].asks == before + 2 && net->node[0].asked[before + 1].number == 3;
+    net_close(net);
+    return held;
+}
+
 // What f+1 replicas lack, a correct one lacks: believed of any number of clients.
 static void doubted__are_all_whom_a_correct_replica_lacks(void **state)
 {
@@ -219,6 +247,8 @@ static void doubted__are_all_whom_a_correct_replica_lacks(void **state)
 static const struct rule rules[] = {
     {"who lied to some delays itself alone", holds__who_lied_to_some_delays_itself_alone,
      TACIT_BUG_LACK_TEACHES_NOTHING},
+    {"who is doubted is asked to sign", holds__who_is_doubted_is_asked_to_sign,
+     TACIT_BUG_DOUBTED_NOT_ASKED},
     {"a liar has few doubted", holds__a_liar_has_few_doubted, TACIT_BUG_WARY_UNLIMITED},
     {"what was lacked is proposed with a signature only",
      holds__what_was_lacked_is_not_proposed_again, TACIT_BUG_LACKED_NOT_NAMED},

@@ -285,6 +285,42 @@ static bool holds__a_body_is_asked_for_soon(void)
     return kept;
 }
 
+// A client whose answers take long is asked for one request after the other: it signs the second
+// one when it may again, not when its patience ends.
+static bool holds__who_is_asked_again_signs_soon(void)
+{
+    uint32_t session;
+    struct fake *fake = asked(&session);
+    switch_bug(bug_wanted);
+    advance(fake, 3 * MS);
+    expect_quiet(fake);
+    say(fake, 0, 70, 1, 1, "x");
+    say(fake, 2, 70, 1, 1, "x");
+    expect_result(fake, 1, 1, "x");
+    for (uint64_t i = 2; i <= 4; i++) {
+        assert_int_equal(submit(fake, session, "a", i), TACIT_OK);
+    }
+    drain_requests(fake);
+    for (uint64_t i = 2; i <= 4; i++) {
+        reply_kind(fake, 2, TACIT_REPLY_SIGN, 70, i, NOBODY);
+    }
+    expect_quiet(fake);
+    advance(fake, 100 * US);
+    expect_quiet(fake);
+    expect_flags_all(fake, 2, TACIT_REQUEST_SIGNED);
+    advance(fake, 2 * MS);
+    expect_quiet(fake);
+    advance(fake, 100 * US);
+    expect_quiet(fake);
+    switch_bug(TACIT_BUG_NONE);
+    uint8_t flags = 0;
+    bool kept = take_flags(fake, 0, 3, &flags) && flags == TACIT_REQUEST_SIGNED;
+    drain_requests(fake);
+    assert_int_equal(tacit_client_counters(fake->client)->signatures, kept ? 2 : 1);
+    fake_close(fake);
+    return kept;
+}
+
 static void rules__hold_and_their_bugs_are_seen(void **state)
 {
     (void)state;
@@ -299,6 +335,7 @@ static void rules__hold_and_their_bugs_are_seen(void **state)
         {holds__few_are_signed_at_a_time, TACIT_BUG_CLIENT_SIGNS_ALL},
         {holds__slow_answers_are_waited_for, TACIT_BUG_PATIENCE_AS_CONFIGURED},
         {holds__a_body_is_asked_for_soon, TACIT_BUG_BODY_WAITED_FOR},
+        {holds__who_is_asked_again_signs_soon, TACIT_BUG_ASKED_TOO_SOON},
     };
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         assert_true(rules[i].holds());
