@@ -119,6 +119,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (tacit_wire_reply_decode(&reply, data, size) == TACIT_VERDICT_OK) {
         must_equal(tacit_wire_reply_encode(out, sizeof out, &reply), data, size);
     }
+    struct tacit_wire_members members;
+    if (tacit_wire_members_decode(&members, data, size) == TACIT_VERDICT_OK) {
+        tacit_wire_members_encode(out, &members);
+        must_equal(TACIT_WIRE_MEMBERS_BYTES, data, size);
+    }
     fuzz_items(data, size);
     fuzz_kv_request(data, size);
     fuzz_kv_batch(data, size);
