@@ -160,16 +160,18 @@ bool stalls_are_measured(const struct stalls *stalls)
 
 uint64_t stalls_stolen_ns(void)
 {
-    unsigned long long steal = 0;
+    char text[24];
+    uint64_t steal = 0;
     FILE *file = fopen("/proc/stat", "re");
     if (file != NULL) {
         // user nice system idle iowait irq softirq steal
-        if (fscanf(file, "cpu %*u %*u %*u %*u %*u %*u %*u %llu", &steal) != 1) {
+        if (fscanf(file, "cpu %*s %*s %*s %*s %*s %*s %*s %23s", text) != 1 ||
+            !cli_number(text, 0, UINT64_MAX, &steal)) {
             steal = 0;
         }
         (void)fclose(file);
     }
-    return steal * (1000000000u / (unsigned long long)sysconf(_SC_CLK_TCK));
+    return steal * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
 // ---- intervals ---------------------------------------------------------------------------------
