@@ -187,14 +187,14 @@ static void ask_stopped(struct local *local, struct user *reader, struct user *w
     assert_int_equal(tacit_channel_read(reader->channel, reader->session, request,
                                         encode(request, TACIT_KV_GET, NULL), 1),
                      TACIT_OK);
-    cli_sleep_ns(5000000);
-    assert_false(tacit_channel_poll(reader->channel, &event)); // it is the stopped one's to answer
+    // It lies in the stopped one's memory, and whatever that one makes of it is the first answer:
+    // the reader, which looks at nothing meanwhile, does not know yet who else leads.
     assert_int_equal(local_signal(local, e2e_replica(stopped), SIGCONT, &error), TACIT_OK);
+    assert_true(local_wait_members(local, 7, E2E_READY_NS));
     assert_true(tacit_channel_wait(reader->channel, CALL_NS, &event));
     assert_int_equal(event.kind, TACIT_CHANNEL_RESULT);
     assert_int_equal(event.status, TACIT_OK);
     check_value(event.body, event.body_bytes, value);
-    assert_true(local_wait_members(local, 7, E2E_READY_NS));
     uint64_t after = e2e_number(local, stopped, "counters", "reads_leased");
     print_message("replica %u was stopped: %llu reads under leases before, %llu after\n", stopped,
                   (unsigned long long)before, (unsigned long long)after);
@@ -211,12 +211,6 @@ static void test_stopped_leader(void **state)
     for (unsigned round = 0; round < 6; round++) {
         ask_stopped(local, &reader, &writer, round);
     }
-    // The hosts that changed sides had to wait.
-    uint64_t waited = 0;
-    for (uint16_t r = 0; r < 3; r++) {
-        waited += e2e_number(local, r, "counters", "leases_waited");
-    }
-    assert_true(waited >= 6);
     tacit_channel_close(reader.channel);
     tacit_channel_close(writer.channel);
     e2e_cluster_end(local);
