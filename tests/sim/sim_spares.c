@@ -83,9 +83,12 @@ static void come_back(struct sim_cluster *cluster, uint32_t slot, tacit_incarnat
                            tacit_incarnation_make(generation, 0, process->starts + 1));
 }
 
-static void take_seat(struct sim_cluster *cluster, uint32_t slot, tacit_incarnation_t member)
+static void take_seat(struct sim_cluster *cluster, uint32_t slot,
+                      const struct tacit_wire_members *members)
 {
     struct sim_process *process = &cluster->process[slot];
+    tacit_node_t node = process->node->node;
+    tacit_incarnation_t member = members->seat[node];
     uint32_t *used = &cluster->spares.used[role_of(process)];
     uint32_t generation = tacit_incarnation_generation(member);
     if (!cluster->healing && generation > 0 && choice_u32(cluster->choice, 3) == 2) {
@@ -95,9 +98,14 @@ static void take_seat(struct sim_cluster *cluster, uint32_t slot, tacit_incarnat
     cluster->spares.for_good &= ~(bit_of(slot));
     uint64_t bit = bit_of(slot);
     if (spares_left(cluster, slot) == 0 || (cluster->spares.again & bit) != 0) {
-        // What ran there last: as the member that it is, or with another try for the seat.
+        // What ran there last: as the member that it is, or with another try for the seat. Not if
+        // it is barred (it had followed an outdated order, for which the member was stopped): then
+        // the member. What is barred may claim for ever.
         tacit_incarnation_t last =
             cluster->spares.last[slot] != 0 ? cluster->spares.last[slot] : process->incarnation;
+        if ((members->barred & tacit_body_bit(node, tacit_incarnation_body(last))) != 0) {
+            last = member;
+        }
         uint32_t body = tacit_incarnation_body(last);
         bool is_member = body == tacit_incarnation_body(member);
         cluster->spares.again &= ~bit;
@@ -111,7 +119,7 @@ static void take_seat(struct sim_cluster *cluster, uint32_t slot, tacit_incarnat
     cluster->spares.last[slot] = 0;
     ++*used;
     cluster->spares.seated++;
-    sim_say(cluster, "spare %u takes the seat of node %u", *used, process->node->node);
+    sim_say(cluster, "spare %u takes the seat of node %u", *used, node);
     sim_process_restart_as(cluster, slot, tacit_incarnation_make(generation + 1, *used, 1));
 }
 
@@ -177,7 +185,7 @@ static void stand_by(struct sim_cluster *cluster, uint32_t slot,
     }
     if ((cluster->spares.for_good & bit) != 0 && !process->node->alive && !process->frozen &&
         (members->dead >> node & 1) != 0) {
-        take_seat(cluster, slot, members->seat[node]);
+        take_seat(cluster, slot, members);
     }
 }
 
