@@ -197,6 +197,7 @@
     X(LEADER_AHEAD_WAITED_FOR, "a leader that has sealed its view is waited for")                  \
     X(EACH_FETCHES_BACK, "each replica that missed one alone in a later view takes a view for it") \
     X(LONE_LEADS, "who decides nothing and left a view alone is followed into one it leads")       \
+    X(DOUBT_OUTLIVES_DOUBTER, "what a dead replica lacked is held back for it as before")          \
     /* the newest is the last */
 
 enum tacit_bug {

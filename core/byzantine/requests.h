@@ -169,6 +169,9 @@ bool tacit_requests_is_named(const struct tacit_requests *requests, uint32_t cli
 // all of them. A liar gets any clients named of whom something is proposed and not executed when a
 // view ends, and nobody else. Call before tacit_requests_enter_view.
 void tacit_requests_name_lacked(struct tacit_requests *requests);
+// These replicas (a bit for each) are dead for certain. What one of them lacked is held back for it
+// no more: no slot waits for it, and it can never say that it holds the request.
+void tacit_requests_gone(struct tacit_requests *requests, uint32_t gone);
 // A checkpoint became stable: penalties run out, accusers are heard again.
 void tacit_requests_checkpoint(struct tacit_requests *requests, tacit_time_ns_t now_ns);
 

@@ -145,6 +145,7 @@ struct tacit_requests {
     tacit_time_ns_t patience_ns;   // at least lack_after_ns
     tacit_time_ns_t ask_due_ns;    // of tacit_requests_ask_held_back(), UINT64_MAX: for nothing
     tacit_time_ns_t wary_until_ns; // UINT64_MAX: nobody lacked anything of late
+    uint32_t gone;                 // bit by replica: tacit_requests_gone
     struct tacit_requests_accuser accusers[TACIT_REPLICAS_MAX];
     struct tacit_requests_forward forwards[TACIT_REPLICAS_MAX][TACIT_FORWARDS_EACH];
     uint8_t *forward_bytes; // replicas * TACIT_FORWARDS_EACH * forward_stride

@@ -416,7 +416,7 @@ void tacit_requests_be_wary(struct tacit_requests *requests, tacit_node_t replic
     struct tacit_requests_accuser *accuser = &requests->accusers[replica];
     uint16_t bit = (uint16_t)(1u << replica);
     bool is_own = replica == requests->config.self; // it only says from now on what it holds
-    if ((record->wary & bit) != 0 || TACIT_BUG(LACK_TEACHES_NOTHING)) {
+    if (((record->wary | requests->gone) & bit) != 0 || TACIT_BUG(LACK_TEACHES_NOTHING)) {
         return;
     }
     if (!is_proven && !is_own) {
@@ -458,6 +458,29 @@ void tacit_requests_forget_lacks(struct tacit_requests *requests)
         requests->accusers[r].wary = 0;
     }
     requests->wary_until_ns = UINT64_MAX;
+}
+
+void tacit_requests_gone(struct tacit_requests *requests, uint32_t gone)
+{
+    uint16_t newly = (uint16_t)(gone & ~requests->gone);
+    if (TACIT_BUG(DOUBT_OUTLIVES_DOUBTER)) {
+        return;
+    }
+    requests->gone = gone;
+    for (uint32_t r = 0; newly != 0 && r < requests->config.replicas; r++) {
+        if ((newly & 1u << r) != 0) {
+            requests->accusers[r].wary = 0;
+        }
+    }
+    for (uint32_t i = 0; newly != 0 && i < requests->config.clients; i++) {
+        if ((requests->clients[i].wary & newly) == 0) {
+            continue;
+        }
+        requests->clients[i].wary &= (uint16_t)~newly;
+        for (uint32_t lane = 0; lane < requests->lanes_each; lane++) {
+            tacit_requests_consider(requests, i * requests->lanes_each + lane);
+        }
+    }
 }
 
 void tacit_requests_on_lack(struct tacit_requests *requests, tacit_node_t from,

@@ -105,6 +105,7 @@ void tacit_smr_watch_leader(struct tacit_smr *smr)
     note_quorum(smr);
     note_owed(smr);
     tacit_agree_gone(byzantine->agree, byzantine->dead);
+    tacit_requests_gone(byzantine->requests, byzantine->dead);
     if (byzantine->quorum_ns == UINT64_MAX) {
         return;
     }

@@ -72,7 +72,7 @@ static bool holds__what_finds_no_room_is_endorsed(void)
     return held;
 }
 
-static void say_lack(struct net *net, uint64_t view, uint64_t session, uint64_t number)
+static void say_lack_of(struct net *net, uint64_t view, uint64_t session, uint64_t number)
 {
     struct tacit_message_lack lack = {
         .key = {.kind = TACIT_REQUEST_APPLY, .client = 1, .session = session, .number = number},
@@ -81,6 +81,11 @@ static void say_lack(struct net *net, uint64_t view, uint64_t session, uint64_t 
     uint8_t message[TACIT_LACK_BYTES];
     tacit_message_lack_encode(message, &lack);
     tacit_requests_message(net->node[0].requests, 1, message, sizeof message, net->now);
+}
+
+static void say_lack(struct net *net, uint64_t view, uint64_t session, uint64_t number)
+{
+    say_lack_of(net, view, session, number);
     tacit_requests_name_lacked(net->node[0].requests);
 }
 
@@ -214,6 +219,39 @@ static bool holds__who_is_doubted_is_asked_to_sign(void)
     return held;
 }
 
+// Who has died can say no more that it holds the request, and no slot waits for it: what was held
+// back for it is proposed at once, without a signature. The next one in its seat is heard again.
+static bool holds__doubts_end_with_the_doubter(void)
+{
+    struct net *net = net_open();
+    uint64_t session = net_session(net, 1, 0, 5);
+    struct tacit_wire_request one = make(TACIT_REQUEST_APPLY, session, 1, "one");
+    assert_int_equal(put(net, 0, 1, one), TACIT_PUT_TAKEN);
+    assert_int_equal(proposals(net, 0), 1);
+    lack(net, one, 0, 0);
+    net_execute(net, 1, session);
+    assert_int_equal(put(net, 0, 1, make(TACIT_REQUEST_APPLY, session, 2, "two")), TACIT_PUT_TAKEN);
+    assert_int_equal(proposals(net, 0), 0);
+    tacit_requests_gone(net->node[0].requests, 1u << 2); // another one
+    assert_int_equal(proposals(net, 0), 0);
+    tacit_requests_gone(net->node[0].requests, 1u << 1);
+    bool held = proposals(net, 0) == 1;
+    // What it said last comes late.
+    say_lack_of(net, 0, session, 2);
+    net_execute(net, 1, session);
+    assert_int_equal(put(net, 0, 1, make(TACIT_REQUEST_APPLY, session, 3, "three")),
+                     TACIT_PUT_TAKEN);
+    held = proposals(net, 0) == 1 && held;
+    tacit_requests_gone(net->node[0].requests, 0);
+    say_lack_of(net, 0, session, 3);
+    net_execute(net, 1, session);
+    assert_int_equal(put(net, 0, 1, make(TACIT_REQUEST_APPLY, session, 4, "four")),
+                     TACIT_PUT_TAKEN);
+    assert_int_equal(proposals(net, 0), 0);
+    net_close(net);
+    return held;
+}
+
 // What f+1 replicas lack, a correct one lacks: believed of any number of clients.
 static void doubted__are_all_whom_a_correct_replica_lacks(void **state)
 {
@@ -249,6 +287,8 @@ static const struct rule rules[] = {
      TACIT_BUG_LACK_TEACHES_NOTHING},
     {"who is doubted is asked to sign", holds__who_is_doubted_is_asked_to_sign,
      TACIT_BUG_DOUBTED_NOT_ASKED},
+    {"doubts end with the doubter", holds__doubts_end_with_the_doubter,
+     TACIT_BUG_DOUBT_OUTLIVES_DOUBTER},
     {"a liar has few doubted", holds__a_liar_has_few_doubted, TACIT_BUG_WARY_UNLIMITED},
     {"what was lacked is proposed with a signature only",
      holds__what_was_lacked_is_not_proposed_again, TACIT_BUG_LACKED_NOT_NAMED},

@@ -26,7 +26,7 @@ static struct {
     tacit_time_ns_t patience_ns;
     bool owed;
     tacit_node_t leader;
-    uint32_t suspected, gone;
+    uint32_t suspected, gone, gone_for_requests;
 } world;
 
 tacit_time_ns_t tacit_requests_timer(const struct tacit_requests *requests,
@@ -64,6 +64,12 @@ void tacit_agree_gone(struct tacit_agree *agree, uint32_t gone)
 {
     (void)agree;
     world.gone = gone;
+}
+
+void tacit_requests_gone(struct tacit_requests *requests, uint32_t gone)
+{
+    (void)requests;
+    world.gone_for_requests = gone;
 }
 
 void tacit_agree_status(const struct tacit_agree *agree, struct tacit_agree_report *report)
@@ -291,6 +297,7 @@ static void dead_leader__is_left_at_once(void **state)
     world.smr.byzantine.dead = 1u << 2;
     assert_false(suspects_at(200));
     assert_int_equal(world.gone, 1u << 2);
+    assert_int_equal(world.gone_for_requests, 1u << 2);
     world.leader = 2;
     tacit_smr_watch_leader(&world.smr);
     assert_int_equal(world.suspected, 1);
