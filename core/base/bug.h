@@ -198,6 +198,7 @@
     X(EACH_FETCHES_BACK, "each replica that missed one alone in a later view takes a view for it") \
     X(LONE_LEADS, "who decides nothing and left a view alone is followed into one it leads")       \
     X(DOUBT_OUTLIVES_DOUBTER, "what a dead replica lacked is held back for it as before")          \
+    X(MALFORMED_WAITED_FOR, "who writes what no correct replica writes is waited for like others") \
     /* the newest is the last */
 
 enum tacit_bug {

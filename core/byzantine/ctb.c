@@ -298,10 +298,6 @@ static void on_lock(struct tacit_ctb *ctb, struct tacit_ctb_message *message)
     tacit_node_t s = message->stream;
     struct tacit_ctb_stream *stream = &ctb->streams[s];
     uint64_t k = message->k;
-    if (message->payload.body_bytes > ctb->config.body_bytes) {
-        ctb->counters.malformed++;
-        return;
-    }
     if (message->carries == TACIT_CTB_INLINE) {
         digest_of(ctb, message, &message->payload.digest);
     }
@@ -593,6 +589,12 @@ void tacit_ctb_hurry(struct tacit_ctb *ctb)
     ctb->hurry = true;
 }
 
+static void malformed(struct tacit_ctb *ctb, tacit_node_t from)
+{
+    ctb->counters.malformed++;
+    tacit_ctb_malformed(ctb, from, ctb->now_ns);
+}
+
 void tacit_ctb_message(struct tacit_ctb *ctb, tacit_node_t from, const uint8_t *bytes,
                        uint32_t size, tacit_time_ns_t now_ns)
 {
@@ -602,7 +604,7 @@ void tacit_ctb_message(struct tacit_ctb *ctb, tacit_node_t from, const uint8_t *
     TACIT_ASSERT(from < ctb->config.replicas && from != ctb->config.self);
     if (tacit_ctb_decode(&message, bytes, size, ctb->quorum, ctb->config.replicas) !=
         TACIT_VERDICT_OK) {
-        ctb->counters.malformed++;
+        malformed(ctb, from);
         return;
     }
     if (message.epoch != ctb->epoch && !TACIT_BUG(EPOCH_OLD_TAKEN)) {
@@ -612,8 +614,9 @@ void tacit_ctb_message(struct tacit_ctb *ctb, tacit_node_t from, const uint8_t *
         message.kind == TACIT_MESSAGE_LOCK || message.kind == TACIT_MESSAGE_SIGNED;
     bool of_stream = of_broadcaster || message.kind == TACIT_MESSAGE_LOCKED ||
                      message.kind == TACIT_MESSAGE_SUMMARY;
-    if (of_broadcaster && message.stream != from) {
-        ctb->counters.malformed++;
+    bool is_foreign = of_broadcaster && message.stream != from;
+    if (is_foreign || message.payload.body_bytes > ctb->config.body_bytes) {
+        malformed(ctb, from);
         return;
     }
     if (of_stream && ctb->streams[message.stream].condemned) {

@@ -133,6 +133,10 @@ tacit_time_ns_t tacit_ctb_overdue_due(const struct tacit_ctb *ctb);
 void tacit_ctb_signed_for(struct tacit_ctb *ctb, tacit_node_t stream, uint64_t k);
 // Replicas whose death is certain (bit r).
 void tacit_ctb_gone(struct tacit_ctb *ctb, uint32_t gone);
+// What no correct replica writes was found where that one writes (all that is malformed here is
+// known): it is not waited for, for a while; and whether it is so now.
+void tacit_ctb_malformed(struct tacit_ctb *ctb, tacit_node_t from, tacit_time_ns_t now_ns);
+bool tacit_ctb_is_malformed(const struct tacit_ctb *ctb, tacit_node_t from);
 // Something else than LOCKED was asked of that replica at `since_ns`, and has not come.
 void tacit_ctb_missed(struct tacit_ctb *ctb, tacit_node_t from, tacit_time_ns_t since_ns);
 // While nothing is to be done: calls for the memory of the next id of a stream.

@@ -169,7 +169,8 @@ struct tacit_ctb_peer {
 // LOCKED that it has to say before it is waited for again; LOCKED in a row without a lapse.
 struct tacit_ctb_lapses {
     uint32_t count, words_due, timely;
-    bool is_due; // it let one pass since the last one that was counted
+    bool is_due;              // it let one pass since the last one that was counted
+    tacit_time_ns_t until_ns; // not waited for before: tacit_ctb_malformed()
 };
 
 struct tacit_ctb {

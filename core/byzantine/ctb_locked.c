@@ -5,8 +5,9 @@
 #include "../base/bug.h"
 #include "ctb_internal.h"
 
-#define LAPSES_MOST 9u      // 255 LOCKED
-#define FORGIVEN_AFTER 128u // LOCKED in time
+#define LAPSES_MOST 9u       // 255 LOCKED
+#define FORGIVEN_AFTER 128u  // LOCKED in time
+#define MALFORMED_TIMES 512u // slow_after: so long who is malformed is not waited for
 
 // ---- said --------------------------------------------------------------------------------------
 
@@ -240,12 +241,27 @@ void tacit_ctb_gone(struct tacit_ctb *ctb, uint32_t gone)
     ctb->gone = gone;
 }
 
-// Certainly dead, or has to say more before it is waited for.
+// It lies, or its memory is broken: most likely it spoils more, and each word of it that cannot be
+// read is one that all would wait for. Once in that time it gains a wait, about 1 % of it.
+void tacit_ctb_malformed(struct tacit_ctb *ctb, tacit_node_t from, tacit_time_ns_t now_ns)
+{
+    if (!TACIT_BUG(MALFORMED_WAITED_FOR)) {
+        ctb->lapses[from].until_ns = now_ns + MALFORMED_TIMES * ctb->config.slow_after_ns;
+    }
+}
+
+bool tacit_ctb_is_malformed(const struct tacit_ctb *ctb, tacit_node_t from)
+{
+    return ctb->now_ns < ctb->lapses[from].until_ns;
+}
+
+// Certainly dead, has to say more before it is waited for, or wrote what no correct replica writes.
 static uint32_t not_waited_for(const struct tacit_ctb *ctb)
 {
     uint32_t replicas = ctb->gone;
     for (tacit_node_t w = 0; w < ctb->config.replicas; w++) {
-        replicas |= ctb->lapses[w].words_due > 0 ? 1u << w : 0;
+        bool is_waited_for = ctb->lapses[w].words_due == 0 && !tacit_ctb_is_malformed(ctb, w);
+        replicas |= is_waited_for ? 0 : 1u << w;
     }
     return TACIT_BUG(OVERDUE_WAITED_FOR) ? 0 : replicas;
 }

@@ -188,10 +188,6 @@ void tacit_ctb_on_signed(struct tacit_ctb *ctb, const struct tacit_ctb_message *
     tacit_node_t s = message->stream;
     struct tacit_ctb_stream *stream = &ctb->streams[s];
     uint64_t k = message->k;
-    if (message->payload.body_bytes > ctb->config.body_bytes) {
-        ctb->counters.malformed++;
-        return;
-    }
     tacit_ctb_seen(ctb, s, k);
     if (k < stream->next || k - stream->next >= ctb->config.tail) {
         return;

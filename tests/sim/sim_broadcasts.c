@@ -52,6 +52,11 @@ void sim_broadcasts_look(struct sim_cluster *cluster, uint32_t slot)
         return;
     }
     for (tacit_node_t s = 0; s < ctb->config.replicas; s++) {
+        // A wrong verdict would cost no more than time, so nothing else would show it.
+        if (tacit_ctb_is_malformed(ctb, s) && !sim_is_faulty(cluster, s)) {
+            checker_group_fail(cluster->checker,
+                               "replica %u found what a correct one (%u) wrote malformed", slot, s);
+        }
         uint64_t *next = &seen->next[slot][s];
         uint64_t now = ctb->streams[s].next;
         if (seen->epoch[slot] != ctb->epoch || *next > now) {

@@ -52,7 +52,8 @@ struct world_node {
     struct tacit_ctb_calls calls;
     uint32_t locked[WORLD_N], next[WORLD_N]; // ids of streams
     bool is_later[WORLD_N], condemned[WORLD_N];
-    uint32_t overdue, missed;       // what the ctb says, and was told
+    uint32_t overdue, malformed;    // what the ctb says
+    uint32_t missed;                // what it was told
     tacit_time_ns_t overdue_due_ns; // 0: never
     bool signed_for[WORLD_N][WORLD_IDS];
     bool vouched[WORLD_N][WORLD_IDS], abstained[WORLD_N][WORLD_IDS], unanimous[WORLD_N][WORLD_IDS];
@@ -353,6 +354,11 @@ void tacit_ctb_prefetch(const struct tacit_ctb *ctb, tacit_node_t stream)
 bool tacit_ctb_is_condemned(const struct tacit_ctb *ctb, tacit_node_t stream)
 {
     return world_of(ctb)->condemned[stream];
+}
+
+bool tacit_ctb_is_malformed(const struct tacit_ctb *ctb, tacit_node_t from)
+{
+    return (world_of(ctb)->malformed >> from & 1) != 0;
 }
 
 uint32_t tacit_ctb_overdue(const struct tacit_ctb *ctb)

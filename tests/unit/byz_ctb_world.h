@@ -629,6 +629,10 @@ static bool world_is_done(const char **what, uint32_t *who, uint32_t *whose)
                 *what = "a correct broadcaster was condemned";
                 return true;
             }
+            if (tacit_ctb_is_malformed(to->ctb, (tacit_node_t)s)) {
+                *what = "what a correct replica said was found malformed";
+                return true;
+            }
             if (from->broadcasts < world.options.ids || to->epoch != from->epoch ||
                 to->epoch_at_ns != UINT64_MAX || to->stream[s].next < from->broadcasts) {
                 *what = "not everything was delivered";

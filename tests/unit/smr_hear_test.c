@@ -33,6 +33,7 @@ static struct {
     uint32_t calls[UNEXPECTED + 1];
     uint32_t shown; // tacit_agree_other_epoch()
     uint64_t shown_epoch;
+    uint32_t malformed; // tacit_ctb_malformed()
 } world;
 
 enum tacit_verdict tacit_links_receive(struct tacit_links *links, tacit_node_t from, uint8_t *out,
@@ -72,6 +73,14 @@ void tacit_ctb_message(struct tacit_ctb *ctb, tacit_node_t from, const uint8_t *
     (void)ctb;
     (void)now_ns;
     heard(CTB, from, bytes, size);
+}
+
+void tacit_ctb_malformed(struct tacit_ctb *ctb, tacit_node_t from, tacit_time_ns_t now_ns)
+{
+    (void)ctb;
+    assert_int_equal(from, PEER);
+    assert_int_equal(now_ns, world.smr.now_ns);
+    world.malformed++;
 }
 
 void tacit_agree_message(struct tacit_agree *agree, tacit_node_t from, const uint8_t *message,
@@ -225,6 +234,7 @@ static void member__hears_a_member_each_kind_by_its_part(void **state)
         if (!only(part_of(kind))) {
             fail_msg("kind %u went elsewhere", kind);
         }
+        assert_int_equal(world.malformed, 0);
         assert_int_equal(world.shown, 0);
     }
 }
@@ -318,6 +328,8 @@ static void verdicts__other_than_ok_reach_nobody(void **state)
         hear(TACIT_MESSAGE_LOCK, EPOCH);
         assert_true(only(NOBODY));
         assert_int_equal(world.smr.byzantine.messages, 0);
+        // ... but for what no correct replica can have written there.
+        assert_int_equal(world.malformed, verdicts[i] == TACIT_VERDICT_MALFORMED);
     }
 }
 
