@@ -199,6 +199,7 @@
     X(LONE_LEADS, "who decides nothing and left a view alone is followed into one it leads")       \
     X(DOUBT_OUTLIVES_DOUBTER, "what a dead replica lacked is held back for it as before")          \
     X(MALFORMED_WAITED_FOR, "who writes what no correct replica writes is waited for like others") \
+    X(MALFORMED_LEADS, "who writes what no correct replica writes is left only by timers")         \
     /* the newest is the last */
 
 enum tacit_bug {

@@ -187,11 +187,13 @@ static void join(struct tacit_agree *a)
 }
 
 // Whoever leads this view will never propose in it: it is proven faulty, or has sealed the view
-// itself. To wait for a timer would keep all clients waiting.
+// itself. To wait for a timer would keep all clients waiting. Or it proposes, but so that only some
+// can read it: each slot would take all waits, and no timer would fire, since there is progress.
 static bool is_led_by_nobody(const struct tacit_agree *a)
 {
     tacit_node_t leader = tacit_leader_of(a, a->view);
     return tacit_ctb_is_condemned(a->ctb, leader) ||
+           (tacit_ctb_is_malformed(a->ctb, leader) && !TACIT_BUG(MALFORMED_LEADS)) ||
            (a->streams[leader].view > a->view && !TACIT_BUG(LEADER_AHEAD_WAITED_FOR));
 }
 

@@ -479,6 +479,35 @@ static void adopt__of_what_was_passed_over(void **state)
 #endif
 }
 
+// Who leads writes what no correct replica writes, as all see, or one of them: those leave its view
+// without waiting, the first one at once, and the next view goes on.
+static bool holds__who_is_malformed_leads_no_more(void)
+{
+    world_open();
+    world.node[1].malformed = world.node[2].malformed = 1u << 0;
+    world_pump();
+    bool held = report_of(1).view == 1 && report_of(2).view == 1;
+    propose(held ? 1 : 0, "a");
+    world_pass(2 * WORLD_SLOW_NS);
+    assert_int_equal(world.node[2].executed_count, 1);
+    // Who leads no view takes none from others.
+    assert_int_equal(report_of(2).view, held ? 1 : 0);
+    return held && world_agrees();
+}
+
+static void malformed__is_who_leads_no_more(void **state)
+{
+    (void)state;
+    assert_true(holds__who_is_malformed_leads_no_more());
+    world_close();
+#if defined(TACIT_SEEDED_BUGS) && TACIT_SEEDED_BUGS
+    tacit_seeded_bug = TACIT_BUG_MALFORMED_LEADS;
+    bool held = holds__who_is_malformed_leads_no_more();
+    tacit_seeded_bug = TACIT_BUG_NONE;
+    assert_false(held);
+#endif
+}
+
 static void window__jumps_with_a_certificate(void **state)
 {
     (void)state;
@@ -498,6 +527,7 @@ int main(void)
         cmocka_unit_test(slow_path__starts_at_once_without_the_dead),
         cmocka_unit_test(adopt__of_a_commit_is_followed_up),
         cmocka_unit_test(adopt__of_what_was_passed_over),
+        cmocka_unit_test(malformed__is_who_leads_no_more),
         cmocka_unit_test(view_change__keeps_a_decision_of_one),
         cmocka_unit_test(signature__after_the_seal_says_nothing),
         cmocka_unit_test(check__of_a_share_after_the_seal_commits_nothing),
