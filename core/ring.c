@@ -99,9 +99,16 @@ void tacit_ring_reader_init(struct tacit_ring_reader *reader, struct tacit_ring_
     *reader = (struct tacit_ring_reader){.shape = shape, .memory = memory, .next = 1};
 }
 
-static const uint8_t *slot_of(const struct tacit_ring_reader *reader, uint64_t sequence)
+void tacit_ring_seek(struct tacit_ring_reader *reader, uint64_t sequence)
 {
-    return reader->memory + tacit_ring_offset(reader->shape, sequence);
+    reader->next = sequence;
+    reader->at = tacit_ring_offset(reader->shape, sequence);
+}
+
+// What the slot of the expected message shows as its number.
+static uint64_t shown(const struct tacit_ring_reader *reader)
+{
+    return tacit_word_load(reader->memory, reader->at + 8 * TACIT_RING_WORD_SEQUENCE);
 }
 
 // Moves on to the oldest message that can still be there. `found` is in the slot of the expected
@@ -115,33 +122,30 @@ static void resume(struct tacit_ring_reader *reader, uint64_t found)
         }
         uint64_t oldest = found - slots + 1;
         reader->lost += oldest - reader->next;
-        reader->next = oldest;
-        found = tacit_word_load(slot_of(reader, oldest), 8 * TACIT_RING_WORD_SEQUENCE);
+        tacit_ring_seek(reader, oldest);
+        found = shown(reader);
     }
 }
 
 void tacit_ring_prefetch(const struct tacit_ring_reader *reader)
 {
-    __builtin_prefetch(slot_of(reader, reader->next + 1));
+    __builtin_prefetch(reader->memory + tacit_ring_offset(reader->shape, reader->next + 1));
 }
 
 bool tacit_ring_has_news(const struct tacit_ring_reader *reader)
 {
-    return tacit_word_load(slot_of(reader, reader->next), 8 * TACIT_RING_WORD_SEQUENCE) >=
-           reader->next;
+    return shown(reader) >= reader->next;
 }
 
-enum tacit_verdict tacit_ring_read(struct tacit_ring_reader *reader, uint8_t *out, uint32_t *length)
+// `sequence`: what the slot shows, the expected number or a later one. Apart: most looks find
+// nothing, and are inlined without it.
+__attribute__((noinline)) static enum tacit_verdict
+read_news(struct tacit_ring_reader *reader, uint64_t sequence, uint8_t *out, uint32_t *length)
 {
-    const uint8_t *slot = slot_of(reader, reader->next);
-    uint64_t sequence = tacit_word_load(slot, 8 * TACIT_RING_WORD_SEQUENCE);
     if (sequence > reader->next) {
         resume(reader, sequence);
-        slot = slot_of(reader, reader->next);
-    } else if (sequence < reader->next) {
-        return TACIT_VERDICT_EMPTY;
     }
-
+    const uint8_t *slot = reader->memory + reader->at;
     uint64_t words[TACIT_RING_HEADER_WORDS];
     tacit_words_in(out, slot, TACIT_RING_HEADER);
     memcpy(words, out, sizeof words);
@@ -150,7 +154,7 @@ enum tacit_verdict tacit_ring_read(struct tacit_ring_reader *reader, uint8_t *ou
     }
     if (words[TACIT_RING_WORD_LENGTH] > payload_max(reader->shape)) {
         // One word lands whole, so no tear explains this.
-        reader->next++;
+        tacit_ring_seek(reader, reader->next + 1);
         return TACIT_VERDICT_MALFORMED;
     }
     uint32_t bytes = (uint32_t)words[TACIT_RING_WORD_LENGTH];
@@ -159,6 +163,12 @@ enum tacit_verdict tacit_ring_read(struct tacit_ring_reader *reader, uint8_t *ou
         return TACIT_VERDICT_EMPTY;
     }
     *length = bytes;
-    reader->next++;
+    tacit_ring_seek(reader, reader->next + 1);
     return TACIT_VERDICT_OK;
+}
+
+enum tacit_verdict tacit_ring_read(struct tacit_ring_reader *reader, uint8_t *out, uint32_t *length)
+{
+    uint64_t sequence = shown(reader);
+    return sequence < reader->next ? TACIT_VERDICT_EMPTY : read_news(reader, sequence, out, length);
 }

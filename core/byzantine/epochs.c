@@ -92,17 +92,16 @@ static bool is_known(const struct tacit_epochs *epochs, uint32_t node)
 }
 
 // A later incarnation than the member's is there.
-static bool has_newcomer(const struct tacit_epochs *epochs, uint32_t node)
+static bool is_newcomer(const struct suspect *suspect)
 {
-    const struct suspect *suspect = &epochs->suspects[node];
-    return is_known(epochs, node) && suspect->now > suspect->old;
+    return suspect->now > suspect->old;
 }
 
 // ... and may follow it.
 static bool is_suspected(const struct tacit_epochs *epochs, uint32_t node)
 {
     const struct tacit_epochs_config *config = &epochs->config;
-    return has_newcomer(epochs, node) &&
+    return is_known(epochs, node) && is_newcomer(&epochs->suspects[node]) &&
            (config->is_open == NULL || TACIT_BUG(SUSPECT_UNASKED) ||
             config->is_open(config->context, (tacit_node_t)node, epochs->suspects[node].now));
 }
@@ -343,9 +342,12 @@ bool tacit_epochs_poll(struct tacit_epochs *epochs, bool pending, tacit_time_ns_
 
 tacit_time_ns_t tacit_epochs_deadline(const struct tacit_epochs *epochs, bool pending)
 {
-    bool any = false;
-    for (uint32_t node = 0; node < TACIT_EPOCH_NODES && !pending && !any; node++) {
-        any = has_newcomer(epochs, node); // if its seat is not open, it may be later
+    bool any = false; // if its seat is not open, it may be later
+    for (uint32_t i = 0; i < epochs->config.replicas && !pending; i++) {
+        any = any || is_newcomer(&epochs->suspects[i]);
+    }
+    for (uint32_t i = 0; i < epochs->config.memnodes && !pending; i++) {
+        any = any || is_newcomer(&epochs->suspects[TACIT_NODE_MEMNODE + i]);
     }
     return any ? epochs->tell_ns : UINT64_MAX;
 }

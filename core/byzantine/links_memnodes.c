@@ -254,7 +254,7 @@ static bool take_head(struct tacit_links *links, struct tacit_links_fetch *fetch
     fetch->has_head = true;
     if (!peer->is_based) {
         peer->is_based = true;
-        peer->reader.next = self->base + 1;
+        tacit_ring_seek(&peer->reader, self->base + 1);
     }
     if (!fetch->has_round || fetch->round != head.round) {
         fetch->has_round = true;
@@ -321,7 +321,7 @@ static void take_messages(struct tacit_links *links, struct tacit_links_fetch *f
         struct tacit_ring_reader reader;
         tacit_ring_reader_init(&reader, (struct tacit_ring_shape){1, shape.slot_bytes},
                                fetch->staging + (size_t)i * shape.slot_bytes);
-        reader.next = sequence;
+        tacit_ring_seek(&reader, sequence);
         uint32_t length;
         uint8_t *image = peer->image + links->layout.ring + tacit_ring_offset(shape, sequence);
         uint64_t old;

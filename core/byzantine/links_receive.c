@@ -148,20 +148,12 @@ enum tacit_verdict tacit_links_body(struct tacit_links *links, tacit_node_t from
     return TACIT_VERDICT_OK;
 }
 
-enum tacit_verdict tacit_links_voted(struct tacit_links *links, tacit_node_t from,
-                                     enum tacit_vote_kind kind, uint64_t slot,
-                                     struct tacit_vote *vote)
+// Apart: most looks find nothing, and are inlined without it.
+__attribute__((noinline)) static enum tacit_verdict read_cell(struct tacit_links *links,
+                                                              enum tacit_vote_kind kind,
+                                                              uint64_t slot, const uint8_t *cell,
+                                                              struct tacit_vote *vote)
 {
-    const struct tacit_links_peer *peer = &links->peer[from];
-    if (peer->memory == NULL || peer->is_stranger) {
-        return TACIT_VERDICT_EMPTY;
-    }
-    const uint8_t *cell = peer->memory + tacit_links_cell_at(links, kind, slot);
-    // Most looks find nothing: two words tell (an unused cell has no check).
-    if (tacit_word_load(cell, 8u * TACIT_LINKS_CELL_SLOT) != slot ||
-        tacit_word_load(cell, 8u * TACIT_LINKS_CELL_CHECK) == 0) {
-        return TACIT_VERDICT_EMPTY;
-    }
     uint64_t words[TACIT_LINKS_CELL_MAX / 8];
     const uint8_t *copy = (const uint8_t *)words;
     tacit_words_in(words, cell, tacit_links_cell_bytes(kind));
@@ -181,4 +173,19 @@ enum tacit_verdict tacit_links_voted(struct tacit_links *links, tacit_node_t fro
         memcpy(vote->signature.bytes, copy + TACIT_DIGEST_BYTES, TACIT_SIGNATURE_BYTES);
     }
     return TACIT_VERDICT_OK;
+}
+
+enum tacit_verdict tacit_links_voted(struct tacit_links *links, tacit_node_t from,
+                                     enum tacit_vote_kind kind, uint64_t slot,
+                                     struct tacit_vote *vote)
+{
+    const struct tacit_links_peer *peer = &links->peer[from];
+    if (peer->memory == NULL || peer->is_stranger) {
+        return TACIT_VERDICT_EMPTY;
+    }
+    const uint8_t *cell = peer->memory + tacit_links_cell_at(links, kind, slot);
+    // Two words tell (an unused cell has no check).
+    bool is_news = tacit_word_load(cell, 8u * TACIT_LINKS_CELL_SLOT) == slot &&
+                   tacit_word_load(cell, 8u * TACIT_LINKS_CELL_CHECK) != 0;
+    return is_news ? read_cell(links, kind, slot, cell, vote) : TACIT_VERDICT_EMPTY;
 }

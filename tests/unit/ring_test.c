@@ -170,7 +170,7 @@ static void read__takes_no_mixture_of_old_and_new_words(void **state)
         while (ring.sent < sequence - 1) {
             ring_send(&ring);
         }
-        ring.reader.next = sequence;
+        tacit_ring_seek(&ring.reader, sequence);
         uint32_t words = seal(&ring, sequence, fresh) / 8;
         uint8_t *slot = ring.memory + tacit_ring_offset(ring.shape, sequence);
         uint8_t old[SLOT_BYTES_MAX];
@@ -184,7 +184,7 @@ static void read__takes_no_mixture_of_old_and_new_words(void **state)
             }
             if (whole) {
                 expect_message(&ring, sequence);
-                ring.reader.next = sequence;
+                tacit_ring_seek(&ring.reader, sequence);
             } else {
                 expect_empty(&ring);
             }
@@ -206,7 +206,7 @@ static void read__notices_every_flipped_bit(void **state)
         uint8_t *slot = ring.memory + tacit_ring_offset(ring.shape, sequence);
         for (uint32_t bit = 0; bit < bytes * 8; bit++) {
             uint32_t length;
-            ring.reader.next = sequence;
+            tacit_ring_seek(&ring.reader, sequence);
             slot[bit / 8] ^= (uint8_t)(1u << bit % 8);
             enum tacit_verdict verdict = tacit_ring_read(&ring.reader, out, &length);
             slot[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -216,7 +216,7 @@ static void read__notices_every_flipped_bit(void **state)
                         (in_length && verdict == TACIT_VERDICT_MALFORMED &&
                          ring.reader.next == sequence + 1));
         }
-        ring.reader.next = sequence;
+        tacit_ring_seek(&ring.reader, sequence);
         expect_message(&ring, sequence);
     }
 }

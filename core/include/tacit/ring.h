@@ -48,11 +48,14 @@ uint32_t tacit_ring_seal_summed(struct tacit_ring_shape shape, uint64_t sequence
 struct tacit_ring_reader {
     struct tacit_ring_shape shape;
     const uint8_t *memory; // own region, written by the sender at any time
-    uint64_t next;         // sequence number expected next, from 1
+    uint64_t next;         // sequence number expected next, from 1: tacit_ring_seek()
+    uint64_t at;           // where that belongs: readers look there again and again
     uint64_t lost;         // messages that were overwritten before they were read
 };
 void tacit_ring_reader_init(struct tacit_ring_reader *reader, struct tacit_ring_shape shape,
                             const void *memory);
+// Expects this message next.
+void tacit_ring_seek(struct tacit_ring_reader *reader, uint64_t sequence);
 // Whether read() would find more than an old message where the next one belongs. Cheap.
 bool tacit_ring_has_news(const struct tacit_ring_reader *reader);
 // Calls for the memory of the message after the next one (at the next one's a reader looks anyway):
