@@ -163,6 +163,8 @@ void tacit_agree_turn(struct tacit_agree *agree, tacit_time_ns_t now_ns);
 bool tacit_agree_has_news(struct tacit_agree *agree);
 // Whether a slot that was seen is not decided yet.
 bool tacit_agree_awaits_others(const struct tacit_agree *agree);
+// Whether all is executed that is decided in a row.
+bool tacit_agree_has_executed(const struct tacit_agree *agree);
 // Whether the next thing to come is most likely another replica's proposal.
 bool tacit_agree_awaits_proposal(const struct tacit_agree *agree);
 // While nothing is to be done: empties the next slot's place, and calls for the memory of all that

@@ -58,6 +58,11 @@ bool tacit_agree_awaits_others(const struct tacit_agree *a)
     return a->seen > a->undecided;
 }
 
+bool tacit_agree_has_executed(const struct tacit_agree *a)
+{
+    return a->applied >= a->undecided;
+}
+
 uint64_t tacit_agree_under_way(const struct tacit_agree *a)
 {
     return a->next > a->undecided ? a->next - a->undecided : 0;

@@ -635,6 +635,11 @@ bool tacit_smr_byzantine_poll(struct tacit_smr *smr)
     worked = tacit_links_poll(byzantine->links, smr->now_ns) || worked;
     tacit_word_store(smr->page, TACIT_PAGE_APPLIED, smr->applied);
     byzantine->is_quiet = !worked;
+    if (worked && tacit_smr_pace_is_lull_next(smr)) {
+        byzantine->is_lull = true;
+        byzantine->is_quiet = true;
+        byzantine->quiet_until_ns = byzantine->lull_until_ns;
+    }
     if (!worked) {
         byzantine->quiet_until_ns = tacit_smr_byzantine_deadline(smr);
         get_ready(smr);

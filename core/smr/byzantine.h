@@ -176,6 +176,8 @@ bool tacit_smr_pace_may_begin(struct tacit_smr *smr);
 // This turn looks after all parts, not only after what others wait for. `heard`: that found
 // something to do. Counts turns, and notes a lull for tacit_smr_byzantine_deadline().
 bool tacit_smr_pace_is_to_tend(struct tacit_smr *smr, bool heard);
+// After a turn that had something to do: the lull begins at once, unless something came meanwhile.
+bool tacit_smr_pace_is_lull_next(const struct tacit_smr *smr);
 // A turn would find nothing to do.
 bool tacit_smr_pace_is_quiet(const struct tacit_smr *smr);
 

@@ -88,27 +88,43 @@ bool tacit_smr_pace_is_held(struct tacit_smr *smr)
 // never idle, or is kept busy by others, has timers, too. Nor does it begin while a slot is under
 // way and the last word on it is fresh: the next one is most likely on its way, and would wait.
 // (Where slots take signatures, there is always something to look after.)
+static bool is_due(const struct tacit_smr *smr)
+{
+    return smr->byzantine.tend_due || smr->byzantine.untended >= UNTENDED_MOST;
+}
+
+static bool may_wait(const struct tacit_smr *smr)
+{
+    const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
+    return !is_due(smr) && smr->now_ns < byzantine->lull_until_ns &&
+           tacit_agree_awaits_others(byzantine->agree) && !tacit_agree_is_slow(byzantine->agree) &&
+           !TACIT_BUG(LULL_IS_TENDED);
+}
+
 bool tacit_smr_pace_is_to_tend(struct tacit_smr *smr, bool heard)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
-    bool is_due = byzantine->tend_due || byzantine->untended >= UNTENDED_MOST;
     byzantine->is_lull = false;
     if (heard) {
         byzantine->lull_until_ns = smr->now_ns + smr->config.byzantine.slow_after_ns / LULL_PART;
     }
-    if (heard && (!is_due || TACIT_BUG(BUSY_LEFT_UNTENDED))) {
+    if (heard && (!is_due(smr) || TACIT_BUG(BUSY_LEFT_UNTENDED))) {
         byzantine->untended++;
         return false;
     }
-    byzantine->is_lull = !heard && !is_due && smr->now_ns < byzantine->lull_until_ns &&
-                         tacit_agree_awaits_others(byzantine->agree) &&
-                         !tacit_agree_is_slow(byzantine->agree) && !TACIT_BUG(LULL_IS_TENDED);
+    byzantine->is_lull = !heard && may_wait(smr);
     if (byzantine->is_lull) {
         return false;
     }
     byzantine->untended = 0;
     byzantine->tend_due = false;
     return true;
+}
+
+// All that was here was heard and executed: the next turn would find nothing but the lull.
+bool tacit_smr_pace_is_lull_next(const struct tacit_smr *smr)
+{
+    return may_wait(smr) && tacit_agree_has_executed(smr->byzantine.agree);
 }
 
 // Nothing came since a whole turn found nothing to do: another one would not, either. Who waits

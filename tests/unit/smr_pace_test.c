@@ -23,13 +23,19 @@ static struct {
     uint64_t under_way, late_by;
     tacit_time_ns_t followed_ns; // who is late followed then for the last time
     uint32_t waiting;
-    bool message, vote, client, slow, awaits;
+    bool message, vote, client, slow, awaits, unexecuted;
 } world;
 
 bool tacit_agree_awaits_others(const struct tacit_agree *agree)
 {
     (void)agree;
     return world.awaits;
+}
+
+bool tacit_agree_has_executed(const struct tacit_agree *agree)
+{
+    (void)agree;
+    return !world.unexecuted;
 }
 
 uint64_t tacit_agree_under_way(const struct tacit_agree *agree)
@@ -251,6 +257,29 @@ static void hold__is_for_who_follows_late(void **state)
     assert_true(tacit_smr_pace_is_held(&world.smr));
 }
 
+// It begins in the turn that heard something, if all that came was used and nothing else is due.
+static void lull__begins_at_once(void **state)
+{
+    (void)state;
+    struct tacit_smr *smr = &world.smr;
+    for (unsigned what = 0; what < 6; what++) {
+        world_open();
+        world.awaits = true;
+        assert_false(tacit_smr_pace_is_to_tend(smr, true));
+        assert_true(tacit_smr_pace_is_lull_next(smr));
+        world.awaits = what != 0;
+        world.unexecuted = what == 1;
+        world.slow = what == 2;
+        smr->byzantine.tend_due = what == 3;
+        smr->now_ns += what == 4 ? SLOW_NS / 32 : 0;
+        for (unsigned turn = 1; turn < 8 && what == 5; turn++) {
+            assert_true(tacit_smr_pace_is_lull_next(smr));
+            assert_false(tacit_smr_pace_is_to_tend(smr, true));
+        }
+        assert_false(tacit_smr_pace_is_lull_next(smr));
+    }
+}
+
 // Whatever came, a time that has come, and a turn that found something to do.
 static void quiet__ends_with_any_news(void **state)
 {
@@ -329,6 +358,7 @@ int main(void)
         cmocka_unit_test(gathering__is_for_all_that_were_under_way),
         cmocka_unit_test(lull__is_for_who_waits),
         cmocka_unit_test(hold__is_for_who_follows_late),
+        cmocka_unit_test(lull__begins_at_once),
         cmocka_unit_test(quiet__ends_with_any_news),
     };
     return cmocka_run_group_tests_name("smr_pace", tests, NULL, NULL);
