@@ -467,7 +467,7 @@ void tacit_requests_gone(struct tacit_requests *requests, uint32_t gone)
         return;
     }
     requests->gone = gone;
-    for (uint32_t r = 0; newly != 0 && r < requests->config.replicas; r++) {
+    for (uint32_t r = 0; newly != 0 && r < TACIT_REPLICAS_MAX; r++) {
         if ((newly & 1u << r) != 0) {
             requests->accusers[r].wary = 0;
         }
