@@ -200,6 +200,7 @@
     X(DOUBT_OUTLIVES_DOUBTER, "what a dead replica lacked is held back for it as before")          \
     X(MALFORMED_WAITED_FOR, "who writes what no correct replica writes is waited for like others") \
     X(MALFORMED_LEADS, "who writes what no correct replica writes is left only by timers")         \
+    X(ASKED_WITHOUT_ROOM, "bodies are asked for that find no room, and overwrite those that do")   \
     /* the newest is the last */
 
 enum tacit_bug {

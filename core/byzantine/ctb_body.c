@@ -64,12 +64,12 @@ void tacit_ctb_let_go_certified(struct tacit_ctb *ctb, tacit_node_t s)
     }
 }
 
-// Lets go of a large body of another's stream, so that an earlier one, or one that was not
-// delivered yet, finds room: first what was delivered, oldest first, then what comes last. (Its
-// broadcaster keeps all of its own until they are certified.)
-static bool give_way(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k)
+// The large body of another's stream that gives way to that of id k: first what was delivered,
+// oldest first, then what comes last. NULL: none. (A broadcaster keeps all of its own until they are
+// certified.)
+static struct tacit_ctb_slot *least_needed(const struct tacit_ctb *ctb, tacit_node_t s, uint64_t k)
 {
-    struct tacit_ctb_stream *stream = &ctb->streams[s];
+    const struct tacit_ctb_stream *stream = &ctb->streams[s];
     struct tacit_ctb_slot *oldest = NULL;
     struct tacit_ctb_slot *latest = NULL;
     for (uint32_t i = 0; i < ctb->config.tail; i++) {
@@ -83,7 +83,14 @@ static bool give_way(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k)
             latest = slot;
         }
     }
-    struct tacit_ctb_slot *slot = oldest != NULL ? oldest : latest;
+    return oldest != NULL ? oldest : latest;
+}
+
+// Lets go of a large body, so that an earlier one, or one that was not delivered yet, finds room.
+static bool give_way(struct tacit_ctb *ctb, tacit_node_t s, uint64_t k)
+{
+    struct tacit_ctb_stream *stream = &ctb->streams[s];
+    struct tacit_ctb_slot *slot = least_needed(ctb, s, k);
     if (slot == NULL) {
         return false;
     }
@@ -254,14 +261,25 @@ static bool ask(struct tacit_ctb *ctb, tacit_node_t owner)
     return did;
 }
 
-// Looks after a locked slot whose body is missing. True: still missing.
+// Whether its body would be held if it came now: that of the id to be delivered next always is.
+static bool has_room(const struct tacit_ctb *ctb, tacit_node_t s, const struct tacit_ctb_slot *slot)
+{
+    return tacit_bodies_has_room(ctb->bodies, s, is_batch(slot), slot->payload.body_bytes) ||
+           (!is_batch(slot) && least_needed(ctb, s, slot->k) != NULL);
+}
+
+// Looks after a locked slot whose body is missing. True: still missing. What would find no room is
+// not asked for: it would come, be dropped and asked for again for ever, and beside a link's ring
+// there are few places: those answers would overwrite, each time, the one that is waited for.
 static bool chase(struct tacit_ctb *ctb, tacit_node_t s, struct tacit_ctb_slot *slot)
 {
     if (find(ctb, s, slot)) {
         tacit_ctb_got_body(ctb, s, slot, true);
         return false;
     }
-    want(ctb, s, &slot->payload.digest, slot->payload.body_bytes, false);
+    if (has_room(ctb, s, slot) || TACIT_BUG(ASKED_WITHOUT_ROOM)) {
+        want(ctb, s, &slot->payload.digest, slot->payload.body_bytes, false);
+    }
     return true;
 }
 
