@@ -201,6 +201,7 @@
     X(MALFORMED_WAITED_FOR, "who writes what no correct replica writes is waited for like others") \
     X(MALFORMED_LEADS, "who writes what no correct replica writes is left only by timers")         \
     X(ASKED_WITHOUT_ROOM, "bodies are asked for that find no room, and overwrite those that do")   \
+    X(DEATH_OF_AN_EARLIER_LIFE, "a member is dead because the one before it in its seat is")       \
     /* the newest is the last */
 
 enum tacit_bug {

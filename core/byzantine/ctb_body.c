@@ -65,8 +65,8 @@ void tacit_ctb_let_go_certified(struct tacit_ctb *ctb, tacit_node_t s)
 }
 
 // The large body of another's stream that gives way to that of id k: first what was delivered,
-// oldest first, then what comes last. NULL: none. (A broadcaster keeps all of its own until they are
-// certified.)
+// oldest first, then what comes last. NULL: none. (A broadcaster keeps all of its own until they
+// are certified.)
 static struct tacit_ctb_slot *least_needed(const struct tacit_ctb *ctb, tacit_node_t s, uint64_t k)
 {
     const struct tacit_ctb_stream *stream = &ctb->streams[s];

@@ -382,8 +382,12 @@ void tacit_smr_byzantine_suspicion(struct tacit_smr *smr, uint32_t trusted, uint
     smr->byzantine.is_quiet = false;
     smr->byzantine.tend_due = true;
     for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
-        // Of an incarnation that is a member: a new one's death is not the old one's.
-        bool is_member = smr->byzantine.peer_incarnation[r] <= smr->byzantine.member[r];
+        // Of the member itself: not of whoever came in its place, and not of who sat there before.
+        tacit_incarnation_t member = smr->byzantine.member[r];
+        bool is_member = smr->byzantine.peer_incarnation[r] == member && !smr->byzantine.peer_up[r];
+        if (TACIT_BUG(DEATH_OF_AN_EARLIER_LIFE)) {
+            is_member = smr->byzantine.peer_incarnation[r] <= member;
+        }
         smr->byzantine.dead |= is_member ? dead & 1u << r : 0;
     }
 }

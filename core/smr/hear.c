@@ -93,7 +93,8 @@ bool tacit_smr_hear_peers(struct tacit_smr *smr)
             worked = true;
             if (verdict == TACIT_VERDICT_OK) {
                 dispatch(smr, r, bytes);
-            } else if (verdict == TACIT_VERDICT_MALFORMED) {
+            } else if (verdict == TACIT_VERDICT_MALFORMED &&
+                       !tacit_links_is_stranger(smr->byzantine.links, r)) {
                 tacit_ctb_malformed(smr->byzantine.ctb, r, smr->now_ns);
             }
         }

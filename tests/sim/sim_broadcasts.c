@@ -43,6 +43,21 @@ static void compare(struct sim_cluster *cluster, uint32_t slot, uint32_t stream,
     }
 }
 
+// Nobody would wait for a living member that is taken to be dead, or let it lead: that costs no
+// more than time, too.
+static void look_for_wrong_deaths(struct sim_cluster *cluster, uint32_t slot)
+{
+    const struct tacit_smr_byzantine *byzantine = &cluster->process[slot].smr->byzantine;
+    for (tacit_node_t r = 0; r < cluster->shape.smr.replicas; r++) {
+        const struct sim_process *member = &cluster->process[sim_replica_slot(r)];
+        if ((byzantine->dead & 1u << r) != 0 && member->node->alive &&
+            member->incarnation == byzantine->member[r] && !sim_is_faulty(cluster, r)) {
+            checker_group_fail(cluster->checker, "replica %u takes a living member (%u) to be dead",
+                               slot, r);
+        }
+    }
+}
+
 void sim_broadcasts_look(struct sim_cluster *cluster, uint32_t slot)
 {
     const struct sim_process *process = &cluster->process[slot];
@@ -51,6 +66,7 @@ void sim_broadcasts_look(struct sim_cluster *cluster, uint32_t slot)
     if (ctb == NULL || slot >= SIM_BROADCASTS_SLOTS || sim_is_faulty(cluster, slot)) {
         return;
     }
+    look_for_wrong_deaths(cluster, slot);
     for (tacit_node_t s = 0; s < ctb->config.replicas; s++) {
         // A wrong verdict would cost no more than time, so nothing else would show it.
         if (tacit_ctb_is_malformed(ctb, s) && !sim_is_faulty(cluster, s)) {

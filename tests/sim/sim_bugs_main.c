@@ -82,6 +82,7 @@ static const struct row byzantine_rows[] = {
     {"AUTHOR_IS_SEAT", BYZANTINE " --faulty 0 --spares", SAFETY, 60, true},
     {"REPLACED_GOES_ON", BYZANTINE " --faulty 0 --spares", SAFETY, 150, false},
     {"BARRED_SITS", BYZANTINE " --faulty 0 --spares", SAFETY, 2000, false},
+    {"DEATH_OF_AN_EARLIER_LIFE", BYZANTINE " --faulty 1", SAFETY, 8000, false},
     {"DECIDE_ON_QUORUM_ACKS", BYZANTINE " --faulty 1 --plot half-heard", SAFETY, 300, false},
     {"DECIDE_ON_F_COMMITS", BYZANTINE " --faulty 1 --plot lost-slow", SAFETY, 400, false},
     {"CLAIMS_NOT_CARRIED", BYZANTINE " --faulty 1 --plot lost-fast", SAFETY, 100, true},
