@@ -2,8 +2,9 @@
 //
 // Byzantine mode's checker of consistent broadcast: two correct replicas never deliver different
 // payloads for the same id of a stream, whoever its broadcaster is; nor does one find malformed
-// what the other wrote, or take it to be dead while it lives. It looks at the broadcast module of each correct replica after its turns,
-// so that a broken rule shows here before it has cost a decision, or without.
+// what the other wrote, or take it to be dead while it lives. It looks at the broadcast module of
+// each correct replica after its turns, so that a broken rule shows here before it has cost a
+// decision, or without.
 #ifndef TACIT_TESTS_SIM_BROADCASTS_H
 #define TACIT_TESTS_SIM_BROADCASTS_H
 
