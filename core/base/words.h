@@ -21,13 +21,11 @@ static inline void tacit_word_store(void *memory, size_t offset, uint64_t value)
     __atomic_store_n((uint64_t *)((char *)memory + offset), value, __ATOMIC_RELEASE);
 }
 
-// Copies out of shared memory into private memory. bytes is a multiple of 8. Unrolled: it is mostly
-// a dozen words, of which the loop would be half of the work.
+// Copies out of shared memory into private memory. bytes is a multiple of 8.
 static inline void tacit_words_in(void *private_copy, const void *shared, size_t bytes)
 {
     uint64_t *to = private_copy;
     const uint64_t *from = shared;
-#pragma GCC unroll 4
     for (size_t i = 0; i < bytes / 8; i++) {
         to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
     }
