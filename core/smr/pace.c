@@ -84,15 +84,13 @@ bool tacit_smr_pace_is_held(struct tacit_smr *smr)
     return byzantine->is_held;
 }
 
-// What is late and what is to be said again has time until nothing comes, but not for ever: who is
-// never idle, or is kept busy by others, has timers, too. Nor does it begin while a slot is under
-// way and the last word on it is fresh: the next one is most likely on its way, and would wait.
-// (Where slots take signatures, there is always something to look after.)
+// The parts that nobody waits for have waited for long enough.
 static bool is_due(const struct tacit_smr *smr)
 {
     return smr->byzantine.tend_due || smr->byzantine.untended >= UNTENDED_MOST;
 }
 
+// ... or have time: the last word on a slot that is under way is fresh.
 static bool may_wait(const struct tacit_smr *smr)
 {
     const struct tacit_smr_byzantine *byzantine = &smr->byzantine;
@@ -101,6 +99,10 @@ static bool may_wait(const struct tacit_smr *smr)
            !TACIT_BUG(LULL_IS_TENDED);
 }
 
+// What is late and what is to be said again has time until nothing comes, but not for ever: who is
+// never idle, or is kept busy by others, has timers, too. Nor does it begin while a slot is under
+// way and the last word on it is fresh: the next one is most likely on its way, and would wait.
+// (Where slots take signatures, there is always something to look after.)
 bool tacit_smr_pace_is_to_tend(struct tacit_smr *smr, bool heard)
 {
     struct tacit_smr_byzantine *byzantine = &smr->byzantine;
