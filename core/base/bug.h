@@ -197,7 +197,7 @@
     X(LEADER_AHEAD_WAITED_FOR, "a leader that has sealed its view is waited for")                  \
     X(EACH_FETCHES_BACK, "each replica that missed one alone in a later view takes a view for it") \
     X(LONE_LEADS, "who decides nothing and left a view alone is followed into one it leads")       \
-    X(DOUBT_OUTLIVES_DOUBTER, "what a dead replica lacked is held back for it as before")          \
+    X(DOUBT_OUTLIVES_DOUBTER, "a dead replica has to say that it holds what is proposed")          \
     X(MALFORMED_WAITED_FOR, "who writes what no correct replica writes is waited for like others") \
     X(MALFORMED_LEADS, "who writes what no correct replica writes is left only by timers")         \
     X(ASKED_WITHOUT_ROOM, "bodies are asked for that find no room, and overwrite those that do")   \

@@ -160,7 +160,7 @@ void tacit_requests_installed(struct tacit_requests *requests, tacit_time_ns_t n
 void tacit_requests_enter_view(struct tacit_requests *requests, uint64_t view,
                                tacit_time_ns_t now_ns);
 // A view change voided a slot because of this client: for the next 2^i checkpoints, i = times
-// named, it is proposed with its signature or on echoes from all n only.
+// named, it is proposed with its signature or on echoes from all others that are not gone only.
 void tacit_requests_name(struct tacit_requests *requests, uint32_t client);
 bool tacit_requests_is_named(const struct tacit_requests *requests, uint32_t client);
 // The present view is left: names each client of whom this replica, leading, proposed something
@@ -170,7 +170,8 @@ bool tacit_requests_is_named(const struct tacit_requests *requests, uint32_t cli
 // view ends, and nobody else. Call before tacit_requests_enter_view.
 void tacit_requests_name_lacked(struct tacit_requests *requests);
 // These replicas (a bit for each) are dead for certain. What one of them lacked is held back for it
-// no more: no slot waits for it, and it can never say that it holds the request.
+// no more, nor what it would have to echo: no slot waits for it, and it can never say that it holds
+// the request.
 void tacit_requests_gone(struct tacit_requests *requests, uint32_t gone);
 // A checkpoint became stable: penalties run out, accusers are heard again.
 void tacit_requests_checkpoint(struct tacit_requests *requests, tacit_time_ns_t now_ns);

@@ -33,7 +33,9 @@ static bool may_propose(const struct tacit_requests *requests, uint32_t place)
     if (entry->is_signed || !tacit_requests_is_named(requests, client)) {
         return true;
     }
-    uint32_t echoes = (uint32_t)__builtin_popcount(entry->echo_mask);
+    // The dead can neither echo nor vouch: no slot waits for them.
+    uint32_t others = (entry->echo_mask | requests->gone) & ~(1u << requests->config.self);
+    uint32_t echoes = (uint32_t)__builtin_popcount(others);
     uint32_t needed = requests->config.replicas - 1u;
     if (TACIT_BUG(ECHO_QUORUM_SUFFICES)) {
         needed = requests->faults;
@@ -473,7 +475,7 @@ void tacit_requests_gone(struct tacit_requests *requests, uint32_t gone)
         }
     }
     for (uint32_t i = 0; newly != 0 && i < requests->config.clients; i++) {
-        if ((requests->clients[i].wary & newly) == 0) {
+        if ((requests->clients[i].wary & newly) == 0 && !tacit_requests_is_named(requests, i)) {
             continue;
         }
         requests->clients[i].wary &= (uint16_t)~newly;

@@ -252,6 +252,40 @@ static bool holds__doubts_end_with_the_doubter(void)
     return held;
 }
 
+// Nor can it echo a request of a client that is named: those of the others suffice, also for what
+// waits at that time. The next one in its seat has to echo again.
+static bool holds__the_dead_need_not_echo(void)
+{
+    struct net *net = net_open();
+    for (uint32_t i = 0; i < NODES; i++) {
+        tacit_requests_name(net->node[i].requests, 1);
+    }
+    uint64_t session = net_session(net, 1, 0, 5);
+    bool held = true;
+    for (uint64_t number = 1; number <= 3; number++) {
+        struct tacit_wire_request request = make(TACIT_REQUEST_APPLY, session, number, "x");
+        bool is_dead = number == 2;
+        assert_int_equal(put(net, 0, 1, request), TACIT_PUT_TAKEN);
+        tacit_requests_gone(net->node[0].requests, is_dead ? 1u << 2 : 0);
+        assert_int_equal(proposals(net, 0), 0); // node 1 has not said that it holds it
+        tacit_requests_gone(net->node[0].requests, 0);
+        assert_int_equal(put(net, 1, 1, request), TACIT_PUT_TAKEN);
+        net_step(net, US);
+        assert_int_equal(proposals(net, 0), 0);
+        if (is_dead) {
+            tacit_requests_gone(net->node[0].requests, 1u << 2);
+            held = proposals(net, 0) == 1;
+        } else {
+            assert_int_equal(put(net, 2, 1, request), TACIT_PUT_TAKEN);
+            net_step(net, US);
+            assert_int_equal(proposals(net, 0), 1);
+        }
+        net_execute(net, 1, session);
+    }
+    net_close(net);
+    return held;
+}
+
 // What f+1 replicas lack, a correct one lacks: believed of any number of clients.
 static void doubted__are_all_whom_a_correct_replica_lacks(void **state)
 {
@@ -289,6 +323,7 @@ static const struct rule rules[] = {
      TACIT_BUG_DOUBTED_NOT_ASKED},
     {"doubts end with the doubter", holds__doubts_end_with_the_doubter,
      TACIT_BUG_DOUBT_OUTLIVES_DOUBTER},
+    {"the dead need not echo", holds__the_dead_need_not_echo, TACIT_BUG_DOUBT_OUTLIVES_DOUBTER},
     {"a liar has few doubted", holds__a_liar_has_few_doubted, TACIT_BUG_WARY_UNLIMITED},
     {"what was lacked is proposed with a signature only",
      holds__what_was_lacked_is_not_proposed_again, TACIT_BUG_LACKED_NOT_NAMED},
