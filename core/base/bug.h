@@ -198,6 +198,7 @@
     X(EACH_FETCHES_BACK, "each replica that missed one alone in a later view takes a view for it") \
     X(LONE_LEADS, "who decides nothing and left a view alone is followed into one it leads")       \
     X(DOUBT_OUTLIVES_DOUBTER, "a dead replica has to say that it holds what is proposed")          \
+    X(LAST_BELIEVED_ALONE, "of f+1 who lack something only the last one is believed")              \
     X(MALFORMED_WAITED_FOR, "who writes what no correct replica writes is waited for like others") \
     X(MALFORMED_LEADS, "who writes what no correct replica writes is left only by timers")         \
     X(ASKED_WITHOUT_ROOM, "bodies are asked for that find no room, and overwrite those that do")   \

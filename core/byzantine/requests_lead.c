@@ -399,8 +399,14 @@ static void note_lacked(struct tacit_requests *requests, tacit_node_t from, uint
     requests->clients[client].lacked |= was_proposed || TACIT_BUG(LACKED_AS_SAID);
     if (was_proposed) {
         requests->entries[place].lacked |= (uint16_t)(1u << from);
-        uint32_t lack = (uint32_t)__builtin_popcount(requests->entries[place].lacked);
-        tacit_requests_be_wary(requests, from, client, lack > requests->faults, now_ns);
+        uint32_t lacked = requests->entries[place].lacked;
+        bool is_proven = (uint32_t)__builtin_popcount(lacked) > requests->faults;
+        // With the last word all of them are believed, also who had used up its own.
+        uint32_t of = is_proven && !TACIT_BUG(LAST_BELIEVED_ALONE) ? lacked : 1u << from;
+        for (; of != 0; of &= of - 1) {
+            tacit_node_t replica = (tacit_node_t)__builtin_ctz(of);
+            tacit_requests_be_wary(requests, replica, client, is_proven, now_ns);
+        }
     }
 }
 
