@@ -197,6 +197,7 @@
     X(LEADER_AHEAD_WAITED_FOR, "a leader that has sealed its view is waited for")                  \
     X(EACH_FETCHES_BACK, "each replica that missed one alone in a later view takes a view for it") \
     X(LONE_LEADS, "who decides nothing and left a view alone is followed into one it leads")       \
+    X(FOUND_OUT_MET, "who left a view alone is met in one that is left at once")                   \
     X(DOUBT_OUTLIVES_DOUBTER, "a dead replica has to say that it holds what is proposed")          \
     X(LAST_BELIEVED_ALONE, "of f+1 who lack something only the last one is believed")              \
     X(MALFORMED_WAITED_FOR, "who writes what no correct replica writes is waited for like others") \

@@ -102,16 +102,32 @@ static bool is_missed(const struct tacit_agree *a, uint32_t run)
            one_ahead(a) != TACIT_NODE_NONE && !TACIT_BUG(LONE_NEVER_FOLLOWED);
 }
 
+// Proven faulty, or what it proposes only some can read: no view that it leads is worth being in.
+static bool is_found_out(const struct tacit_agree *a, tacit_node_t r)
+{
+    return tacit_ctb_is_condemned(a->ctb, r) ||
+           (tacit_ctb_is_malformed(a->ctb, r) && !TACIT_BUG(MALFORMED_LEADS));
+}
+
 // The view to go to for its sake: the next one that is led by one of those whose COMMITs decided of
 // late. If another one is slow, or lies, everybody would wait there for a whole timer; if it is
-// not, it can answer in that view as well.
+// not, it can answer in that view as well. A view of one who was found out, or has died, since then
+// would be left at once; so it is not entered. The next one is not chosen anew: all who know, and
+// who left that view already, meet there, whatever they know of who decided.
 static uint64_t view_to_meet(const struct tacit_agree *a)
 {
     uint64_t view = a->view + 1;
-    for (uint32_t i = 1; i < a->config.replicas && !TACIT_BUG(LONE_LEADS) &&
-                         (a->deciders >> tacit_leader_of(a, view) & 1) == 0;
+    uint32_t i = 1;
+    for (; i < a->config.replicas && !TACIT_BUG(LONE_LEADS) &&
+           (a->deciders >> tacit_leader_of(a, view) & 1) == 0;
          i++) {
         view++;
+    }
+    for (; i < a->config.replicas && !TACIT_BUG(FOUND_OUT_MET); i++, view++) {
+        tacit_node_t leader = tacit_leader_of(a, view);
+        if ((a->gone >> leader & 1) == 0 && !is_found_out(a, leader)) {
+            break;
+        }
     }
     return view;
 }
@@ -192,8 +208,7 @@ static void join(struct tacit_agree *a)
 static bool is_led_by_nobody(const struct tacit_agree *a)
 {
     tacit_node_t leader = tacit_leader_of(a, a->view);
-    return tacit_ctb_is_condemned(a->ctb, leader) ||
-           (tacit_ctb_is_malformed(a->ctb, leader) && !TACIT_BUG(MALFORMED_LEADS)) ||
+    return is_found_out(a, leader) ||
            (a->streams[leader].view > a->view && !TACIT_BUG(LEADER_AHEAD_WAITED_FOR));
 }
 

@@ -635,6 +635,39 @@ static bool rule_lone_does_not_lead(void)
     return true;
 }
 
+// Replica 2 left view 0 alone; replica 1, which would lead the next one, is found out or dead. Who
+// knows does not enter a view only to leave it, and all meet in the one after it.
+static bool meets_beyond(bool is_dead)
+{
+    world_open();
+    tacit_agree_suspect(agree_of(2));
+    world_pump();
+    assert_int_equal(report_of(2).view, 1);
+    agree_of(0)->slow_run = TACIT_SLOW_RUN - 1;
+    tacit_agree_gone(agree_of(0), is_dead ? 1u << 1 : 0);
+    world.node[0].malformed = world.node[2].malformed = is_dead ? 0 : 1u << 1;
+    propose(0, "first");
+    world_pass(2 * WORLD_SLOW_NS);
+    bool held = report_of(0).view == 2 && report_of(0).counters.seals == 1;
+    if (is_dead && report_of(2).view == 1) {
+        tacit_agree_suspect(agree_of(2)); // who knows leaves it at once
+        world_pump();
+    }
+    world_pass(2 * WORLD_SLOW_NS);
+    if (held) {
+        assert_int_equal(report_of(2).view, 2);
+        propose(2, "second");
+        world_pass(2 * WORLD_SLOW_NS);
+        assert_int_equal(report_of(0).decided, 2);
+    }
+    return held;
+}
+
+static bool rule_found_out_is_not_met(void)
+{
+    return meets_beyond(false) && meets_beyond(true);
+}
+
 // Who left a view alone, but helped to decide in it until then, may lead the next one.
 static void lone__leads_if_it_decided(void **state)
 {
@@ -770,6 +803,7 @@ static const struct rule rules[] = {
     {"who seals leads no more", rule_who_seals_leads_no_more, TACIT_BUG_LEADER_AHEAD_WAITED_FOR},
     {"who left alone is followed", rule_lone_is_followed, TACIT_BUG_LONE_NEVER_FOLLOWED},
     {"who left alone does not lead", rule_lone_does_not_lead, TACIT_BUG_LONE_LEADS},
+    {"who was found out is not met", rule_found_out_is_not_met, TACIT_BUG_FOUND_OUT_MET},
     {"the silent are not waited for", rule_silent_not_waited_for, TACIT_BUG_SILENT_WAITED_FOR},
     {"the overdue are not waited for", rule_overdue_not_waited_for, TACIT_BUG_OVERDUE_WAITED_FOR},
     {"CERTIFIED is not waited for", rule_certified_is_not_waited_for,
