@@ -31,20 +31,26 @@ static void append(struct tacit_links *links, struct tacit_links_area *area, uin
     links->counters.messages_sent++;
 }
 
+// What goes to all goes to the next replica first, and round from there: were it in the same order
+// everywhere, the same one would hear each of the others last, and be the last to answer them.
+static tacit_node_t next_after(const struct tacit_links *links, tacit_node_t r)
+{
+    return r + 1u < links->config.replicas ? (tacit_node_t)(r + 1u) : 0;
+}
+
 // The same bytes for all, summed once, where nothing was stored just now. (Nothing of a message has
 // to be padded: 8 bytes are its unit.)
 static void append_all(struct tacit_links *links, const void *message, uint32_t bytes)
 {
     uint64_t sum = tacit_ring_sum(message, bytes);
-    for (tacit_node_t r = 0; r < links->config.replicas; r++) {
+    tacit_node_t self = links->config.self;
+    for (tacit_node_t r = next_after(links, self); r != self; r = next_after(links, r)) {
         struct tacit_links_area *area = &links->area[r];
-        if (r != links->config.self) {
-            uint8_t *slot = next_slot(links, area);
-            memcpy(slot + TACIT_RING_HEADER, message, bytes);
-            tacit_ring_seal_summed(links->layout.shape, area->messages, slot, bytes, sum);
-            links->counters.messages_sent++;
-            tacit_links_flush(links, r, 1ull << r);
-        }
+        uint8_t *slot = next_slot(links, area);
+        memcpy(slot + TACIT_RING_HEADER, message, bytes);
+        tacit_ring_seal_summed(links->layout.shape, area->messages, slot, bytes, sum);
+        links->counters.messages_sent++;
+        tacit_links_flush(links, r, 1ull << r);
     }
 }
 
@@ -150,8 +156,11 @@ void tacit_links_vote(struct tacit_links *links, enum tacit_vote_kind kind,
                TACIT_SIGNATURE_BYTES);
     }
     seal_cell(kind, cell);
-    for (tacit_node_t r = 0; r < links->config.replicas; r++) {
-        if (tacit_links_is_shared(links) ? r == 0 : r != links->config.self) {
+    tacit_node_t self = links->config.self;
+    if (tacit_links_is_shared(links)) {
+        vote_into(links, 0, kind, vote->slot, cell);
+    } else {
+        for (tacit_node_t r = next_after(links, self); r != self; r = next_after(links, r)) {
             vote_into(links, r, kind, vote->slot, cell);
         }
     }
