@@ -265,14 +265,15 @@ void tacit_bodies_release(struct tacit_bodies *bodies, uint32_t account,
 void tacit_bodies_prefetch(const struct tacit_bodies *bodies, uint32_t account,
                            const struct tacit_digest *released)
 {
-    uint32_t index = bodies->classes[TACIT_BODIES_BATCH].free[account];
-    if (index != NONE) {
+    uint32_t next = bodies->classes[TACIT_BODIES_BATCH].free[account];
+    uint32_t index = released == NULL ? NONE : find(bodies, account, released);
+    if (index != NONE) { // its chain came with it
         tacit_prefetch(&bodies->body[index], sizeof bodies->body[index]);
-        tacit_prefetch(memory_of(bodies, index), AHEAD_BYTES);
+        next = bodies->body[index].references == 1 ? index : next; // freed last, it is taken first
     }
-    index = released == NULL ? NONE : find(bodies, account, released); // its chain comes with it
-    if (index != NONE) {
-        tacit_prefetch(&bodies->body[index], sizeof bodies->body[index]);
+    if (next != NONE) {
+        tacit_prefetch(&bodies->body[next], sizeof bodies->body[next]);
+        tacit_prefetch(memory_of(bodies, next), AHEAD_BYTES);
     }
 }
 
