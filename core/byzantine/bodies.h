@@ -84,8 +84,8 @@ const uint8_t *tacit_bodies_find(const struct tacit_bodies *bodies,
 // the account has no place for it.
 bool tacit_bodies_hold(struct tacit_bodies *bodies, uint32_t account, bool is_batch,
                        const struct tacit_digest *digest);
-// Calls for the memory of the next batch that is put on this account, and of one that will be
-// released (NULL: none).
+// Calls for the memory of one that will be released (NULL: none), and of the place that the next
+// batch on this account is put in: that one's, if its last reference goes, else the first free one.
 void tacit_bodies_prefetch(const struct tacit_bodies *bodies, uint32_t account,
                            const struct tacit_digest *released);
 // Gives a reference back to the account that it is on. The last one frees the copy.
