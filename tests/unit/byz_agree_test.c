@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Agreement's two paths, what comes late, forged NEW_VIEWs, who follows whom out of a view, and
-// windows that jump. The rules one by one are in byz_agree_rules_test.c.
+// windows that jump. The rules one by one are in byz_agree_rules_test.c, those of waiting in
+// byz_agree_waiting_test.c.
 // TACIT_SEEDED: yes
 #include "byz_agree_steps.h"
 #include "choice/choice.h"
