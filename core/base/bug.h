@@ -163,6 +163,7 @@
     X(SIGNATURE_AT_LEISURE, "signatures of ids wait for a turn that looks after everything")       \
     X(SIGNED_CHECKED_AT_ONCE, "signatures of ids that are not late are checked, too")              \
     X(ABSENT_FOR_EVER, "a leader is never left by who has too little of a processor")              \
+    X(STATE_FROM_THE_STOPPED, "state is fetched from who is not trusted, too")                     \
     X(LINK_ANSWERS_UNEXPECTED,                                                                     \
       "answers that come by memory nodes are looked for as seldom as ever")                        \
     X(BODY_WAITED_FOR, "a body is waited for as long as an answer, when the others have given it") \

@@ -198,13 +198,17 @@ void tacit_smr_deactivate(struct tacit_smr *smr)
     tacit_crash_deactivate(&smr->crash);
 }
 
-static uint32_t peers_up(const struct tacit_smr *smr)
+// Whom to fetch the state from: who is connected, and of these who is trusted, if anybody is. Who
+// stands still can be read as well, but begins no checkpoint: a replica that lags behind would wait
+// for it, and the leader, whose log finds no room there, for that replica.
+static uint32_t sources(const struct tacit_smr *smr)
 {
     uint32_t up = 0;
     for (tacit_node_t r = 0; r < smr->config.replicas; r++) {
-        up |= smr->crash.peer_up[r] ? 1u << r : 0;
+        up |= smr->crash.peer_up[r] && r != smr->config.self ? 1u << r : 0;
     }
-    return up;
+    uint32_t trusted = up & smr->crash.trusted;
+    return trusted != 0 && !TACIT_BUG(STATE_FROM_THE_STOPPED) ? trusted : up;
 }
 
 static bool keep_itself(struct tacit_smr *smr)
@@ -235,8 +239,8 @@ static bool keep_itself(struct tacit_smr *smr)
         smr->crash.need_state = 0;
         tacit_transfer_cancel(&smr->transfer, smr->now_ns);
     }
-    bool done = tacit_transfer_poll(&smr->transfer, peers_up(smr), smr->crash.peer_incarnation,
-                                    smr->now_ns);
+    bool done =
+        tacit_transfer_poll(&smr->transfer, sources(smr), smr->crash.peer_incarnation, smr->now_ns);
     if (done) {
         installed(smr);
     } else if (smr->transfer.step == TACIT_TRANSFER_INSTALL) {

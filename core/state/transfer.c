@@ -362,7 +362,8 @@ bool tacit_transfer_poll(struct tacit_transfer *transfer, uint32_t up,
 {
     bool reading = transfer->step == TACIT_TRANSFER_HEADER ||
                    transfer->step == TACIT_TRANSFER_TABLE || transfer->step == TACIT_TRANSFER_PAGES;
-    if (reading && now_ns >= transfer->give_up_ns) {
+    bool is_left = up != 0 && reading && (up >> transfer->source & 1) == 0;
+    if (is_left || (reading && now_ns >= transfer->give_up_ns)) {
         drain(transfer, TACIT_TRANSFER_ASK, now_ns);
     }
     switch (transfer->step) {

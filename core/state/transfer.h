@@ -87,8 +87,9 @@ void tacit_transfer_completion(struct tacit_transfer *transfer, const struct tac
                                tacit_time_ns_t now_ns);
 void tacit_transfer_down(struct tacit_transfer *transfer, tacit_node_t node,
                          tacit_time_ns_t now_ns);
-// One turn. `up`: bit r = replica r can be reached, under incarnations[r]. True once when a whole
-// checkpoint is in place: its index is then transfer->index.
+// One turn. `up`: bit r = replica r may be asked, under incarnations[r]; a source that may not is
+// left, if another one may. True once when a whole checkpoint is in place: its index is then
+// transfer->index.
 bool tacit_transfer_poll(struct tacit_transfer *transfer, uint32_t up,
                          const tacit_incarnation_t *incarnations, tacit_time_ns_t now_ns);
 tacit_time_ns_t tacit_transfer_deadline(const struct tacit_transfer *transfer);

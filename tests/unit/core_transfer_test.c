@@ -523,6 +523,39 @@ static void a_lost_read_changes_the_source(void **state)
     }
 }
 
+// Who shall not be asked any more, since it stands still, say, is left without waiting.
+static void who_is_no_source_any_more_is_left(void **state)
+{
+    (void)state;
+    for (uint32_t after = 0; after < 12; after++) {
+        struct bench bench;
+        bench_open(&bench, 12);
+        prepare(&bench, 20);
+        begin(&bench, 0);
+        for (uint32_t i = 0; i <= after; i++) { // in every step
+            serve(&bench.source[0]);
+            serve(&bench.source[1]);
+            fake_land_all(&bench.fake);
+            assert_false(turn(&bench));
+        }
+        tacit_node_t source = bench.transfer.source;
+        assert_int_not_equal(source, TACIT_NODE_NONE);
+        bench.up = 0; // nobody is better
+        fake_land_all(&bench.fake);
+        assert_false(turn(&bench));
+        assert_int_equal(bench.transfer.source, source);
+        bench.up = 1u << (1 - source);
+        tacit_time_ns_t since_ns = bench.now_ns;
+        while (bench.transfer.source == source) {
+            fake_land_all(&bench.fake);
+            assert_false(turn(&bench));
+            assert_true(bench.now_ns <= since_ns + 4ull * TURN_NS);
+        }
+        finish(&bench, 300);
+        bench_close(&bench);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -535,6 +568,7 @@ int main(void)
         cmocka_unit_test(giving_up),
         cmocka_unit_test(a_torn_header),
         cmocka_unit_test(a_lost_read_changes_the_source),
+        cmocka_unit_test(who_is_no_source_any_more_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

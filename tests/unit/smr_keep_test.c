@@ -3,6 +3,8 @@
 // When a replica that lost its memory asks to be admitted again in crash mode, and what it does
 // when it is (core/smr/keep.c). The modules below are replaced by what remembers how they were
 // called (this file defines their functions), so the replica is a struct and a table of members.
+//
+// TACIT_SEEDED: yes
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +15,7 @@
 #include <string.h>
 
 #include "core/smr/internal.h"
+#include "support/rules.h"
 
 #define US 1000ull
 #define MS 1000000ull
@@ -28,6 +31,7 @@ static struct {
     _Alignas(64) uint8_t page[TACIT_PAGE_REGION_BYTES];
     _Alignas(64) uint8_t state[4096]; // header of the STATE region
     bool done;                        // the transfer, at its next turn
+    uint32_t sources;                 // that it was given
     uint32_t asks[REPLICAS];     // JOIN words with an incarnation, by whom they were written to
     uint32_t activated, yielded; // in this order, counted together
 } world;
@@ -85,7 +89,7 @@ void tacit_transfer_cancel(struct tacit_transfer *transfer, tacit_time_ns_t now_
 bool tacit_transfer_poll(struct tacit_transfer *transfer, uint32_t up,
                          const tacit_incarnation_t *incarnations, tacit_time_ns_t now_ns)
 {
-    (void)up;
+    world.sources = up;
     (void)incarnations;
     (void)now_ns;
     bool done = world.done;
@@ -247,9 +251,30 @@ static void admitted__takes_part_and_leaves_leading_to_others_at_first(void **st
     assert_int_equal(world.yielded, 1);
 }
 
+// Of those that are connected: who is trusted, or, if nobody is, all.
+static bool rule_state_of_the_trusted(void)
+{
+    set_up();
+    world.smr.crash.peer_up[SELF] = world.smr.crash.peer_up[OTHER] = true;
+    world.smr.crash.trusted = 1u << SELF | 1u << LEADER | 1u << OTHER;
+    run(MS);
+    assert_int_equal(world.sources, 1u << LEADER | 1u << OTHER);
+    world.smr.crash.trusted = 1u << SELF;
+    run(MS);
+    assert_int_equal(world.sources, 1u << LEADER | 1u << OTHER);
+    world.smr.crash.trusted = 1u << SELF | 1u << OTHER;
+    run(MS);
+    return world.sources == 1u << OTHER;
+}
+
+static const struct rule rules[] = {
+    {"state of the trusted", rule_state_of_the_trusted, TACIT_BUG_STATE_FROM_THE_STOPPED},
+};
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        RULE_TESTS(rules),
         cmocka_unit_test(asks__when_it_reaches_every_member),
         cmocka_unit_test(asks__without_members_that_do_not_come),
         cmocka_unit_test(asks__at_once_where_nobody_else_is_a_member),
