@@ -98,7 +98,7 @@ static const struct row byzantine_rows[] = {
     {"CERTIFICATE_LENGTH_TRUSTED", BYZANTINE " --faulty 1 --plot false-commit", SAFETY, 400, false},
     {"NEW_VIEW_UNCHECKED", BYZANTINE " --faulty 1 --plot false-new-view", SAFETY, 400, false},
     {"OLD_NEW_VIEW_ACCEPTED", BYZANTINE " --faulty 1 --plot old-new-view", SAFETY, 200, true},
-    {"ACK_AFTER_SEAL", BYZANTINE " --faulty 1 --plot after-seal", SAFETY, 2500, false},
+    {"ACK_AFTER_SEAL", BYZANTINE " --faulty 1 --plot after-seal", SAFETY, 8000, false},
     {"COMMIT_AFTER_SEAL", BYZANTINE " --faulty 1 --plot late-commit", SAFETY, 400, false},
     {"DUPLICATE_EXECUTED", BYZANTINE " --faulty 1 --attack twice", SAFETY, 300, true},
     {"CTB_SUMMARY_UNCHECKED", BYZANTINE " --faulty 1 --attack summary", SAFETY, 60, true},

@@ -355,10 +355,12 @@ static void pool__is_helped(void **state)
         assert_true(signer->ops->submit(signer, &job));
     }
     assert_false(signer->ops->submit(signer, &job)); // no more than without help
+    unsigned valid = 0;                              // one that a worker had begun may be done last
     for (unsigned i = 0; i < 4; i++) {
         (void)tacit_signer_pool_help(signer);
-        assert_int_equal(wait_done(signer).valid, i < 3);
+        valid += wait_done(signer).valid;
     }
+    assert_int_equal(valid, 3);
     assert_false(tacit_signer_pool_help(signer));
     assert_int_equal(signer->signatures_made, 100);
     assert_int_equal(signer->signatures_checked, 4);
