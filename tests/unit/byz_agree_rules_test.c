@@ -39,6 +39,22 @@ static bool rule_unanimity_of_leader(void)
     return !world.voted[TACIT_VOTE_ACK][0][1][0];
 }
 
+// Who left the view told in its SEAL_VIEW what it had ACKed there, and ACKs nothing more of it.
+static bool rule_no_ack_after_the_seal(void)
+{
+    world_open();
+    world.no_locked[1][2] = true;
+    propose(0, "a");
+    world_pump();
+    assert_true(world.node[1].vouched[0][0] && !world.voted[TACIT_VOTE_ACK][1][0][0]);
+    tacit_agree_suspect(agree_of(1));
+    world_pump();
+    assert_int_equal(report_of(1).view, 1);
+    world.no_locked[1][2] = false;
+    world_pump();
+    return !world.voted[TACIT_VOTE_ACK][1][0][0];
+}
+
 static bool rule_endorsed(void)
 {
     world_open();
@@ -425,6 +441,7 @@ static const struct rule rules[] = {
     {"all ACKs decide, not f+1", rule_all_acks, TACIT_BUG_DECIDE_ON_QUORUM_ACKS},
     {"ACK needs unanimity", rule_unanimity, TACIT_BUG_ACK_WITHOUT_UNANIMITY},
     {"the leader's, too", rule_unanimity_of_leader, TACIT_BUG_ACK_WITHOUT_UNANIMITY},
+    {"no ACK after the seal", rule_no_ack_after_the_seal, TACIT_BUG_ACK_AFTER_SEAL},
     {"vouch: endorsed", rule_endorsed, TACIT_BUG_VOUCH_UNENDORSED},
     {"vouch: once", rule_vouch_once, TACIT_BUG_VOUCH_TWICE},
     {"CERTIFY: signed ahead", rule_share_is_signed_ahead, TACIT_BUG_SHARE_NOT_AHEAD},
